@@ -1,0 +1,86 @@
+"""A guest and the words for what it is doing and what became of it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class RunKind(StrEnum):
+    """Which of the two runs this is."""
+
+    SHUTDOWN = "shutdown"
+    RESTORE = "restore"
+
+
+class Reason(StrEnum):
+    """Why a run takes place. Everything but `MANUAL` and `BOOT` is a host stop, which always goes through."""
+
+    MANUAL = "manual"
+    BOOT = "boot"
+    POWEROFF = "poweroff"
+    REBOOT = "reboot"
+    HALT = "halt"
+    KEXEC = "kexec"
+    SOFT_REBOOT = "soft-reboot"
+    POWER = "power"
+    OTHER = "other"
+
+    @property
+    def voluntary(self) -> bool:
+        """True where nothing forces the run: it may be refused, aborted, and forces no guest by itself."""
+        return self in {Reason.MANUAL, Reason.BOOT}
+
+
+class GuestState(StrEnum):
+    """The state of a guest in libvirt's view; `UNKNOWN` where libvirt could not be asked."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
+    CRASHED = "crashed"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What became of a guest. The first four end a shutdown, the next four a restore, the last three either."""
+
+    STOPPED = "stopped"
+    SAVED = "saved"
+    FORCED = "forced"
+    LEFT = "left"
+    STARTED = "started"
+    RESUMED = "resumed"
+    PRESENT = "present"
+    UNREADY = "unready"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Ended(StrEnum):
+    """How libvirt says that a guest ended (the detail of its lifecycle event or of its state)."""
+
+    SHUTDOWN = "shutdown"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    MIGRATED = "migrated"
+    SAVED = "saved"
+    FAILED = "failed"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """One libvirt domain on one connection; two are equal when URI and UUID are. `state` is that at planning."""
+
+    uri: str
+    uuid: str
+    name: str = field(compare=False)
+    driver: str = field(compare=False, default="QEMU")
+    persistent: bool = field(compare=False, default=True)
+    state: GuestState = field(compare=False, default=GuestState.RUNNING)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the guest: (URI, UUID)."""
+        return (self.uri, self.uuid)

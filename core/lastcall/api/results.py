@@ -1,0 +1,111 @@
+"""What a run leaves behind: attempts, hook records, problems, guest results and the report.
+
+Times are seconds since the start of the run, durations are seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from lastcall.api.guests import Ended, GuestState, Outcome, Reason, RunKind
+
+
+class Verdict(StrEnum):
+    """How one hook call, or one attempt that did not stop its guest, ended."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+class Severity(StrEnum):
+    """An error makes the run end in exit code 1; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict."""
+
+    method: str
+    result: str
+    started: float
+    duration: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookRecord:
+    """One call of one plugin's implementation of one hook."""
+
+    hook: str
+    plugin: str
+    result: Verdict
+    started: float
+    duration: float
+    message: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is not as it should be: what kind of thing, where it is, what is wrong and what to do."""
+
+    what: str
+    where: str
+    message: str
+    remedy: str = ""
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestResult:
+    """What became of one guest. `method` is null when it went off by itself or did not go off."""
+
+    name: str
+    uuid: str
+    uri: str
+    outcome: Outcome
+    method: str | None
+    started: float
+    duration: float
+    state_before: GuestState
+    persistent: bool
+    ended: Ended | None = None
+    asked: float | None = None
+    out_of_order: bool = False
+    message: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    hooks: tuple[HookRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """The facts of one run. `started` is RFC 3339; `deadline` is seconds, null for no limit."""
+
+    id: str
+    kind: RunKind
+    reason: Reason
+    started: str
+    duration: float
+    deadline: float | None
+    exit_code: int
+    boot_id: str
+    host: str
+    config: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one run did."""
+
+    version: int
+    run: RunFacts
+    guests: tuple[GuestResult, ...]
+    hooks: tuple[HookRecord, ...]
+    problems: tuple[Problem, ...]

@@ -1,0 +1,147 @@
+"""What the core hands to a hook: one call's view of the run, and of a guest's domain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+
+from lastcall.api.guests import Guest, GuestState, Reason, RunKind
+from lastcall.api.shell import Shell
+
+if TYPE_CHECKING:
+    from lastcall.options import Options
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+ShutdownMode: TypeAlias = Literal["default", "acpi", "agent", "signal"]
+AddressSource: TypeAlias = Literal["lease", "agent", "arp"]
+
+
+class Domain(Protocol):
+    """A guest's domain in libvirt, for the length of one call.
+
+    Every method blocks at most `run.remaining()` seconds, and raises `HypervisorError` when libvirt refuses and
+    `CallExpired` when the call's time is over.
+    """
+
+    def state(self) -> GuestState:
+        """Ask libvirt for the present state."""
+        ...
+
+    def xml(self) -> str:
+        """Return the live domain XML."""
+        ...
+
+    def agent_connected(self) -> bool:
+        """Say whether the guest agent's channel is connected; read from the live XML, never by asking the agent."""
+        ...
+
+    def raw(self) -> Any:
+        """Return the `libvirt.virDomain` itself. What is called on it is no longer bounded by the core."""
+        ...
+
+    def shutdown(self, mode: ShutdownMode) -> None:
+        """Ask the guest to power off. With `agent`, and `default` where an agent answers, this blocks until it has."""
+        ...
+
+    def save(self, *, bypass_cache: bool = False) -> None:
+        """Save the guest's memory to disk (managed save); blocks until it is off or the save has failed."""
+        ...
+
+    def destroy(self, *, graceful: bool = False) -> None:
+        """Pull the plug; `graceful` lets QEMU flush its images first and fails where QEMU does not react."""
+        ...
+
+    def abort_job(self) -> None:
+        """End a save or migration that is under way; the guest goes on."""
+        ...
+
+    def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
+        """Send one command to the QEMU guest agent and return its `return` value."""
+        ...
+
+    def addresses(self, source: AddressSource) -> tuple[str, ...]:
+        """Return the guest's IP addresses, as the named source knows them."""
+        ...
+
+    def sync_time(self) -> None:
+        """Set the guest's clock from its RTC through the guest agent."""
+        ...
+
+
+class Run(Protocol):
+    """One hook call's view of the run. The core implements it; it may grow.
+
+    From the end of the call's time box on, every method raises `CallExpired`.
+    """
+
+    @property
+    def id(self) -> str:
+        """The run's id, sortable by time."""
+        ...
+
+    @property
+    def kind(self) -> RunKind:
+        """Shutdown or restore."""
+        ...
+
+    @property
+    def reason(self) -> Reason:
+        """Why the run takes place."""
+        ...
+
+    @property
+    def rehearsal(self) -> bool:
+        """True when nothing is going to be stopped: change nothing that a stop would have to justify."""
+        ...
+
+    @property
+    def guests(self) -> tuple[Guest, ...]:
+        """Every guest of the run, as planned."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """A private folder of this plugin (mode 0700) that survives the reboot."""
+        ...
+
+    def remaining(self) -> float:
+        """Seconds left to this call."""
+        ...
+
+    def deadline(self) -> float | None:
+        """Seconds left to the run; None = no limit."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises `CallExpired` as soon as the call's time is over."""
+        ...
+
+    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:
+        """Return this plugin's validated options: those of `plugins.<name>`, or of the guest key `<name>`."""
+        ...
+
+    def shell(self, guest: Guest) -> Shell:
+        """Return the guest's configured shell; raises `NoShell` where there is none."""
+        ...
+
+    def domain(self, guest: Guest) -> Domain:
+        """Return the guest's domain, bounded by this call."""
+        ...
+
+    def evidence(self, **values: Json) -> None:
+        """Add figures to the report; kept also when the call fails afterwards."""
+        ...
+
+    def log(self, message: str) -> None:
+        """Write a line to the run log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginOptions:
+    """The pydantic models a plugin declares for `plugins.<name>` and for the guest key `<name>`."""
+
+    settings: "type[Options] | None" = None
+    guest: "type[Options] | None" = None

@@ -1,0 +1,83 @@
+"""Running commands inside a guest: what hooks use (`Shell`) and what shell plugins provide (`GuestShell`)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from lastcall.api.guests import Guest
+from lastcall.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from lastcall.api.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command for a provider to execute: argv, seconds, bytes of input and the bytes of output to keep."""
+
+    argv: tuple[str, ...]
+    timeout: float
+    input: bytes = b""
+    output_limit: int = 262_144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a command in a guest did. `truncated` says that output was cut at the limit; duration in seconds."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    truncated: bool
+    duration: float
+    shell: str
+
+    def check(self, ok: Sequence[int] = (0,)) -> "CommandResult":
+        """Return self, or raise `CommandFailed` when the exit code is not one of `ok`."""
+        if self.exit_code in ok:
+            return self
+        said = (self.stderr or self.stdout).strip().splitlines()
+        raise CommandFailed(f"exit code {self.exit_code}" + (f": {said[-1]}" if said else ""))
+
+
+class Shell(Protocol):
+    """A way to run commands inside one guest. User, environment, time and output limits are composed by the core."""
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        input: str | bytes | None = None,  # noqa: A002  the standard library's name for it
+        user: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        """Run a command line (a string, by /bin/sh) or an argv; raises `ShellError`."""
+        ...
+
+
+class ShellSession(Protocol):
+    """An open connection of a `GuestShell` to one guest."""
+
+    def execute(self, command: Command) -> CommandResult:
+        """Execute an argv in the guest."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class GuestShell(ABC):
+    """Base class for a provider of guest shells, offered through the hook `guest_shells`."""
+
+    name: ClassVar[str]
+
+    def unfit(self, guest: Guest, run: "Run") -> str | None:
+        """Say why this shell cannot reach the guest, or None. Must not wait."""
+        return None
+
+    @abstractmethod
+    def connect(self, guest: Guest, run: "Run") -> ShellSession:
+        """Open a session; raises `ShellUnreachable` or `ShellRefused`."""

@@ -1,0 +1,124 @@
+"""Sending one request to one guest: a plugin's stop method, called in a worker and bounded by its time."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from lastcall.api.guests import Guest
+from lastcall.api.stopping import StopMethod, StopRequest
+from lastcall.errors import LastcallError
+from lastcall.hooks.call import HookCall, RunContext
+from lastcall.options import StepOptions
+from lastcall.plan import CORE_METHOD, Step
+from lastcall.workers import Workers
+
+UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
+WITHDRAW_TIMEOUT = 5.0  # seconds for taking a request back
+
+
+class Unfit(LastcallError):
+    """The method is no use for this guest; nothing was sent."""
+
+
+class Asker(Protocol):
+    """The ladder's door to the stop methods."""
+
+    def repeats(self, step: Step) -> float:
+        """Seconds after which to ask again; 0 = never."""
+        ...
+
+    async def unfit(self, guest: Guest, step: Step) -> str:
+        """Say why a step is no use for the guest, or nothing. Raises nothing."""
+        ...
+
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
+        """Send the request; returns when the method has.
+
+        Raises Unfit, TimeoutError at `until`, or what the method raises.
+        """
+        ...
+
+    async def withdraw(self, guest: Guest, step: Step) -> None:
+        """Take the request back, as far as the method can. Raises nothing."""
+        ...
+
+
+class CoreShutdown(StopMethod[StepOptions]):
+    """libvirt's own default: the agent where one is connected, else ACPI; for a ladder of which nothing is left."""
+
+    name = CORE_METHOD
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Ask as `virsh shutdown` does."""
+        call.run.domain(call.guest).shutdown("default")
+
+
+class MethodAsker:
+    """Implements `Asker` with the plugins' stop methods. `methods` maps a name to (plugin, method)."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, tuple[str, StopMethod[Any]]],
+        context: RunContext,
+        workers: Workers,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._methods = {CORE_METHOD: ("core", CoreShutdown()), **methods}
+        self._context = context
+        self._workers = workers
+        self._loop = loop
+
+    def repeats(self, step: Step) -> float:
+        """The method's `resend`, if it may be asked again at all."""
+        method = self._methods[step.method][1]
+        return getattr(self._options(step), "resend", 0.0) if method.repeatable else 0.0
+
+    async def unfit(self, guest: Guest, step: Step) -> str:
+        """Ask the method; see `Asker.unfit`."""
+        plugin, method = self._methods[step.method]
+        call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT)
+        try:
+            return await self._workers.call(lambda: method.unfit(guest, call), timeout=UNFIT_TIMEOUT) or ""
+        except Exception as error:  # noqa: BLE001  shown in the plan, where somebody can do something about it
+            return f"{plugin} failed: {error or type(error).__name__}"
+        finally:
+            call.expire()
+
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
+        """Send the request; see `Asker.request`."""
+        plugin, method = self._methods[step.method]
+        call = HookCall(self._context, plugin, expires=until, sent=self._from_worker(sent))
+
+        def ask() -> None:
+            why = method.unfit(guest, call)
+            if why:
+                raise Unfit(why)
+            method.request(StopRequest(guest=guest, options=self._options(step), run=call, attempt=attempt))
+
+        try:
+            await self._workers.call(ask, timeout=None if until == math.inf else max(0.0, until - self._loop.time()))
+        finally:
+            call.expire()
+
+    async def withdraw(self, guest: Guest, step: Step) -> None:
+        """Take the request back; see `Asker.withdraw`."""
+        plugin, method = self._methods[step.method]
+        call = HookCall(self._context, plugin, expires=self._loop.time() + WITHDRAW_TIMEOUT)
+        request = StopRequest[Any](guest=guest, options=self._options(step), run=call, attempt=1)
+        try:
+            await self._workers.call(lambda: method.withdraw(request), timeout=WITHDRAW_TIMEOUT)
+        except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
+            pass
+        finally:
+            call.expire()
+
+    def _from_worker(self, action: Callable[[], None]) -> Callable[[], None]:
+        def act() -> None:
+            self._loop.call_soon_threadsafe(action)
+
+        return act
+
+    def _options(self, step: Step) -> Any:
+        return step.options if step.options is not None else self._methods[step.method][1].options()

@@ -1,0 +1,239 @@
+"""Puts a run together: the only room that knows configuration, plugins and libvirt at once."""
+
+import asyncio
+import math
+import os
+import platform
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.results import Problem, Report
+from lastcall.asking import MethodAsker
+from lastcall.config.load import read
+from lastcall.config.models import Bootstrap, Settings
+from lastcall.deadline import Deadline
+from lastcall.engine import Parts
+from lastcall.errors import ConfigInvalid, NoPermission, UsageError
+from lastcall.hooks.call import OptionLookup, RunContext
+from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.dispatch import Dispatcher
+from lastcall.hypervisor.pool import LibvirtHypervisor
+from lastcall.lock import RunLock
+from lastcall.options import Options
+from lastcall.presence import Presence
+from lastcall.records import ProblemFound, Record, RunStarted, Sink
+from lastcall.runlog import RunLog
+from lastcall.state import StateFile, StateInvalid, boot_id
+from lastcall.stream import Stream
+from lastcall.workers import ThreadWorkers
+
+ConfigOrigin = Literal["file", "last_good", "defaults"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without."""
+
+    settings: Settings
+    plugins: Plugins
+    origin: ConfigOrigin
+    files: tuple[Path, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go."""
+
+    kind: RunKind
+    reason: Reason = Reason.MANUAL
+    deadline: float | None = None
+    rehearsal: bool = False
+    sinks: Sequence[tuple[str, Sink]] = ()
+    started: float = field(default_factory=time.monotonic)
+
+
+class Run(Protocol):
+    """One of the two runs."""
+
+    async def execute(self) -> Report:
+        """Run it to its end."""
+        ...
+
+    def interrupt(self) -> None:
+        """Answer a signal."""
+        ...
+
+
+def load(config: Path | None, reason: Reason = Reason.MANUAL) -> Loaded:
+    """Read the configuration and load the plugins.
+
+    A broken configuration raises ConfigInvalid, except for a host stop: that goes on with the defaults, loudly.
+    """
+    try:
+        document = read(config)
+        plugins = Plugins(document.bootstrap)
+        settings = document.settings(plugins.vocabulary)
+    except ConfigInvalid as error:
+        if reason.voluntary:
+            raise
+        plugins = Plugins(Bootstrap())
+        settings = read(Path(os.devnull)).settings(plugins.vocabulary)
+        return Loaded(settings, plugins, "defaults", problems=error.problems)
+    return Loaded(settings, plugins, "file" if document.files else "defaults", document.files)
+
+
+def assemble(loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoop) -> Parts:
+    """Build the parts of a run on this loop, with libvirt and worker threads."""
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    stream = Stream(loop.time, _sinks(loaded, request, run_id), started=request.started)
+    limit = _limit(loaded.settings, request)
+    shutdown = loaded.settings.shutdown
+    workers = ThreadWorkers(loop)
+    hypervisor = LibvirtHypervisor(workers, loop)
+    context = RunContext(
+        id=run_id,
+        kind=request.kind,
+        reason=request.reason,
+        rehearsal=request.rehearsal,
+        clock=loop.time,
+        deadline=Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace),
+        folders=loaded.settings.paths.state / "plugins",
+        options=_option_lookup(loaded.settings),
+        domain=hypervisor.domain,
+    )
+    methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
+    parts = Parts(
+        loop=loop,
+        settings=loaded.settings,
+        context=context,
+        hypervisor=hypervisor,
+        hooks=Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, workers, stream, loop),
+        asker=MethodAsker(methods, context, workers, loop),
+        methods={name: method for name, (_, method) in methods.items()},
+        presence=Presence(loop),
+        stream=stream,
+        state=StateFile(loaded.settings.paths.state),
+        boot_id=boot_id(),
+    )
+    _open_stream(parts, loaded, request, limit)
+    return parts
+
+
+def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Run]) -> Report:
+    """Do a run under the lock, with signals answered, and return its report.
+
+    Raises RunLocked, NoPermission, StateInvalid and UsageError, all before any guest is touched.
+    """
+    lock = RunLock(loaded.settings.paths.run)
+    lock_problem = _take(lock, request)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    parts = assemble(loaded, request, loop)
+    if lock_problem:
+        parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=lock_problem))
+    _load_state(parts)
+    run = build(parts)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, run.interrupt)
+    try:
+        return loop.run_until_complete(run.execute())
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+        loop.close()
+        lock.release()
+
+
+def version() -> str:
+    """The installed version of lastcall."""
+    return metadata.version("lastcall")
+
+
+def _take(lock: RunLock, request: RunRequest) -> Problem | None:
+    """Take the lock. A host stop that cannot even write a lock file goes on without."""
+    try:
+        lock.take(f"{request.kind.value} ({request.reason.value})")
+    except (OSError, NoPermission) as error:
+        if request.reason.voluntary:
+            raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
+        return Problem(what="lock", where=str(lock.path), message=f"cannot be taken: {error}; going on without")
+    return None
+
+
+def _load_state(parts: Parts) -> None:
+    """Read the list of guests. One that cannot be understood ends a restore, and is set aside by a shutdown."""
+    try:
+        parts.state.load()
+    except StateInvalid as error:
+        if parts.context.kind is RunKind.RESTORE:
+            raise
+        aside = parts.state.set_aside()
+        parts.stream.problem("state", str(parts.state.path), str(error), f"it was moved to {aside}")
+    except PermissionError:
+        raise NoPermission(f"no permission to read {parts.state.path}", "run as root, or set paths.state") from None
+
+
+def _sinks(loaded: Loaded, request: RunRequest, run_id: str) -> list[tuple[str, Sink]]:
+    sinks = list(request.sinks)
+    if not request.rehearsal:
+        sinks.append(("run log", _LateRunLog(loaded.settings.paths.state / "runs", run_id).take))
+    return sinks
+
+
+class _LateRunLog:
+    """A run log that opens with its first record, so that a disk that refuses is a problem of the stream's."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self._folder, self._run_id = folder, run_id
+        self._log: RunLog | None = None
+
+    def take(self, record: Record) -> None:
+        self._log = self._log or RunLog(self._folder, self._run_id)
+        self._log.take(record)
+
+
+def _limit(settings: Settings, request: RunRequest) -> float | None:
+    section = settings.shutdown if request.kind is RunKind.SHUTDOWN else settings.restore
+    limit = request.deadline if request.deadline is not None else section.deadline
+    if limit is None and not request.reason.voluntary:
+        raise UsageError("a host stop needs a deadline: shutdown.deadline is none", "set it, or give --deadline")
+    return limit
+
+
+def _option_lookup(settings: Settings) -> OptionLookup:
+    def look_up(plugin: str, model: type[Options], guest: Guest | None) -> Options:
+        section = settings.plugins if guest is None else settings.policy(guest)
+        found = getattr(section, plugin, None)
+        return model() if found is None else found
+
+    return look_up
+
+
+def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float | None) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=parts.stream.now())
+    parts.stream.emit(
+        RunStarted(
+            at=parts.stream.now(),
+            id=parts.context.id,
+            kind=request.kind,
+            reason=request.reason,
+            started=began.isoformat(timespec="milliseconds"),
+            deadline=None if limit is None or limit == math.inf else limit,
+            boot_id=parts.boot_id,
+            host=socket.gethostname(),
+            config=loaded.origin,
+            versions={"lastcall": version(), "python": platform.python_version()},
+        )
+    )
+    for problem in (*loaded.problems, *loaded.plugins.registry.problems):
+        parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=problem))

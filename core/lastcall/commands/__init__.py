@@ -1,0 +1,1 @@
+"""One file per subcommand; each returns its exit code."""

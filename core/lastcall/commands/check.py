@@ -1,0 +1,106 @@
+"""`lastcall check`: would a run work? Configuration, plugins, connections, permissions, and what plugins look at."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import click
+
+from lastcall.api.guests import RunKind
+from lastcall.api.results import Problem, Severity
+from lastcall.assembly import Loaded, RunRequest, assemble, load
+from lastcall.cli import Invocation
+from lastcall.commands.options import json_option
+from lastcall.config.validation import unknown_steps
+from lastcall.engine import Parts, connect
+from lastcall.errors import ExitCode, LastcallError
+from lastcall.hooks.dispatch import Fired, problems_of
+from lastcall.report.plain import to_plain
+from lastcall.report.text import problem_line
+from lastcall.state import open_state
+
+
+@click.command("check")
+@json_option
+@click.pass_obj
+def command(invocation: Invocation, *, as_json: bool) -> int:
+    """Look for what would make a run fail, and say what to do about it.
+
+    Exit code 0: nothing found, or warnings only. 1: errors. 6: the configuration is invalid.
+    """
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    for problem in (*_steps(loaded), *_folders(loaded), *_state(loaded)):
+        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
+    seen = loop.run_until_complete(_ask(parts))
+    problems = parts.stream.story.report().problems
+    if as_json:
+        click.echo(json.dumps({"version": 1, "problems": to_plain(problems)}, indent=1, ensure_ascii=False))
+    else:
+        click.echo("\n".join([*seen, *map(problem_line, problems), "" if problems else "nothing wrong found"]).rstrip())
+    errors = any(problem.severity is Severity.ERROR for problem in problems)
+    return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
+
+
+async def _ask(parts: Parts) -> list[str]:
+    """Connect, and let the plugins look; returns what was seen, as lines."""
+    seen: list[str] = []
+    for uri in await connect(parts):
+        try:
+            guests = await parts.hypervisor.active(uri)
+        except (LastcallError, TimeoutError) as error:
+            parts.stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
+            continue
+        parts.context.guests = (*parts.context.guests, *guests)
+        seen.append(f"✓ {uri}: connected, {len(guests)} active guest{'' if len(guests) == 1 else 's'}")
+    _report(parts, await parts.hooks.fire("check"))
+    for guest in parts.context.guests:
+        _report(parts, await parts.hooks.fire("check_guest", guest))
+    return seen
+
+
+def _report(parts: Parts, fired: Fired) -> None:
+    for problem in problems_of(fired):
+        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
+
+
+def _steps(loaded: Loaded) -> list[Problem]:
+    known = ", ".join(sorted(loaded.plugins.methods))
+    message = "no plugin provides the stop method {!r}; a run skips this step"
+    return [
+        Problem(what="ladder", where=path, message=message.format(method), remedy=f"methods there are: {known}")
+        for path, method in unknown_steps(loaded.settings)
+    ]
+
+
+def _folders(loaded: Loaded) -> list[Problem]:
+    """The folders that a run writes to, or the nearest that is there."""
+    found: list[Problem] = []
+    for name, folder in (("paths.state", loaded.settings.paths.state), ("paths.run", loaded.settings.paths.run)):
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            found.append(_not_writable(name, folder, nearest))
+    return found
+
+
+def _not_writable(name: str, folder: Path, nearest: Path) -> Problem:
+    message = f"{folder} cannot be written" + ("" if nearest == folder else f" ({nearest} is not writable)")
+    return Problem(what="permission", where=name, message=message, remedy="run as root, or name another folder")
+
+
+def _state(loaded: Loaded) -> list[Problem]:
+    try:
+        state = open_state(loaded.settings.paths.state)
+    except LastcallError as error:
+        return [Problem(what="state", where=str(loaded.settings.paths.state), message=str(error), remedy=error.remedy)]
+    waiting = len(state.entries)
+    if not waiting:
+        return []
+    message = f"{waiting} guest{'' if waiting == 1 else 's'} of an earlier shutdown wait to be restored"
+    return [
+        Problem(
+            what="state", where=str(state.path), message=message, remedy="lastcall status", severity=Severity.WARNING
+        )
+    ]

@@ -1,0 +1,39 @@
+"""`lastcall restore`."""
+
+import click
+
+from lastcall.api.guests import Reason, RunKind
+from lastcall.cli import Invocation
+from lastcall.commands.options import DurationType, json_option, progress
+
+
+@click.command("restore")
+@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@click.option(
+    "--deadline",
+    type=DurationType(),
+    metavar="DURATION",
+    help="The run is over by then; overrides the configured deadline.",
+)
+@json_option
+@click.pass_obj
+def command(invocation: Invocation, guests: tuple[str, ...], deadline: float | None, *, as_json: bool) -> int:
+    """Start the guests again that were running when they were shut down, or those named.
+
+    A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
+    guest that could not be started in several attempts is parked, and started only when it is named.
+    """
+    from lastcall.assembly import RunRequest, load, perform
+    from lastcall.report import text
+    from lastcall.restore import Restore
+
+    request = RunRequest(
+        kind=RunKind.RESTORE,
+        reason=Reason.MANUAL,
+        deadline=deadline,
+        sinks=progress(invocation),
+        started=invocation.started,
+    )
+    report = perform(load(invocation.config), request, lambda parts: Restore(parts, names=guests))
+    click.echo(text.as_json(report) if as_json else text.as_text(report))
+    return report.run.exit_code

@@ -1,0 +1,38 @@
+"""`lastcall status`: which guests wait to be brought back."""
+
+import json
+from datetime import UTC, datetime
+
+import click
+
+from lastcall.assembly import load
+from lastcall.cli import Invocation
+from lastcall.commands.options import json_option
+from lastcall.durations import format_duration
+from lastcall.errors import ExitCode
+from lastcall.report.plain import to_plain
+from lastcall.state import Entry, open_state
+
+
+@click.command("status")
+@json_option
+@click.pass_obj
+def command(invocation: Invocation, *, as_json: bool) -> int:
+    """Show which guests wait to be restored, and since when.
+
+    Exit code 0: none waits. 3: some do.
+    """
+    state = open_state(load(invocation.config).settings.paths.state)
+    entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))
+    if as_json:
+        click.echo(json.dumps({"version": 1, "guests": to_plain(entries)}, indent=1, ensure_ascii=False))
+    else:
+        click.echo("\n".join(map(_line, entries)) or "no guest waits to be restored")
+    return ExitCode.NOT_STARTED if entries else ExitCode.OK
+
+
+def _line(entry: Entry) -> str:
+    age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
+    how = "parked: started only by `lastcall restore " + entry.name + "`" if entry.parked else "waits to be restored"
+    off = format_duration(max(0, age // 60 * 60))
+    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {how}"

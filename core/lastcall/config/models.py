@@ -1,0 +1,275 @@
+"""The models of the configuration's core. `compose` adds the sections and guest keys that plugins declare."""
+
+import fnmatch
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_serializer, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.options import Duration
+
+PLUGIN_NAME = r"^[a-z][a-z0-9_]*$"
+DEFAULT_URI = "qemu:///system"
+
+
+def _limit(value: object) -> object:
+    return None if value == "none" else value
+
+
+FolderPath = Annotated[Path, Field(strict=False)]
+Limit = Annotated[
+    Duration | None,
+    BeforeValidator(_limit),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "description": "a duration, or none"}),
+]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, values are not coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class ConnectionSettings(Section):
+    """One libvirt connection."""
+
+    uri: str = Field(min_length=1)
+    """A libvirt URI, or `default` for libvirt's own default."""
+    optional: bool = False
+    """Not an error when it cannot be reached, as for a hypervisor that is not always installed."""
+    timeout: Duration = Field(default=10.0, gt=0)
+    """How long connecting may take."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        return {"uri": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the URI alone."""
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+
+class ShutdownSettings(Section):
+    """The shutdown run."""
+
+    deadline: Limit = Field(default=600.0, gt=0)
+    """For the whole run; `none` = no limit, in voluntary runs only."""
+    reserve: Duration = 30.0
+    """Kept of the deadline for the last resort (at most a third of it)."""
+    grace: Duration = 30.0
+    """Before the reserve, everybody not yet asked is asked (at most a quarter of the deadline)."""
+    parallel: int = Field(default=0, ge=0)
+    """Guests moving at once, 0 = no limit."""
+
+
+class RestoreSettings(Section):
+    """The restore run."""
+
+    policy: Literal["was-running", "none"] = "was-running"
+    """What to start: the guests that were running, or nothing."""
+    deadline: Limit = Field(default=900.0, gt=0)
+    """For the whole run; `none` = no limit."""
+    parallel: int = Field(default=4, ge=0)
+    """Guests starting at once, 0 = no limit; a slot is held until the guest is ready."""
+    delay: Duration = 0.0
+    """Between one start and the next."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a start is tried before the guest is parked."""
+    retry: Duration = 10.0
+    """Between two attempts."""
+    ready_timeout: Duration = Field(default=120.0, gt=0)
+    """How long a started guest may take until no plugin says that it is not ready."""
+
+
+class PluginHookSettings(Section):
+    """How one plugin's hook calls are treated; what is not given is taken from `hooks`."""
+
+    timeout: Duration | None = Field(default=None, gt=0)
+    """The time box of one call."""
+    on_failure: Literal["continue", "skip_guest", "abort"] | None = None
+    """What a failed call means for the guest, or for a voluntary run."""
+
+
+class HookSettings(Section):
+    """Hooks: time boxes, failure policy, blocking, order."""
+
+    timeout: Duration = Field(default=60.0, gt=0)
+    """The time box of one call."""
+    on_failure: Literal["continue", "skip_guest", "abort"] = "continue"
+    """What a failed call means: nothing, do not ask this guest to stop now, or abort a voluntary run."""
+    pre_budget: Duration = Field(default=120.0, gt=0)
+    """All of `pre_shutdown` together; at most a quarter of the deadline."""
+    block: tuple[str, ...] = Field(default=(), strict=False)
+    """Names of plugins that are not loaded."""
+    first: tuple[str, ...] = Field(default=(), strict=False)
+    """Names of plugins that come before all others, in this order."""
+    last: tuple[str, ...] = Field(default=(), strict=False)
+    """Names of plugins that come after all others, in this order."""
+    plugins: dict[str, PluginHookSettings] = {}
+    """Time box and failure policy of single plugins."""
+
+
+class PathSettings(Section):
+    """Where lastcall keeps its things."""
+
+    state: FolderPath = Path("/var/lib/lastcall")
+    """What must survive a reboot: the guests to restore, run logs, the plugins' folders."""
+    run: FolderPath = Path("/run/lastcall")
+    """What must not: the lock."""
+    hooks: FolderPath = Path("/etc/lastcall/hooks.d")
+    """Drop-ins."""
+
+
+class LadderStep(BaseModel):
+    """One rung of a ladder: a method's name, or the name with options. `compose` adds a field for each known method."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {value: {}}
+        if isinstance(value, Mapping) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
+            return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        raise ValueError("a step is the name of one stop method, or one name with its options")
+
+    @property
+    def chosen(self) -> tuple[str, Any]:
+        """The method's name and its validated options (a plain mapping when the method is not known)."""
+        given = self.model_extra or {name: getattr(self, name) for name in self.model_fields_set}
+        return next(iter(given.items()))
+
+    @model_serializer
+    def _only_chosen(self) -> dict[str, Any]:
+        name, options = self.chosen
+        return {name: options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the name alone."""
+        return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
+
+
+class GuestHookSettings(Section):
+    """What differs for the hooks of one guest."""
+
+    timeout: Duration | None = Field(default=None, gt=0)
+    """The time box of one call for this guest."""
+
+
+class GuestPolicy(Section):
+    """What a guest gets: `defaults`, overlaid by every rule that matches it."""
+
+    manage: bool = True
+    """False = somebody else's: listed, never touched, never restored."""
+    stop: Annotated[tuple[LadderStep, ...], Field(strict=False)] = ()
+    """The ladder of stop methods; empty = libvirt's own shutdown request."""
+    timeout: Duration = Field(default=90.0, gt=0)
+    """For a rung that names none."""
+    last_resort: Literal["destroy", "save", "leave"] = "destroy"
+    """After the ladder, or when the time is up; a voluntary run leaves the guest running unless forced."""
+    transient: Literal["stop", "leave"] = "stop"
+    """What to do with a guest that cannot be restored, as libvirt forgets it when it is off."""
+    restore: bool = True
+    """Start it again when it was running."""
+    hooks: GuestHookSettings = GuestHookSettings()
+    """What differs for this guest's hooks."""
+
+    def overlaid(self, rule: "GuestPolicy") -> Self:
+        """This policy with every key that the rule gives."""
+        return self.model_copy(update={key: getattr(rule, key) for key in rule.model_fields_set if key != "match"})
+
+
+class Match(Section):
+    """Which guests a rule is for: all that are given have to match."""
+
+    name: str | None = None
+    """A name, or a glob such as `db-*`."""
+    uuid: str | None = None
+    """A domain's UUID."""
+    uri: str | None = None
+    """A connection's URI, or a glob."""
+    state: GuestState | None = Field(default=None, strict=False)
+    """The state at planning."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, Mapping):
+            raise ValueError('should be a name such as "db-*", or a mapping of name, uuid, uri and state')  # noqa: TRY004  pydantic collects ValueErrors
+        return cast("Mapping[str, object]", value)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError('says nothing; "*" matches every guest')
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the name alone."""
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+    def covers(self, guest: Guest) -> bool:
+        """Say whether the rule is for this guest."""
+        return (
+            (self.name is None or fnmatch.fnmatchcase(guest.name, self.name))
+            and (self.uuid is None or guest.uuid == self.uuid.lower())
+            and (self.uri is None or fnmatch.fnmatchcase(guest.uri, self.uri))
+            and (self.state is None or guest.state == self.state)
+        )
+
+
+class GuestRule(GuestPolicy):
+    """A policy for the guests that `match`."""
+
+    match: Match
+    """Which guests: a name glob, or a mapping of name, uuid, uri and state."""
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    connections: Annotated[tuple[ConnectionSettings, ...], Field(strict=False)] = (ConnectionSettings(uri=DEFAULT_URI),)
+    """The libvirt connections whose guests are ours."""
+    shutdown: ShutdownSettings = ShutdownSettings()
+    """The shutdown run."""
+    restore: RestoreSettings = RestoreSettings()
+    """The restore run."""
+    hooks: HookSettings = HookSettings()
+    """Hooks: time boxes, failure policy, blocking, order."""
+    paths: PathSettings = PathSettings()
+    """Where things are kept."""
+    plugins: Any = None
+    """The plugins' own sections."""
+    defaults: GuestPolicy = GuestPolicy()
+    """What every guest gets."""
+    guests: Annotated[tuple[GuestRule, ...], Field(strict=False)] = ()
+    """Rules: every one that matches applies, later ones win, whole keys."""
+
+    def policy(self, guest: Guest) -> GuestPolicy:
+        """The guest's policy: `defaults`, overlaid by every matching rule in order."""
+        policy = self.defaults
+        for rule in self.guests:
+            if rule.match.covers(guest):
+                policy = policy.overlaid(rule)
+        return policy
+
+
+class Bootstrap(BaseModel):
+    """What is needed to find the plugins, before anything else of the configuration can be judged."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    hooks: HookSettings = HookSettings()
+    paths: PathSettings = PathSettings()

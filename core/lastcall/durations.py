@@ -1,0 +1,40 @@
+"""Durations as people write them: `90s`, `4min`, `1h30m`, `500ms`, or plain seconds."""
+
+import math
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|d)\s*")
+_HINT = "write a duration such as 90s, 4min or 1h30m, or plain seconds"
+
+
+def parse_duration(value: object) -> object:
+    """Turn a duration into seconds (float); raises ValueError with a hint. None passes, for optional durations."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"not a duration; {_HINT}")  # noqa: TRY004  pydantic collects ValueErrors
+    if isinstance(value, str):
+        return _parse_text(value.strip())
+    if value < 0 or not math.isfinite(value):
+        raise ValueError(f"a duration is not negative and not infinite; {_HINT}")
+    return float(value)
+
+
+def _parse_text(text: str) -> float:
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = _PART.findall(text)
+    if not parts or not re.fullmatch(f"(?:{_PART.pattern})+", text):
+        raise ValueError(f"{text!r} is not a duration; {_HINT}")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float | None) -> str:
+    """Show seconds as a person would write them: `none`, `0.4s`, `90s`, `5min`, `1h30min`."""
+    if seconds is None:
+        return "none"
+    if seconds < 120 or seconds % 60:
+        return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return (f"{hours}h" if hours else "") + (f"{minutes}min" if minutes else "")

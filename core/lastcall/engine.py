@@ -1,0 +1,80 @@
+"""What the two runs have in common: their parts, connecting, and writing down the state."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lastcall.api.results import Report, Severity
+from lastcall.asking import Asker
+from lastcall.config.models import Settings
+from lastcall.deadline import Deadline
+from lastcall.errors import NotPermitted
+from lastcall.hooks.call import RunContext
+from lastcall.hooks.dispatch import Hooks
+from lastcall.ports import Connected, Hypervisor, Target
+from lastcall.presence import Presence
+from lastcall.records import RunEnded
+from lastcall.state import StateFile
+from lastcall.stream import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything a run is put together from; see `lastcall.assembly`."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: Settings
+    context: RunContext
+    hypervisor: Hypervisor
+    hooks: Hooks
+    asker: Asker
+    methods: Mapping[str, Any]
+    presence: Presence
+    stream: Stream
+    state: StateFile
+    boot_id: str
+
+    @property
+    def deadline(self) -> Deadline:
+        """The run's milestones."""
+        return self.context.deadline
+
+
+async def connect(parts: Parts, extra: Iterable[str] = ()) -> list[str]:
+    """Open the configured connections (and `extra` URIs); report those that fail; return the URIs that are open."""
+    targets = [Target(uri=one.uri, timeout=one.timeout, optional=one.optional) for one in parts.settings.connections]
+    known = {target.uri for target in targets}
+    targets += [Target(uri=uri) for uri in dict.fromkeys(extra) if uri not in known]
+    found = await parts.hypervisor.connect(targets, parts.presence.take)
+    for one in found:
+        _report(parts, one)
+    return list(dict.fromkeys(one.uri for one in found if one.uri))
+
+
+def _report(parts: Parts, one: Connected) -> None:
+    if one.error is None or one.target.optional:
+        return
+    what = "permission" if isinstance(one.error, NotPermitted) else "connection"
+    parts.stream.problem(what, one.target.uri, str(one.error), one.error.remedy)
+
+
+def keep(parts: Parts, action: Callable[[], None]) -> None:
+    """Do something with the state file; a disk that refuses is a problem of the report, not the end of the run."""
+    try:
+        action()
+    except OSError as error:
+        message = f"{(error.strerror or str(error)).lower()}; the list of guests to restore was not kept"
+        parts.stream.problem("state", str(parts.state.path), message, "is the disk full or read-only?")
+
+
+def conclude(parts: Parts) -> Report:
+    """End the run's record; returns the report."""
+    parts.stream.emit(RunEnded(at=parts.stream.now(), exit_code=parts.stream.story.exit_code.value))
+    parts.hypervisor.close()
+    return parts.stream.story.report()
+
+
+def warn(parts: Parts, what: str, where: str, message: str, remedy: str = "") -> None:
+    """Report a problem that does not change the exit code."""
+    parts.stream.problem(what, where, message, remedy, Severity.WARNING)

@@ -1,0 +1,136 @@
+"""Every error of lastcall, and the exit codes.
+
+LastcallError                 expected: one line and a remedy, no traceback
+├── ConfigInvalid             exit 6, carries every problem found
+├── NoPermission              exit 4
+├── RunLocked                 exit 5
+├── UsageError                exit 2
+├── HypervisorError           libvirt refused or failed
+│   ├── GuestGone             there is no such domain (any more)
+│   ├── NotPermitted          libvirt denies us this
+│   └── ConnectionLost        the connection is dead; nothing is known about its guests
+├── CallExpired               a hook call used its run after its time was over
+├── Skip, HookFailed          raised by plugins: skipped, failed without a traceback
+└── ShellError                NoShell, ShellUnreachable, ShellRefused, CommandTimeout, ShellLost, CommandFailed
+"""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lastcall.api.results import Problem
+
+
+class ExitCode(IntEnum):
+    """What the process says to whoever started it."""
+
+    OK = 0
+    NOT_AS_PLANNED = 1
+    USAGE = 2
+    NOT_STARTED = 3
+    NO_PERMISSION = 4
+    LOCKED = 5
+    CONFIG_INVALID = 6
+    INTERNAL = 70
+
+
+class LastcallError(Exception):
+    """An expected error: one line for the reader, and what to do about it."""
+
+    exit_code = ExitCode.NOT_AS_PLANNED
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class ConfigInvalid(LastcallError):
+    """The configuration has errors; `problems` lists every one, in the order of the files."""
+
+    exit_code = ExitCode.CONFIG_INVALID
+
+    def __init__(self, problems: "Sequence[Problem]") -> None:
+        super().__init__("\n".join(f"{problem.where}: {problem.message}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+class NoPermission(LastcallError):
+    """The operating system denies a file or folder that the command needs."""
+
+    exit_code = ExitCode.NO_PERMISSION
+
+
+class RunLocked(LastcallError):
+    """Another run holds the lock."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class UsageError(LastcallError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class HypervisorError(LastcallError):
+    """libvirt refused or failed; `code` is libvirt's error number."""
+
+    def __init__(self, message: str, remedy: str = "", code: int = 0) -> None:
+        super().__init__(message, remedy)
+        self.code = code
+
+
+class GuestGone(HypervisorError):
+    """There is no such domain: it was transient and is off, or somebody undefined it."""
+
+
+class NotPermitted(HypervisorError):
+    """libvirt denies this: a read-only connection, or no rights."""
+
+    exit_code = ExitCode.NO_PERMISSION
+
+
+class ConnectionLost(HypervisorError):
+    """The connection is dead. What its guests do is not known."""
+
+
+class CallExpired(LastcallError):
+    """The time of this hook call is over; whatever it still does no longer counts."""
+
+
+class Skip(LastcallError):
+    """Raised by a hook: there was nothing to do for it, and why."""
+
+
+class HookFailed(LastcallError):
+    """Raised by a hook: it failed, and why; recorded without a traceback."""
+
+
+class ShellError(LastcallError):
+    """A command in a guest could not be run, or not to its end."""
+
+
+class NoShell(ShellError):
+    """The guest has no shell configured, or no plugin provides the one that is."""
+
+
+class ShellUnreachable(ShellError):
+    """The guest's shell did not answer."""
+
+
+class ShellRefused(ShellError):
+    """The guest's shell did not let us in, or does not allow this."""
+
+
+class CommandTimeout(ShellError):
+    """The command did not end in its time and was killed."""
+
+
+class ShellLost(ShellError):
+    """The connection ended while the command ran."""
+
+
+class CommandFailed(ShellError):
+    """The command ended with an exit code that is not one of those expected."""

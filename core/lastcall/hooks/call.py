@@ -1,0 +1,145 @@
+"""One hook call's view of the run: everything it offers ends with the call's time box."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.run import Domain, Json, OptionsT
+from lastcall.api.shell import Shell
+from lastcall.deadline import Deadline
+from lastcall.errors import CallExpired, HypervisorError, NoShell
+from lastcall.ports import Call
+
+if TYPE_CHECKING:
+    from lastcall.options import Options
+
+
+class OptionLookup(Protocol):
+    """Finds a plugin's validated options."""
+
+    def __call__(self, plugin: str, model: "type[Options]", guest: Guest | None) -> "Options":
+        """Return the plugin's settings, or those for one guest."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """What all calls of one run share. `clock` is that of the loop and may be read from any thread."""
+
+    id: str
+    kind: RunKind
+    reason: Reason
+    rehearsal: bool
+    clock: Callable[[], float]
+    deadline: Deadline
+    folders: Path
+    options: OptionLookup
+    domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
+    guests: tuple[Guest, ...] = ()
+
+
+class HookCall:
+    """Implements `lastcall.Run` for one call of one plugin."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        plugin: str,
+        *,
+        expires: float,
+        say: Callable[[str], None] | None = None,
+        sent: Callable[[], None] | None = None,
+    ) -> None:
+        self._context = context
+        self._plugin = plugin
+        self._expires = expires
+        self._say = say
+        self._sent = sent
+        self._over = threading.Event()
+        self.collected: dict[str, Json] = {}
+
+    def expire(self) -> None:
+        """End the call: whatever still runs of it can do nothing more."""
+        self._over.set()
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._alive().id
+
+    @property
+    def kind(self) -> RunKind:
+        """Shutdown or restore."""
+        return self._alive().kind
+
+    @property
+    def reason(self) -> Reason:
+        """Why the run takes place."""
+        return self._alive().reason
+
+    @property
+    def rehearsal(self) -> bool:
+        """True when nothing is going to be stopped."""
+        return self._alive().rehearsal
+
+    @property
+    def guests(self) -> tuple[Guest, ...]:
+        """Every guest of the run."""
+        return self._alive().guests
+
+    @property
+    def folder(self) -> Path:
+        """This plugin's private folder, made when first asked for."""
+        folder = self._alive().folders / self._plugin.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def remaining(self) -> float:
+        """Seconds left to this call."""
+        return max(0.0, self._expires - self._alive().clock())
+
+    def deadline(self) -> float | None:
+        """Seconds left to the run."""
+        context = self._alive()
+        return context.deadline.remaining(context.clock())
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._over.wait(min(seconds, self.remaining()))
+        self._alive()
+
+    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:
+        """Return this plugin's options."""
+        found = self._alive().options(self._plugin, model, guest)
+        if not isinstance(found, model):
+            raise HypervisorError(f"{self._plugin} declares no options of type {model.__name__}")
+        return found
+
+    def shell(self, guest: Guest) -> Shell:
+        """Raise NoShell: no plugin provides guest shells yet."""
+        self._alive()
+        raise NoShell(f"no shell is configured for {guest.name}", "install a plugin that provides guest shells")
+
+    def domain(self, guest: Guest) -> Domain:
+        """Return the guest's domain."""
+        return self._alive().domain(guest, self, self._sent)
+
+    def evidence(self, **values: Json) -> None:
+        """Add figures to the report."""
+        self._alive()
+        self.collected.update(values)
+
+    def log(self, message: str) -> None:
+        """Write a line to the run log."""
+        self._alive()
+        if self._say:
+            self._say(message)
+
+    def _alive(self) -> RunContext:
+        if self._over.is_set() or self._context.clock() >= self._expires:
+            self._over.set()
+            raise CallExpired("the time of this call is over")
+        return self._context

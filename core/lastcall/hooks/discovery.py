@@ -1,0 +1,133 @@
+"""Finding plugins: entry points of installed distributions (the bundled ones too) and drop-ins."""
+
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from typing import Any, TypeVar, cast
+
+from lastcall.api.markers import PROJECT
+from lastcall.api.results import Problem
+from lastcall.api.run import PluginOptions
+from lastcall.api.shell import GuestShell
+from lastcall.api.stopping import StopMethod
+from lastcall.config.compose import Vocabulary
+from lastcall.config.models import Bootstrap, GuestPolicy
+from lastcall.hooks.dropins import load_dropins
+from lastcall.hooks.registry import Implementation, Registry
+from lastcall.hooks.sources import Origin, Source
+from lastcall.workers import boxed
+
+IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
+T = TypeVar("T")
+OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
+
+
+class Plugins:
+    """The loaded plugins: their hooks (`registry`), options, stop methods and guest shells."""
+
+    def __init__(self, bootstrap: Bootstrap) -> None:
+        self._timeout = min(IMPORT_TIMEOUT, bootstrap.hooks.timeout)
+        self.registry = Registry(bootstrap.hooks)
+        _load_packages(self.registry, self._timeout)
+        load_dropins(bootstrap.paths.hooks, self.registry, import_timeout=self._timeout)
+        self.options = self._options()
+        self.methods = self._offers("stop_methods", StopMethod)
+        self.shells = self._offers("guest_shells", GuestShell)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the plugins add to the configuration."""
+        out_of_use = frozenset(source.name for source in (*self.registry.failed, *self.registry.blocked))
+        methods = {name: method for name, (_, method) in self.methods.items()}
+        return Vocabulary(self.options, methods, out_of_use - self.options.keys())
+
+    def _options(self) -> dict[str, PluginOptions]:
+        found: dict[str, PluginOptions] = {}
+        for one in self.registry.implementations("plugin_options"):
+            options = self._ask(one, _as_options)
+            if options is None:
+                self.registry.failed.append(one.position.source)  # its sections stay unread
+            elif options.guest and one.plugin in {*GuestPolicy.model_fields, "match"}:
+                self._report(one, f"the guest key {one.plugin!r} is the core's", "rename the plugin")
+            else:
+                found[one.plugin] = options
+        return found
+
+    def _offers(self, hook: str, kind: type[OfferT]) -> dict[str, tuple[Source, OfferT]]:
+        """What plugins offer by name: drop-in beats package beats bundled; of equals the later one is refused."""
+        found: dict[str, tuple[Source, OfferT]] = {}
+        ranked = sorted(self.registry.implementations(hook), key=lambda one: -one.position.source.origin)
+        for one in ranked:
+            for offer in self._ask(one, _as_offers) or ():
+                self._admit(one, offer, kind, found)
+        return found
+
+    def _admit(
+        self, one: Implementation, offer: object, kind: type[OfferT], found: dict[str, tuple[Source, OfferT]]
+    ) -> None:
+        if not isinstance(offer, kind) or not isinstance(getattr(offer, "name", None), str):
+            self._report(one, f"offers {offer!r}, which is no {kind.__name__} with a name")
+            return
+        source, other = one.position.source, found.get(offer.name)
+        if other is None:
+            found[offer.name] = (source, offer)
+        elif other[0].origin == source.origin:
+            self._report(one, f"{offer.name!r} is already offered by {other[0].name}", "block one of the two plugins")
+
+    def _ask(self, one: Implementation, convert: Callable[[object], T]) -> T | None:
+        """Call an implementation and convert what it returns, both in its time box; None when that fails."""
+        try:
+            return boxed(lambda: convert(one.function()), timeout=self._timeout)
+        except Exception as error:  # noqa: BLE001  that plugin's failure only
+            self._report(one, f"{type(error).__name__}: {error}")
+            return None
+
+    def _report(self, one: Implementation, message: str, remedy: str = "") -> None:
+        where = f"{one.plugin} ({one.position.source.where})"
+        self.registry.report(Problem(what="plugin", where=where, message=f"{one.hook}: {message}", remedy=remedy))
+
+
+def _as_options(answer: object) -> PluginOptions:
+    if answer is None:
+        return PluginOptions()
+    if isinstance(answer, PluginOptions):
+        return answer
+    raise TypeError(f"returned {answer!r}")
+
+
+def _as_offers(answer: object) -> tuple[object, ...]:
+    if answer is None:
+        return ()
+    if isinstance(answer, Iterable) and not isinstance(answer, str | bytes):
+        return tuple(cast("Iterable[object]", answer))
+    raise TypeError(f"returned {answer!r}")
+
+
+def _load_packages(registry: Registry, timeout: float) -> None:
+    points = metadata.entry_points(group=PROJECT)
+    for source, point in sorted(
+        ((_source(point), point) for point in points), key=lambda pair: (pair[0].origin, pair[0].sort_key)
+    ):
+        if not registry.admits(source):
+            continue
+        try:
+            plugin: object = boxed(point.load, timeout=timeout)
+        except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
+            registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))
+        else:
+            registry.add(source, plugin)
+
+
+def _source(point: metadata.EntryPoint) -> Source:
+    distribution = point.dist.name if point.dist else "?"
+    bundled = distribution == PROJECT and point.value.startswith("lastcall_plugins.")
+    where = "bundled" if bundled else f"{distribution} {point.dist.version if point.dist else ''}".strip()
+    return Source(
+        name=point.name,
+        origin=Origin.BUNDLED if bundled else Origin.PACKAGE,
+        where=where,
+        sort_key=f"{point.name} {distribution}",
+    )
+
+
+def _reinstall(source: Source) -> str:
+    return f"reinstall {source.where}, or add {source.name} to hooks.block"

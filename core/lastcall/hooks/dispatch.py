@@ -1,0 +1,186 @@
+"""Calling implementations: one by one, each in its time box, none of them able to spoil another."""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from lastcall.api.guests import Guest
+from lastcall.api.results import HookRecord, Problem, Verdict
+from lastcall.config.models import HookSettings
+from lastcall.deadline import soonest
+from lastcall.errors import CallExpired, LastcallError, Skip
+from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.registry import Implementation
+from lastcall.records import HookBegun, HookEnded, HookSaid
+from lastcall.stream import Stream
+from lastcall.workers import Workers
+
+_GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start"})
+_PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
+
+
+@dataclass(slots=True)
+class Fired:
+    """What firing a hook brought: the answers that were given, and what a failure asks for."""
+
+    answers: list[tuple[str, Any]] = field(default_factory=list)
+    verdict: Literal["go on", "skip_guest", "abort"] = "go on"
+    because: str = ""
+
+
+class Hooks(Protocol):
+    """Fires hooks; the engine's view of the plugins."""
+
+    async def fire(
+        self,
+        hook: str,
+        guest: Guest | None = None,
+        *,
+        until: float | None = None,
+        box: float | None = None,
+        **arguments: Any,
+    ) -> Fired:
+        """Call every implementation.
+
+        `until` is the loop time at which no call may run any longer, `box` the guest's own time box in seconds.
+        """
+        ...
+
+
+class Source(Protocol):
+    """Where implementations come from."""
+
+    def implementations(self, hook: str) -> list[Implementation]:
+        """The implementations in firing order."""
+        ...
+
+
+class Dispatcher:
+    """Implements `Hooks` with workers."""
+
+    def __init__(
+        self,
+        source: Source,
+        settings: HookSettings,
+        context: RunContext,
+        workers: Workers,
+        stream: Stream,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._context = context
+        self._workers = workers
+        self._stream = stream
+        self._loop = loop
+        self._found: dict[str, list[Implementation]] = {}
+
+    async def fire(
+        self,
+        hook: str,
+        guest: Guest | None = None,
+        *,
+        until: float | None = None,
+        box: float | None = None,
+        **arguments: Any,
+    ) -> Fired:
+        """Call every implementation in order; see `Hooks.fire`."""
+        fired = Fired()
+        if hook not in self._found:
+            self._found[hook] = self._source.implementations(hook)
+        for one in self._found[hook]:
+            await self._call(one, guest, fired, self._box(one, until, box), arguments)
+        return fired
+
+    def _box(self, one: Implementation, until: float | None, guest_box: float | None) -> float:
+        own = self._settings.plugins.get(one.plugin)
+        box = (own.timeout if own else None) or guest_box or self._settings.timeout
+        left = None if until is None else until - self._loop.time()
+        return max(0.0, soonest(box, left) or 0.0)
+
+    async def _call(
+        self, one: Implementation, guest: Guest | None, fired: Fired, box: float, arguments: Mapping[str, Any]
+    ) -> None:
+        key = guest.key if guest else None
+        started = self._stream.now()
+        self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
+        call = HookCall(self._context, one.plugin, expires=self._loop.time() + box, say=self._say(one, guest))
+        verdict, message, trace = Verdict.OK, "", ""
+        try:
+            answer = await self._workers.call(_bound(one, guest, call, arguments), timeout=box)
+            if answer is not None:
+                fired.answers.append((one.plugin, answer))
+        except Exception as error:  # noqa: BLE001  that implementation's failure only
+            verdict, message, trace = _judge(error, box)
+        except asyncio.CancelledError:
+            verdict, message = Verdict.TIMEOUT, "cut off: the run could not wait any longer"
+            raise
+        finally:
+            call.expire()
+            record = HookRecord(
+                hook=one.hook, plugin=one.plugin, result=verdict, started=started,
+                duration=self._stream.now() - started, message=message, evidence=dict(call.collected),
+            )  # fmt: skip
+            self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
+        if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
+            self._apply_policy(one, fired, message)
+
+    def _apply_policy(self, one: Implementation, fired: Fired, message: str) -> None:
+        own = self._settings.plugins.get(one.plugin)
+        policy = (own.on_failure if own else None) or self._settings.on_failure
+        if (policy == "skip_guest" and one.hook in _GUEST_HOOKS) or (policy == "abort" and one.hook in _PRE_HOOKS):
+            fired.verdict = policy
+            fired.because = f"{one.hook} of {one.plugin}: {message}"
+
+    def _say(self, one: Implementation, guest: Guest | None) -> Callable[[str], None]:
+        key = guest.key if guest else None
+
+        def emit(line: str) -> None:
+            self._stream.emit(HookSaid(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin, line=line))
+
+        def say(message: str) -> None:
+            for line in message.splitlines() or [""]:
+                self._loop.call_soon_threadsafe(emit, line)
+
+        return say
+
+
+def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+    """The call with the arguments it takes; what it returns is consumed and judged inside the time box."""
+    available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
+    wanted = {name: available[name] for name in one.argnames}
+    return lambda: _checked(one.hook, one.function(**wanted))
+
+
+def _checked(hook: str, answer: Any) -> Any:
+    if hook in {"check", "check_guest"}:
+        problems: list[object] = list(answer or ())
+        if all(isinstance(problem, Problem) for problem in problems):
+            return problems
+    elif hook == "describe_guest":
+        if answer is None or isinstance(answer, Mapping):
+            return answer  # pyright: ignore[reportUnknownVariableType]
+    elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
+        return answer
+    raise TypeError(f"returned {answer!r}")
+
+
+def _judge(error: Exception, box: float) -> tuple[Verdict, str, str]:
+    if isinstance(error, Skip):
+        return Verdict.SKIPPED, str(error), ""
+    if isinstance(error, TimeoutError):
+        return Verdict.TIMEOUT, str(error) or f"no answer within {box:.1f} s", ""
+    if isinstance(error, CallExpired):
+        return Verdict.TIMEOUT, str(error), ""
+    if isinstance(error, LastcallError):
+        return Verdict.FAILED, str(error), ""
+    trace = "".join(traceback.format_exception(error))
+    kind = type(error).__name__
+    return Verdict.FAILED, f"{kind}: {error}" if type(error).__module__ == "builtins" or str(error) else kind, trace
+
+
+def problems_of(fired: Fired) -> Iterable[Problem]:
+    """The problems that `check` hooks returned."""
+    return [problem for _, problems in fired.answers for problem in problems]

@@ -1,0 +1,128 @@
+"""Drop-ins in `hooks.d/`: Python modules, and executables in a folder named like a hook."""
+
+import os
+import re
+import stat
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+from lastcall.api.results import Problem
+from lastcall.hooks.executables import executable_hook
+from lastcall.hooks.registry import Registry
+from lastcall.hooks.sources import Origin, Source
+from lastcall.hooks.trust import Untrusted, open_trusted
+from lastcall.workers import boxed
+
+_LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
+_NUMBER = re.compile(r"^\d+-")
+_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
+_EXECUTABLE_HOOKS = frozenset({
+    "pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown",
+    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
+})  # fmt: skip
+
+
+def load_dropins(folder: Path, registry: Registry, *, import_timeout: float) -> None:
+    """Load every drop-in of the folder into the registry; a missing folder means no drop-ins. Raises nothing."""
+    for path in _entries(folder, registry):
+        if path.suffix == ".py" and not path.is_dir():
+            _load_module(path, registry, import_timeout)
+        elif path.is_dir():
+            _load_executables(path, registry)
+        elif os.access(path, os.X_OK):
+            remedy = f"put it into {folder}/<hook>/, for example {folder}/pre_shutdown/{path.name}"
+            registry.report(
+                Problem(what="plugin", where=str(path), message="an executable outside a hook's folder", remedy=remedy)
+            )
+
+
+def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
+    try:
+        descriptor = open_trusted(folder, folder=True)
+    except FileNotFoundError:
+        return
+    except (OSError, Untrusted) as error:
+        registry.report(_refused(folder, error))
+        return
+    try:
+        names = sorted(os.listdir(descriptor))  # noqa: PTH208  the folder that was checked, not the one of that name
+    finally:
+        os.close(descriptor)
+    yield from (folder / name for name in names if not _LEFTOVER.match(name) and name != "__pycache__")
+
+
+def _load_module(path: Path, registry: Registry, import_timeout: float) -> None:
+    name = _NUMBER.sub("", path.stem).replace("-", "_")
+    source = Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
+    if not _NAME.match(name):
+        registry.refuse(source, "not a usable plugin name", "name it NN-name.py, of lower-case letters, digits and _")
+    elif registry.admits(source):
+        try:
+            code = _read_trusted(path)
+            registry.add(source, boxed(lambda: _module(name, path, code), timeout=import_timeout))
+        except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
+            registry.refuse(source, _why(error), getattr(error, "remedy", ""))
+
+
+def _read_trusted(path: Path) -> bytes:
+    with os.fdopen(open_trusted(path), "rb") as file:
+        return file.read()
+
+
+def _module(name: str, path: Path, code: bytes) -> types.ModuleType:
+    module = types.ModuleType(f"lastcall_dropin_{name}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pydantic look their module up there
+    try:
+        exec(compile(code, str(path), "exec"), module.__dict__)  # noqa: S102  running it is what a drop-in is for
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+    return module
+
+
+def _load_executables(folder: Path, registry: Registry) -> None:
+    hook = folder.name
+    if hook not in _EXECUTABLE_HOOKS:
+        known = ", ".join(sorted(_EXECUTABLE_HOOKS))
+        registry.report(
+            Problem(what="plugin", where=str(folder), message=f"no hook is called {hook!r}", remedy=f"hooks: {known}")
+        )
+        return
+    for path in _entries(folder, registry):
+        source = Source(name=f"{hook}/{path.name}", origin=Origin.DROPIN, where=str(path), sort_key=path.name)
+        if not registry.admits(source):
+            continue
+        try:
+            _check_executable(path)
+        except (OSError, Untrusted) as error:
+            registry.refuse(source, _why(error), getattr(error, "remedy", ""))
+        else:
+            registry.add_function(source, hook, executable_hook(path, hook))
+
+
+def _check_executable(path: Path) -> None:
+    descriptor = open_trusted(path)
+    try:
+        if not os.fstat(descriptor).st_mode & stat.S_IXUSR:
+            raise Untrusted(f"{path} is not executable", f"chmod u+x {path}")
+    finally:
+        os.close(descriptor)
+
+
+def _refused(path: Path, error: Exception) -> Problem:
+    return Problem(
+        what="plugin", where=str(path), message=f"not run: {_why(error)}", remedy=getattr(error, "remedy", "")
+    )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Untrusted):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} (line {error.lineno})"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror.lower()}: {error.filename}" if error.filename else error.strerror.lower()
+    return f"{type(error).__name__}: {error}"

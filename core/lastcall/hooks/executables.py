@@ -1,0 +1,169 @@
+"""Executable drop-ins: any program as the implementation of a hook."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from lastcall.api.guests import Guest
+from lastcall.api.run import Run
+from lastcall.errors import HookFailed, Skip
+from lastcall.hooks.trust import open_trusted
+from lastcall.report.plain import to_plain
+
+SKIPPED = 75  # EX_TEMPFAIL, sysexits.h
+NOT_READY = 1
+_LINGER = (
+    0.2  # seconds in which output of a process that has exited is still read; a background child may hold the pipe
+)
+_KILL_AFTER = 2.0  # seconds between SIGTERM and SIGKILL
+_LINE_LIMIT = 8192
+
+
+def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
+    """Make a hook implementation that runs the program at `path`, by that path so that `$0` means something."""
+
+    def run_executable(**arguments: Any) -> bool | None:
+        run: Run = arguments.pop("run")
+        os.close(open_trusted(path))  # it may have changed since it was found
+        code = _Process(path, _environment(hook, run, arguments.get("guest")), _facts(hook, run, arguments), run).wait()
+        return _verdict(hook, code)
+
+    return run_executable
+
+
+def _verdict(hook: str, code: int) -> bool | None:
+    if hook == "guest_ready":
+        return {0: True, NOT_READY: False}.get(code)
+    if code == SKIPPED:
+        raise Skip(f"exit code {SKIPPED}")
+    if code < 0:
+        raise HookFailed(f"killed by {signal.Signals(-code).name}")
+    if code:
+        raise HookFailed(f"exit code {code}")
+    return None
+
+
+def _environment(hook: str, run: Run, guest: Guest | None) -> dict[str, str]:
+    deadline = run.deadline()
+    facts = {
+        "LASTCALL_HOOK": hook,
+        "LASTCALL_RUN_ID": run.id,
+        "LASTCALL_REASON": run.reason.value,
+        "LASTCALL_TIMEOUT": f"{_own_time(run):.1f}",
+        "LASTCALL_DEADLINE": "" if deadline is None else f"{deadline:.1f}",
+    }
+    if guest:
+        facts |= {"LASTCALL_GUEST": guest.name, "LASTCALL_UUID": guest.uuid, "LASTCALL_URI": guest.uri}
+    return {**os.environ, **facts}
+
+
+def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
+    facts: dict[str, Any] = {
+        "version": 1,
+        "hook": hook,
+        "run": {"id": run.id, "kind": run.kind, "reason": run.reason, "rehearsal": run.rehearsal},
+        "timeout": _own_time(run),
+        "deadline": run.deadline(),
+        **arguments,
+    }
+    if "guest" not in arguments:
+        facts["guests"] = run.guests
+    return json.dumps(to_plain(facts))
+
+
+def _own_time(run: Run) -> float:
+    """Seconds the program gets: a tenth of the call, at most the time to kill it, is kept for ending it."""
+    remaining = run.remaining()
+    return remaining - min(_KILL_AFTER + _LINGER, remaining / 10)
+
+
+class _Process:
+    """A program in a process group of its own, its output going line by line into the run log."""
+
+    def __init__(self, path: Path, environment: dict[str, str], facts: str, run: Run) -> None:
+        self._run = run
+        self._until = time.monotonic() + _own_time(run)
+        self._partial = b""
+        with _as_file(facts) as stdin:
+            self._process = subprocess.Popen(
+                [path], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def wait(self) -> int:
+        """Return the exit code; at the end of its time the group is terminated, then killed, and HookFailed raised."""
+        try:
+            ended = self._read_until_exit()
+        finally:
+            if self._process.poll() is None:
+                self._end_group()
+            self._flush()
+            if self._process.stdout:
+                self._process.stdout.close()
+        if not ended:
+            raise TimeoutError("its time was up; its process group was ended")
+        return self._process.returncode
+
+    def _read_until_exit(self) -> bool:
+        assert self._process.stdout is not None  # noqa: S101  asked for above
+        output = self._process.stdout
+        os.set_blocking(output.fileno(), False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            open_, exited_at = True, None
+            while (now := time.monotonic()) < self._until:
+                if exited_at is None and self._process.poll() is not None:
+                    exited_at = now
+                if exited_at is not None and (not open_ or now >= exited_at + _LINGER):
+                    return True
+                if open_ and selector.select(0.05):
+                    open_ = self._read(output)
+                elif not open_:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(0.05)
+        return self._process.poll() is not None
+
+    def _read(self, output: IO[bytes]) -> bool:
+        try:
+            chunk = os.read(output.fileno(), 65536)
+        except BlockingIOError:
+            return True
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        for line in lines:
+            self._log(line)
+        if len(self._partial) > _LINE_LIMIT:
+            self._flush()
+        return bool(chunk)
+
+    def _flush(self) -> None:
+        if self._partial:
+            self._log(self._partial)
+            self._partial = b""
+
+    def _log(self, line: bytes) -> None:
+        self._run.log(line[:_LINE_LIMIT].decode(errors="replace").rstrip())
+
+    def _end_group(self) -> None:
+        for number, wait in ((signal.SIGTERM, min(_KILL_AFTER, self._run.remaining() / 2)), (signal.SIGKILL, 1.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.05, wait))
+                break
+
+
+@contextlib.contextmanager
+def _as_file(text: str):
+    """Standard input from a file: a program that never reads it cannot block us, as a pipe would."""
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file

@@ -1,0 +1,243 @@
+"""Every hook of lastcall. Argument names are for ever; an implementation takes those it needs.
+
+Implementations are called one by one, each in its own time box (`hooks.timeout`). One that raises, hangs or returns
+something unusable is recorded and the run goes on; `raise Skip("why")` records it as skipped, `HookFailed("why")` as
+failed without a traceback.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lastcall.api.guests import Guest
+from lastcall.api.markers import hookspec
+from lastcall.api.results import GuestResult, Problem, Report
+from lastcall.api.run import Json, PluginOptions, Run
+from lastcall.api.shell import GuestShell
+from lastcall.api.stopping import StopMethod
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookspec
+def plugin_options() -> PluginOptions | None:  # pyright: ignore[reportReturnType]
+    """Declare the models of this plugin's options.
+
+    Fires once, when plugins are loaded. Returns `PluginOptions(settings=…, guest=…)`: pydantic models (subclasses of
+    `lastcall.options.Options`) for the section `plugins.<name>` and for the guest key `<name>`. When it raises, the
+    plugin's sections stay unread and the failure is reported.
+
+    Example:
+        class Settings(Options):
+            url: str = "https://example.org"
+
+        @hookimpl
+        def plugin_options():
+            return PluginOptions(settings=Settings)
+    """
+
+
+@hookspec
+def stop_methods() -> Iterable[StopMethod[Any]]:  # pyright: ignore[reportReturnType]
+    """Offer stop methods to ladders.
+
+    Fires once, when plugins are loaded. Returns instances of `StopMethod`. Of two methods with one name a drop-in's
+    beats a package's beats a bundled one. When it raises, the plugin offers none and the failure is reported.
+
+    Example:
+        @hookimpl
+        def stop_methods():
+            return [SuspendToDisk()]
+    """
+
+
+@hookspec
+def guest_shells() -> Iterable[GuestShell]:  # pyright: ignore[reportReturnType]
+    """Offer ways to run commands inside guests.
+
+    Fires once, when plugins are loaded. Returns instances of `GuestShell`. When it raises, the plugin offers none and
+    the failure is reported.
+
+    Example:
+        @hookimpl
+        def guest_shells():
+            return [SerialConsole()]
+    """
+
+
+@hookspec
+def register_commands(group: "click.Group") -> None:
+    """Add subcommands to `lastcall`.
+
+    Fires when the command line is loaded and names a command that the core does not have. `group` is the click group
+    of `lastcall`. When it raises, the plugin's commands are missing and the failure is reported.
+
+    Example:
+        @hookimpl
+        def register_commands(group):
+            group.add_command(enroll)
+    """
+
+
+@hookspec
+def check(run: Run) -> Iterable[Problem] | None:
+    """Look for what would make a run fail.
+
+    Fires in `lastcall check`. Returns problems with remedies, or None. When it raises, that is reported as a problem.
+
+    Example:
+        @hookimpl
+        def check(run):
+            if not Path("/mnt/backup").is_mount():
+                return [Problem(what="mount", where="/mnt/backup", message="is not mounted", remedy="mount it")]
+    """
+
+
+@hookspec
+def check_guest(guest: Guest, run: Run) -> Iterable[Problem] | None:
+    """Look for what would make the stop or start of one guest fail.
+
+    Fires in `lastcall check`, per guest. Returns problems with remedies, or None. When it raises, that is reported.
+
+    Example:
+        @hookimpl
+        def check_guest(guest, run):
+            if not run.domain(guest).agent_connected():
+                return [Problem(what="agent", where=guest.name, message="no agent answers", remedy="install qemu-ga")]
+    """
+
+
+@hookspec
+def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
+    """Tell facts about a guest.
+
+    Fires in `lastcall plan -v`, per guest. Returns a mapping of facts to show, or None. When it raises, that is shown.
+
+    Example:
+        @hookimpl
+        def describe_guest(guest, run):
+            return {"addresses": list(run.domain(guest).addresses("lease"))}
+    """
+
+
+@hookspec
+def pre_shutdown(run: Run) -> None:
+    """Prepare for the shutdown.
+
+    Fires once, before any guest is touched; the state file is already on disk. Returns nothing. When it raises, the
+    run goes on (`on_failure: abort` ends a voluntary run). All implementations together get `hooks.pre_budget`.
+
+    Example:
+        @hookimpl
+        def pre_shutdown(run):
+            run.log(f"{len(run.guests)} guests are about to stop")
+    """
+
+
+@hookspec
+def on_guest_stop(guest: Guest, run: Run) -> None:
+    """Do what has to happen in or for a guest before it stops.
+
+    Fires per guest, while it still runs and everything that depends on it is done. Returns nothing. When it raises, the
+    guest is stopped all the same (`on_failure: skip_guest` does not ask it now).
+
+    Example:
+        @hookimpl
+        def on_guest_stop(guest, run):
+            run.shell(guest).run("sync", timeout=10).check()
+    """
+
+
+@hookspec
+def on_guest_stopped(guest: Guest, result: GuestResult, run: Run) -> None:
+    """React to a guest that is off, or was given up.
+
+    Fires per guest, after its last attempt. `result` says what became of it. Returns nothing. When it raises, that is
+    recorded.
+
+    Example:
+        @hookimpl
+        def on_guest_stopped(guest, result, run):
+            run.log(f"{guest.name}: {result.outcome} after {result.duration:.1f} s")
+    """
+
+
+@hookspec
+def post_shutdown(run: Run, report: Report) -> None:
+    """Do what comes after the last guest.
+
+    Fires once. `report` is so far, lacking this hook itself. Returns nothing. When it raises, that is recorded.
+
+    Example:
+        @hookimpl
+        def post_shutdown(run, report):
+            Path("/run/guests-are-off").touch()
+    """
+
+
+@hookspec
+def pre_restore(run: Run) -> None:
+    """Prepare for the restore.
+
+    Fires once, before any guest starts. Returns nothing. When it raises, the run goes on (`on_failure: abort` ends it;
+    nothing is lost, the list of guests stays).
+
+    Example:
+        @hookimpl
+        def pre_restore(run):
+            subprocess.run(["mount", "/srv/images"], check=True, timeout=run.remaining())
+    """
+
+
+@hookspec
+def on_guest_start(guest: Guest, run: Run) -> None:
+    """Prepare for the start of one guest.
+
+    Fires per guest, before it is started. Returns nothing. When it raises, the guest is started all the same
+    (`on_failure: skip_guest` leaves it off and on the list).
+
+    Example:
+        @hookimpl
+        def on_guest_start(guest, run):
+            subprocess.run(["unlock-disk", guest.name], check=True, timeout=run.remaining())
+    """
+
+
+@hookspec
+def guest_ready(guest: Guest, run: Run) -> bool | None:
+    """Say whether a started guest is ready.
+
+    Fires per guest, again one second after each round of answers, until nobody says False or `restore.ready_timeout`
+    is over. Returns True, False, or None for no opinion. When it raises, that counts as None.
+
+    Example:
+        @hookimpl
+        def guest_ready(guest, run):
+            return run.domain(guest).agent_connected()
+    """
+
+
+@hookspec
+def on_guest_started(guest: Guest, result: GuestResult, run: Run) -> None:
+    """React to a guest that is running and ready, or was given up.
+
+    Fires per guest. `result` says what became of it. Returns nothing. When it raises, that is recorded.
+
+    Example:
+        @hookimpl
+        def on_guest_started(guest, result, run):
+            run.log(f"{guest.name}: {result.outcome}")
+    """
+
+
+@hookspec
+def post_restore(run: Run, report: Report) -> None:
+    """Do what comes after the last guest is back.
+
+    Fires once. `report` is so far, lacking this hook itself. Returns nothing. When it raises, that is recorded.
+
+    Example:
+        @hookimpl
+        def post_restore(run, report):
+            run.log(f"{len(report.guests)} guests are back")
+    """

@@ -1,0 +1,185 @@
+"""Which plugins there are, what each implements, and what of it could not be used and why."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from lastcall.api.markers import PROJECT
+from lastcall.api.results import Problem
+from lastcall.config.models import HookSettings
+from lastcall.hooks import hookspecs
+from lastcall.hooks.order import Position, firing_order
+from lastcall.hooks.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One plugin's function for one hook."""
+
+    hook: str
+    position: Position
+    function: Callable[..., Any]
+    argnames: tuple[str, ...]
+
+    @property
+    def plugin(self) -> str:
+        """The plugin's name."""
+        return self.position.source.name
+
+
+class _Manager(pluggy.PluginManager):
+    """Registers plugins function by function: what is wrong with one does not cost the plugin its others."""
+
+    def __init__(self) -> None:
+        super().__init__(PROJECT)
+        self.add_hookspecs(hookspecs)
+        self.problems: list[Problem] = []
+        self.arguments: dict[str, frozenset[str]] = {}
+        for name in _hook_names():
+            self.arguments[name] = frozenset(inspect.signature(getattr(hookspecs, name)).parameters)
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        """Return pluggy's options for a function that is a usable implementation, None for everything else."""
+        try:
+            options = super().parse_hookimpl_opts(plugin, name)
+            function = getattr(plugin, name, None)
+        except Exception as error:  # noqa: BLE001  a property of the plugin's own raised
+            self._refuse(plugin, name, None, f"cannot be read: {error}")
+            return None
+        if options is None:
+            self._notice_unmarked(plugin, name, function)
+            return None
+        hook = options.get("specname") or name
+        wrong = self._wrong(hook, function, wrapper=bool(options.get("wrapper") or options.get("hookwrapper")))
+        if wrong:
+            self._refuse(plugin, name, function, *wrong)
+            return None
+        return options
+
+    def _wrong(self, hook: str, function: Any, *, wrapper: bool) -> tuple[str, str] | None:
+        if hook not in self.arguments:
+            close = difflib.get_close_matches(hook, self.arguments, n=1)
+            return "unknown hook" + (
+                f"; did you mean {close[0]!r}?" if close else ""
+            ), "`lastcall plugins` lists the hooks"
+        if wrapper:
+            return "wrappers are not supported", "use tryfirst or trylast"
+        if inspect.iscoroutinefunction(function):
+            return "is async", "write a plain function: hooks run in worker threads"
+        unknown = sorted(set(_argnames(function)) - self.arguments[hook])
+        if unknown:
+            known = ", ".join(sorted(self.arguments[hook])) or "none"
+            return f"unknown argument {', '.join(map(repr, unknown))}", f"arguments of {hook}: {known}"
+        return None
+
+    def _notice_unmarked(self, plugin: object, name: str, function: object) -> None:
+        if (
+            name in self.arguments
+            and inspect.isfunction(function)
+            and function.__module__ == getattr(plugin, "__name__", "")
+        ):
+            self._refuse(
+                plugin, name, function, "has the name of a hook but is not marked", "put @lastcall.hookimpl above it"
+            )
+
+    def _refuse(self, plugin: object, name: str, function: object, message: str, remedy: str = "") -> None:
+        where = getattr(plugin, "__file__", None) or type(plugin).__name__
+        code = getattr(function, "__code__", None)
+        if code is not None:
+            where = f"{code.co_filename}:{code.co_firstlineno}"
+        self.problems.append(Problem(what="plugin", where=str(where), message=f"{name}: {message}", remedy=remedy))
+
+
+class Registry:
+    """Every implementation of every hook, in firing order."""
+
+    def __init__(self, settings: HookSettings) -> None:
+        self._settings = settings
+        self._manager = _Manager()
+        self._sources: dict[str, Source] = {}
+        self._extra: list[Implementation] = []
+        self._problems: list[Problem] = []
+        self.blocked: list[Source] = []
+        self.failed: list[Source] = []
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The plugins in use, by origin and name."""
+        return tuple(sorted(self._sources.values(), key=lambda source: (source.origin, source.sort_key)))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What could not be loaded or used, and why."""
+        return (*self._problems, *self._manager.problems)
+
+    def refuse(self, source: Source, message: str, remedy: str = "") -> None:
+        """Record a plugin that is not used."""
+        self.failed.append(source)
+        self._problems.append(
+            Problem(what="plugin", where=f"{source.name} ({source.where})", message=message, remedy=remedy)
+        )
+
+    def report(self, problem: Problem) -> None:
+        """Record a problem of a plugin that is used all the same."""
+        self._problems.append(problem)
+
+    def admits(self, source: Source) -> bool:
+        """Say whether a plugin may be loaded: it is not blocked, and no other has its name."""
+        if source.name in self._settings.block:
+            self.blocked.append(source)
+            return False
+        other = self._sources.get(source.name)
+        if other:
+            self.refuse(source, f"the name {source.name!r} is taken by {other.where}", "rename or block one of them")
+        return other is None
+
+    def add(self, source: Source, plugin: object) -> None:
+        """Register what a plugin implements; its unusable functions become problems."""
+        if inspect.isclass(plugin):
+            self.refuse(source, "is a class", "name a module or an instance")
+            return
+        try:
+            self._manager.register(plugin, source.name)
+        except Exception as error:  # noqa: BLE001  pluggy's own refusals, and whatever the plugin's attributes raise
+            self.refuse(source, f"cannot be registered: {error}")
+            return
+        self._sources[source.name] = source
+
+    def add_function(self, source: Source, hook: str, function: Callable[..., Any]) -> None:
+        """Register one function (an executable drop-in) that takes every argument of its hook."""
+        self._sources[source.name] = source
+        argnames = tuple(sorted(self._manager.arguments[hook]))
+        self._extra.append(Implementation(hook, Position(source), function, argnames))
+
+    def hook_names(self) -> tuple[str, ...]:
+        """Every hook, in the order of the specifications."""
+        return _hook_names()
+
+    def implementations(self, hook: str) -> list[Implementation]:
+        """The implementations of one hook, in firing order."""
+        found = [*self._registered(hook), *(one for one in self._extra if one.hook == hook)]
+        positions = [one.position for one in found]
+        order = firing_order(hook, positions, first=self._settings.first, last=self._settings.last)
+        return [found[index] for index in order]
+
+    def _registered(self, hook: str) -> Iterable[Implementation]:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        for one in caller.get_hookimpls():
+            position = Position(self._sources[one.plugin_name], tryfirst=one.tryfirst, trylast=one.trylast)
+            yield Implementation(hook, position, one.function, tuple(one.argnames))
+
+
+def _hook_names() -> tuple[str, ...]:
+    marker = f"{PROJECT}_spec"
+    return tuple(name for name, value in vars(hookspecs).items() if hasattr(value, marker))
+
+
+def _argnames(function: Any) -> list[str]:
+    """The arguments that pluggy passes: positional ones without a default (`self` of a bound method is none)."""
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    parameters = inspect.signature(function).parameters.values()
+    return [one.name for one in parameters if one.kind in positional and one.default is one.empty]

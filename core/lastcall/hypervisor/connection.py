@@ -1,0 +1,120 @@
+"""One libvirt connection: opening it, hearing its events, listing its guests. Everything here may block."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, cast
+
+import libvirt
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.hypervisor.eventloop import start_event_loop
+from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason
+from lastcall.hypervisor.failures import translated
+from lastcall.hypervisor.lanes import Lanes
+from lastcall.ports import ConnectionClosed, HypervisorEvent, Standing
+
+_KEEPALIVE = (5, 3)  # seconds between, and number of, unanswered messages until a silent peer counts as dead
+_DOMAIN_0 = "00000000-0000-0000-0000-000000000000"  # Xen's host domain is no guest
+_CLOSED_BY_US = 3
+_CLOSE_REASONS = {0: "error", 1: "end of file", 2: "keepalive timeout"}
+
+
+class Connection:
+    """An open connection. `post` receives its events, on libvirt's event thread."""
+
+    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None]) -> None:
+        """Open it; raises HypervisorError."""
+        start_event_loop()
+        self._asked_for = asked_for
+        self._post = post
+        self._control = self._open()
+        with translated(self._control):
+            self._check_rights()
+            self.uri: str = self._control.getURI() or asked_for
+            self.driver: str = self._control.getType()
+            register = cast("Any", self._control.domainEventRegisterAny)  # pyright: ignore[reportUnknownMemberType]
+            register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._heard, None)
+        with contextlib.suppress(libvirt.libvirtError):  # in-process drivers have no peer that could die
+            self._control.registerCloseCallback(self._closed, None)
+        self.lanes = Lanes(self._another)
+
+    def alive(self) -> bool:
+        """Say whether the peer is still there, as far as known."""
+        try:
+            return bool(self._control.isAlive())
+        except libvirt.libvirtError:
+            return False
+
+    def active_guests(self) -> list[Guest]:
+        """List the active guests, in five calls whatever their number."""
+        with translated(self._control):
+            kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+            active = self._control.listAllDomains(kinds)
+            persistent = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            running = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING)
+            paused = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
+            guests: list[Guest] = []
+            for domain in active:
+                uuid = domain.UUIDString()
+                state = (
+                    GuestState.RUNNING if uuid in running else GuestState.PAUSED if uuid in paused else _state(domain)
+                )
+                if uuid != _DOMAIN_0 and state is not GuestState.OFF:
+                    guests.append(self._guest(domain, uuid, persistent=uuid in persistent, state=state))
+            return guests
+
+    def standing(self, uuid: str) -> Standing:
+        """Ask for one guest's state; raises GuestGone when there is no such domain."""
+        with translated(self._control):
+            domain = self._control.lookupByUUIDString(uuid)
+            number, reason = _state_and_reason(domain)
+            state = guest_state(number)
+            off = state is GuestState.OFF
+            return Standing(
+                state, shut_off_reason(reason) if off else None, saved=off and bool(domain.hasManagedSaveImage())
+            )
+
+    def _guest(self, domain: libvirt.virDomain, uuid: str, *, persistent: bool, state: GuestState) -> Guest:
+        name: str = domain.name()
+        return Guest(uri=self.uri, uuid=uuid, name=name, driver=self.driver, persistent=persistent, state=state)
+
+    def _uuids(self, kinds: int) -> set[str]:
+        return {domain.UUIDString() for domain in self._control.listAllDomains(kinds)}
+
+    def _check_rights(self) -> None:
+        """Raise the libvirt error of a read-only connection, by a request that needs rights and does nothing."""
+        try:
+            self._control.domainXMLFromNative("lastcall", "", 0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_OPERATION_DENIED:
+                raise
+
+    def _open(self) -> libvirt.virConnect:
+        with translated():
+            connection = libvirt.open(None if self._asked_for == "default" else self._asked_for)
+        with contextlib.suppress(libvirt.libvirtError):
+            connection.setKeepAlive(*_KEEPALIVE)
+        return connection
+
+    def _another(self) -> libvirt.virConnect:
+        """A further connection; a driver inside this process would show another world to each, so it has one only."""
+        in_process = self.uri.startswith("test://")
+        return self._control if in_process else self._open()
+
+    def _heard(self, _connection: object, domain: libvirt.virDomain, event: int, detail: int, _opaque: Any) -> None:
+        found = guest_event(self.uri, domain.UUIDString(), event, detail)
+        if found:
+            self._post(found)
+
+    def _closed(self, _connection: object, reason: int, _opaque: Any) -> None:
+        if reason != _CLOSED_BY_US:
+            self._post(ConnectionClosed(self.uri, _CLOSE_REASONS.get(reason, "unknown reason")))
+
+
+def _state(domain: libvirt.virDomain) -> GuestState:
+    return guest_state(_state_and_reason(domain)[0])
+
+
+def _state_and_reason(domain: libvirt.virDomain) -> tuple[int, int]:
+    state, reason = cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
+    return state, reason

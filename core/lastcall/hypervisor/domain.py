@@ -1,0 +1,120 @@
+"""A guest's domain for worker threads: every call on a lane, bounded by the call it belongs to."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.api.run import AddressSource, Json, ShutdownMode
+from lastcall.errors import GuestGone, HypervisorError
+from lastcall.hypervisor.connection import Connection
+from lastcall.hypervisor.events import guest_state
+from lastcall.hypervisor.failures import translated
+from lastcall.ports import Call
+
+T = TypeVar("T")
+_AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"
+_MODES = {
+    "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+    "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
+    "signal": libvirt.VIR_DOMAIN_SHUTDOWN_SIGNAL,
+}
+_ADDRESSES = {
+    "lease": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+    "agent": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+    "arp": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
+}
+
+
+class LibvirtDomain:
+    """Implements `lastcall.Domain`; see there."""
+
+    def __init__(self, connection: Connection, guest: Guest, call: Call, sent: Callable[[], None] | None) -> None:
+        self._connection = connection
+        self._guest = guest
+        self._call = call
+        self._sent = sent
+
+    def state(self) -> GuestState:
+        """Ask for the state; a domain that is not there is off."""
+        try:
+            return self._ask(lambda domain: guest_state(int(domain.state()[0])))
+        except GuestGone:
+            return GuestState.OFF
+
+    def xml(self) -> str:
+        """Return the live XML."""
+        return self._ask(lambda domain: domain.XMLDesc(0))
+
+    def agent_connected(self) -> bool:
+        """Look at the agent's channel in the live XML."""
+        channel = ET.fromstring(self.xml()).find(_AGENT_CHANNEL)  # noqa: S314  written by libvirt
+        return channel is not None and channel.get("state") == "connected"
+
+    def raw(self) -> Any:
+        """Return the virDomain."""
+        return self._ask(lambda domain: domain)
+
+    def shutdown(self, mode: ShutdownMode) -> None:
+        """Ask the guest to power off."""
+        if mode == "default":
+            self._ask(lambda domain: domain.shutdown(), blocking=self._guest.driver == "QEMU")
+        else:
+            self._ask(lambda domain: domain.shutdownFlags(_MODES[mode]), blocking=mode == "agent")
+
+    def save(self, *, bypass_cache: bool = False) -> None:
+        """Managed save."""
+        flags = libvirt.VIR_DOMAIN_SAVE_BYPASS_CACHE if bypass_cache else 0
+        self._ask(lambda domain: domain.managedSave(flags), blocking=True)
+
+    def destroy(self, *, graceful: bool = False) -> None:
+        """Pull the plug."""
+        flags = libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if graceful else 0
+        self._ask(lambda domain: domain.destroyFlags(flags), blocking=True)
+
+    def abort_job(self) -> None:
+        """End a save or migration."""
+        self._ask(lambda domain: domain.abortJob())
+
+    def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
+        """Send a command to the guest agent."""
+        import libvirt_qemu
+
+        request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
+        seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
+        answer = self._ask(lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0), blocking=True)
+        return json.loads(answer)["return"]
+
+    def addresses(self, source: AddressSource) -> tuple[str, ...]:
+        """Return the guest's addresses without loopback ones."""
+        found: Any = self._ask(lambda domain: domain.interfaceAddresses(_ADDRESSES[source]), blocking=source == "agent")
+        addresses: list[str] = [entry["addr"] for card in found.values() for entry in card["addrs"] or ()]
+        return tuple(address for address in addresses if not address.startswith("127.") and address != "::1")
+
+    def sync_time(self) -> None:
+        """Set the guest's clock from its RTC."""
+        self._ask(lambda domain: domain.setTime(None, libvirt.VIR_DOMAIN_TIME_SYNC), blocking=True)
+
+    def _ask(self, work: Callable[[libvirt.virDomain], T], *, blocking: bool = False) -> T:
+        with self._connection.lanes.borrow(blocking=blocking, timeout=self._call.remaining()) as connection:
+            self._call.remaining()  # an abandoned call must not send a request after all
+            if self._sent:
+                self._sent()
+            with translated(connection):
+                domain = connection.lookupByUUIDString(self._guest.uuid)
+                return work(domain)
+
+
+class NoDomain:
+    """Stands for a domain whose connection is not there: every use raises HypervisorError."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        """Every method is missing in the same way."""
+        raise HypervisorError(f"not connected to {self._uri}")

@@ -1,0 +1,23 @@
+"""libvirt's default event loop, run in a thread of its own: lifecycle events and keepalives need it."""
+
+import functools
+import threading
+
+import libvirt
+
+
+@functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens
+def start_event_loop() -> None:
+    """Start the event loop; calling it again does nothing."""
+    libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
+    libvirt.virEventRegisterDefaultImpl()
+    threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """Errors are raised, and reported once, by whoever made the call."""

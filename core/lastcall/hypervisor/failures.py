@@ -1,0 +1,60 @@
+"""libvirt's errors as ours."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import libvirt
+
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, NotPermitted
+
+_DENIED = {
+    libvirt.VIR_ERR_OPERATION_DENIED,
+    libvirt.VIR_ERR_AUTH_FAILED,
+    libvirt.VIR_ERR_ACCESS_DENIED,
+    libvirt.VIR_ERR_AUTH_CANCELLED,
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE,
+}
+_RPC_ENDED = {libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR}
+
+
+def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None = None) -> HypervisorError:
+    """Turn a libvirt error into ours; a dead connection explains every error on it, whatever its code says."""
+    code: int = error.get_error_code() or 0
+    text = (error.get_error_message() or str(error)).strip()
+    if connection is not None and code in _RPC_ENDED and not _alive(connection):
+        return ConnectionLost(f"the connection to libvirt was lost: {text}", code=code)
+    if code == libvirt.VIR_ERR_NO_DOMAIN:
+        return GuestGone(text, code=code)
+    if code in _DENIED or "Permission denied" in text:
+        return NotPermitted(text, _permission_remedy(text), code=code)
+    return HypervisorError(text, _remedy(text), code=code)
+
+
+@contextmanager
+def translated(connection: libvirt.virConnect | None = None) -> Generator[None]:
+    """Raise HypervisorError for every libvirt error inside."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise translate(error, connection) from None
+
+
+def _alive(connection: libvirt.virConnect) -> bool:
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+def _permission_remedy(text: str) -> str:
+    if "read only" in text:
+        return "the connection is read-only: use a URI that allows changes"
+    return "run as root, or as a member of the libvirt group"
+
+
+def _remedy(text: str) -> str:
+    if "Failed to connect socket" in text or "Connection refused" in text:
+        return "is the libvirt daemon running? `systemctl start libvirtd` (or virtqemud), and check the URI"
+    if "no connection driver available" in text:
+        return "check the URI; `virsh -c URI list` has to work"
+    return ""

@@ -1,0 +1,104 @@
+"""What the runs need from the outside: a hypervisor (here), workers and hooks (`workers`, `hooks.dispatch`).
+
+The engine knows only these, so that tests can put a fake hypervisor, inline workers and an injected clock there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.api.run import Domain
+from lastcall.errors import LastcallError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A connection to open: URI (or `default`), seconds to try, and whether it may be missing."""
+
+    uri: str
+    timeout: float = 10.0
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What became of a target: the canonical URI, or the error."""
+
+    target: Target
+    uri: str | None = None
+    error: LastcallError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStarted:
+    """libvirt says that a guest runs (again); `restored` = from a saved image."""
+
+    uri: str
+    uuid: str
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStopped:
+    """libvirt says that a guest is off, and how it ended."""
+
+    uri: str
+    uuid: str
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """A connection died; nothing more will be heard of its guests."""
+
+    uri: str
+    why: str
+
+
+HypervisorEvent: TypeAlias = GuestStarted | GuestStopped | ConnectionClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a query says about a guest; `ended` only when it is off."""
+
+    state: GuestState
+    ended: Ended | None = None
+    saved: bool = False
+
+
+class Call(Protocol):
+    """What bounds the use of a domain: one hook call, or one stop request."""
+
+    def remaining(self) -> float:
+        """Seconds left; raises CallExpired when the call is over."""
+        ...
+
+
+class Hypervisor(Protocol):
+    """Every connection of the run. Coroutines run on the loop thread and raise HypervisorError or TimeoutError."""
+
+    async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
+        """Open all connections at once and post their events to the listener, on the loop thread."""
+        ...
+
+    async def active(self, uri: str) -> list[Guest]:
+        """List the active guests of one connection."""
+        ...
+
+    async def standing(self, guest: Guest) -> Standing:
+        """Ask libvirt about one guest."""
+        ...
+
+    async def start(self, guest: Guest) -> None:
+        """Start a guest, from its saved image where there is one."""
+        ...
+
+    def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
+        """A view of the guest's domain for worker threads; `sent` is called when a request goes out."""
+        ...
+
+    def close(self) -> None:
+        """Give the connections back, as far as that cannot block."""
+        ...

@@ -1,0 +1,71 @@
+"""The report as text for a person, and as JSON for a program."""
+
+import json
+from collections.abc import Iterator
+
+from lastcall.api.guests import Outcome, RunKind
+from lastcall.api.results import GuestResult, HookRecord, Problem, Report, Severity, Verdict
+from lastcall.durations import format_duration
+from lastcall.report.fold import as_planned
+from lastcall.report.plain import to_plain
+
+
+def as_json(report: Report) -> str:
+    """The report as section 7 of the contract shows it."""
+    return json.dumps(to_plain(report), indent=1, ensure_ascii=False)
+
+
+def as_text(report: Report) -> str:
+    """One line per guest, everything that was not as planned in full, and a closing line."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    width = max((len(guest.name) for guest in report.guests), default=0)
+    for hook in report.hooks:
+        yield from _hook_lines(hook, "")
+    for guest in report.guests:
+        yield from _guest_lines(guest, width)
+    for problem in report.problems:
+        yield problem_line(problem)
+    yield _closing(report)
+
+
+def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
+    sign = "✓" if as_planned(guest) else "✗"
+    how = f" by {guest.method}" if guest.method else ""
+    why = f"  {guest.message}" if guest.message else ""
+    yield f"{sign} {guest.name:<{width}}  {guest.outcome.value}{how} in {_seconds(guest.duration)}{why}"
+    for attempt in guest.attempts:
+        if attempt.result in {Verdict.FAILED.value, Verdict.TIMEOUT.value, Verdict.SKIPPED.value}:
+            said = f": {attempt.message}" if attempt.message else ""
+            yield f"    {attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
+    for hook in guest.hooks:
+        yield from _hook_lines(hook, "    ")
+
+
+def _hook_lines(hook: HookRecord, indent: str) -> Iterator[str]:
+    if hook.result in {Verdict.OK, Verdict.SKIPPED}:
+        return
+    what = f"{hook.hook} of {hook.plugin}: {hook.result.value}"
+    yield f"{indent}✗ {what} after {_seconds(hook.duration)}: {hook.message}"
+
+
+def _seconds(duration: float) -> str:
+    return format_duration(round(duration, 1))
+
+
+def problem_line(problem: Problem) -> str:
+    """One problem as one line, its remedy as a second one."""
+    sign = "✗" if problem.severity is Severity.ERROR else "!"
+    hint = f"\n    → {problem.remedy}" if problem.remedy else ""
+    return f"{sign} {problem.what} {problem.where}: {problem.message}{hint}"
+
+
+def _closing(report: Report) -> str:
+    counts = {outcome: sum(guest.outcome is outcome for guest in report.guests) for outcome in Outcome}
+    told = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
+    if not told:
+        told = "no guests were running" if report.run.kind is RunKind.SHUTDOWN else "nothing to restore"
+    verdict = "as planned" if report.run.exit_code == 0 else "not everything as planned"
+    return f"{report.run.kind.value}: {told}; {verdict}, {report.run.duration:.1f}s"

@@ -1,0 +1,147 @@
+"""What must survive a reboot: the guests to bring back. Written atomically, before any guest is touched."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.errors import LastcallError, NoPermission
+from lastcall.records import Key
+from lastcall.report.plain import to_plain
+
+VERSION = 1
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StateInvalid(LastcallError):
+    """The state file cannot be understood; it is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name."""
+
+    uri: str
+    uuid: str
+    name: str
+    driver: str
+    state: GuestState
+    run: str
+    boot_id: str
+    since: str
+    due: bool
+    parked: bool = False
+
+    @property
+    def guest(self) -> Guest:
+        """The guest as it was."""
+        return Guest(uri=self.uri, uuid=self.uuid, name=self.name, driver=self.driver, state=self.state)
+
+
+class StateFile:
+    """`<paths.state>/state.json` (mode 0600)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.json"
+        self.entries: dict[Key, Entry] = {}
+
+    def load(self) -> None:
+        """Read the file; none means no guests. Raises StateInvalid, or OSError."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self.entries = {}
+            return
+        except UnicodeDecodeError as error:
+            raise self._invalid(str(error)) from None
+        self.entries = self._parse(text)
+
+    def save(self) -> None:
+        """Write the file so that after any crash it is the old one or the new one, whole. Raises OSError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        content = {"version": VERSION, "guests": list(self.entries.values())}
+        fresh = self.path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(to_plain(content), file, indent=1, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def set_aside(self) -> Path:
+        """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""
+        aside = self.path.with_name(f"state.json.invalid-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        self.path.rename(aside)
+        return aside
+
+    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> None:
+        """Add the guests of a run; what waits already stays, and becomes due when the host stops."""
+        if host_stop:
+            same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
+            self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        for guest in guests:
+            self.entries[guest.key] = Entry(
+                uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
+                run=run, boot_id=boot_id, since=since, due=host_stop,
+            )  # fmt: skip
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Take guests off the list."""
+        for key in keys:
+            self.entries.pop(key, None)
+
+    def park(self, key: Key) -> None:
+        """Keep a guest on the list, to be started only by name."""
+        self.entries[key] = replace(self.entries[key], parked=True)
+
+    def _parse(self, text: str) -> dict[Key, Entry]:
+        try:
+            content: Any = json.loads(text)
+            if content["version"] != VERSION:
+                raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
+            entries = [_entry(fields) for fields in content["guests"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._invalid(f"{type(error).__name__}: {error}") from None
+        return {(entry.uri, entry.uuid): entry for entry in entries}
+
+    def _invalid(self, why: str) -> StateInvalid:
+        remedy = "it is kept; look at it, then move it away or mend it"
+        return StateInvalid(f"{self.path} cannot be understood ({why})", remedy)
+
+
+def open_state(folder: Path) -> StateFile:
+    """Load the state file; raises StateInvalid, or NoPermission where it may not be read."""
+    state = StateFile(folder)
+    try:
+        state.load()
+    except PermissionError:
+        raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
+    return state
+
+
+def _entry(fields: Mapping[str, Any]) -> Entry:
+    values: dict[str, Any] = {**fields, "state": GuestState(fields["state"])}
+    entry = Entry(**values)
+    texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
+    if not all(isinstance(cast("object", text), str) for text in texts):
+        raise TypeError("a field of a guest is no text")
+    return entry
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,40 @@
+"""Stop method `save`: the guest's memory goes to disk (managed save), and comes back with the restore."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lastcall import Guest, Outcome, Run, StopMethod, StopRequest, hookimpl
+from lastcall.options import StepOptions
+
+
+class SaveOptions(StepOptions):
+    """Options of `save`."""
+
+    bypass_cache: bool = False
+    """Write around the host's page cache, so that a save does not push everything else out of it."""
+
+
+class Save(StopMethod[SaveOptions]):
+    """Saves the guest; a save whose time is over is aborted, and the guest goes on."""
+
+    name = "save"
+    outcome = Outcome.SAVED
+    options = SaveOptions
+
+    def unfit(self, guest: Guest, run: Run) -> str | None:
+        """libvirt keeps images for persistent guests only."""
+        return None if guest.persistent else "a transient guest cannot be saved"
+
+    def request(self, call: StopRequest[SaveOptions]) -> None:
+        """Save; returns when libvirt has."""
+        call.run.domain(call.guest).save(bypass_cache=call.options.bypass_cache)
+
+    def withdraw(self, call: StopRequest[SaveOptions]) -> None:
+        """Abort the save: while it lasts the guest hears nothing else."""
+        call.run.domain(call.guest).abort_job()
+
+
+@hookimpl
+def stop_methods() -> Iterable[StopMethod[Any]]:
+    """Offer `save`."""
+    return [Save()]
