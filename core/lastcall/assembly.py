@@ -7,6 +7,7 @@ import platform
 import secrets
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +30,13 @@ from lastcall.hooks.dispatch import Dispatcher
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.lock import RunLock
 from lastcall.options import Options
+from lastcall.ports import Hypervisor
 from lastcall.presence import Presence
 from lastcall.records import ProblemFound, Record, RunStarted, Sink
 from lastcall.runlog import RunLog
 from lastcall.state import StateFile, StateInvalid, boot_id
 from lastcall.stream import Stream
-from lastcall.workers import ThreadWorkers
+from lastcall.workers import ThreadWorkers, Workers
 
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
@@ -92,14 +94,30 @@ def load(config: Path | None, reason: Reason = Reason.MANUAL) -> Loaded:
     return Loaded(settings, plugins, "file" if document.files else "defaults", document.files)
 
 
-def assemble(loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoop) -> Parts:
-    """Build the parts of a run on this loop, with libvirt and worker threads."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a run touches the world with: worker threads and libvirt, or what tests put in their place."""
+
+    workers: Workers
+    hypervisor: Hypervisor
+    wait: Callable[[threading.Event, float], object] = threading.Event.wait
+
+    @classmethod
+    def real(cls, loop: asyncio.AbstractEventLoop) -> "Outside":
+        """Worker threads and libvirt."""
+        workers = ThreadWorkers(loop)
+        return cls(workers, LibvirtHypervisor(workers, loop))
+
+
+def assemble(
+    loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoop, outside: Outside | None = None
+) -> Parts:
+    """Build the parts of a run on this loop, by default with libvirt and worker threads."""
+    outside = outside or Outside.real(loop)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     stream = Stream(loop.time, _sinks(loaded, request, run_id), started=request.started)
     limit = _limit(loaded.settings, request)
     shutdown = loaded.settings.shutdown
-    workers = ThreadWorkers(loop)
-    hypervisor = LibvirtHypervisor(workers, loop)
     context = RunContext(
         id=run_id,
         kind=request.kind,
@@ -109,16 +127,17 @@ def assemble(loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoo
         deadline=Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace),
         folders=loaded.settings.paths.state / "plugins",
         options=_option_lookup(loaded.settings),
-        domain=hypervisor.domain,
+        domain=outside.hypervisor.domain,
+        wait=outside.wait,
     )
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
     parts = Parts(
         loop=loop,
         settings=loaded.settings,
         context=context,
-        hypervisor=hypervisor,
-        hooks=Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, workers, stream, loop),
-        asker=MethodAsker(methods, context, workers, loop),
+        hypervisor=outside.hypervisor,
+        hooks=Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop),
+        asker=MethodAsker(methods, context, outside.workers, loop),
         methods={name: method for name, (_, method) in methods.items()},
         presence=Presence(loop),
         stream=stream,

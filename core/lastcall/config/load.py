@@ -60,6 +60,13 @@ def read(given: Path | None = None) -> Document:
     return Document(node, tuple(files), tuple(problems), known)
 
 
+def parse(text: str, name: str = "<text>") -> Document:
+    """Read a configuration from a text."""
+    node, problems = _as_mapping(Path(name), text)
+    bootstrap, _ = validate(Bootstrap, node)
+    return Document(node, (Path(name),), tuple(problems), cast("Bootstrap", bootstrap) if bootstrap else Bootstrap())
+
+
 def _read_file(path: Path) -> tuple[MapNode, list[Located]]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -67,6 +74,10 @@ def _read_file(path: Path) -> tuple[MapNode, list[Located]]:
         raise _unreadable(path, (error.strerror or str(error)).lower()) from None
     except UnicodeDecodeError:
         raise _unreadable(path, "not a text file (UTF-8)") from None
+    return _as_mapping(path, text)
+
+
+def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
     reader = Reader(str(path))
     node = reader.read(text)
     if not isinstance(node, MapNode):

@@ -27,7 +27,7 @@ class OptionLookup(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """What all calls of one run share. `clock` is that of the loop and may be read from any thread."""
+    """What all calls of one run share. `clock` is that of the loop and may be read from any thread; `wait` sleeps."""
 
     id: str
     kind: RunKind
@@ -39,6 +39,7 @@ class RunContext:
     options: OptionLookup
     domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
     guests: tuple[Guest, ...] = ()
+    wait: Callable[[threading.Event, float], object] = threading.Event.wait
 
 
 class HookCall:
@@ -108,7 +109,7 @@ class HookCall:
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        self._over.wait(min(seconds, self.remaining()))
+        self._context.wait(self._over, min(seconds, self.remaining()))
         self._alive()
 
     def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:

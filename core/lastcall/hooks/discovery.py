@@ -1,6 +1,6 @@
 """Finding plugins: entry points of installed distributions (the bundled ones too) and drop-ins."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any, TypeVar, cast
 
@@ -24,10 +24,15 @@ OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
 class Plugins:
     """The loaded plugins: their hooks (`registry`), options, stop methods and guest shells."""
 
-    def __init__(self, bootstrap: Bootstrap) -> None:
+    def __init__(self, bootstrap: Bootstrap, given: Mapping[str, object] | None = None) -> None:
+        """Find and load them; `given` are further plugins by name, as a plugin's own tests have them."""
         self._timeout = min(IMPORT_TIMEOUT, bootstrap.hooks.timeout)
         self.registry = Registry(bootstrap.hooks)
         _load_packages(self.registry, self._timeout)
+        for name, plugin in (given or {}).items():
+            source = Source(name=name, origin=Origin.PACKAGE, where="given", sort_key=name)
+            if self.registry.admits(source):
+                self.registry.add(source, plugin)
         load_dropins(bootstrap.paths.hooks, self.registry, import_timeout=self._timeout)
         self.options = self._options()
         self.methods = self._offers("stop_methods", StopMethod)

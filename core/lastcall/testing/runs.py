@@ -1,0 +1,88 @@
+"""Whole runs on guests in memory: the real engine, plugins and configuration, with a clock that jumps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
+from lastcall.assembly import Loaded, Outside, Run, RunRequest, assemble
+from lastcall.config.load import parse
+from lastcall.config.models import Bootstrap
+from lastcall.engine import Parts
+from lastcall.hooks.discovery import Plugins
+from lastcall.records import Sink
+from lastcall.restore import Restore
+from lastcall.shutdown import Shutdown
+from lastcall.testing.clock import VirtualLoop
+from lastcall.testing.fakes import URI, FakeGuest, FakeHypervisor, InlineWorkers
+
+
+def run_shutdown(
+    folder: Path,
+    guests: Sequence[FakeGuest],
+    *,
+    plugins: Mapping[str, object] | None = None,
+    config: str = "",
+    reason: Reason = Reason.MANUAL,
+    names: Sequence[str] = (),
+    force: bool = False,
+    dead: Sequence[str] = (),
+    sink: Sink | None = None,
+    meanwhile: Callable[[FakeHypervisor, Shutdown], None] | None = None,
+) -> Report:
+    """Shut these guests down and return the report. State is kept in `folder`; times are those of the jumping clock.
+
+    `meanwhile` is called once at the start and may schedule things with `hypervisor.loop.call_later`.
+    """
+
+    def build(parts: Parts, hypervisor: FakeHypervisor) -> Run:
+        run = Shutdown(parts, names=names, force=force)
+        if meanwhile:
+            meanwhile(hypervisor, run)
+        return run
+
+    return _run(folder, guests, RunKind.SHUTDOWN, reason, plugins, config, dead, sink, build)
+
+
+def run_restore(
+    folder: Path,
+    guests: Sequence[FakeGuest],
+    *,
+    plugins: Mapping[str, object] | None = None,
+    config: str = "",
+    names: Sequence[str] = (),
+    dead: Sequence[str] = (),
+    sink: Sink | None = None,
+) -> Report:
+    """Restore what an earlier `run_shutdown` in the same folder wrote down."""
+
+    def build(parts: Parts, _hypervisor: FakeHypervisor) -> Run:
+        return Restore(parts, names=names)
+
+    return _run(folder, guests, RunKind.RESTORE, Reason.MANUAL, plugins, config, dead, sink, build)
+
+
+def _run(
+    folder: Path,
+    guests: Sequence[FakeGuest],
+    kind: RunKind,
+    reason: Reason,
+    plugins: Mapping[str, object] | None,
+    config: str,
+    dead: Sequence[str],
+    sink: Sink | None,
+    build: Callable[[Parts, FakeHypervisor], Run],
+) -> Report:
+    uris = dict.fromkeys(guest.uri for guest in guests)
+    connections = ", ".join(map(repr, uris or [URI]))
+    paths = f"{{state: {folder}, run: {folder}, hooks: {folder}/hooks.d}}"
+    document = parse(f"connections: [{connections}]\npaths: {paths}\n{config}")
+    loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
+    loaded = Loaded(document.settings(loaded_plugins.vocabulary), loaded_plugins, "file")
+    loop = VirtualLoop()
+    hypervisor = FakeHypervisor(guests, loop, dead=dead)
+    outside = Outside(InlineWorkers(), hypervisor, wait=lambda _event, _seconds: None)
+    sinks = [("sink", sink)] if sink else []
+    parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
+    parts.state.load()
+    return loop.finish(build(parts, hypervisor).execute())

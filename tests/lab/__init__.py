@@ -1,0 +1,1 @@
+"""Builds what the tests run on: a tiny Linux guest, and a private libvirtd to run it."""

@@ -1,0 +1,136 @@
+"""A Linux guest that boots in seconds under TCG: Debian's cloud kernel and an initramfs of busybox and qemu-ga.
+
+Kernel command line switches give it its manners: `slow=7` (seconds to power off), `deaf=1` (no power button),
+`agent=0`. It says `guest is up` and `guest is going down` on its serial console.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+CACHE = Path(os.environ.get("LASTCALL_LAB_CACHE", Path(__file__).parents[2] / ".cache" / "lab"))
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+MODULES = ("button", "evdev", "virtio_pci", "virtio_console")
+
+INIT = """\
+#!/bin/sh
+export PATH=/bin:/sbin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+for module in $(cat /modules); do insmod "$module"; done
+slow=0; deaf=0; agent=1
+for word in $(cat /proc/cmdline); do
+    case $word in slow=*|deaf=*|agent=*) eval "$word" ;; esac
+done
+echo "$slow" > /slow
+[ "$deaf" = 1 ] || acpid -d > /dev/null 2>&1 &
+mkdir -p /dev/virtio-ports /var/run
+for port in /sys/class/virtio-ports/*; do
+    [ -e "$port/name" ] && ln -s "../${port##*/}" "/dev/virtio-ports/$(cat "$port/name")"
+done
+if [ "$agent" = 1 ] && [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ]; then
+    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run
+fi
+echo "guest is up" > /dev/console
+while :; do sleep 3600; done
+"""
+
+GO_DOWN = """\
+#!/bin/sh
+[ -e /going ] && exit 0
+: > /going
+( sleep "$(cat /slow)"; echo "guest is going down" > /dev/console; poweroff -f ) &
+"""
+
+
+def build(cache: Path = CACHE) -> tuple[Path, Path]:
+    """Return (kernel, initramfs), made once per cache and change of this file."""
+    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    folder = cache / key
+    kernel, initramfs = folder / "vmlinuz", folder / "initramfs.gz"
+    if not initramfs.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            _build(Path(scratch), made)
+            if not folder.exists():
+                made.rename(folder)
+    return kernel, initramfs
+
+
+def _build(scratch: Path, made: Path) -> None:
+    kernel_tree = _unpack_kernel(scratch)
+    (found,) = (kernel_tree / "boot").glob("vmlinuz-*")
+    shutil.copy(found, made / "vmlinuz")
+    root = scratch / "root"
+    for name in ("bin", "sbin", "proc", "sys", "dev", "etc/acpi/PWRF", "lib/modules", "tmp", "var/run"):
+        (root / name).mkdir(parents=True)
+    busybox = shutil.which("busybox") or "/bin/busybox"
+    shutil.copy(busybox, root / "bin" / "busybox")
+    for applet in subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    _copy_modules(kernel_tree, root)
+    _copy_program(Path(shutil.which("qemu-ga") or "/usr/sbin/qemu-ga"), root)
+    _script(root / "init", INIT)
+    _script(root / "etc/acpi/PWRF/00000080", GO_DOWN)
+    _script(root / "sbin" / "shutdown", GO_DOWN)
+    files = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
+    cpio = subprocess.run(
+        ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"],
+        cwd=root,
+        input=files.encode(),
+        check=True,
+        capture_output=True,
+    )
+    (made / "initramfs.gz").write_bytes(gzip.compress(cpio.stdout, 6))
+
+
+def _unpack_kernel(scratch: Path) -> Path:
+    """Download the kernel's package and unpack it; nothing is installed."""
+    depends = subprocess.run(
+        ["apt-cache", "depends", KERNEL_PACKAGE], check=True, capture_output=True, text=True
+    ).stdout
+    (package,) = set(re.findall(r"Depends: (linux-image-\S+)", depends))
+    subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, check=True, capture_output=True)
+    (archive,) = scratch.glob("linux-image-*.deb")
+    tree = scratch / "kernel"
+    subprocess.run(["dpkg", "-x", archive, tree], check=True)
+    return tree
+
+
+def _copy_modules(kernel_tree: Path, root: Path) -> None:
+    """Copy the modules with what they need, in loading order."""
+    (modules,) = (kernel_tree / "lib/modules").iterdir()
+    subprocess.run(["depmod", "-b", kernel_tree, modules.name], check=True)
+    depends = dict(line.split(":", 1) for line in (modules / "modules.dep").read_text().splitlines())
+    by_name = {Path(path).name.split(".")[0].replace("-", "_"): path for path in depends}
+    order: list[str] = []
+    for name in MODULES:
+        path = by_name.get(name)
+        if path is None:
+            continue  # built into this kernel
+        order += [one for one in (*reversed(depends[path].split()), path) if one not in order]
+    for path in order:
+        shutil.copy(modules / path, root / "lib/modules" / Path(path).name)
+    (root / "modules").write_text("\n".join(f"/lib/modules/{Path(path).name}" for path in order))
+
+
+def _copy_program(program: Path, root: Path) -> None:
+    """Copy a program and the libraries that `ldd` names."""
+    shutil.copy(program, root / "bin" / program.name)
+    listed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    for library in re.findall(r"(/\S+) \(0x", listed):
+        target = root / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+
+
+def _script(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)

@@ -1,0 +1,49 @@
+"""What several tests need."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lastcall import GuestResult, Report
+
+PROGRAM = Path(sys.executable).with_name("lastcall")
+
+
+def by_name(report: Report, name: str) -> GuestResult:
+    """The result of one guest."""
+    return next(guest for guest in report.guests if guest.name == name)
+
+
+def waiting_guests(folder: Path) -> list[str]:
+    """The names on the list of guests to restore."""
+    return [entry["name"] for entry in json.loads((folder / "state.json").read_text())["guests"]]
+
+
+def run_lastcall(
+    config: Path, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120
+) -> "subprocess.CompletedProcess[str]":
+    """Run the installed program with this configuration."""
+    command = [str(PROGRAM), "--config", str(config), *words]
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
+
+
+def report_of(result: "subprocess.CompletedProcess[str]") -> Any:
+    """The JSON report on standard output."""
+    assert result.stdout, result.stderr
+    return json.loads(result.stdout)
+
+
+def write_config(folder: Path, *uris: str, more: str = "") -> Path:
+    """A configuration that keeps everything in `folder`."""
+    for name in ("state", "run", "hooks.d"):
+        (folder / name).mkdir(exist_ok=True, mode=0o755)
+    listed = ", ".join(json.dumps(uri) for uri in uris)
+    paths = f"{{state: {folder}/state, run: {folder}/run, hooks: {folder}/hooks.d}}"
+    config = folder / "config.yaml"
+    config.write_text(f"connections: [{listed}]\npaths: {paths}\n{more}")
+    return config

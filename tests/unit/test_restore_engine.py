@@ -1,0 +1,157 @@
+"""The restore run on a fake hypervisor with a clock that jumps."""
+
+from pathlib import Path
+
+import pytest
+
+import lastcall
+from lastcall import Guest, GuestResult, GuestState, Outcome, Run
+from lastcall.testing import FakeGuest, run_restore, run_shutdown
+from support import by_name, waiting_guests
+
+
+def test_restore_starts_what_was_running_and_nothing_that_was_off_and_twice_changes_nothing(tmp_path: Path) -> None:
+    guests = [FakeGuest("a"), FakeGuest("b"), FakeGuest("was-off", state=GuestState.OFF)]
+    run_shutdown(tmp_path, guests)
+    report = run_restore(tmp_path, guests)
+    assert [(guest.name, guest.outcome) for guest in report.guests] == [("a", Outcome.STARTED), ("b", Outcome.STARTED)]
+    assert [guest.state for guest in guests] == [GuestState.RUNNING, GuestState.RUNNING, GuestState.OFF]
+    again = run_restore(tmp_path, guests)
+    assert (again.guests, again.run.exit_code) == ((), 0)
+    assert sum(how == "start" for guest in guests for _, how in guest.asked) == 2
+
+
+def test_a_saved_guest_is_resumed(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest], config="defaults: {stop: [save]}")
+    assert by_name(run_restore(tmp_path, [guest]), "g").outcome is Outcome.RESUMED
+
+
+def test_a_guest_that_runs_already_is_present_and_leaves_the_list(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest])
+    guest.state = GuestState.RUNNING
+    report = run_restore(tmp_path, [guest])
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.PRESENT, 0)
+    assert waiting_guests(tmp_path) == []
+
+
+def test_a_start_that_fails_is_tried_again_after_the_retry_time(tmp_path: Path) -> None:
+    guest = FakeGuest("g", starts_after=3)
+    run_shutdown(tmp_path, [guest])
+    report = run_restore(tmp_path, [guest], config="restore: {attempts: 3, retry: 10s}")
+    assert [at for at, how in guest.asked if how == "start"] == [0.0, 10.0, 20.0]
+    assert by_name(report, "g").outcome is Outcome.STARTED
+
+
+def test_a_guest_that_cannot_be_started_is_parked_and_started_only_by_name(tmp_path: Path) -> None:
+    guest = FakeGuest("g", starts_after=3)
+    run_shutdown(tmp_path, [guest])
+    report = run_restore(tmp_path, [guest], config="restore: {attempts: 2}")
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.FAILED, 1)
+    assert waiting_guests(tmp_path) == ["g"]
+    assert run_restore(tmp_path, [guest]).guests == ()
+    assert by_name(run_restore(tmp_path, [guest], names=["g"]), "g").outcome is Outcome.STARTED
+    assert waiting_guests(tmp_path) == []
+
+
+def test_a_connection_that_does_not_answer_loses_nothing(tmp_path: Path) -> None:
+    near, far = FakeGuest("near", uri="fake:///a"), FakeGuest("far", uri="fake:///b")
+    run_shutdown(tmp_path, [near, far])
+    report = run_restore(tmp_path, [near, far], dead=["fake:///b"])
+    assert by_name(report, "near").outcome is Outcome.STARTED
+    assert by_name(report, "far").outcome is Outcome.FAILED
+    assert waiting_guests(tmp_path) == ["far"]
+    assert by_name(run_restore(tmp_path, [near, far]), "far").outcome is Outcome.STARTED
+
+
+def test_parallel_and_delay_space_the_starts(tmp_path: Path) -> None:
+    guests = [FakeGuest(f"g{number}") for number in range(3)]
+    run_shutdown(tmp_path, guests)
+    run_restore(tmp_path, guests, config="restore: {delay: 5s}")
+    assert sorted(at for guest in guests for at, how in guest.asked if how == "start") == [0.0, 5.0, 10.0]
+
+
+class _Readiness:
+    def __init__(self, answers: dict[str, list[bool | None]]) -> None:
+        self.answers = answers
+        self.seen: list[str] = []
+
+    @lastcall.hookimpl
+    def on_guest_start(self, guest: Guest) -> None:
+        self.seen.append(f"start {guest.name}")
+
+    @lastcall.hookimpl
+    def guest_ready(self, guest: Guest, run: Run) -> bool | None:
+        answers = self.answers[guest.name]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    @lastcall.hookimpl
+    def on_guest_started(self, guest: Guest, result: GuestResult) -> None:
+        self.seen.append(f"started {guest.name} {result.outcome.value}")
+
+    @lastcall.hookimpl
+    def post_restore(self, report: lastcall.Report) -> None:
+        self.seen.append(f"post_restore {len(report.guests)}")
+
+
+def test_a_started_guest_counts_when_nobody_says_that_it_is_not_ready(tmp_path: Path) -> None:
+    guest, plugin = FakeGuest("g"), _Readiness({"g": [False, False, None]})
+    run_shutdown(tmp_path, [guest])
+    report = run_restore(tmp_path, [guest], plugins={"ready": plugin})
+    assert by_name(report, "g").duration == pytest.approx(2)
+    assert plugin.seen == ["start g", "started g started", "post_restore 1"]
+
+
+def test_a_guest_that_never_gets_ready_is_unready_after_its_time_and_off_the_list(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest])
+    plugins = {"ready": _Readiness({"g": [False]})}
+    report = run_restore(tmp_path, [guest], plugins=plugins, config="restore: {ready_timeout: 30s}")
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.UNREADY, 1)
+    assert report.run.duration == pytest.approx(30)
+    assert waiting_guests(tmp_path) == []
+
+
+class _Locked:
+    @lastcall.hookimpl
+    def on_guest_start(self) -> None:
+        raise lastcall.HookFailed("the disk is locked")
+
+
+def test_skip_guest_leaves_a_guest_off_and_on_the_list(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest])
+    config = "hooks: {on_failure: skip_guest}"
+    report = run_restore(tmp_path, [guest], plugins={"unlock": _Locked()}, config=config)
+    assert (by_name(report, "g").outcome, guest.state) == (Outcome.SKIPPED, GuestState.OFF)
+    assert waiting_guests(tmp_path) == ["g"]
+
+
+def test_policy_none_starts_nobody_but_those_named(tmp_path: Path) -> None:
+    guests = [FakeGuest("a"), FakeGuest("b")]
+    run_shutdown(tmp_path, guests)
+    assert run_restore(tmp_path, guests, config="restore: {policy: none}").guests == ()
+    report = run_restore(tmp_path, guests, config="restore: {policy: none}", names=["b"])
+    assert [guest.name for guest in report.guests] == ["b"]
+
+
+def test_a_guest_whose_policy_says_so_is_not_restored(tmp_path: Path) -> None:
+    guests = [FakeGuest("scratch"), FakeGuest("keep")]
+    run_shutdown(tmp_path, guests, config="guests: [{match: scratch, restore: false}]")
+    assert waiting_guests(tmp_path) == ["keep"]
+
+
+def test_a_name_that_is_not_on_the_list_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(lastcall.LastcallError, match="nobody") as caught:
+        run_restore(tmp_path, [], names=["nobody"])
+    assert "status" in caught.value.remedy
+
+
+def test_the_end_of_the_time_leaves_the_rest_on_the_list(tmp_path: Path) -> None:
+    guests = [FakeGuest("a"), FakeGuest("b", starts_after=99)]
+    run_shutdown(tmp_path, guests)
+    report = run_restore(tmp_path, guests, config="restore: {deadline: 25s, attempts: 9, retry: 10s}")
+    assert report.run.duration <= 25
+    assert by_name(report, "b").outcome is Outcome.UNKNOWN
+    assert waiting_guests(tmp_path) == ["b"]
