@@ -34,10 +34,11 @@ from lastcall.ports import Hypervisor
 from lastcall.presence import Presence
 from lastcall.records import ProblemFound, Record, RunStarted, Sink
 from lastcall.runlog import RunLog
-from lastcall.state import StateFile, StateInvalid, boot_id
+from lastcall.state import StateFile, StateInvalid, boot_id, open_state
 from lastcall.stream import Stream
 from lastcall.workers import ThreadWorkers, Workers
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
 
@@ -156,19 +157,16 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Run]) 
     lock = RunLock(loaded.settings.paths.run)
     lock_problem = _take(lock, request)
     loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    parts = assemble(loaded, request, loop)
-    if lock_problem:
-        parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=lock_problem))
-    _load_state(parts)
-    run = build(parts)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, run.interrupt)
     try:
+        parts = assemble(loaded, request, loop)
+        if lock_problem:
+            parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=lock_problem))
+        _load_state(parts)
+        run = build(parts)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, run.interrupt)
         return loop.run_until_complete(run.execute())
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
         loop.close()
         lock.release()
 
@@ -190,16 +188,21 @@ def _take(lock: RunLock, request: RunRequest) -> Problem | None:
 
 
 def _load_state(parts: Parts) -> None:
-    """Read the list of guests. One that cannot be understood ends a restore, and is set aside by a shutdown."""
+    """Read the list of guests. One that cannot be read ends a restore; a shutdown sets it aside and goes on."""
     try:
         parts.state.load()
-    except StateInvalid as error:
+    except (StateInvalid, OSError) as error:
         if parts.context.kind is RunKind.RESTORE:
-            raise
-        aside = parts.state.set_aside()
-        parts.stream.problem("state", str(parts.state.path), str(error), f"it was moved to {aside}")
-    except PermissionError:
-        raise NoPermission(f"no permission to read {parts.state.path}", "run as root, or set paths.state") from None
+            open_state(parts.state.path.parent)  # raises the same as an error with a remedy
+        aside = _set_aside(parts.state)
+        parts.stream.problem("state", str(parts.state.path), str(error), f"it was moved to {aside}" if aside else "")
+
+
+def _set_aside(state: StateFile) -> Path | None:
+    try:
+        return state.set_aside()
+    except OSError:
+        return None
 
 
 def _sinks(loaded: Loaded, request: RunRequest, run_id: str) -> list[tuple[str, Sink]]:

@@ -127,6 +127,8 @@ def open_state(folder: Path) -> StateFile:
         state.load()
     except PermissionError:
         raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
+    except OSError as error:
+        raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     return state
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import selectors
-from typing import Any
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -31,10 +30,3 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds since the loop was made, in its own time."""
         return self._jumping.now
-
-    def finish(self, work: Any) -> Any:
-        """Run a coroutine to its end, close the loop, and return the result."""
-        try:
-            return self.run_until_complete(work)
-        finally:
-            self.close()

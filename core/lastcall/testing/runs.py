@@ -1,6 +1,7 @@
 """Whole runs on guests in memory: the real engine, plugins and configuration, with a clock that jumps."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
@@ -79,10 +80,10 @@ def _run(
     document = parse(f"connections: [{connections}]\npaths: {paths}\n{config}")
     loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
     loaded = Loaded(document.settings(loaded_plugins.vocabulary), loaded_plugins, "file")
-    loop = VirtualLoop()
-    hypervisor = FakeHypervisor(guests, loop, dead=dead)
-    outside = Outside(InlineWorkers(), hypervisor, wait=lambda _event, _seconds: None)
-    sinks = [("sink", sink)] if sink else []
-    parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
-    parts.state.load()
-    return loop.finish(build(parts, hypervisor).execute())
+    with closing(VirtualLoop()) as loop:
+        hypervisor = FakeHypervisor(guests, loop, dead=dead)
+        outside = Outside(InlineWorkers(), hypervisor, wait=lambda _event, _seconds: None)
+        sinks = [("sink", sink)] if sink else []
+        parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
+        parts.state.load()
+        return loop.run_until_complete(build(parts, hypervisor).execute())

@@ -1,0 +1,85 @@
+"""Tests that police the docs: what they say is there, and what is there they say."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import lastcall
+from lastcall.cli import COMMANDS, cli
+from lastcall.hooks import hookspecs
+
+ROOT = Path(__file__).parents[2]
+HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "lastcall_spec")]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_says_when_it_fires_what_it_returns_what_a_failure_means_and_shows_an_example(hook: str) -> None:
+    text = inspect.getdoc(getattr(hookspecs, hook)) or ""
+    assert "Fires" in text
+    assert "Returns" in text or "returns" in text or hook == "register_commands"
+    assert "When it raises" in text
+    example = inspect.cleandoc(text.split("Example:\n", 1)[1])
+    (function,) = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.FunctionDef)]
+    assert function.name == hook
+    known = set(inspect.signature(getattr(hookspecs, hook)).parameters)
+    assert {argument.arg for argument in function.args.args} <= known
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_stands_in_the_hooks_page_with_its_exact_arguments(hook: str) -> None:
+    arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+    assert f"`{hook}({arguments})`" in (ROOT / "docs" / "hooks.md").read_text()
+
+
+def test_the_hooks_page_names_no_hook_that_is_not_there() -> None:
+    named = set(re.findall(r"^\| `(\w+)\(", (ROOT / "docs" / "hooks.md").read_text(), re.MULTILINE))
+    assert named == set(HOOKS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_complete_help_and_stands_in_the_command_page(command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+).*?(?=^  -|\Z)", result.output, re.MULTILINE | re.DOTALL)
+    assert options
+    for line in re.findall(r"^  (--?\w.*)$", result.output, re.MULTILINE):
+        assert re.search(r"\s{2,}\S", line) or len(line) > 20, f"{command}: no help for {line!r}"
+    assert f"`lastcall {command}" in (ROOT / "docs" / "commands.md").read_text()
+
+
+def test_the_public_api_is_sorted_and_documented() -> None:
+    assert lastcall.__all__ == sorted(lastcall.__all__)
+    for name in lastcall.__all__:
+        value = getattr(lastcall, name)
+        assert name in {"Json", "hookimpl", "hookspec"} or inspect.getdoc(value), name
+
+
+def test_only_the_hypervisor_room_imports_libvirt() -> None:
+    for path in (ROOT / "core").rglob("*.py"):
+        if "hypervisor" not in path.parts:
+            assert not re.search(r"^\s*(import|from) libvirt", path.read_text(), re.MULTILINE), path
+
+
+def test_bundled_plugins_use_the_public_api_only() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for module in re.findall(r"^\s*(?:from|import) (lastcall[\w.]*)", path.read_text(), re.MULTILINE):
+            assert module in {"lastcall", "lastcall.options", "lastcall.testing"}, path
+
+
+def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_dependency_says_why_it_is_there() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
+    declared = re.findall(r'^    "([\w-]+)[>=\[]', project.split("[project.scripts]")[0], re.MULTILINE)
+    assert len(declared) > 3
+    for name in declared:
+        assert f"**{name}**" in text, name

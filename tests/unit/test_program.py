@@ -1,0 +1,220 @@
+"""The program as a whole: start-up, exit codes, errors in one line. Runs use the in-process test driver."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lastcall.lock import RunLock
+from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
+
+WORLD = "test:///default"
+
+
+def imported(*words: str) -> set[str]:
+    command = [sys.executable, "-X", "importtime", "-c", "from lastcall.cli import main; main()", *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in result.stderr.splitlines() if "|" in line}
+
+
+def test_the_version_is_told_without_loading_anything_heavy() -> None:
+    modules = imported("--version")
+    assert not modules & {"paramiko", "rich", "jinja2", "pydantic", "yaml", "libvirt", "asyncio"}
+    assert "click" in modules
+
+
+def test_a_shutdown_does_not_load_paramiko_rich_or_jinja2(tmp_path: Path) -> None:
+    modules = imported("--config", str(write_config(tmp_path, WORLD)), "shutdown")
+    assert "libvirt" in modules
+    assert not modules & {"paramiko", "rich", "jinja2"}
+
+
+def test_the_api_loads_neither_pydantic_nor_libvirt() -> None:
+    command = [sys.executable, "-c", "import lastcall, sys; print(*{name.split('.')[0] for name in sys.modules})"]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    assert not {"pydantic", "libvirt", "yaml", "click"} & set(loaded)
+
+
+def test_the_version_takes_a_fraction_of_a_second() -> None:
+    def took(command: list[str]) -> float:
+        began = time.monotonic()
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+        return time.monotonic() - began
+
+    bare = min(took([sys.executable, "-c", "import click, importlib.metadata"]) for _ in range(5))
+    ours = min(took([str(PROGRAM), "--version"]) for _ in range(5))
+    assert ours <= 3 * bare + 0.05
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nosuch"], 2, "No such command"),
+        (["shutdown", "--reason", "boredom"], 2, "boredom"),
+        (["shutdown", "--deadline", "soon"], 2, "'soon' is not a duration"),
+        (["shutdown", "nobody"], 2, "no active guest is called 'nobody'"),
+        (["restore", "nobody"], 2, "is not on the list"),
+        (["forget"], 2, "name the guests to forget"),
+        (["forget", "nobody"], 2, "is not on the list"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_2_and_one_line(tmp_path: Path, words: list[str], code: int, message: str) -> None:
+    done = run_lastcall(write_config(tmp_path, WORLD), *words)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_host_stop_without_a_deadline_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD, more="shutdown: {deadline: none}")
+    assert run_lastcall(config, "shutdown").returncode == 0
+    done = run_lastcall(config, "shutdown", "--reason", "power")
+    assert (done.returncode, "needs a deadline" in done.stderr) == (2, True)
+
+
+def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    lock = RunLock(tmp_path / "run")
+    lock.take("shutdown (manual)")
+    try:
+        done = run_lastcall(config, "shutdown")
+        assert done.returncode == 5
+        assert f"shutdown (manual), process {os.getpid()}" in done.stderr
+        assert run_lastcall(config, "forget", "--all").returncode == 5
+    finally:
+        lock.release()
+    assert run_lastcall(config, "shutdown").returncode == 0
+
+
+def test_without_permission_it_says_so_in_one_line_and_touches_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    tmp_path.parent.parent.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(PROGRAM), "--config", str(config), "shutdown"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "no permission to write" in done.stderr
+    assert "run as root" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("qemu+unix:///system?socket=/nowhere/sock", "is the libvirt daemon running?"),
+        ("nonsense:///x", "check the URI"),
+        ("test:///no/such/file.xml", ""),
+    ],
+)
+def test_a_connection_that_cannot_be_made_is_a_clear_message_and_exit_1(tmp_path: Path, uri: str, message: str) -> None:
+    config = write_config(tmp_path, uri)
+    done = run_lastcall(config, "shutdown", "--json")
+    (problem,) = report_of(done)["problems"]
+    assert (problem["what"], problem["where"]) == ("connection", uri)
+    assert message in problem["remedy"]
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert waiting_guests(tmp_path / "state") == []
+
+
+def test_an_optional_connection_may_be_missing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    text = config.read_text().replace("connections: [", 'connections: [{uri: "nonsense:///x", optional: true}, ')
+    config.write_text(text)
+    done = run_lastcall(config, "shutdown", "--json")
+    assert (report_of(done)["problems"], done.returncode) == ([], 0)
+
+
+def test_a_uri_given_twice_asks_every_guest_once(tmp_path: Path) -> None:
+    done = run_lastcall(write_config(tmp_path, WORLD, WORLD), "shutdown", "--json")
+    assert [guest["name"] for guest in report_of(done)["guests"]] == ["test"]
+
+
+def test_no_guests_at_all_is_fine(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.xml"
+    empty.write_text("<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores><threads>1</threads></cpu><memory>100000</memory></node>")  # fmt: skip  # noqa: E501
+    done = run_lastcall(write_config(tmp_path, f"test://{empty}"), "shutdown")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no guests were running" in done.stdout
+
+
+def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    for words in (["shutdown"], ["restore"], ["plan"], ["status"], ["plugins"], ["check"], ["config", "show"]):
+        done = run_lastcall(config, "-v", *words, "--json")
+        assert isinstance(json.loads(done.stdout), dict), words
+
+
+def test_status_tells_who_waits_and_forget_drops_them(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    assert run_lastcall(config, "status").returncode == 0
+    run_lastcall(config, "shutdown")
+    shown = run_lastcall(config, "status")
+    assert (shown.returncode, shown.stdout.split()[0]) == (3, "test")
+    assert run_lastcall(config, "forget", "test").returncode == 0
+    assert run_lastcall(config, "status").returncode == 0
+
+
+def test_check_names_what_a_run_would_stumble_over(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD, "nonsense:///x", more="defaults: {stop: [acpii]}")
+    (tmp_path / "state").rmdir()
+    (tmp_path / "state").write_text("a file, not a folder")
+    done = run_lastcall(config, "check", "--json")
+    found = {problem["what"]: problem for problem in json.loads(done.stdout)["problems"]}
+    assert done.returncode == 1
+    assert found["ladder"]["where"] == "defaults.stop[0]"
+    assert found["connection"]["where"] == "nonsense:///x"
+    assert {"state", "permission"} & set(found)
+    (tmp_path / "state").unlink()
+    assert run_lastcall(write_config(tmp_path, WORLD), "check").returncode == 0
+
+
+def test_plan_shows_each_guest_and_touches_none(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD, more="guests: [{match: test, stop: [{acpi: {timeout: 5min}}, save]}]")
+    done = run_lastcall(config, "plan", "--reason", "power")
+    assert done.returncode == 0
+    assert re.search(r"test +running +acpi \(≤ 5min\) → save \(until the last resort\); else destroy; restored", done.stdout)
+    assert not (tmp_path / "state" / "state.json").exists()
+
+
+def test_the_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([str(PROGRAM), "demo"], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "restore: 4 started; as planned" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    done = subprocess.run(
+        ["bash", "-c", f"{PROGRAM} --config {config} config sample | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_while_nothing_runs_yet_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "hooks.d").mkdir()
+    (tmp_path / "hooks.d" / "10-slow.py").write_text("import time; time.sleep(30)\n")
+    config = write_config(tmp_path, WORLD)
+    process = subprocess.Popen([str(PROGRAM), "--config", str(config), "plugins"], stderr=subprocess.PIPE, text=True)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
+    assert shutil.which("lastcall", path=str(PROGRAM.parent))

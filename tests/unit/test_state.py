@@ -1,0 +1,129 @@
+"""What must survive a reboot, and what happened."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lastcall import Guest, GuestState
+from lastcall.report.fold import ReportBuilder
+from lastcall.report.text import as_json
+from lastcall.runlog import read
+from lastcall.state import StateFile, StateInvalid
+from lastcall.testing import FakeGuest, run_restore, run_shutdown
+
+A = Guest(uri="qemu:///system", uuid="a", name="a")
+B = Guest(uri="qemu:///system", uuid="b", name="b", state=GuestState.PAUSED)
+
+
+def saved(folder: Path) -> StateFile:
+    state = StateFile(folder)
+    state.add([A, B], run="r", boot_id="boot", host_stop=False)
+    state.save()
+    return state
+
+
+def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
+    saved(tmp_path)
+    state = StateFile(tmp_path)
+    state.load()
+    assert list(state.entries) == [A.key, B.key]
+    assert state.entries[B.key].guest.state is GuestState.PAUSED
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_file_means_no_guests(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.load()
+    assert state.entries == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"version": 2, "guests": []}', '{"version": 1}', '{"version": 1, "guests": [{"uri": 5}]}', "\xff"],
+)
+def test_a_file_that_cannot_be_understood_is_refused_and_kept(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(text, encoding="latin-1")
+    state = StateFile(tmp_path)
+    with pytest.raises(StateInvalid) as caught:
+        state.load()
+    assert str(path) in str(caught.value)
+    aside = state.set_aside()
+    assert aside.read_text(encoding="latin-1") == text
+
+
+def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
+    state = saved(tmp_path)
+    before = (tmp_path / "state.json").read_text()
+    (tmp_path / "state.new").mkdir()  # the fresh file cannot be written
+    state.drop([A.key])
+    with pytest.raises(OSError, match="state.new"):
+        state.save()
+    assert (tmp_path / "state.json").read_text() == before
+
+
+def test_guests_still_off_from_an_earlier_run_of_this_boot_become_due_when_the_host_stops(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.add([A], run="1", boot_id="now", host_stop=False)
+    assert not state.entries[A.key].due
+    state.add([B], run="2", boot_id="now", host_stop=True)
+    assert all(entry.due for entry in state.entries.values())
+    other = StateFile(tmp_path)
+    other.add([A], run="1", boot_id="before", host_stop=False)
+    other.add([B], run="2", boot_id="now", host_stop=True)
+    assert [entry.due for entry in other.entries.values()] == [False, True]
+
+
+def test_the_run_log_read_back_gives_the_same_report(tmp_path: Path) -> None:
+    guests = [FakeGuest("a", takes=2), FakeGuest("deaf", deaf_to=frozenset({"acpi"}))]
+    report = run_shutdown(tmp_path, guests, config="defaults: {stop: [{acpi: {timeout: 5s}}, destroy, nosuch]}")
+    (log,) = (tmp_path / "runs").iterdir()
+    assert as_json(ReportBuilder(read(log)).report()) == as_json(report)
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_log_that_was_cut_off_is_readable_up_to_there(tmp_path: Path) -> None:
+    run_shutdown(tmp_path, [FakeGuest("a")])
+    (log,) = (tmp_path / "runs").iterdir()
+    whole = log.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for cut in range(len(lines[0]), len(whole), 7):
+        log.write_bytes(whole[:cut])
+        complete = whole[:cut].count(b"\n")
+        assert len(list(read(log))) == complete
+        if complete:
+            ReportBuilder(read(log)).report()
+
+
+def test_every_line_of_the_run_log_is_json_with_its_kind_and_time(tmp_path: Path) -> None:
+    run_shutdown(tmp_path, [FakeGuest("a")])
+    (log,) = (tmp_path / "runs").iterdir()
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [record["record"] for record in records][0::7] == ["RunStarted", "RunEnded"]
+    times = [record["at"] for record in records]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("kind", ["state", "runs"])
+def test_a_state_folder_that_cannot_be_written_does_not_stop_the_run(tmp_path: Path, kind: str) -> None:
+    blocker = tmp_path / ("state.new" if kind == "state" else "runs")
+    blocker.mkdir() if kind == "state" else blocker.write_text("")
+    guest = FakeGuest("a")
+    report = run_shutdown(tmp_path, [guest])
+    assert guest.off_at == 1.0
+    assert report.run.exit_code == 1
+    assert any(problem.what in {"state", "run log"} for problem in report.problems)
+
+
+def test_an_invalid_state_file_stops_a_restore_and_loses_nothing(tmp_path: Path) -> None:
+    guest = FakeGuest("a")
+    run_shutdown(tmp_path, [guest])
+    path = tmp_path / "state.json"
+    path.write_bytes(path.read_bytes()[:-20])
+    before = path.read_bytes()
+    with pytest.raises(StateInvalid):
+        run_restore(tmp_path, [guest])
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path)
