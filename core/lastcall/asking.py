@@ -106,8 +106,8 @@ class MethodAsker:
         """Take the request back; see `Asker.withdraw`."""
         plugin, method = self._methods[step.method]
         call = HookCall(self._context, plugin, expires=self._loop.time() + WITHDRAW_TIMEOUT)
-        request = StopRequest[Any](guest=guest, options=self._options(step), run=call, attempt=1)
         try:
+            request = StopRequest[Any](guest=guest, options=self._options(step), run=call, attempt=1)
             await self._workers.call(lambda: method.withdraw(request), timeout=WITHDRAW_TIMEOUT)
         except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
             pass

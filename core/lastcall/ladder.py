@@ -124,7 +124,7 @@ class _Rung:
                         asking.result()  # the request failed: nothing to wait for
                     again = self._loop.time() + repeats if repeats else math.inf
                     await self._first(off, until, *(() if asking.done() else (asking,)), at=min(again, self._limit))
-                    if repeats and asking.done() and self._loop.time() >= again:
+                    if repeats and asking.done() and again <= self._loop.time() < self._limit:
                         attempt += 1
                         asking = self._ask(attempt)
                 if off.done():

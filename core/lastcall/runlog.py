@@ -22,7 +22,7 @@ class RunLog:
 
     def take(self, record: Record) -> None:
         """Append one record; the last one is on disk when this returns."""
-        line = json.dumps({"record": type(record).__name__, **to_plain(record)}, ensure_ascii=False)
+        line = json.dumps({"type": type(record).__name__, **to_plain(record)}, ensure_ascii=False)
         data = line.encode() + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]
@@ -38,4 +38,4 @@ def read(path: Path) -> Iterator[Record]:
     for line in path.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):
             fields = json.loads(line)
-            yield adapters[fields.pop("record")].validate_python(fields)
+            yield adapters[fields.pop("type")].validate_python(fields)

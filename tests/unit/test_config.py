@@ -1,6 +1,8 @@
 """The configuration: every mistake with its place, no surprise of YAML, plugins' own sections."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,18 +192,24 @@ def test_the_schema_knows_plugins_methods_and_short_forms(tmp_path: Path) -> Non
     assert schema["$defs"]["ConnectionSettings"]["anyOf"][0] == {"type": "string"}
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: path.mkdir(), "is a directory"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00garbage"), "not a text file"),
-        (lambda path: path.write_text("\x00\x01"), "not valid YAML"),
-        (lambda path: path.write_text("{{{{"), "not valid YAML"),
-        (lambda path: path.write_text("[" * 5000), "not valid YAML"),
-        (lambda path: path.symlink_to("/nowhere"), "no such file"),
-    ],
-)  # fmt: skip
-def test_a_file_that_is_no_configuration_is_one_clear_line_and_exit_6(tmp_path: Path, make: Any, message: str) -> None:
+def _linked(path: Path, target: str) -> None:
+    path.symlink_to(target)
+
+
+NO_CONFIGURATION: list[tuple[Callable[[Path], object], str]] = [
+    (Path.mkdir, "is a directory"),
+    (partial(Path.write_bytes, data=b"\xff\xfe\x00garbage"), "not a text file"),
+    (partial(Path.write_text, data="\x00\x01"), "not valid YAML"),
+    (partial(Path.write_text, data="{{{{"), "not valid YAML"),
+    (partial(Path.write_text, data="[" * 5000), "not valid YAML"),
+    (partial(_linked, target="/nowhere"), "no such file"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), NO_CONFIGURATION)
+def test_a_file_that_is_no_configuration_is_one_clear_line_and_exit_6(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
     path = tmp_path / "config.yaml"
     make(path)
     result = run_lastcall(path, "shutdown")

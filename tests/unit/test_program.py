@@ -99,7 +99,7 @@ def test_without_permission_it_says_so_in_one_line_and_touches_nothing(tmp_path:
     tmp_path.parent.chmod(0o755)
     tmp_path.chmod(0o755)
     done = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(PROGRAM), "--config", str(config), "shutdown"],
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", PROGRAM, "--config", config, "shutdown"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
@@ -142,7 +142,9 @@ def test_a_uri_given_twice_asks_every_guest_once(tmp_path: Path) -> None:
 
 def test_no_guests_at_all_is_fine(tmp_path: Path) -> None:
     empty = tmp_path / "empty.xml"
-    empty.write_text("<node><cpu><mhz>1</mhz><model>x</model><active>1</active><nodes>1</nodes><sockets>1</sockets><cores>1</cores><threads>1</threads></cpu><memory>100000</memory></node>")  # fmt: skip  # noqa: E501
+    cpu = {"mhz": "1", "model": "x", "active": "1", "nodes": "1", "sockets": "1", "cores": "1", "threads": "1"}
+    facts = "".join(f"<{name}>{value}</{name}>" for name, value in cpu.items())
+    empty.write_text(f"<node><cpu>{facts}</cpu><memory>100000</memory></node>")
     done = run_lastcall(write_config(tmp_path, f"test://{empty}"), "shutdown")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no guests were running" in done.stdout
@@ -183,13 +185,17 @@ def test_plan_shows_each_guest_and_touches_none(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD, more="guests: [{match: test, stop: [{acpi: {timeout: 5min}}, save]}]")
     done = run_lastcall(config, "plan", "--reason", "power")
     assert done.returncode == 0
-    assert re.search(r"test +running +acpi \(≤ 5min\) → save \(until the last resort\); else destroy; restored", done.stdout)
+    assert re.search(
+        r"test +running +acpi \(≤ 5min\) → save \(until the last resort\); else destroy; restored", done.stdout
+    )
     assert not (tmp_path / "state" / "state.json").exists()
 
 
 def test_the_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    done = subprocess.run([str(PROGRAM), "demo"], capture_output=True, text=True, timeout=60, env=environment, check=False)
+    done = subprocess.run(
+        [str(PROGRAM), "demo"], capture_output=True, text=True, timeout=60, env=environment, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "restore: 4 started; as planned" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,10 @@ def test_a_deaf_guest_meets_its_next_rung_exactly_at_its_timeout_and_delays_nobo
     report = run_shutdown(tmp_path, [deaf, other], config=ladder)
     assert deaf.asked == [(0.0, "acpi"), (30.0, "destroy")]
     result = by_name(report, "deaf")
-    assert [(attempt.method, attempt.result) for attempt in result.attempts] == [("acpi", "timeout"), ("destroy", "forced")]
+    assert [(attempt.method, attempt.result) for attempt in result.attempts] == [
+        ("acpi", "timeout"),
+        ("destroy", "forced"),
+    ]
     assert (result.outcome, result.method, result.ended) == (Outcome.FORCED, "destroy", "destroyed")
     assert by_name(report, "other").duration == pytest.approx(3)
     assert report.run.exit_code == 1
@@ -76,7 +79,9 @@ def test_everything_left_meets_the_last_resort_at_deadline_minus_reserve_at_once
 
 def test_whoever_still_waits_for_a_turn_is_asked_before_the_last_resort(tmp_path: Path) -> None:
     first, second = FakeGuest("a", deaf_to=frozenset({"acpi"})), FakeGuest("b", takes=1)
-    config = "shutdown: {deadline: 100s, reserve: 20s, grace: 20s, parallel: 1}\ndefaults: {stop: [{acpi: {resend: 0}}]}"
+    config = (
+        "shutdown: {deadline: 100s, reserve: 20s, grace: 20s, parallel: 1}\ndefaults: {stop: [{acpi: {resend: 0}}]}"
+    )
     report = run_shutdown(tmp_path, [first, second], config=config, reason=Reason.POWER)
     assert second.asked == [(60.0, "acpi")]
     assert by_name(report, "b").out_of_order
@@ -131,7 +136,9 @@ def test_a_guest_that_went_off_by_itself_was_not_asked_and_is_still_brought_back
         def pre_shutdown(self, run: Run) -> None:
             run.domain(run.guests[0]).shutdown("acpi")
 
-    report = run_shutdown(tmp_path, [guest], plugins={"stopvm": StopsIt()}, config="defaults: {stop: [{acpi: {timeout: 9s}}]}")
+    report = run_shutdown(
+        tmp_path, [guest], plugins={"stopvm": StopsIt()}, config="defaults: {stop: [{acpi: {timeout: 9s}}]}"
+    )
     result = by_name(report, "g")
     assert (result.outcome, result.ended) == (Outcome.STOPPED, "shutdown")
     assert report.run.exit_code == 0
@@ -303,7 +310,8 @@ def test_the_records_of_a_guest_come_in_the_order_of_its_story(tmp_path: Path) -
     run_shutdown(tmp_path, [FakeGuest("g")], sink=seen.append)
     kinds = [type(record).__name__ for record in seen]
     assert kinds == [
-        "RunStarted", "GuestPlanned", "GuestBegun", "GuestAsked", "AttemptEnded", "GuestWentOff", "GuestEnded", "RunEnded",
+        "RunStarted", "GuestPlanned", "GuestBegun", "GuestAsked",
+        "AttemptEnded", "GuestWentOff", "GuestEnded", "RunEnded",
     ]  # fmt: skip
     assert isinstance(seen[3], GuestAsked)
     assert isinstance(seen[6], GuestEnded)
@@ -334,3 +342,19 @@ def test_a_sink_that_fails_is_a_problem_and_the_run_goes_on(tmp_path: Path) -> N
     assert guest.off_at == 1.0
     assert [problem.what for problem in report.problems] == ["sink"]
     assert report.run.exit_code == 1
+
+
+def test_a_time_that_is_over_is_no_reason_to_ask_again(tmp_path: Path) -> None:
+    guest = FakeGuest("g", deaf_to=frozenset({"acpi"}))
+    ladder = "defaults: {stop: [{acpi: {timeout: 10s, resend: 10s}}, {save: {timeout: 10s}}]}"
+    report = run_shutdown(tmp_path, [guest], config=ladder)
+    assert guest.asked == [(0.0, "acpi"), (10.0, "save")]
+    assert by_name(report, "g").attempts[0].result == "timeout"
+
+
+def test_a_save_whose_time_is_over_is_aborted_before_the_next_rung(tmp_path: Path) -> None:
+    guest = FakeGuest("g", hangs_in=frozenset({"save"}))
+    ladder = "defaults: {stop: [{save: {timeout: 10s}}, {acpi: {timeout: 10s}}]}"
+    report = run_shutdown(tmp_path, [guest], config=ladder)
+    assert guest.asked == [(0.0, "save"), (10.0, "abort"), (10.0, "acpi")]
+    assert by_name(report, "g").outcome is Outcome.STOPPED

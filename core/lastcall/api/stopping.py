@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 StepT = TypeVar("StepT", bound="StepOptions")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: with them, calling StopRequest[X](…) raises in Python 3.11
 class StopRequest(Generic[StepT]):
     """One request to stop one guest. `attempt` counts from 1 and grows when the ladder re-sends."""
 

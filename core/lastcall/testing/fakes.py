@@ -1,6 +1,7 @@
 """A hypervisor in memory, and workers that need no thread."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +26,12 @@ T = TypeVar("T")
 URI = "fake:///system"
 
 
+class Hangs(BaseException):
+    """Raised by work that pretends to hang: its caller waits until the time is over."""
+
+
 class InlineWorkers:
-    """Does work at once, on the loop thread. Work that blocks blocks everything: give it none."""
+    """Does work at once, on the loop thread. Work that blocks blocks everything: let it raise `Hangs` instead."""
 
     async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
         """Run the work; a timeout that is over already is a TimeoutError."""
@@ -36,18 +41,22 @@ class InlineWorkers:
             return work()
         except Exception:
             raise
+        except Hangs:
+            await asyncio.sleep(math.inf if timeout is None else timeout)
+            raise TimeoutError from None
         except BaseException as error:  # noqa: BLE001  as the real workers do
             raise WorkerExit(error) from None
 
 
 @dataclass(slots=True)
 class FakeGuest:
-    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses to do with it."""
+    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in."""
 
     name: str
     takes: float = 1.0
     deaf_to: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
+    hangs_in: frozenset[str] = frozenset()
     state: GuestState = GuestState.RUNNING
     persistent: bool = True
     driver: str = "QEMU"
@@ -183,7 +192,8 @@ class FakeDomain:
         self._ask("destroy", Ended.DESTROYED)
 
     def abort_job(self) -> None:
-        """Nothing to abort."""
+        """Note that somebody asked for it."""
+        self._fake.asked.append((self._hypervisor.loop.time(), "abort"))
 
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
         """Answer nothing."""
@@ -202,6 +212,8 @@ class FakeDomain:
         if self._sent:
             self._sent()
         fake.asked.append((loop.time(), how))
+        if how in fake.hangs_in:
+            raise Hangs
         if how in fake.refuses:
             raise HypervisorError(f"{how} is refused")
         if how not in fake.deaf_to:

@@ -1,0 +1,132 @@
+"""Guests for a lab: tiny Linux guests with manners, firmware-only guests that hear nothing, and test-driver guests."""
+
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+import libvirt
+
+from lab.daemon import Daemon
+from lab.image import build
+
+_LINUX = """\
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{kernel}</kernel><initrd>{initramfs}</initrd>
+<cmdline>console=ttyS0 quiet {switches}</cmdline></os>
+<features><acpi/></features><on_crash>destroy</on_crash>
+<devices><serial type='file'><source path='{log}'/></serial>
+<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>
+"""
+_FIRMWARE = """\
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>
+"""
+_TEST = "<domain type='test'><name>{}</name><memory unit='MiB'>1</memory><os><type>hvm</type></os></domain>"
+BOOT = 120.0  # seconds; under TCG on two busy cores
+
+
+class LinuxGuest:
+    """A tiny Linux guest."""
+
+    def __init__(self, lab: Daemon, name: str, switches: str) -> None:
+        self.name = name
+        self.log = lab.folder / f"{name}.log"
+        kernel, initramfs = build()
+        self.xml = _LINUX.format(name=name, kernel=kernel, initramfs=initramfs, switches=switches, log=self.log)
+
+    def wait_until_up(self) -> None:
+        """Wait until it says on its console that it is up."""
+        until = time.monotonic() + BOOT
+        while "guest is up" not in self.console():
+            if time.monotonic() > until:
+                raise RuntimeError(f"{self.name} does not come up: {self.console()[-2000:]}")
+            time.sleep(0.1)
+
+    def console(self) -> str:
+        """What it said on its console since it was started."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    @property
+    def went_down_cleanly(self) -> bool:
+        """True when its own shutdown ran to the end."""
+        return "guest is going down" in self.console() and "Power down" in self.console()
+
+
+@contextmanager
+def linux_guests(lab: Daemon, **switches: str) -> Generator[dict[str, LinuxGuest]]:
+    """Define, start and wait for guests; the switches are those of `lab.image`."""
+    guests = {name: LinuxGuest(lab, name, words) for name, words in switches.items()}
+    with opened(lab.qemu) as connection:
+        domains = [connection.defineXML(guest.xml) for guest in guests.values()]
+        try:
+            for domain in domains:
+                domain.create()
+            for guest in guests.values():
+                guest.wait_until_up()
+            yield guests
+        finally:
+            remove(connection, guests)
+
+
+@contextmanager
+def firmware_guests(lab: Daemon, *names: str) -> Generator[libvirt.virConnect]:
+    """Start guests that have a firmware only: up in a second, deaf to everything but a save or the plug."""
+    try:
+        with opened(lab.qemu) as connection:
+            for name in names:
+                connection.defineXML(_FIRMWARE.format(name=name)).create()
+            yield connection
+    finally:
+        with opened(lab.qemu) as connection:  # a new one: the test may have killed the daemon
+            remove(connection, names)
+
+
+@contextmanager
+def driver_guests(lab: Daemon, names: Iterable[str]) -> Generator[libvirt.virConnect]:
+    """Start guests of libvirt's test driver in the daemon; its world lasts as long as this connection."""
+    with opened(lab.test) as connection:
+        remove(connection, [domain.name() for domain in connection.listAllDomains()])
+        for name in names:
+            connection.defineXML(_TEST.format(name)).create()
+        yield connection
+
+
+@contextmanager
+def opened(uri: str) -> Generator[libvirt.virConnect]:
+    """A connection, closed at the end."""
+    libvirt.registerErrorHandler(_ignore, None)
+    connection = libvirt.open(uri)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """libvirt would print every error."""
+
+
+def remove(connection: libvirt.virConnect, names: Iterable[str]) -> None:
+    """Force off and undefine, whatever state they are in."""
+    wanted = set(names)
+    for domain in connection.listAllDomains():
+        if domain.name() in wanted:
+            if domain.isActive():
+                domain.destroy()
+            if domain.isPersistent():
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+
+
+def states(connection: libvirt.virConnect) -> dict[str, str]:
+    """Every guest's state: running, paused, or off."""
+    words = {
+        libvirt.VIR_DOMAIN_RUNNING: "running",
+        libvirt.VIR_DOMAIN_PAUSED: "paused",
+        libvirt.VIR_DOMAIN_SHUTOFF: "off",
+    }
+    found: dict[str, str] = {}
+    for domain in connection.listAllDomains():
+        state: Any = domain.state()[0]
+        found[domain.name()] = words.get(state, str(state))
+    return dict(sorted(found.items()))
