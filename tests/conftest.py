@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from hypothesis import settings
+
 from lab.daemon import Daemon, daemon
+
+settings.register_profile("lastcall", database=None, deadline=None)  # leaves no folder behind; a busy machine is slow
+settings.load_profile("lastcall")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,74 @@
+# The two commands of the README are `make demo` and `make test`; both install what they need on a bare Debian 12.
+# Everything else is what they are made of, and exactly what .ci/run runs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+STAMPS := .cache/stamps
+# The lab makes namespaces and runs a libvirtd of its own, which needs root.
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH,)
+PYTEST := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
+
+BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
+LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
+	iproute2 util-linux time
+
+.PHONY: demo test setup fmt lint type unit integration guests bench soak clean
+
+demo: $(STAMPS)/venv
+	@$(BIN)/lastcall demo
+
+# One run of pytest, so that there is one lab and one closing line.
+test: lint type $(STAMPS)/lab
+	$(PYTEST) tests/unit tests/integration tests/guests
+
+setup: $(STAMPS)/venv
+
+fmt: $(STAMPS)/venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMPS)/venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+type: $(STAMPS)/venv
+	$(BIN)/basedpyright
+
+unit: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/unit
+
+integration: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/integration
+
+guests: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/guests
+
+bench: $(STAMPS)/venv $(STAMPS)/lab
+	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
+
+soak: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/soak
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis dist
+
+# What libvirt-python builds with. Installed only where something is missing, so that nobody is asked twice for sudo.
+$(STAMPS)/build:
+	@mkdir -p $(STAMPS)
+	@dpkg -s $(BUILD_PACKAGES) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(BUILD_PACKAGES); }
+	@touch $@
+
+# What the private libvirtd and its guests of the tests are made of; the packages' own services are not used.
+$(STAMPS)/lab:
+	@mkdir -p $(STAMPS)
+	@dpkg -s $(LAB_PACKAGES) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(LAB_PACKAGES); }
+	@touch $@
+
+$(STAMPS)/venv: pyproject.toml $(STAMPS)/build
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
+	@touch $@

