@@ -33,7 +33,7 @@ class Asker(Protocol):
         ...
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
-        """Send the request; returns when the method has.
+        """Send the request; returns when the method has. `sent` is called by the worker when it goes out.
 
         Raises Unfit, TimeoutError at `until`, or what the method raises.
         """
@@ -89,7 +89,7 @@ class MethodAsker:
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
         """Send the request; see `Asker.request`."""
         plugin, method = self._methods[step.method]
-        call = HookCall(self._context, plugin, expires=until, sent=self._from_worker(sent))
+        call = HookCall(self._context, plugin, expires=until, sent=sent)
 
         def ask() -> None:
             why = method.unfit(guest, call)
@@ -113,12 +113,6 @@ class MethodAsker:
             pass
         finally:
             call.expire()
-
-    def _from_worker(self, action: Callable[[], None]) -> Callable[[], None]:
-        def act() -> None:
-            self._loop.call_soon_threadsafe(action)
-
-        return act
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()

@@ -32,7 +32,7 @@ from lastcall.lock import RunLock
 from lastcall.options import Options
 from lastcall.ports import Hypervisor
 from lastcall.presence import Presence
-from lastcall.records import ProblemFound, Record, RunStarted, Sink
+from lastcall.records import ProblemFound, RunStarted, Sink
 from lastcall.runlog import RunLog
 from lastcall.state import StateFile, StateInvalid, boot_id, open_state
 from lastcall.stream import Stream
@@ -107,7 +107,7 @@ class Outside:
     def real(cls, loop: asyncio.AbstractEventLoop) -> "Outside":
         """Worker threads and libvirt."""
         workers = ThreadWorkers(loop)
-        return cls(workers, LibvirtHypervisor(workers, loop))
+        return cls(workers, LibvirtHypervisor(workers))
 
 
 def assemble(
@@ -116,7 +116,7 @@ def assemble(
     """Build the parts of a run on this loop, by default with libvirt and worker threads."""
     outside = outside or Outside.real(loop)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    stream = Stream(loop.time, _sinks(loaded, request, run_id), started=request.started)
+    stream = Stream(loop.time, _sinks(loaded, request), started=request.started)
     limit = _limit(loaded.settings, request)
     shutdown = loaded.settings.shutdown
     context = RunContext(
@@ -136,11 +136,12 @@ def assemble(
         loop=loop,
         settings=loaded.settings,
         context=context,
+        workers=outside.workers,
         hypervisor=outside.hypervisor,
         hooks=Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop),
         asker=MethodAsker(methods, context, outside.workers, loop),
         methods={name: method for name, (_, method) in methods.items()},
-        presence=Presence(loop),
+        presence=Presence(),
         stream=stream,
         state=StateFile(loaded.settings.paths.state),
         boot_id=boot_id(),
@@ -205,23 +206,11 @@ def _set_aside(state: StateFile) -> Path | None:
         return None
 
 
-def _sinks(loaded: Loaded, request: RunRequest, run_id: str) -> list[tuple[str, Sink]]:
+def _sinks(loaded: Loaded, request: RunRequest) -> list[tuple[str, Sink]]:
     sinks = list(request.sinks)
     if not request.rehearsal:
-        sinks.append(("run log", _LateRunLog(loaded.settings.paths.state / "runs", run_id).take))
+        sinks.append(("run log", RunLog(loaded.settings.paths.state / "runs").take))
     return sinks
-
-
-class _LateRunLog:
-    """A run log that opens with its first record, so that a disk that refuses is a problem of the stream's."""
-
-    def __init__(self, folder: Path, run_id: str) -> None:
-        self._folder, self._run_id = folder, run_id
-        self._log: RunLog | None = None
-
-    def take(self, record: Record) -> None:
-        self._log = self._log or RunLog(self._folder, self._run_id)
-        self._log.take(record)
 
 
 def _limit(settings: Settings, request: RunRequest) -> float | None:

@@ -1,15 +1,15 @@
 """What the two runs have in common: their parts, connecting, and writing down the state."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lastcall.api.results import Report, Severity
+from lastcall.api.results import Report
 from lastcall.asking import Asker
 from lastcall.config.models import Settings
 from lastcall.deadline import Deadline
-from lastcall.errors import NotPermitted
+from lastcall.errors import NoPermission, NotPermitted
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.ports import Connected, Hypervisor, Target
@@ -17,6 +17,9 @@ from lastcall.presence import Presence
 from lastcall.records import RunEnded
 from lastcall.state import StateFile
 from lastcall.stream import Stream
+from lastcall.workers import Workers
+
+WRITE_TIMEOUT = 10.0  # seconds for a few kilobytes; longer is a disk that hangs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Parts:
     loop: asyncio.AbstractEventLoop
     settings: Settings
     context: RunContext
+    workers: Workers
     hypervisor: Hypervisor
     hooks: Hooks
     asker: Asker
@@ -59,12 +63,24 @@ def _report(parts: Parts, one: Connected) -> None:
     parts.stream.problem(what, one.target.uri, str(one.error), one.error.remedy)
 
 
-def keep(parts: Parts, action: Callable[[], None]) -> None:
-    """Do something with the state file; a disk that refuses is a problem of the report, not the end of the run."""
+async def keep(parts: Parts) -> None:
+    """Write the list of guests. A disk that refuses or hangs is a problem of the report, not the end of the run.
+
+    Raises NoPermission in a voluntary run, for which it is better not to begin.
+    """
+    content, why = parts.state.render(), ""
     try:
-        action()
+        await parts.workers.call(lambda: parts.state.write(content), timeout=WRITE_TIMEOUT)
+    except PermissionError:
+        if parts.context.reason.voluntary:
+            raise NoPermission(
+                f"no permission to write {parts.state.path}", "run as root, or set paths.state"
+            ) from None
+        why = "no permission"
     except OSError as error:
-        message = f"{(error.strerror or str(error)).lower()}; the list of guests to restore was not kept"
+        why = (error.strerror or str(error) or "no answer from the disk").lower()
+    if why:
+        message = f"{why}; the list of guests to restore was not kept"
         parts.stream.problem("state", str(parts.state.path), message, "is the disk full or read-only?")
 
 
@@ -73,8 +89,3 @@ def conclude(parts: Parts) -> Report:
     parts.stream.emit(RunEnded(at=parts.stream.now(), exit_code=parts.stream.story.exit_code.value))
     parts.hypervisor.close()
     return parts.stream.story.report()
-
-
-def warn(parts: Parts, what: str, where: str, message: str, remedy: str = "") -> None:
-    """Report a problem that does not change the exit code."""
-    parts.stream.problem(what, where, message, remedy, Severity.WARNING)

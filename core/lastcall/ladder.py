@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.asking import Asker, Unfit
+from lastcall.bell import Bell
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.milestone import Milestone
 from lastcall.plan import Step
@@ -16,6 +17,8 @@ from lastcall.presence import Presence
 from lastcall.records import AttemptEnded, GuestAsked
 from lastcall.stream import Stream
 
+LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
+SENT_POLL = 0.5  # seconds between two looks whether it was sent
 OUTCOMES = {
     Ended.SHUTDOWN: Outcome.STOPPED,
     Ended.DESTROYED: Outcome.FORCED,
@@ -78,94 +81,101 @@ class _Rung:
         self._out_of_order = out_of_order
         self._asker, self._presence, self._stream = ladder.asker, ladder.presence, ladder.stream
         self._loop = ladder.loop
-        self._limit = math.inf
-        self._sent = self._loop.create_future()
+        self._bell = Bell(ladder.loop)
+        self._sent_at: float | None = None
+        self._attempt = 0
 
     async def climb(self) -> None:
         """Ask, wait, ask again where that helps, and record how it went."""
         started = self._stream.now()
-        off = self._loop.create_task(self._presence.off(self._guest.key))
-        message, verdict = "", Verdict.TIMEOUT
+        message, verdict = "not off when its time was up", Verdict.TIMEOUT
         try:
-            await self._wait(off)
-            message = "" if off.done() else "not off when its time was up"
+            with self._presence.watch(self._guest.key, self._bell.ring), self._until.watch(self._bell.ring):
+                await self._wait()
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, str(error)
-        except ConnectionLost as error:
-            verdict, message = Verdict.FAILED, str(error)
         except TimeoutError as error:
             message = str(error) or "no answer to the request"
         except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
-            verdict, message = (
-                Verdict.FAILED,
-                str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}",
-            )
+            verdict, message = Verdict.FAILED, _described(error)
             await self._ladder.settle(self._guest)  # it may have failed because the guest is off by now
         finally:
-            off.cancel()
-            await asyncio.wait({off})
             ended = self._presence.ended(self._guest.key)
-            result = OUTCOMES[ended].value if ended else verdict.value
             attempt = Attempt(
-                method=self._step.method, result=result, started=started,
-                duration=self._stream.now() - started, message="" if ended else message,
-            )  # fmt: skip
+                method=self._step.method,
+                result=OUTCOMES[ended].value if ended else verdict.value,
+                started=started,
+                duration=self._stream.since(started),
+                message="" if ended else message,
+            )
             self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt))
 
-    async def _wait(self, off: "asyncio.Task[Ended]") -> None:
-        attempt, asking = 1, self._ask(1)
-        repeats = self._asker.repeats(self._step)
+    async def _wait(self) -> None:
+        """Until the guest is off, its time is up, or the first request failed (which is raised)."""
+        asking = self._ask()
+        repeats, asked_again_at = self._asker.repeats(self._step), math.inf
         try:
-            with self._until.watch() as until:
-                await self._first(off, asking, until, self._sent)
-                self._limit = self._loop.time() + (self._step.timeout or math.inf)
-                while not off.done() and not until.done() and self._loop.time() < self._limit:
-                    if asking.done() and attempt == 1:
-                        asking.result()  # the request failed: nothing to wait for
-                    again = self._loop.time() + repeats if repeats else math.inf
-                    await self._first(off, until, *(() if asking.done() else (asking,)), at=min(again, self._limit))
-                    if repeats and asking.done() and again <= self._loop.time() < self._limit:
-                        attempt += 1
-                        asking = self._ask(attempt)
-                if off.done():
-                    off.result()
+            while not self._over():
+                if asking.done() and self._attempt == 1:
+                    asking.result()
+                    self._sent_at = self._loop.time() if self._sent_at is None else self._sent_at
+                if asking.done() and repeats:
+                    asked_again_at = min(asked_again_at, self._loop.time() + repeats)
+                if asked_again_at <= self._loop.time():
+                    asked_again_at, asking = math.inf, self._ask()
+                await self._bell.wait(min(self._limit(), asked_again_at))
+            why = self._presence.lost(self._guest.uri)
+            if why and self._presence.ended(self._guest.key) is None:
+                raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
         finally:
-            await self._end(asking, withdraw=not off.done())
+            await self._end(asking)
 
-    def _ask(self, attempt: int) -> "asyncio.Task[None]":
-        self._stream.emit(
-            GuestAsked(
-                at=self._stream.now(),
-                guest=self._guest.key,
-                method=self._step.method,
-                attempt=attempt,
-                out_of_order=self._out_of_order,
-            )
+    def _over(self) -> bool:
+        return (
+            self._presence.ended(self._guest.key) is not None
+            or self._presence.lost(self._guest.uri) is not None
+            or self._until.passed
+            or (self._sent_at is not None and self._loop.time() >= self._limit())
         )
-        until = min(self._until.at, self._limit)
-        if self._step.timeout and attempt == 1:
-            until = min(until, self._loop.time() + self._step.timeout + LANE_PATIENCE)
-        request = self._asker.request(self._guest, self._step, attempt=attempt, until=until, sent=self._note_sent)
-        return self._loop.create_task(request)
+
+    def _limit(self) -> float:
+        """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
+        if self._sent_at is None:
+            return self._loop.time() + SENT_POLL
+        return self._sent_at + (self._step.timeout or math.inf)
+
+    def _ask(self) -> "asyncio.Task[None]":
+        self._attempt += 1
+        asked = GuestAsked(
+            at=self._stream.now(),
+            guest=self._guest.key,
+            method=self._step.method,
+            attempt=self._attempt,
+            out_of_order=self._out_of_order,
+        )
+        self._stream.emit(asked)
+        limit = self._loop.time() + (self._step.timeout or math.inf) + LANE_PATIENCE
+        until = min(self._until.at, limit if self._attempt == 1 else self._limit())
+        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, sent=self._note_sent)
+        asking = self._loop.create_task(request)
+        asking.add_done_callback(self._bell.ring)
+        return asking
 
     def _note_sent(self) -> None:
-        if not self._sent.done():
-            self._sent.set_result(None)
+        """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
+        if self._sent_at is None:
+            self._sent_at = self._loop.time()
 
-    async def _end(self, asking: "asyncio.Task[None]", *, withdraw: bool) -> None:
-        pending = not asking.done()
+    async def _end(self, asking: "asyncio.Task[None]") -> None:
+        """Abandon a request that has not returned, and take it back if its guest still runs."""
+        if asking.done():
+            _ = asking.cancelled() or asking.exception()  # looked at, so that asyncio does not complain
+            return
         asking.cancel()
         await asyncio.wait({asking})
-        if not asking.cancelled():
-            asking.exception()  # looked at, so that asyncio does not complain
-        if pending and withdraw:
+        if self._presence.ended(self._guest.key) is None:
             await self._asker.withdraw(self._guest, self._step)
 
-    async def _first(
-        self, *futures: "asyncio.Future[None] | asyncio.Task[Ended] | asyncio.Task[None]", at: float = math.inf
-    ) -> None:
-        timeout = None if at == math.inf else max(0.0, at - self._loop.time())
-        await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
-
-LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}"

@@ -1,9 +1,11 @@
 """A moment in a run that many wait for, and that can be brought forward."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
+
+from lastcall.bell import Bell
 
 
 class Milestone:
@@ -13,44 +15,46 @@ class Milestone:
         self._loop = loop
         self.at = at
         self.passed = False
-        self._watchers: set[asyncio.Future[None]] = set()
+        self._watchers: set[Callable[[], None]] = set()
         self._timer = loop.call_at(at, self.hasten) if at != float("inf") else None
 
     def hasten(self) -> None:
         """Let it pass now."""
         self.passed = True
-        self.cancel()
-        for watcher in self._watchers:
-            if not watcher.done():
-                watcher.set_result(None)
-
-    def cancel(self) -> None:
-        """Forget the timer; nobody waits any more."""
         if self._timer:
             self._timer.cancel()
+        for tell in list(self._watchers):
+            tell()
 
     @contextmanager
-    def watch(self) -> Generator[asyncio.Future[None]]:
-        """Yield a future of one's own that is done when the milestone has passed."""
-        watcher: asyncio.Future[None] = self._loop.create_future()
+    def watch(self, tell: Callable[[], None]) -> Generator[None]:
+        """Have `tell` called when it passes; at once when it has."""
         if self.passed:
-            watcher.set_result(None)
-        self._watchers.add(watcher)
+            tell()
+        self._watchers.add(tell)
         try:
-            yield watcher
+            yield
         finally:
-            self._watchers.discard(watcher)
-            watcher.cancel()
+            self._watchers.discard(tell)
+
+    async def wait(self) -> None:
+        """Wait until it has passed."""
+        bell = Bell(self._loop)
+        with self.watch(bell.ring):
+            while not self.passed:
+                await bell.wait()
 
     async def bounds(self, work: Coroutine[Any, Any, object]) -> bool:
         """Run the work until it is done (True) or the milestone passes (False; the work is cancelled)."""
         if self.passed:
             work.close()
             return False
-        task = self._loop.create_task(work)
+        task, bell = self._loop.create_task(work), Bell(self._loop)
+        task.add_done_callback(bell.ring)
         try:
-            with self.watch() as passed:
-                await asyncio.wait({task, passed}, return_when=asyncio.FIRST_COMPLETED)
+            with self.watch(bell.ring):
+                while not task.done() and not self.passed:
+                    await bell.wait()
         finally:
             finished = task.done()
             if not finished:

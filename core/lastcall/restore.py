@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.api.results import Report
+from lastcall.bell import Bell
 from lastcall.engine import Parts, conclude, connect, keep
 from lastcall.errors import LastcallError, UsageError
 from lastcall.milestone import Milestone
@@ -41,7 +42,7 @@ class Restore:
             await connect(self._parts, (entry.uri for entry in entries))
             if await self._announce():
                 await self._start_everybody(entries)
-            self._settle(entries)
+            await self._settle(entries)
             await self._tell_the_end()
         return conclude(self._parts)
 
@@ -171,11 +172,12 @@ class Restore:
         """Only libvirt's event says so; where there was no image there is no need to wait for it."""
         if not saved:
             return False
-        try:
-            async with asyncio.timeout(_EVENT_PATIENCE):
-                return await self._parts.presence.started(entry.guest.key)
-        except TimeoutError:
-            return False
+        key, bell = entry.guest.key, Bell(self._parts.loop)
+        until = self._parts.loop.time() + _EVENT_PATIENCE
+        with self._parts.presence.watch(key, bell.ring):
+            while self._parts.presence.restored(key) is None and self._parts.loop.time() < until:
+                await bell.wait(until)
+        return bool(self._parts.presence.restored(key))
 
     async def _wait_until_ready(self, entry: Entry) -> bool:
         if entry.state is GuestState.PAUSED:
@@ -205,13 +207,13 @@ class Restore:
             await asyncio.sleep(1.0)
             if written != self._parts.state.entries:
                 written = dict(self._parts.state.entries)
-                keep(self._parts, self._parts.state.save)
+                await keep(self._parts)
 
-    def _settle(self, entries: Sequence[Entry]) -> None:
+    async def _settle(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             if not self._stream.story.decided(entry.guest.key):
                 self._finish(entry, Outcome.UNKNOWN, "the run ended before it was back; it stays on the list")
-        keep(self._parts, self._parts.state.save)
+        await keep(self._parts)
 
     async def _tell_the_end(self) -> None:
         await self._parts.hooks.fire("post_restore", until=self._until(), report=self._stream.story.report())

@@ -1,33 +1,74 @@
-"""What happened, as it happened: one JSON object a line, appended with one write each, readable after any crash."""
+"""What happened, as it happened: one JSON object a line, readable after any crash."""
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
-from lastcall.records import Record, RunEnded
-from lastcall.report.plain import to_plain
+from lastcall.records import Record, RunEnded, RunStarted
+from lastcall.report.plain import as_json
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
+BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
+FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must not hold up the end of the run
 
 
 class RunLog:
-    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Raises OSError when the disk refuses."""
+    """Appends records to `<folder>/<run id>.jsonl` (mode 0600), in a thread: a disk that hangs must not hang a run."""
 
-    def __init__(self, folder: Path, run_id: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path = folder / f"{run_id}.jsonl"
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._queue: SimpleQueue[Record] = SimpleQueue()
+        self._hurry, self._ended = threading.Event(), threading.Event()
+        self._error: OSError | None = None
 
     def take(self, record: Record) -> None:
-        """Append one record; the last one is on disk when this returns."""
-        line = json.dumps({"type": type(record).__name__, **to_plain(record)}, ensure_ascii=False)
-        data = line.encode() + b"\n"
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        """Append a record. The last one waits until everything is on disk; raises OSError once the disk has refused."""
+        if isinstance(record, RunStarted):
+            path = self._folder / f"{record.id}.jsonl"
+            threading.Thread(target=self._write, args=(path,), name="lastcall-runlog", daemon=True).start()
+        self._queue.put(record)
         if isinstance(record, RunEnded):
-            os.fsync(self._descriptor)
+            self._hurry.set()
+        if isinstance(record, RunEnded) and not self._ended.wait(FLUSH_TIMEOUT):
+            raise TimeoutError("the disk does not answer")
+        if self._error:
+            raise self._error
+
+    def _write(self, path: Path) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            last = False
+            while not last:
+                records = self._next()
+                last = isinstance(records[-1], RunEnded)
+                data = "".join(map(_line, records)).encode()
+                while data:
+                    data = data[os.write(descriptor, data) :]
+                self._hurry.wait(BATCH)
+            os.fsync(descriptor)
+        except OSError as error:
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _next(self) -> list[Record]:
+        """Wait for a record; take all that are there."""
+        records = [self._queue.get()]
+        try:
+            while not isinstance(records[-1], RunEnded):
+                records.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return records
+
+
+def _line(record: Record) -> str:
+    return f'{{"type":"{type(record).__name__}",{as_json(record)[1:]}\n'
 
 
 def read(path: Path) -> Iterator[Record]:

@@ -13,6 +13,11 @@ class Scheduler:
     def __init__(self, parallel: int) -> None:
         self._slots = asyncio.Semaphore(parallel) if parallel else None
 
+    @property
+    def unlimited(self) -> bool:
+        """True when nobody has to wait for a turn."""
+        return self._slots is None
+
     @asynccontextmanager
     async def turn(self, guest: Guest) -> AsyncGenerator[None]:
         """Wait for the guest's turn and hold it."""

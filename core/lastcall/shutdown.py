@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Report
 from lastcall.engine import Parts, conclude, connect, keep
-from lastcall.errors import LastcallError, NoPermission
+from lastcall.errors import LastcallError
 from lastcall.ladder import OUTCOMES, Climbed, Ladder
 from lastcall.milestone import Milestone
 from lastcall.plan import Plan, PlannedGuest, make_plan, select
@@ -47,7 +47,7 @@ class Shutdown:
         uris = await connect(self._parts)
         guests = select(await self._take_stock(uris), self._names)
         plan = self._plan(guests)
-        self._remember(plan)
+        await self._remember(plan)
         if await self._announce():
             await self._stop_everybody(plan)
         await self._settle(plan)
@@ -105,20 +105,13 @@ class Shutdown:
             self._stream.emit(GuestPlanned(at=self._stream.now(), guest=planned.guest))
         return plan
 
-    def _remember(self, plan: Plan) -> None:
+    async def _remember(self, plan: Plan) -> None:
         """Write down what is to be brought back, before anything is touched."""
         state, context = self._parts.state, self._parts.context
         state.drop(planned.guest.key for planned in plan.guests)  # active, so whatever was written about it is over
         keepers = [planned.guest for planned in plan.guests if planned.restore]
         state.add(keepers, run=context.id, boot_id=self._parts.boot_id, host_stop=not self._voluntary)
-        try:
-            state.save()
-        except PermissionError as error:
-            if self._voluntary:
-                raise NoPermission(f"no permission to write {state.path}", "run as root, or set paths.state") from error
-            keep(self._parts, state.save)
-        except OSError:
-            keep(self._parts, state.save)
+        await keep(self._parts)
 
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
@@ -160,7 +153,9 @@ class Shutdown:
             )
             return
         async with AsyncExitStack() as stack:
-            in_turn = await self._last_ask.bounds(stack.enter_async_context(self._scheduler.turn(guest)))
+            in_turn = self._scheduler.unlimited or await self._last_ask.bounds(
+                stack.enter_async_context(self._scheduler.turn(guest))
+            )
             self._stream.emit(GuestBegun(at=self._stream.now(), guest=guest.key))
             why = await self._prepare(planned)
             if why:
@@ -182,14 +177,14 @@ class Shutdown:
             if fired.verdict == "skip_guest":
                 why = fired.because
 
-        if not self._asks_no_more and self._presence.ended(guest.key) is None:
+        listens = self._parts.hooks.listens("on_guest_stop")
+        if listens and not self._asks_no_more and self._presence.ended(guest.key) is None:
             await self._last_ask.bounds(fire())
         if self._asks_no_more:
             return "interrupted before it was asked"
         if why and not self._voluntary:
             # The host goes down in any case: better asked late, without its hook, than destroyed unasked.
-            with self._last_ask.watch() as passed:
-                await passed
+            await self._last_ask.wait()
             return ""
         return why
 
@@ -219,7 +214,7 @@ class Shutdown:
         """Ask libvirt now and then: an event that was lost must not cost a guest its whole time."""
         while True:
             await asyncio.sleep(POLL)
-            waiting = self._presence.waiting()
+            waiting = self._presence.watched()
             for uri in {key[0] for key in waiting}:
                 await self._poll_connection(uri, {key for key in waiting if key[0] == uri})
 
@@ -241,7 +236,7 @@ class Shutdown:
         gone = [key for key, result in results.items() if result.ended is Ended.MIGRATED or result.outcome in _RUNS_ON]
         if gone:
             self._parts.state.drop(gone)
-            keep(self._parts, self._parts.state.save)
+            await keep(self._parts)
 
     def _decided(self, guest: Guest) -> bool:
         return self._stream.story.decided(guest.key)

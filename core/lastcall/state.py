@@ -11,7 +11,7 @@ from typing import Any, cast
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import LastcallError, NoPermission
 from lastcall.records import Key
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json
 
 VERSION = 1
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -60,15 +60,18 @@ class StateFile:
             raise self._invalid(str(error)) from None
         self.entries = self._parse(text)
 
-    def save(self) -> None:
-        """Write the file so that after any crash it is the old one or the new one, whole. Raises OSError."""
+    def render(self) -> str:
+        """The file's content: JSON, one guest a line."""
+        lines = ",\n".join(map(as_json, self.entries.values()))
+        return f'{{"version": {VERSION}, "guests": [\n{lines}\n]}}\n'
+
+    def write(self, content: str) -> None:
+        """Write the file so that after any crash it is the old one or the new one, whole. Blocks; raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        content = {"version": VERSION, "guests": list(self.entries.values())}
         fresh = self.path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(to_plain(content), file, indent=1, ensure_ascii=False)
-            file.write("\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.path)
@@ -77,6 +80,10 @@ class StateFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def save(self) -> None:
+        """Write the entries as they are now."""
+        self.write(self.render())
 
     def set_aside(self) -> Path:
         """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""

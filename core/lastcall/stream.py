@@ -19,8 +19,12 @@ class Stream:
         self._sinks = list(sinks)
 
     def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self.clock() - self.start
+        """Seconds since the start of the run, to the millisecond."""
+        return round(self.clock() - self.start, 3)
+
+    def since(self, moment: float) -> float:
+        """Seconds from an earlier `now()` to this one."""
+        return round(self.now() - moment, 3)
 
     def emit(self, record: Record) -> None:
         """Hand a record to every sink; one that fails is not used any more, and that is a problem of the report."""

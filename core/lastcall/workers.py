@@ -6,10 +6,14 @@ All threads are daemons and the process leaves by `os._exit`, so that no abandon
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
+
+from lastcall.inbox import Inbox
 
 T = TypeVar("T")
 
@@ -30,6 +34,10 @@ class Workers(Protocol):
 
     async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
         """Run the work; raises what it raises (`WorkerExit` for exits), or TimeoutError after `timeout` seconds."""
+        ...
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have something done on the loop thread; from any thread, in order with the ends of calls."""
         ...
 
 
@@ -81,69 +89,77 @@ def _abandoned() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
 
 
-def _once(action: Callable[[], None]) -> Callable[[], None]:
-    """An action that happens at its first call only."""
-    pending = [action]
+class _Job(Generic[T]):
+    """One call: its work, where the answer goes, and since when it is under way."""
 
-    def act() -> None:
-        if pending:
-            pending.pop()()
+    def __init__(self, work: Callable[[], T], answer: "asyncio.Future[_Returned[T] | _Raised]") -> None:
+        self.work = work
+        self.answer = answer
+        self.started: float | None = None
+        self.abandoned = False
 
-    return act
-
-
-class _Thread:
-    """One worker thread, used again as long as its calls end in time."""
-
-    def __init__(self) -> None:
-        self.work: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]]] = SimpleQueue()
-        threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            work, deliver = self.work.get()
-            try:
-                deliver(_perform(work))
-            except RuntimeError:
-                return  # the loop is closed: the run is over and nobody waits any more
-            del work, deliver
+    def deliver(self, outcome: "_Returned[T] | _Raised") -> None:
+        """Hand the outcome to whoever still waits."""
+        if not self.answer.done():
+            self.answer.set_result(outcome)
 
 
 class ThreadWorkers:
-    """The real workers; used from the loop thread only."""
+    """The real workers: a handful of threads on one queue, and one more for each call that turns out to be slow."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._idle: list[_Thread] = []
-        self._young = asyncio.Semaphore(BURST)
+        self._inbox = Inbox(loop)
+        self._queue: SimpleQueue[_Job[Any]] = SimpleQueue()
+        self._jobs: set[_Job[Any]] = set()
+        self._threads = 0
+        self._slow = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have something done on the loop thread; see `Workers.post`."""
+        self._inbox.post(action)
 
     async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
         """Run the work in a thread; see `Workers.call`. The wait for a thread counts as well."""
-        async with asyncio.timeout(timeout):
-            await self._young.acquire()
-            release = _once(self._young.release)
-            aging = self._loop.call_later(PATIENCE, release)
-            try:
-                return _unwrap(await self._hand_over(work))
-            finally:
-                aging.cancel()
-                release()
-
-    async def _hand_over(self, work: Callable[[], T]) -> _Returned[T] | _Raised:
-        thread = self._idle.pop() if self._idle else _Thread()
-        answer: asyncio.Future[_Returned[T] | _Raised] = self._loop.create_future()
-
-        def arrive(outcome: _Returned[T] | _Raised) -> None:
-            self._idle.append(thread)  # also after it was abandoned: it has come back
-            if not answer.done():
-                answer.set_result(outcome)
-
-        thread.work.put((work, lambda outcome: self._post(arrive, outcome)))
+        job = _Job(work, self._loop.create_future())
+        self._jobs.add(job)
+        self._queue.put(job)
+        self._staff()
         try:
-            return await answer
-        except asyncio.CancelledError:
-            _abandoned()
+            async with asyncio.timeout(timeout):
+                return _unwrap(await job.answer)
+        except (TimeoutError, asyncio.CancelledError):
+            if not job.answer.done() or job.answer.cancelled():
+                job.abandoned = True
+                _abandoned()
             raise
 
-    def _post(self, arrive: Callable[[Any], None], outcome: object) -> None:
-        self._loop.call_soon_threadsafe(arrive, outcome)
+    def _staff(self) -> None:
+        """Have as many threads as there are calls, up to BURST, plus one for each slow call; look again later."""
+        while self._threads < min(len(self._jobs), BURST + self._slow):
+            self._threads += 1
+            threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
+        if self._watch is None:
+            self._watch = self._loop.call_later(PATIENCE, self._look_again)
+
+    def _look_again(self) -> None:
+        self._watch = None
+        slow_since = time.monotonic() - PATIENCE
+        self._slow = sum(job.started is not None and job.started < slow_since for job in self._jobs)
+        if self._jobs:
+            self._staff()
+
+    def _serve(self) -> None:
+        while True:
+            job = self._queue.get()
+            job.started = time.monotonic()
+            if not job.abandoned:
+                outcome = _perform(job.work)
+                self._inbox.post(partial(self._arrive, job, outcome))
+            else:
+                self._inbox.post(partial(self._jobs.discard, job))
+
+    def _arrive(self, job: _Job[Any], outcome: "_Returned[Any] | _Raised") -> None:
+        self._jobs.discard(job)
+        job.deliver(outcome)

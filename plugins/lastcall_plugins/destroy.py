@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import Field
+
 from lastcall import HypervisorError, Outcome, StopMethod, StopRequest, hookimpl
 from lastcall.options import StepOptions
 
@@ -12,8 +14,9 @@ GRACEFUL_TIME = 60.0  # seconds; on a QEMU that hangs, a graceful try took 45 s 
 class DestroyOptions(StepOptions):
     """Options of `destroy`."""
 
-    graceful: bool = True
-    """Let QEMU flush its images first (SIGTERM), and pull the plug hard only when that fails."""
+    graceful: bool = Field(
+        default=True, description="Let QEMU flush its images first, and pull the plug hard when that fails."
+    )
 
 
 class Destroy(StopMethod[DestroyOptions]):

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import Field
+
 from lastcall import Guest, Outcome, Run, StopMethod, StopRequest, hookimpl
 from lastcall.options import StepOptions
 
@@ -10,8 +12,7 @@ from lastcall.options import StepOptions
 class SaveOptions(StepOptions):
     """Options of `save`."""
 
-    bypass_cache: bool = False
-    """Write around the host's page cache, so that a save does not push everything else out of it."""
+    bypass_cache: bool = Field(default=False, description="Write around the host's page cache, to keep what is in it.")
 
 
 class Save(StopMethod[SaveOptions]):

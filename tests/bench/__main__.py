@@ -92,7 +92,10 @@ def _row(what: str, theirs: Measured | None, ours: Measured) -> None:
     if theirs is None:
         cells = ["—", _seconds(ours.seconds), "—", f"— / {_seconds(ours.cpu)}", f"— / {ours.peak / 1024:.0f} MB"]
     else:
-        cpu, peak = f"{_seconds(theirs.cpu)} / {_seconds(ours.cpu)}", f"{theirs.peak / 1024:.0f} / {ours.peak / 1024:.0f} MB"
+        cpu, peak = (
+            f"{_seconds(theirs.cpu)} / {_seconds(ours.cpu)}",
+            f"{theirs.peak / 1024:.0f} / {ours.peak / 1024:.0f} MB",
+        )
         cells = [_seconds(theirs.seconds), _seconds(ours.seconds), f"{theirs.seconds / ours.seconds:.0f}", cpu, peak]
     print(f"| {what} | {' | '.join(cells)} |", flush=True)
 

@@ -1,7 +1,6 @@
 """`lastcall check`: would a run work? Configuration, plugins, connections, permissions, and what plugins look at."""
 
 import asyncio
-import json
 import os
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from lastcall.config.validation import unknown_steps
 from lastcall.engine import Parts, connect
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired, problems_of
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 from lastcall.state import open_state
 
@@ -37,7 +36,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     seen = loop.run_until_complete(_ask(parts))
     problems = parts.stream.story.report().problems
     if as_json:
-        click.echo(json.dumps({"version": 1, "problems": to_plain(problems)}, indent=1, ensure_ascii=False))
+        click.echo(as_json_text({"version": 1, "problems": problems}, indent=1))
     else:
         click.echo("\n".join([*seen, *map(problem_line, problems), "" if problems else "nothing wrong found"]).rstrip())
     errors = any(problem.severity is Severity.ERROR for problem in problems)

@@ -8,7 +8,6 @@ from lastcall.assembly import load
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.errors import ExitCode
-from lastcall.report.plain import to_plain
 from lastcall.report.text import problem_line
 
 
@@ -38,8 +37,7 @@ def show(invocation: Invocation, *, as_json: bool) -> int:
     """Print the configuration in force, defaults included."""
     import yaml
 
-    values = load(invocation.config).settings.model_dump(mode="json", exclude_none=False)
-    shown = to_plain(values)
+    shown = load(invocation.config).settings.model_dump(mode="json", exclude_none=False)
     click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
     return ExitCode.OK
 

@@ -1,7 +1,7 @@
 """`lastcall plan`: the dry run."""
 
 import asyncio
-import json
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from lastcall.engine import Parts, connect
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired
 from lastcall.plan import PlannedGuest, Step, make_plan, select
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 
 
@@ -80,17 +80,17 @@ async def _show(parts: Parts, planned: PlannedGuest, *, describe: bool) -> _Show
 def _json(parts: Parts, shown: list[_Shown], problems: tuple[Problem, ...]) -> str:
     guests = [
         {
-            **to_plain(one.planned.guest),
+            **dataclasses.asdict(one.planned.guest),
             "stop": [_step_facts(one, step) for step in one.planned.steps],
             "last_resort": [step.method for step in one.planned.last_resort],
             "restore": one.planned.restore,
             "left_because": one.planned.left_because or None,
-            "facts": to_plain(one.facts),
+            "facts": one.facts,
         }
         for one in shown
     ]
     facts = {"reason": parts.context.reason.value, "deadline": parts.deadline.remaining(parts.stream.start)}
-    return json.dumps({"version": 1, "run": facts, "guests": guests, "problems": to_plain(problems)}, indent=1)
+    return as_json_text({"version": 1, "run": facts, "guests": guests, "problems": problems}, indent=1)
 
 
 def _step_facts(one: _Shown, step: Step) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from lastcall.config.load import read
 from lastcall.errors import ConfigInvalid, ExitCode
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.order import RESTORE_HOOKS
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 from lastcall.workers import boxed
 
@@ -28,7 +27,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     Exit code 1 when something could not be loaded.
     """
     plugins = Plugins(read(invocation.config).bootstrap)
-    click.echo(json.dumps(_facts(plugins), indent=1) if as_json else _text(plugins))
+    click.echo(as_json_text(_facts(plugins), indent=1) if as_json else _text(plugins))
     return ExitCode.NOT_AS_PLANNED if plugins.registry.problems else ExitCode.OK
 
 
@@ -43,7 +42,7 @@ def _facts(plugins: Plugins) -> dict[str, Any]:
         "hooks": {hook: [one.plugin for one in registry.implementations(hook)] for hook in registry.hook_names()},
         "stop_methods": {name: source.name for name, (source, _) in sorted(plugins.methods.items())},
         "guest_shells": {name: source.name for name, (source, _) in sorted(plugins.shells.items())},
-        "problems": to_plain(registry.problems),
+        "problems": registry.problems,
     }
 
 

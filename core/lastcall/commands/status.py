@@ -1,6 +1,5 @@
 """`lastcall status`: which guests wait to be brought back."""
 
-import json
 from datetime import UTC, datetime
 
 import click
@@ -10,7 +9,7 @@ from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.durations import format_duration
 from lastcall.errors import ExitCode
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json as as_json_text
 from lastcall.state import Entry, open_state
 
 
@@ -25,7 +24,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     state = open_state(load(invocation.config).settings.paths.state)
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))
     if as_json:
-        click.echo(json.dumps({"version": 1, "guests": to_plain(entries)}, indent=1, ensure_ascii=False))
+        click.echo(as_json_text({"version": 1, "guests": entries}, indent=1))
     else:
         click.echo("\n".join(map(_line, entries)) or "no guest waits to be restored")
     return ExitCode.NOT_STARTED if entries else ExitCode.OK

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
-from lastcall.config.models import GuestPolicy, GuestRule, LadderStep, Section, Settings
+from lastcall.config.models import LADDER, RULES, GuestPolicy, GuestRule, LadderStep, Section, Settings
 
 DEFAULT_LADDER = ("acpi",)
 
@@ -25,7 +25,7 @@ class Vocabulary:
 def settings_model(words: Vocabulary) -> type[Settings]:
     """Build the model of the whole configuration for these plugins."""
     step = _step_model(words.methods.values())
-    ladder = (tuple[step, ...], Field(default=_default_ladder(step, words), strict=False))
+    ladder = (tuple[step, ...], Field(default=_default_ladder(step, words), strict=False, description=LADDER))
     keys = {name: options.guest for name, options in words.options.items() if options.guest}
     guest_keys: dict[str, Any] = {name: (model | None, None) for name, model in keys.items()}
     defaults = create_model("Defaults", __base__=GuestPolicy, stop=ladder, **guest_keys)
@@ -40,7 +40,7 @@ def settings_model(words: Vocabulary) -> type[Settings]:
         __base__=Settings,
         plugins=(plugins, plugins()),
         defaults=(defaults, defaults()),
-        guests=(rules, Field(default=(), strict=False)),
+        guests=(rules, Field(default=(), strict=False, description=RULES)),
     )
 
 

@@ -15,6 +15,8 @@ from lastcall.options import Duration
 
 PLUGIN_NAME = r"^[a-z][a-z0-9_]*$"
 DEFAULT_URI = "qemu:///system"
+LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
+RULES = "Rules: every one that matches applies, later ones win, whole keys."
 
 
 def _limit(value: object) -> object:
@@ -32,18 +34,15 @@ Limit = Annotated[
 class Section(BaseModel):
     """What all sections share: unknown keys are errors, values are not coerced, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class ConnectionSettings(Section):
     """One libvirt connection."""
 
-    uri: str = Field(min_length=1)
-    """A libvirt URI, or `default` for libvirt's own default."""
-    optional: bool = False
-    """Not an error when it cannot be reached, as for a hypervisor that is not always installed."""
-    timeout: Duration = Field(default=10.0, gt=0)
-    """How long connecting may take."""
+    uri: str = Field(min_length=1, description="A libvirt URI, or `default` for libvirt's own default.")
+    optional: bool = Field(default=False, description="It is no error when it cannot be reached.")
+    timeout: Duration = Field(default=10.0, gt=0, description="How long connecting may take.")
 
     @model_validator(mode="before")
     @classmethod
@@ -59,72 +58,78 @@ class ConnectionSettings(Section):
 class ShutdownSettings(Section):
     """The shutdown run."""
 
-    deadline: Limit = Field(default=600.0, gt=0)
-    """For the whole run; `none` = no limit, in voluntary runs only."""
-    reserve: Duration = 30.0
-    """Kept of the deadline for the last resort (at most a third of it)."""
-    grace: Duration = 30.0
-    """Before the reserve, everybody not yet asked is asked (at most a quarter of the deadline)."""
-    parallel: int = Field(default=0, ge=0)
-    """Guests moving at once, 0 = no limit."""
+    deadline: Limit = Field(
+        default=600.0, gt=0, description="For the whole run; `none` = no limit, in voluntary runs only."
+    )
+    reserve: Duration = Field(
+        default=30.0, description="Kept of the deadline for the last resort (at most a third of it)."
+    )
+    grace: Duration = Field(
+        default=30.0,
+        description="Before the reserve, everybody not yet asked is asked (at most a quarter of the deadline).",
+    )
+    parallel: int = Field(default=0, ge=0, description="Guests moving at once, 0 = no limit.")
 
 
 class RestoreSettings(Section):
     """The restore run."""
 
-    policy: Literal["was-running", "none"] = "was-running"
-    """What to start: the guests that were running, or nothing."""
-    deadline: Limit = Field(default=900.0, gt=0)
-    """For the whole run; `none` = no limit."""
-    parallel: int = Field(default=4, ge=0)
-    """Guests starting at once, 0 = no limit; a slot is held until the guest is ready."""
-    delay: Duration = 0.0
-    """Between one start and the next."""
-    attempts: int = Field(default=3, ge=1)
-    """How often a start is tried before the guest is parked."""
-    retry: Duration = 10.0
-    """Between two attempts."""
-    ready_timeout: Duration = Field(default=120.0, gt=0)
-    """How long a started guest may take until no plugin says that it is not ready."""
+    policy: Literal["was-running", "none"] = Field(
+        default="was-running", description="What to start: the guests that were running, or nothing."
+    )
+    deadline: Limit = Field(default=900.0, gt=0, description="For the whole run; `none` = no limit.")
+    parallel: int = Field(
+        default=4, ge=0, description="Guests starting at once, 0 = no limit; a slot is held until the guest is ready."
+    )
+    delay: Duration = Field(default=0.0, description="Between one start and the next.")
+    attempts: int = Field(default=3, ge=1, description="How often a start is tried before the guest is parked.")
+    retry: Duration = Field(default=10.0, description="Between two attempts.")
+    ready_timeout: Duration = Field(
+        default=120.0, gt=0, description="How long a started guest may take until no plugin says that it is not ready."
+    )
 
 
 class PluginHookSettings(Section):
     """How one plugin's hook calls are treated; what is not given is taken from `hooks`."""
 
-    timeout: Duration | None = Field(default=None, gt=0)
-    """The time box of one call."""
-    on_failure: Literal["continue", "skip_guest", "abort"] | None = None
-    """What a failed call means for the guest, or for a voluntary run."""
+    timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call.")
+    on_failure: Literal["continue", "skip_guest", "abort"] | None = Field(
+        default=None, description="What a failed call means for the guest, or for a voluntary run."
+    )
 
 
 class HookSettings(Section):
     """Hooks: time boxes, failure policy, blocking, order."""
 
-    timeout: Duration = Field(default=60.0, gt=0)
-    """The time box of one call."""
-    on_failure: Literal["continue", "skip_guest", "abort"] = "continue"
-    """What a failed call means: nothing, do not ask this guest to stop now, or abort a voluntary run."""
-    pre_budget: Duration = Field(default=120.0, gt=0)
-    """All of `pre_shutdown` together; at most a quarter of the deadline."""
-    block: tuple[str, ...] = Field(default=(), strict=False)
-    """Names of plugins that are not loaded."""
-    first: tuple[str, ...] = Field(default=(), strict=False)
-    """Names of plugins that come before all others, in this order."""
-    last: tuple[str, ...] = Field(default=(), strict=False)
-    """Names of plugins that come after all others, in this order."""
-    plugins: dict[str, PluginHookSettings] = {}
-    """Time box and failure policy of single plugins."""
+    timeout: Duration = Field(default=60.0, gt=0, description="The time box of one call.")
+    on_failure: Literal["continue", "skip_guest", "abort"] = Field(
+        default="continue",
+        description="What a failed call means: nothing, do not ask this guest to stop now, or abort a voluntary run.",
+    )
+    pre_budget: Duration = Field(
+        default=120.0, gt=0, description="All of `pre_shutdown` together; at most a quarter of the deadline."
+    )
+    block: tuple[str, ...] = Field(default=(), strict=False, description="Names of plugins that are not loaded.")
+    first: tuple[str, ...] = Field(
+        default=(), strict=False, description="Names of plugins that come before all others, in this order."
+    )
+    last: tuple[str, ...] = Field(
+        default=(), strict=False, description="Names of plugins that come after all others, in this order."
+    )
+    plugins: dict[str, PluginHookSettings] = Field(
+        default={}, description="Time box and failure policy of single plugins."
+    )
 
 
 class PathSettings(Section):
     """Where lastcall keeps its things."""
 
-    state: FolderPath = Path("/var/lib/lastcall")
-    """What must survive a reboot: the guests to restore, run logs, the plugins' folders."""
-    run: FolderPath = Path("/run/lastcall")
-    """What must not: the lock."""
-    hooks: FolderPath = Path("/etc/lastcall/hooks.d")
-    """Drop-ins."""
+    state: FolderPath = Field(
+        default=Path("/var/lib/lastcall"),
+        description="What must survive a reboot: the guests to restore, run logs, the plugins' folders.",
+    )
+    run: FolderPath = Field(default=Path("/run/lastcall"), description="What must not: the lock.")
+    hooks: FolderPath = Field(default=Path("/etc/lastcall/hooks.d"), description="Drop-ins.")
 
 
 class LadderStep(BaseModel):
@@ -161,27 +166,25 @@ class LadderStep(BaseModel):
 class GuestHookSettings(Section):
     """What differs for the hooks of one guest."""
 
-    timeout: Duration | None = Field(default=None, gt=0)
-    """The time box of one call for this guest."""
+    timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call for this guest.")
 
 
 class GuestPolicy(Section):
     """What a guest gets: `defaults`, overlaid by every rule that matches it."""
 
-    manage: bool = True
-    """False = somebody else's: listed, never touched, never restored."""
-    stop: Annotated[tuple[LadderStep, ...], Field(strict=False)] = ()
-    """The ladder of stop methods; empty = libvirt's own shutdown request."""
-    timeout: Duration = Field(default=90.0, gt=0)
-    """For a rung that names none."""
-    last_resort: Literal["destroy", "save", "leave"] = "destroy"
-    """After the ladder, or when the time is up; a voluntary run leaves the guest running unless forced."""
-    transient: Literal["stop", "leave"] = "stop"
-    """What to do with a guest that cannot be restored, as libvirt forgets it when it is off."""
-    restore: bool = True
-    """Start it again when it was running."""
-    hooks: GuestHookSettings = GuestHookSettings()
-    """What differs for this guest's hooks."""
+    manage: bool = Field(default=True, description="False = somebody else's: listed, never touched, never restored.")
+    stop: tuple[LadderStep, ...] = Field(default=(), strict=False, description=LADDER)
+    timeout: Duration = Field(default=90.0, gt=0, description="For a rung that names none.")
+    last_resort: Literal["destroy", "save", "leave"] = Field(
+        default="destroy",
+        description="After the ladder, or when the time is up; a voluntary run leaves the guest running unless forced.",
+    )
+    transient: Literal["stop", "leave"] = Field(
+        default="stop",
+        description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",
+    )
+    restore: bool = Field(default=True, description="Start it again when it was running.")
+    hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
 
     def overlaid(self, rule: "GuestPolicy") -> Self:
         """This policy with every key that the rule gives."""
@@ -191,14 +194,10 @@ class GuestPolicy(Section):
 class Match(Section):
     """Which guests a rule is for: all that are given have to match."""
 
-    name: str | None = None
-    """A name, or a glob such as `db-*`."""
-    uuid: str | None = None
-    """A domain's UUID."""
-    uri: str | None = None
-    """A connection's URI, or a glob."""
-    state: GuestState | None = Field(default=None, strict=False)
-    """The state at planning."""
+    name: str | None = Field(default=None, description="A name, or a glob such as `db-*`.")
+    uuid: str | None = Field(default=None, description="A domain's UUID.")
+    uri: str | None = Field(default=None, description="A connection's URI, or a glob.")
+    state: GuestState | None = Field(default=None, strict=False, description="The state at planning.")
 
     @model_validator(mode="before")
     @classmethod
@@ -233,29 +232,26 @@ class Match(Section):
 class GuestRule(GuestPolicy):
     """A policy for the guests that `match`."""
 
-    match: Match
-    """Which guests: a name glob, or a mapping of name, uuid, uri and state."""
+    match: Match = Field(description="Which guests: a name glob, or a mapping of name, uuid, uri and state.")
 
 
 class Settings(Section):
     """The whole configuration."""
 
-    connections: Annotated[tuple[ConnectionSettings, ...], Field(strict=False)] = (ConnectionSettings(uri=DEFAULT_URI),)
-    """The libvirt connections whose guests are ours."""
-    shutdown: ShutdownSettings = ShutdownSettings()
-    """The shutdown run."""
-    restore: RestoreSettings = RestoreSettings()
-    """The restore run."""
-    hooks: HookSettings = HookSettings()
-    """Hooks: time boxes, failure policy, blocking, order."""
-    paths: PathSettings = PathSettings()
-    """Where things are kept."""
-    plugins: Any = None
-    """The plugins' own sections."""
-    defaults: GuestPolicy = GuestPolicy()
-    """What every guest gets."""
-    guests: Annotated[tuple[GuestRule, ...], Field(strict=False)] = ()
-    """Rules: every one that matches applies, later ones win, whole keys."""
+    connections: tuple[ConnectionSettings, ...] = Field(
+        default=(ConnectionSettings(uri=DEFAULT_URI),),
+        strict=False,
+        description="The libvirt connections whose guests are ours.",
+    )
+    shutdown: ShutdownSettings = Field(default=ShutdownSettings(), description="The shutdown run.")
+    restore: RestoreSettings = Field(default=RestoreSettings(), description="The restore run.")
+    hooks: HookSettings = Field(
+        default=HookSettings(), description="Hooks: time boxes, failure policy, blocking, order."
+    )
+    paths: PathSettings = Field(default=PathSettings(), description="Where things are kept.")
+    plugins: Any = Field(default=None, description="The plugins' own sections.")
+    defaults: GuestPolicy = Field(default=GuestPolicy(), description="What every guest gets.")
+    guests: tuple[GuestRule, ...] = Field(default=(), strict=False, description=RULES)
 
     def policy(self, guest: Guest) -> GuestPolicy:
         """The guest's policy: `defaults`, overlaid by every matching rule in order."""

@@ -4,6 +4,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
@@ -32,6 +33,10 @@ class Fired:
 
 class Hooks(Protocol):
     """Fires hooks; the engine's view of the plugins."""
+
+    def listens(self, hook: str) -> bool:
+        """Say whether any plugin implements the hook."""
+        ...
 
     async def fire(
         self,
@@ -88,11 +93,18 @@ class Dispatcher:
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
         fired = Fired()
-        if hook not in self._found:
-            self._found[hook] = self._source.implementations(hook)
-        for one in self._found[hook]:
+        for one in self._implementations(hook):
             await self._call(one, guest, fired, self._box(one, until, box), arguments)
         return fired
+
+    def listens(self, hook: str) -> bool:
+        """Say whether any plugin implements the hook."""
+        return bool(self._implementations(hook))
+
+    def _implementations(self, hook: str) -> list[Implementation]:
+        if hook not in self._found:
+            self._found[hook] = self._source.implementations(hook)
+        return self._found[hook]
 
     def _box(self, one: Implementation, until: float | None, guest_box: float | None) -> float:
         own = self._settings.plugins.get(one.plugin)
@@ -121,7 +133,7 @@ class Dispatcher:
             call.expire()
             record = HookRecord(
                 hook=one.hook, plugin=one.plugin, result=verdict, started=started,
-                duration=self._stream.now() - started, message=message, evidence=dict(call.collected),
+                duration=self._stream.since(started), message=message, evidence=dict(call.collected),
             )  # fmt: skip
             self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
         if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
@@ -142,7 +154,7 @@ class Dispatcher:
 
         def say(message: str) -> None:
             for line in message.splitlines() or [""]:
-                self._loop.call_soon_threadsafe(emit, line)
+                self._workers.post(partial(emit, line))
 
         return say
 

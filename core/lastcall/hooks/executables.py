@@ -1,7 +1,6 @@
 """Executable drop-ins: any program as the implementation of a hook."""
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -16,7 +15,7 @@ from lastcall.api.guests import Guest
 from lastcall.api.run import Run
 from lastcall.errors import HookFailed, Skip
 from lastcall.hooks.trust import open_trusted
-from lastcall.report.plain import to_plain
+from lastcall.report.plain import as_json
 
 SKIPPED = 75  # EX_TEMPFAIL, sysexits.h
 NOT_READY = 1
@@ -76,7 +75,7 @@ def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
     }
     if "guest" not in arguments:
         facts["guests"] = run.guests
-    return json.dumps(to_plain(facts))
+    return as_json(facts)
 
 
 def _own_time(run: Run) -> float:

@@ -100,13 +100,12 @@ class LibvirtDomain:
         self._ask(lambda domain: domain.setTime(None, libvirt.VIR_DOMAIN_TIME_SYNC), blocking=True)
 
     def _ask(self, work: Callable[[libvirt.virDomain], T], *, blocking: bool = False) -> T:
-        with self._connection.lanes.borrow(blocking=blocking, timeout=self._call.remaining()) as connection:
+        with self._connection.lanes.borrow(blocking=blocking, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
             if self._sent:
                 self._sent()
-            with translated(connection):
-                domain = connection.lookupByUUIDString(self._guest.uuid)
-                return work(domain)
+            with translated(lane.connection):
+                return work(lane.domain(self._guest.uuid))
 
 
 class NoDomain:

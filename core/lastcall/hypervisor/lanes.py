@@ -18,50 +18,60 @@ BLOCKING_LANES = 3
 _QUICK = 0
 
 
+class Lane:
+    """One connection, with the handles of all active guests, learnt in one request instead of one for each."""
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self.connection = connection
+        self._domains: dict[str, libvirt.virDomain] | None = None
+
+    def domain(self, uuid: str) -> libvirt.virDomain:
+        """The handle of a guest; raises libvirtError when there is no such domain."""
+        if self._domains is None:
+            active = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            self._domains = {domain.UUIDString(): domain for domain in active}
+        return self._domains.get(uuid) or self.connection.lookupByUUIDString(uuid)
+
+
 class Lanes:
-    """Hands out connections to worker threads. `open_one` makes a further connection to the same daemon."""
+    """Hands out lanes to worker threads. `open_one` makes a further connection to the same daemon."""
 
     def __init__(self, open_one: Callable[[], libvirt.virConnect]) -> None:
         self._open_one = open_one
         self._changed = threading.Condition()
         self._free = [CALLS_PER_LANE] * (1 + BLOCKING_LANES)
-        self._connections: list[libvirt.virConnect | None] = [None] * (1 + BLOCKING_LANES)
+        self._lanes: list[Lane | None] = [None] * (1 + BLOCKING_LANES)
         self._opening = [threading.Lock() for _ in self._free]
 
     @contextmanager
-    def borrow(self, *, blocking: bool, timeout: float) -> Generator[libvirt.virConnect]:
-        """Yield a connection for one call; raises CallExpired when no lane becomes free within `timeout` seconds."""
-        lane = self._take(blocking=blocking, timeout=timeout)
+    def borrow(self, *, blocking: bool, timeout: float) -> Generator[Lane]:
+        """Yield a lane for one call; raises CallExpired when none becomes free within `timeout` seconds."""
+        index = self._take(blocking=blocking, timeout=timeout)
         try:
-            yield self._connection(lane)
+            yield self._lane(index)
         finally:
             with self._changed:
-                self._free[lane] += 1
+                self._free[index] += 1
                 self._changed.notify_all()
-
-    def close(self) -> None:
-        """Forget the connections that nobody uses."""
-        with self._changed:
-            for lane, free in enumerate(self._free):
-                if free == CALLS_PER_LANE:
-                    self._connections[lane] = None
 
     def _take(self, *, blocking: bool, timeout: float) -> int:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._best(blocking=blocking) is not None, timeout):
+            self._changed.wait_for(
+                lambda: self._best(blocking=blocking) is not None, min(timeout, threading.TIMEOUT_MAX)
+            )
+            index = self._best(blocking=blocking)
+            if index is None:
                 raise CallExpired("libvirt was too busy to take the request in time")
-            lane = self._best(blocking=blocking)
-            assert lane is not None  # noqa: S101  waited for, and nobody else moves while the lock is held
-            self._free[lane] -= 1
-            return lane
+            self._free[index] -= 1
+            return index
 
     def _best(self, *, blocking: bool) -> int | None:
         lanes = range(_QUICK + 1 if blocking else _QUICK, len(self._free))
         return next((lane for lane in lanes if self._free[lane]), None)
 
-    def _connection(self, lane: int) -> libvirt.virConnect:
-        with self._opening[lane]:
-            connection = self._connections[lane]
-            if connection is None or not connection.isAlive():
-                connection = self._connections[lane] = self._open_one()
-            return connection
+    def _lane(self, index: int) -> Lane:
+        with self._opening[index]:
+            lane = self._lanes[index]
+            if lane is None or not lane.connection.isAlive():
+                lane = self._lanes[index] = Lane(self._open_one())
+            return lane

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 import libvirt
@@ -23,9 +24,8 @@ START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
 class LibvirtHypervisor:
     """Implements `lastcall.ports.Hypervisor` with libvirt."""
 
-    def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._loop = loop
         self._connections: dict[str, Connection] = {}
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
@@ -53,8 +53,8 @@ class LibvirtHypervisor:
         connection = self._connection(guest.uri)
 
         def start() -> None:
-            with connection.lanes.borrow(blocking=True, timeout=START_TIMEOUT) as lane, translated(lane):
-                lane.lookupByUUIDString(guest.uuid).create()
+            with connection.lanes.borrow(blocking=True, timeout=START_TIMEOUT) as lane, translated(lane.connection):
+                lane.domain(guest.uuid).create()
 
         await self._workers.call(start, timeout=START_TIMEOUT)
 
@@ -69,10 +69,7 @@ class LibvirtHypervisor:
 
     async def _open(self, target: Target, listener: Callable[[HypervisorEvent], None]) -> Connected:
         def post(event: HypervisorEvent) -> None:
-            try:
-                self._loop.call_soon_threadsafe(listener, event)
-            except RuntimeError:
-                return  # the loop is closed: the run is over
+            self._workers.post(partial(listener, event))
 
         try:
             connection = await self._workers.call(lambda: Connection(target.uri, post), timeout=target.timeout)

@@ -1,18 +1,17 @@
 """The report as text for a person, and as JSON for a program."""
 
-import json
 from collections.abc import Iterator
 
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import GuestResult, HookRecord, Problem, Report, Severity, Verdict
 from lastcall.durations import format_duration
+from lastcall.report import plain
 from lastcall.report.fold import as_planned
-from lastcall.report.plain import to_plain
 
 
 def as_json(report: Report) -> str:
     """The report as section 7 of the contract shows it."""
-    return json.dumps(to_plain(report), indent=1, ensure_ascii=False)
+    return plain.as_json(report, indent=1)
 
 
 def as_text(report: Report) -> str:

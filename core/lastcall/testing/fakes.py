@@ -47,6 +47,10 @@ class InlineWorkers:
         except BaseException as error:  # noqa: BLE001  as the real workers do
             raise WorkerExit(error) from None
 
+    def post(self, action: Callable[[], None]) -> None:
+        """Do it at once: there is one thread only."""
+        action()
+
 
 @dataclass(slots=True)
 class FakeGuest:
