@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 import lastcall
 from lastcall.cli import COMMANDS, cli
+from lastcall.config import load
+from lastcall.config.models import Bootstrap
 from lastcall.hooks import hookspecs
+from lastcall.hooks.discovery import Plugins
 
 ROOT = Path(__file__).parents[2]
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "lastcall_spec")]
@@ -83,3 +86,13 @@ def test_every_dependency_says_why_it_is_there() -> None:
     assert len(declared) > 3
     for name in declared:
         assert f"**{name}**" in text, name
+
+
+def test_the_configurations_and_hooks_of_the_docs_are_valid() -> None:
+    plugins = Plugins(Bootstrap())
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for language, text in re.findall(r"```(yaml|python)\n(.*?)```", page.read_text(), re.DOTALL):
+            if language == "yaml":
+                assert load.parse(text, page.name).settings(plugins.vocabulary)
+            else:
+                ast.parse(text)

@@ -1,0 +1,54 @@
+"""A whole plugin: options for the host and for single guests, two hooks, and a check."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field
+
+from lastcall import Guest, PluginOptions, Problem, Report, Run, hookimpl
+from lastcall.options import Options
+
+
+class Settings(Options):
+    """The section `plugins.door_sign`."""
+
+    file: str = Field(default="/run/closed", description="Where the sign is written.")
+
+
+class GuestSettings(Options):
+    """The guest key `door_sign`."""
+
+    mention: bool = Field(default=True, description="Mention this guest on the sign.")
+
+
+@hookimpl
+def plugin_options() -> PluginOptions:
+    """Declare both."""
+    return PluginOptions(settings=Settings, guest=GuestSettings)
+
+
+@hookimpl
+def check(run: Run) -> Iterable[Problem]:
+    """Look whether the sign could be written."""
+    folder = Path(run.options(Settings).file).parent
+    if folder.is_dir():
+        return []
+    return [Problem(what="door_sign", where=str(folder), message="is no folder", remedy=f"mkdir -p {folder}")]
+
+
+@hookimpl
+def on_guest_stop(guest: Guest, run: Run) -> None:
+    """Remember whom to mention, in the folder that survives."""
+    if run.options(GuestSettings, guest).mention:
+        with (run.folder / f"{run.id}.txt").open("a") as file:
+            file.write(f"{guest.name}\n")
+
+
+@hookimpl
+def post_shutdown(run: Run, report: Report) -> None:
+    """Write the sign."""
+    noted = run.folder / f"{run.id}.txt"
+    names = noted.read_text().split() if noted.exists() else []
+    Path(run.options(Settings).file).write_text(
+        f"closed ({run.reason}), {len(report.guests)} guests: {' '.join(names)}\n"
+    )

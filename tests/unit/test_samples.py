@@ -1,0 +1,63 @@
+"""What we ship as examples works as it is written there."""
+
+import importlib.util
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from lastcall import Outcome, Reason, Report
+from lastcall.testing import FakeGuest, run_shutdown
+from support import report_of, run_lastcall, write_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_"), path)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_the_example_plugin_does_what_it_says(tmp_path: Path) -> None:
+    plugin = module(ROOT / "contrib" / "example-plugin" / "lastcall_door_sign.py")
+    config = f"plugins: {{door_sign: {{file: {tmp_path}/sign}}}}\nguests: [{{match: b, door_sign: {{mention: false}}}}]"
+    guests = [FakeGuest("a"), FakeGuest("b")]
+    report = run_shutdown(tmp_path, guests, plugins={"door_sign": plugin}, config=config, reason=Reason.REBOOT)
+    assert (tmp_path / "sign").read_text() == "closed (reboot), 2 guests: a\n"
+    assert report.run.exit_code == 0, report
+    assert stat.S_IMODE((tmp_path / "plugins" / "door_sign").stat().st_mode) == 0o700
+
+
+def test_the_sample_drop_ins_load_and_run(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "test:///default")
+    shutil.rmtree(tmp_path / "hooks.d")
+    shutil.copytree(ROOT / "hooks.d", tmp_path / "hooks.d")
+    for path in (tmp_path / "hooks.d").rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o022)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "virsh").write_text("#!/bin/sh\necho virsh $*\n")
+    (tmp_path / "bin" / "sleep").write_text("#!/bin/sh\n")
+    for name in ("virsh", "sleep"):
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = run_lastcall(config, "shutdown", "--json", env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    report = report_of(done)
+    assert done.returncode == 0, done.stderr
+    assert "virsh shutdown router" in done.stderr
+    found = {hook["plugin"]: hook["result"] for hook in [*report["hooks"], *report["guests"][0]["hooks"]]}
+    assert found["pre_shutdown/50-stopvm.sh"] == "ok"
+    assert found["on_guest_stop/30-warn-users"] == "skipped"
+    assert {hook["result"] for hook in report["hooks"] if hook["hook"] == "post_shutdown"} == {"skipped"}
+
+
+def test_the_fixtures_for_plugin_authors_run_whole_runs(
+    lastcall_shutdown: Callable[..., Report], lastcall_restore: Callable[..., Report]
+) -> None:
+    guests = [FakeGuest("a", takes=3)]
+    assert lastcall_shutdown(guests).guests[0].outcome is Outcome.STOPPED
+    assert lastcall_restore(guests).guests[0].outcome is Outcome.STARTED
