@@ -13,7 +13,7 @@ BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time
 
-.PHONY: demo test setup fmt lint type unit integration guests bench soak clean
+.PHONY: demo test setup fmt lint type unit integration guests bench clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -46,9 +46,6 @@ guests: $(STAMPS)/venv $(STAMPS)/lab
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
-
-soak: $(STAMPS)/venv $(STAMPS)/lab
-	$(PYTEST) tests/soak
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis dist

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lastcall import GuestResult, Report
+from lastcall import GuestResult, HypervisorError, Reason, Report, RunKind
+from lastcall.deadline import Deadline
+from lastcall.hooks.call import RunContext
 
 PROGRAM = Path(sys.executable).with_name("lastcall")
 
@@ -21,6 +23,25 @@ def by_name(report: Report, name: str) -> GuestResult:
 def waiting_guests(folder: Path) -> list[str]:
     """The names on the list of guests to restore."""
     return [entry["name"] for entry in json.loads((folder / "state.json").read_text())["guests"]]
+
+
+def run_context(clock: Callable[[], float]) -> RunContext:
+    """A run without guests, options or domains, for tests of single calls."""
+
+    def nothing(*_: object, **__: object) -> Any:
+        raise HypervisorError("not in this test")
+
+    return RunContext(
+        id="run",
+        kind=RunKind.SHUTDOWN,
+        reason=Reason.MANUAL,
+        rehearsal=False,
+        clock=clock,
+        deadline=Deadline.after(clock(), None),
+        folders=Path("/nonexistent"),
+        options=nothing,
+        domain=nothing,
+    )
 
 
 def run_lastcall(

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import platform
 import secrets
 import signal
@@ -14,43 +13,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import Problem, Report
 from lastcall.asking import MethodAsker
-from lastcall.config.load import read
-from lastcall.config.models import Bootstrap, Settings
+from lastcall.config.models import Settings
 from lastcall.deadline import Deadline
 from lastcall.engine import Parts
-from lastcall.errors import ConfigInvalid, NoPermission, UsageError
+from lastcall.errors import NoPermission, UsageError
 from lastcall.hooks.call import OptionLookup, RunContext
-from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.dispatch import Dispatcher
-from lastcall.hypervisor.pool import LibvirtHypervisor
+from lastcall.loading import Loaded
 from lastcall.lock import RunLock
 from lastcall.options import Options
 from lastcall.ports import Hypervisor
 from lastcall.presence import Presence
 from lastcall.records import ProblemFound, RunStarted, Sink
-from lastcall.runlog import RunLog
+from lastcall.runlog import BackgroundRunLog, RunLog
 from lastcall.state import StateFile, StateInvalid, boot_id, open_state
 from lastcall.stream import Stream
 from lastcall.workers import ThreadWorkers, Workers
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ConfigOrigin = Literal["file", "last_good", "defaults"]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without."""
-
-    settings: Settings
-    plugins: Plugins
-    origin: ConfigOrigin
-    files: tuple[Path, ...] = ()
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,37 +62,22 @@ class Run(Protocol):
         ...
 
 
-def load(config: Path | None, reason: Reason = Reason.MANUAL) -> Loaded:
-    """Read the configuration and load the plugins.
-
-    A broken configuration raises ConfigInvalid, except for a host stop: that goes on with the defaults, loudly.
-    """
-    try:
-        document = read(config)
-        plugins = Plugins(document.bootstrap)
-        settings = document.settings(plugins.vocabulary)
-    except ConfigInvalid as error:
-        if reason.voluntary:
-            raise
-        plugins = Plugins(Bootstrap())
-        settings = read(Path(os.devnull)).settings(plugins.vocabulary)
-        return Loaded(settings, plugins, "defaults", problems=error.problems)
-    return Loaded(settings, plugins, "file" if document.files else "defaults", document.files)
-
-
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a run touches the world with: worker threads and libvirt, or what tests put in their place."""
+    """What a run touches the world with: worker threads, libvirt and the disk, or what tests put in their place."""
 
     workers: Workers
     hypervisor: Hypervisor
+    log: Callable[[Path], Sink]
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
 
     @classmethod
     def real(cls, loop: asyncio.AbstractEventLoop) -> "Outside":
-        """Worker threads and libvirt."""
+        """Worker threads and libvirt (imported here: most commands, and tests on guests in memory, need none)."""
+        from lastcall.hypervisor.pool import LibvirtHypervisor
+
         workers = ThreadWorkers(loop)
-        return cls(workers, LibvirtHypervisor(workers))
+        return cls(workers, LibvirtHypervisor(workers), lambda folder: BackgroundRunLog(RunLog(folder)).take)
 
 
 def assemble(
@@ -116,7 +86,7 @@ def assemble(
     """Build the parts of a run on this loop, by default with libvirt and worker threads."""
     outside = outside or Outside.real(loop)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    stream = Stream(loop.time, _sinks(loaded, request), started=request.started)
+    stream = Stream(loop.time, _sinks(loaded, request, outside), started=request.started)
     limit = _limit(loaded.settings, request)
     shutdown = loaded.settings.shutdown
     context = RunContext(
@@ -206,10 +176,10 @@ def _set_aside(state: StateFile) -> Path | None:
         return None
 
 
-def _sinks(loaded: Loaded, request: RunRequest) -> list[tuple[str, Sink]]:
+def _sinks(loaded: Loaded, request: RunRequest, outside: Outside) -> list[tuple[str, Sink]]:
     sinks = list(request.sinks)
     if not request.rehearsal:
-        sinks.append(("run log", RunLog(loaded.settings.paths.state / "runs").take))
+        sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs")))
     return sinks
 
 

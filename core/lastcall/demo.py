@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.assembly import RunRequest, load, perform
+from lastcall.assembly import RunRequest, perform
 from lastcall.hypervisor.world import WORLD, make_world
+from lastcall.loading import load
 from lastcall.progress import Progress
 from lastcall.report.text import as_text
 from lastcall.restore import Restore

@@ -1,6 +1,7 @@
 """What the two runs have in common: their parts, connecting, and writing down the state."""
 
 import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from lastcall.state import StateFile
 from lastcall.stream import Stream
 from lastcall.workers import Workers
 
+CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
 WRITE_TIMEOUT = 10.0  # seconds for a few kilobytes; longer is a disk that hangs
 
 
@@ -47,13 +49,22 @@ class Parts:
 
 async def connect(parts: Parts, extra: Iterable[str] = ()) -> list[str]:
     """Open the configured connections (and `extra` URIs); report those that fail; return the URIs that are open."""
-    targets = [Target(uri=one.uri, timeout=one.timeout, optional=one.optional) for one in parts.settings.connections]
+    most = share(parts)
+    targets = [
+        Target(uri=one.uri, timeout=min(one.timeout, most), optional=one.optional) for one in parts.settings.connections
+    ]
     known = {target.uri for target in targets}
-    targets += [Target(uri=uri) for uri in dict.fromkeys(extra) if uri not in known]
+    targets += [Target(uri=uri, timeout=min(CONNECT_TIMEOUT, most)) for uri in dict.fromkeys(extra) if uri not in known]
     found = await parts.hypervisor.connect(targets, parts.presence.take)
     for one in found:
         _report(parts, one)
     return list(dict.fromkeys(one.uri for one in found if one.uri))
+
+
+def share(parts: Parts) -> float:
+    """The most that one step before or after the guests may take of the time that is left: a quarter."""
+    left = parts.deadline.remaining(parts.loop.time())
+    return math.inf if left is None else left / 4
 
 
 def _report(parts: Parts, one: Connected) -> None:
@@ -70,7 +81,8 @@ async def keep(parts: Parts) -> None:
     """
     content, why = parts.state.render(), ""
     try:
-        await parts.workers.call(lambda: parts.state.write(content), timeout=WRITE_TIMEOUT)
+        limit = min(WRITE_TIMEOUT, max(1.0, share(parts)))
+        await parts.workers.call(lambda: parts.state.write(content), timeout=limit)
     except PermissionError:
         if parts.context.reason.voluntary:
             raise NoPermission(

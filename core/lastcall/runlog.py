@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, get_args
@@ -17,10 +17,36 @@ FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must
 
 
 class RunLog:
-    """Appends records to `<folder>/<run id>.jsonl` (mode 0600), in a thread: a disk that hangs must not hang a run."""
+    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Blocks as long as the disk does; raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._descriptor = -1
+
+    def take(self, record: Record) -> None:
+        """Append a record; the first opens the file, with the last everything is on disk."""
+        self.write([record])
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append several records at once."""
+        for record in records:
+            if isinstance(record, RunStarted):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
+        data = "".join(map(_line, records)).encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        if isinstance(records[-1], RunEnded):
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+
+
+class BackgroundRunLog:
+    """A run log written by a thread of its own: a disk that hangs must not hang a run."""
+
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
         self._queue: SimpleQueue[Record] = SimpleQueue()
         self._hurry, self._ended = threading.Event(), threading.Event()
         self._error: OSError | None = None
@@ -28,29 +54,23 @@ class RunLog:
     def take(self, record: Record) -> None:
         """Append a record. The last one waits until everything is on disk; raises OSError once the disk has refused."""
         if isinstance(record, RunStarted):
-            path = self._folder / f"{record.id}.jsonl"
-            threading.Thread(target=self._write, args=(path,), name="lastcall-runlog", daemon=True).start()
+            threading.Thread(target=self._write, name="lastcall-runlog", daemon=True).start()
         self._queue.put(record)
         if isinstance(record, RunEnded):
             self._hurry.set()
-        if isinstance(record, RunEnded) and not self._ended.wait(FLUSH_TIMEOUT):
-            raise TimeoutError("the disk does not answer")
+            if not self._ended.wait(FLUSH_TIMEOUT):
+                raise TimeoutError("the disk does not answer")
         if self._error:
             raise self._error
 
-    def _write(self, path: Path) -> None:
+    def _write(self) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             last = False
             while not last:
                 records = self._next()
                 last = isinstance(records[-1], RunEnded)
-                data = "".join(map(_line, records)).encode()
-                while data:
-                    data = data[os.write(descriptor, data) :]
+                self._log.write(records)
                 self._hurry.wait(BATCH)
-            os.fsync(descriptor)
         except OSError as error:
             self._error = error
         finally:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Report
-from lastcall.engine import Parts, conclude, connect, keep
+from lastcall.engine import Parts, conclude, connect, keep, share
 from lastcall.errors import LastcallError
 from lastcall.ladder import OUTCOMES, Climbed, Ladder
 from lastcall.milestone import Milestone
@@ -16,6 +16,7 @@ from lastcall.records import GuestBegun, GuestEnded, GuestPlanned, GuestWentOff,
 from lastcall.scheduler import Scheduler
 
 _RUNS_ON = frozenset({Outcome.LEFT, Outcome.SKIPPED})
+LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
 POLL = 5.0  # seconds between safety polls; events are what a run waits for
 
 
@@ -88,7 +89,8 @@ class Shutdown:
 
     async def _active(self, uri: str) -> list[Guest]:
         try:
-            return sorted(await self._parts.hypervisor.active(uri), key=lambda guest: guest.name)
+            async with asyncio.timeout(min(LIST_TIMEOUT, share(self._parts))):
+                return sorted(await self._parts.hypervisor.active(uri), key=lambda guest: guest.name)
         except (LastcallError, TimeoutError) as error:
             self._stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
             return []
@@ -115,9 +117,8 @@ class Shutdown:
 
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
-        limit, now = self._parts.deadline.remaining(self._parts.loop.time()), self._parts.loop.time()
-        budget = min(self._parts.settings.hooks.pre_budget, math.inf if limit is None else limit / 4)
-        fired = await self._parts.hooks.fire("pre_shutdown", until=now + budget)
+        budget = min(self._parts.settings.hooks.pre_budget, share(self._parts))
+        fired = await self._parts.hooks.fire("pre_shutdown", until=self._parts.loop.time() + budget)
         if fired.verdict != "abort" or not self._voluntary:
             return True
         self._stream.problem("hook", "this run", f"aborted before any guest was touched, by {fired.because}")

@@ -29,13 +29,16 @@ class Stream:
     def emit(self, record: Record) -> None:
         """Hand a record to every sink; one that fails is not used any more, and that is a problem of the report."""
         self.story.take(record)
+        failed: list[tuple[str, Exception]] = []
         for entry in list(self._sinks):
             name, sink = entry
             try:
                 sink(record)
             except Exception as error:  # noqa: BLE001  a full disk or a closed terminal must not stop the run
                 self._sinks.remove(entry)
-                self.problem(name, "this run", f"cannot be written any more: {error}", "is the disk full or read-only?")
+                failed.append((name, error))
+        for name, error in failed:  # only now: every sink gets the records in the same order
+            self.problem(name, "this run", f"cannot be written any more: {error}", "is the disk full or read-only?")
 
     def problem(
         self, what: str, where: str, message: str, remedy: str = "", severity: Severity = Severity.ERROR

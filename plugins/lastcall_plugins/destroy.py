@@ -29,7 +29,8 @@ class Destroy(StopMethod[DestroyOptions]):
     def request(self, call: StopRequest[DestroyOptions]) -> None:
         """Pull the plug; hard at once where the driver knows nothing else, or no time is left for a failure."""
         domain = call.run.domain(call.guest)
-        if call.options.graceful and call.guest.driver == "QEMU" and call.run.remaining() >= GRACEFUL_TIME:
+        left = min(call.run.remaining(), call.options.timeout or GRACEFUL_TIME)
+        if call.options.graceful and call.guest.driver == "QEMU" and left >= GRACEFUL_TIME:
             try:
                 domain.destroy(graceful=True)
             except HypervisorError as error:

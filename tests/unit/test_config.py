@@ -136,10 +136,10 @@ def test_none_is_no_deadline() -> None:
     assert settings("shutdown: {deadline: none}").shutdown.deadline is None
 
 
-def test_an_empty_file_means_the_defaults_and_so_does_the_sample() -> None:
-    assert settings("").connections[0].uri == "qemu:///system"
+def test_a_file_of_comments_means_the_defaults_and_so_does_the_sample() -> None:
+    assert settings("# all as it is").connections[0].uri == "qemu:///system"
     plugins = Plugins(Bootstrap())
-    defaults = load.parse("").settings(plugins.vocabulary)
+    defaults = load.defaults().settings(plugins.vocabulary)
     assert load.parse(SAMPLE).settings(plugins.vocabulary).model_dump() == defaults.model_dump()
 
 
@@ -185,7 +185,7 @@ def test_conf_d_is_laid_over_the_file_in_order(tmp_path: Path) -> None:
 def test_the_schema_knows_plugins_methods_and_short_forms(tmp_path: Path) -> None:
     result = run_lastcall(tmp_path / "config.yaml", "config", "schema")
     assert result.returncode == 6, "a file that was named has to be there"
-    (tmp_path / "config.yaml").write_text("")
+    (tmp_path / "config.yaml").write_text("# nothing")
     schema = json.loads(run_lastcall(tmp_path / "config.yaml", "config", "schema").stdout)
     text = json.dumps(schema)
     assert all(f'"{name}"' in text for name in ("acpi", "save", "destroy", "bypass_cache", "deadline"))
@@ -198,6 +198,7 @@ def _linked(path: Path, target: str) -> None:
 
 NO_CONFIGURATION: list[tuple[Callable[[Path], object], str]] = [
     (Path.mkdir, "is a directory"),
+    (Path.touch, "is empty; remove it to use the built-in defaults"),
     (partial(Path.write_bytes, data=b"\xff\xfe\x00garbage"), "not a text file"),
     (partial(Path.write_text, data="\x00\x01"), "not valid YAML"),
     (partial(Path.write_text, data="{{{{"), "not valid YAML"),
@@ -221,7 +222,7 @@ def test_a_file_that_is_no_configuration_is_one_clear_line_and_exit_6(
 
 
 def test_a_broken_configuration_does_not_stop_a_host_stop(tmp_path: Path) -> None:
-    from lastcall.assembly import load as load_all
+    from lastcall.loading import load as load_all
 
     (tmp_path / "config.yaml").write_text("shutdown: {deadlin: 5}\n")
     loaded = load_all(tmp_path / "config.yaml", lastcall.Reason.POWEROFF)

@@ -46,6 +46,19 @@ def test_a_request_that_is_refused_leads_to_the_next_rung_at_once(tmp_path: Path
     assert by_name(report, "g").attempts[0].message == "acpi is refused"
 
 
+def test_destroy_is_graceful_first_then_hard_and_only_hard_when_time_is_short(tmp_path: Path) -> None:
+    stuck, config = (
+        FakeGuest("stuck", refuses=frozenset({"graceful"})),
+        "defaults: {stop: [{destroy: {timeout: 2min}}]}",
+    )
+    report = run_shutdown(tmp_path, [stuck], config=config)
+    assert [how for _, how in stuck.asked] == ["graceful", "destroy"]
+    assert (by_name(report, "stuck").outcome, report.run.exit_code) == (Outcome.FORCED, 0)
+    hurried = FakeGuest("hurried")
+    run_shutdown(tmp_path, [hurried], config=config + "\nshutdown: {deadline: 45s}", reason=Reason.POWER)
+    assert [how for _, how in hurried.asked] == ["destroy"]
+
+
 def test_acpi_is_sent_again_until_the_guest_hears_it(tmp_path: Path) -> None:
     guest = FakeGuest("windows", takes=25)
     run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {resend: 10s, timeout: 1min}}]}")
@@ -65,7 +78,7 @@ def test_the_last_resort_is_taken_by_a_host_stop_and_by_force(tmp_path: Path, re
     guest = FakeGuest("deaf", deaf_to=frozenset({"acpi"}))
     config = "defaults: {stop: [{acpi: {timeout: 5s}}]}"
     report = run_shutdown(tmp_path, [guest], config=config, reason=reason, force=force)
-    assert [how for _, how in guest.asked] == ["acpi", "destroy"]
+    assert [how for _, how in guest.asked] == ["acpi", "graceful"]
     assert by_name(report, "deaf").outcome is Outcome.FORCED
 
 

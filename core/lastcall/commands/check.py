@@ -8,13 +8,14 @@ import click
 
 from lastcall.api.guests import RunKind
 from lastcall.api.results import Problem, Severity
-from lastcall.assembly import Loaded, RunRequest, assemble, load
+from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.config.validation import unknown_steps
 from lastcall.engine import Parts, connect
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired, problems_of
+from lastcall.loading import Loaded, load
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 from lastcall.state import open_state

@@ -4,10 +4,10 @@ import json
 
 import click
 
-from lastcall.assembly import load
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.errors import ExitCode
+from lastcall.loading import load
 from lastcall.report.text import problem_line
 
 

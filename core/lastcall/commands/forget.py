@@ -2,9 +2,9 @@
 
 import click
 
-from lastcall.assembly import load
 from lastcall.cli import Invocation
 from lastcall.errors import ExitCode, NoPermission, UsageError
+from lastcall.loading import load
 from lastcall.lock import RunLock
 from lastcall.restore import select_entries
 from lastcall.state import open_state

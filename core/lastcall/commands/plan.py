@@ -10,13 +10,14 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Problem
-from lastcall.assembly import Loaded, RunRequest, assemble, load
+from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
 from lastcall.commands.options import DurationType, json_option, reason_option
 from lastcall.durations import format_duration
 from lastcall.engine import Parts, connect
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired
+from lastcall.loading import Loaded, load
 from lastcall.plan import PlannedGuest, Step, make_plan, select
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line

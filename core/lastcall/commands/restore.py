@@ -23,7 +23,8 @@ def command(invocation: Invocation, guests: tuple[str, ...], deadline: float | N
     A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
     guest that could not be started in several attempts is parked, and started only when it is named.
     """
-    from lastcall.assembly import RunRequest, load, perform
+    from lastcall.assembly import RunRequest, perform
+    from lastcall.loading import load
     from lastcall.report import text
     from lastcall.restore import Restore
 

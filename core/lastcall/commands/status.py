@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import click
 
-from lastcall.assembly import load
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.durations import format_duration
 from lastcall.errors import ExitCode
+from lastcall.loading import load
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.state import Entry, open_state
 

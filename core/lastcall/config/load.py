@@ -60,8 +60,13 @@ def read(given: Path | None = None) -> Document:
     return Document(node, tuple(files), tuple(problems), known)
 
 
+def defaults() -> Document:
+    """The built-in defaults alone."""
+    return Document(MapNode(Mark("built-in defaults")))
+
+
 def parse(text: str, name: str = "<text>") -> Document:
-    """Read a configuration from a text."""
+    """Read a configuration from a text (which says something, if only in a comment)."""
     node, problems = _as_mapping(Path(name), text)
     bootstrap, _ = validate(Bootstrap, node)
     return Document(node, (Path(name),), tuple(problems), cast("Bootstrap", bootstrap) if bootstrap else Bootstrap())
@@ -80,6 +85,8 @@ def _read_file(path: Path) -> tuple[MapNode, list[Located]]:
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
     reader = Reader(str(path))
     node = reader.read(text)
+    if not text.strip():
+        reader.problems.append(_wrong(path, "is empty; remove it to use the built-in defaults"))
     if not isinstance(node, MapNode):
         kind = "a list" if isinstance(node, ListNode) else "a single value"
         reader.problems.append(_wrong(path, f"should be a mapping of sections, not {kind}"))

@@ -10,7 +10,7 @@ from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.run import Domain, Json, OptionsT
 from lastcall.api.shell import Shell
 from lastcall.deadline import Deadline
-from lastcall.errors import CallExpired, HypervisorError, NoShell
+from lastcall.errors import CallExpired, LastcallError, NoShell
 from lastcall.ports import Call
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class HookCall:
         """Return this plugin's options."""
         found = self._alive().options(self._plugin, model, guest)
         if not isinstance(found, model):
-            raise HypervisorError(f"{self._plugin} declares no options of type {model.__name__}")
+            raise LastcallError(f"{self._plugin} declares no options of type {model.__name__}")
         return found
 
     def shell(self, guest: Guest) -> Shell:

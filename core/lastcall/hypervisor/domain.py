@@ -10,7 +10,7 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
-from lastcall.errors import GuestGone, HypervisorError
+from lastcall.errors import GuestGone
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import guest_state
 from lastcall.hypervisor.failures import translated
@@ -106,14 +106,3 @@ class LibvirtDomain:
                 self._sent()
             with translated(lane.connection):
                 return work(lane.domain(self._guest.uuid))
-
-
-class NoDomain:
-    """Stands for a domain whose connection is not there: every use raises HypervisorError."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def __getattr__(self, name: str) -> Any:
-        """Every method is missing in the same way."""
-        raise HypervisorError(f"not connected to {self._uri}")

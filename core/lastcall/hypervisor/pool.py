@@ -3,20 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar, cast
-
-import libvirt
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Domain
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError
 from lastcall.hypervisor.connection import Connection
-from lastcall.hypervisor.domain import LibvirtDomain, NoDomain
+from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.failures import translated
 from lastcall.ports import Call, Connected, HypervisorEvent, Standing, Target
 from lastcall.workers import Workers
 
-T = TypeVar("T")
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
 
@@ -59,9 +55,8 @@ class LibvirtHypervisor:
         await self._workers.call(start, timeout=START_TIMEOUT)
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
-        """A view of the guest's domain."""
-        connection = self._connections.get(guest.uri)
-        return LibvirtDomain(connection, guest, call, sent) if connection else cast("Domain", NoDomain(guest.uri))
+        """A view of the guest's domain; raises ConnectionLost where there is no connection."""
+        return LibvirtDomain(self._connection(guest.uri), guest, call, sent)
 
     def close(self) -> None:
         """Forget all connections; the process is about to end anyway."""
@@ -78,7 +73,7 @@ class LibvirtHypervisor:
             return Connected(target, error=error)
         except LastcallError as error:
             return Connected(target, error=error)
-        except (libvirt.libvirtError, Exception) as error:  # noqa: BLE001  one connection never spoils the others
+        except Exception as error:  # noqa: BLE001  one connection never spoils the others
             return Connected(target, error=HypervisorError(f"{type(error).__name__}: {error}"))
         self._connections.setdefault(connection.uri, connection)
         return Connected(target, uri=connection.uri)

@@ -68,13 +68,17 @@ class ReportBuilder:
             case ProblemFound():
                 self._problems.append(record.problem)
             case GuestPlanned():
-                self._stories[record.guest.key] = _Story(record.guest)
+                self.plan(record.guest)
             case HookEnded():
                 (self._stories[record.guest].hooks if record.guest else self._hooks).append(record.record)
             case GuestBegun() | GuestAsked() | AttemptEnded() | GuestEnded():
                 self._take_story(self._stories[record.guest], record)
             case _:
                 pass
+
+    def plan(self, guest: Guest) -> None:
+        """Begin a guest's story."""
+        self._stories[guest.key] = _Story(guest)
 
     def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
         match record:

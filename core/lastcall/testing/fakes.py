@@ -193,7 +193,7 @@ class FakeDomain:
 
     def destroy(self, *, graceful: bool = False) -> None:
         """Be off at once."""
-        self._ask("destroy", Ended.DESTROYED)
+        self._ask("graceful" if graceful else "destroy", Ended.DESTROYED)
 
     def abort_job(self) -> None:
         """Note that somebody asked for it."""
@@ -221,4 +221,4 @@ class FakeDomain:
         if how in fake.refuses:
             raise HypervisorError(f"{how} is refused")
         if how not in fake.deaf_to:
-            loop.call_later(0 if how == "destroy" else fake.takes, self._hypervisor.stop, fake, ended)
+            loop.call_later(0 if ended is Ended.DESTROYED else fake.takes, self._hypervisor.stop, fake, ended)

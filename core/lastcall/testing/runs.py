@@ -6,13 +6,15 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.assembly import Loaded, Outside, Run, RunRequest, assemble
+from lastcall.assembly import Outside, Run, RunRequest, assemble
 from lastcall.config.load import parse
 from lastcall.config.models import Bootstrap
 from lastcall.engine import Parts
 from lastcall.hooks.discovery import Plugins
+from lastcall.loading import Loaded
 from lastcall.records import Sink
 from lastcall.restore import Restore
+from lastcall.runlog import RunLog
 from lastcall.shutdown import Shutdown
 from lastcall.testing.clock import VirtualLoop
 from lastcall.testing.fakes import URI, FakeGuest, FakeHypervisor, InlineWorkers
@@ -82,7 +84,9 @@ def _run(
     loaded = Loaded(document.settings(loaded_plugins.vocabulary), loaded_plugins, "file")
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
-        outside = Outside(InlineWorkers(), hypervisor, wait=lambda _event, _seconds: None)
+        outside = Outside(
+            InlineWorkers(), hypervisor, lambda place: RunLog(place).take, wait=lambda _event, _seconds: None
+        )
         sinks = [("sink", sink)] if sink else []
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
         parts.state.load()
