@@ -12,6 +12,7 @@ from lastcall import GuestResult, HypervisorError, Reason, Report, RunKind
 from lastcall.deadline import Deadline
 from lastcall.hooks.call import RunContext
 
+AWAKE = ("env", "--default-signal=INT")  # whoever started the tests may ignore it, which would be inherited
 PROGRAM = Path(sys.executable).with_name("lastcall")
 
 

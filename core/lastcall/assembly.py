@@ -135,7 +135,8 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Run]) 
         _load_state(parts)
         run = build(parts)
         for number in _SIGNALS:
-            loop.add_signal_handler(number, run.interrupt)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(number, run.interrupt)
         return loop.run_until_complete(run.execute())
     finally:
         loop.close()

@@ -49,7 +49,8 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
+    is_eager=True,  # before --help, which lists the commands of the plugins that it names
     metavar="FILE",
     help="Read this file instead of /etc/lastcall/config.yaml.",
 )

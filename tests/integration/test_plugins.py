@@ -219,3 +219,44 @@ def test_the_firing_order_does_not_depend_on_the_file_system(
     shown = run_lastcall(config, "plugins", "--json", env=distribution("skips", "raises", "good", "exits"))
     order = json.loads(shown.stdout)["hooks"]["pre_shutdown"]
     assert order == ["skips", "c", "a", "b", "exits", "raises", "good"]
+
+
+COMMAND = """
+import click, lastcall
+@click.command("enroll")
+def enroll():
+    click.echo("enrolled")
+@lastcall.hookimpl
+def register_commands(group):
+    group.add_command(enroll)
+@lastcall.hookimpl
+def check(run):
+    return [lastcall.Problem(what="mount", where="/mnt/x", message="is not mounted", remedy="mount it")]
+@lastcall.hookimpl
+def check_guest(guest, run):
+    return [lastcall.Problem(what="agent", where=guest.name, message="silent", severity=lastcall.Severity.WARNING)]
+@lastcall.hookimpl
+def describe_guest(guest, run):
+    return {"state": run.domain(guest).state().value}
+"""
+
+
+def test_a_plugin_adds_commands_checks_and_facts(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    (tmp_path / "hooks.d" / "10-more.py").write_text(COMMAND)
+    assert run_lastcall(config, "enroll").stdout == "enrolled\n"
+    assert "enroll" in run_lastcall(config, "--help").stdout
+    found = {
+        problem["what"]: problem for problem in json.loads(run_lastcall(config, "check", "--json").stdout)["problems"]
+    }
+    assert (found["mount"]["remedy"], found["agent"]["where"]) == ("mount it", "test")
+    assert "more.state: running" in run_lastcall(config, "-v", "plan").stdout
+
+
+def test_a_plugin_whose_commands_fail_is_named_and_the_core_goes_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    text = "import lastcall\n@lastcall.hookimpl\ndef register_commands(group):\n    raise ValueError('no')\n"
+    (tmp_path / "hooks.d" / "10-bad.py").write_text(text)
+    shown = run_lastcall(config, "--help")
+    assert shown.returncode == 0
+    assert "the commands of bad are missing: ValueError: no" in shown.stderr

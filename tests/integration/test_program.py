@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lastcall.lock import RunLock
-from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
+from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"
 
@@ -93,18 +93,23 @@ def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     assert run_lastcall(config, "shutdown").returncode == 0
 
 
-def test_without_permission_it_says_so_in_one_line_and_touches_nothing(tmp_path: Path) -> None:
+def run_without_privileges(config: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the program as a root that may not override the permissions of others' files."""
+    caps = "--bounding-set=-dac_override,-dac_read_search,-fowner"
+    command = ["setpriv", caps, "--inh-caps=-all", str(PROGRAM), "--config", str(config), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("folder", ["run", "state"])
+def test_without_permission_it_says_so_in_one_line_and_touches_nothing(tmp_path: Path, folder: str) -> None:
     config = write_config(tmp_path, WORLD)
-    tmp_path.parent.parent.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.chmod(0o755)
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", PROGRAM, "--config", config, "shutdown"],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    os.chown(tmp_path / folder, 65534, 65534)
+    (tmp_path / folder).chmod(0o500)
+    done = run_without_privileges(config, "shutdown")
     assert done.returncode == 4, done.stderr
-    assert "no permission to write" in done.stderr
+    assert "no permission to" in done.stderr
     assert "run as root" in done.stderr
+    assert "stopped" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -212,10 +217,12 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_while_nothing_runs_yet_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "hooks.d").mkdir()
-    (tmp_path / "hooks.d" / "10-slow.py").write_text("import time; time.sleep(30)\n")
+    marker = tmp_path / "importing"
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(f"import time; open({str(marker)!r}, 'w'); time.sleep(30)\n")
     config = write_config(tmp_path, WORLD)
-    process = subprocess.Popen([str(PROGRAM), "--config", str(config), "plugins"], stderr=subprocess.PIPE, text=True)
-    time.sleep(1)
+    process = subprocess.Popen([*AWAKE, PROGRAM, "--config", config, "plugins"], stderr=subprocess.PIPE, text=True)
+    while not marker.exists():
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -224,3 +231,19 @@ def test_ctrl_c_while_nothing_runs_yet_is_quiet(tmp_path: Path) -> None:
 
 def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
     assert shutil.which("lastcall", path=str(PROGRAM.parent))
+
+
+def test_the_engine_and_its_tests_need_no_libvirt() -> None:
+    modules = "lastcall.testing, lastcall.commands.config, lastcall.commands.status"
+    text = f"import sys, {modules}; print('libvirt' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "False\n"
+
+
+def test_a_configuration_that_may_not_be_read_is_exit_6(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    os.chown(config, 65534, 65534)
+    config.chmod(0o600)
+    done = run_without_privileges(config, "shutdown")
+    assert done.returncode == 6
+    assert done.stderr.splitlines()[0] == f"{config}: cannot be read: permission denied"

@@ -13,7 +13,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
 from lastcall.report.fold import ReportBuilder
 from lastcall.runlog import read
-from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
+from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 
 def names(count: int) -> list[str]:
@@ -139,7 +139,7 @@ def on_guest_stop(guest, run):
 
 
 def start_and_wait_for(config: Path, line: str, *words: str) -> "subprocess.Popen[str]":
-    command = [str(PROGRAM), "--config", str(config), *words]
+    command = [*AWAKE, str(PROGRAM), "--config", str(config), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     for said in process.stderr:

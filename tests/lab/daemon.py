@@ -65,8 +65,8 @@ class Daemon:
             if subprocess.run(["virsh", "-c", self.qemu, "version"], capture_output=True, check=False).returncode == 0:
                 return
             time.sleep(0.1)
-        log = (self.folder / "libvirtd.log").read_text() if (self.folder / "libvirtd.log").exists() else ""
-        raise RuntimeError(f"libvirtd does not answer:\n{log[-3000:]}")
+        logs = [path.read_text() for path in sorted(self.folder.glob("*.log"))]
+        raise RuntimeError(f"libvirtd does not answer:\n{''.join(logs)[-3000:]}")
 
     def pid(self) -> int:
         """The process id of libvirtd itself, as seen from here."""
@@ -135,7 +135,9 @@ def _start(folder: Path) -> "subprocess.Popen[bytes]":
         "--kill-child",
         "--mount-proc",
     ]
-    return subprocess.Popen([*words, "sh", "-c", init], stdin=subprocess.DEVNULL, start_new_session=True)
+    with (folder / "init.log").open("wb") as log:
+        command = [*words, "sh", "-c", init]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
 
 
 def _under(path: str) -> str:

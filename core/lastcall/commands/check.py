@@ -16,6 +16,7 @@ from lastcall.engine import Parts, connect
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired, problems_of
 from lastcall.loading import Loaded, load
+from lastcall.records import GuestPlanned
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 from lastcall.state import open_state
@@ -54,6 +55,8 @@ async def _ask(parts: Parts) -> list[str]:
             parts.stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
             continue
         parts.context.guests = (*parts.context.guests, *guests)
+        for guest in guests:
+            parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
         seen.append(f"✓ {uri}: connected, {len(guests)} active guest{'' if len(guests) == 1 else 's'}")
     _report(parts, await parts.hooks.fire("check"))
     for guest in parts.context.guests:

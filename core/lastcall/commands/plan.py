@@ -19,6 +19,7 @@ from lastcall.errors import ExitCode, LastcallError
 from lastcall.hooks.dispatch import Fired
 from lastcall.loading import Loaded, load
 from lastcall.plan import PlannedGuest, Step, make_plan, select
+from lastcall.records import GuestPlanned
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 
@@ -72,6 +73,7 @@ async def _look(parts: Parts, names: tuple[str, ...], *, force: bool, describe: 
 
 
 async def _show(parts: Parts, planned: PlannedGuest, *, describe: bool) -> _Shown:
+    parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=planned.guest))
     reasons = {step.method: await parts.asker.unfit(planned.guest, step) for step in planned.steps}
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}

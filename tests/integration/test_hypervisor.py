@@ -1,0 +1,165 @@
+"""The connections to a real libvirtd: lanes, events, errors."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import libvirt
+import pytest
+
+from lab.daemon import Daemon
+from lab.guests import driver_guests
+from lastcall import Guest, GuestState, HypervisorError
+from lastcall.errors import CallExpired, ConnectionLost, GuestGone
+from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Lanes
+from lastcall.hypervisor.pool import LibvirtHypervisor
+from lastcall.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
+from lastcall.workers import ThreadWorkers, boxed
+
+Story = Callable[[LibvirtHypervisor, list[HypervisorEvent]], Coroutine[Any, Any, None]]
+
+
+class Time:
+    """What bounds a call, in these tests."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise CallExpired("over")
+        return left
+
+
+def play(uris: list[str], story: Story) -> None:
+    async def run() -> None:
+        events: list[HypervisorEvent] = []
+        hypervisor = LibvirtHypervisor(ThreadWorkers(asyncio.get_running_loop()))
+        found = await hypervisor.connect([Target(uri=uri) for uri in uris], events.append)
+        assert [one.error for one in found] == [None] * len(uris)
+        await story(hypervisor, events)
+
+    asyncio.run(run())
+
+
+def test_guests_are_listed_with_state_and_persistence(lab: Daemon) -> None:
+    with driver_guests(lab, ["runs", "pauses", "rests"]) as connection:
+        connection.lookupByName("pauses").suspend()
+        connection.lookupByName("rests").destroy()
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            guests = {guest.name: guest for guest in await hypervisor.active(lab.test)}
+            assert {name: guest.state for name, guest in guests.items()} == {
+                "runs": GuestState.RUNNING,
+                "pauses": GuestState.PAUSED,
+            }
+            assert all(guest.persistent and guest.driver == "TEST" for guest in guests.values())
+
+        play([lab.test], story)
+
+
+def test_events_tell_how_a_guest_ended_and_where_it_came_from(lab: Daemon) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        domain = connection.lookupByName("g")
+        uuid = domain.UUIDString()
+
+        async def story(hypervisor: LibvirtHypervisor, events: list[HypervisorEvent]) -> None:
+            for action in (domain.shutdown, domain.create, domain.managedSave, domain.create, domain.destroy):
+                await asyncio.to_thread(action)
+            until = time.monotonic() + 20
+            while len(events) < 5 and time.monotonic() < until:
+                await asyncio.sleep(0.01)
+            kinds = [event.ended if isinstance(event, GuestStopped) else type(event) for event in events]
+            assert kinds == ["shutdown", GuestStarted, "saved", GuestStarted, "destroyed"]
+            assert {(event.uri, getattr(event, "uuid", "")) for event in events} == {(lab.test, uuid)}
+
+        play([lab.test], story)
+
+
+class Occupied:
+    """Lanes of which some are held by other threads until the end of the test."""
+
+    def __init__(self, lab: Daemon, calls: int, *, blocking: bool) -> None:
+        self.lanes = Lanes(lambda: libvirt.open(lab.test))
+        self._begun = threading.Barrier(calls + 1)
+        self._release = threading.Event()
+        self._threads = [threading.Thread(target=self._hold, args=(blocking,)) for _ in range(calls)]
+
+    def __enter__(self) -> Lanes:
+        for thread in self._threads:
+            thread.start()
+        self._begun.wait(60)
+        return self.lanes
+
+    def __exit__(self, *_: object) -> None:
+        self._release.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _hold(self, blocking: bool) -> None:
+        with self.lanes.borrow(blocking=blocking, timeout=60):
+            self._begun.wait(60)
+            self._release.wait(60)
+
+
+def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(lab: Daemon) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        uuid = connection.lookupByName("g").UUIDString()
+        with Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, blocking=True) as lanes:
+            with pytest.raises(CallExpired, match="too busy"), lanes.borrow(blocking=True, timeout=0.05):
+                pytest.fail("a thirteenth blocking call began")
+            with lanes.borrow(blocking=False, timeout=5) as lane:
+                assert lane.domain(uuid).isActive()
+        assert CALLS_PER_LANE * BLOCKING_LANES == 12
+
+
+def test_hung_quick_requests_overflow_into_free_blocking_lanes(lab: Daemon) -> None:
+    with (
+        driver_guests(lab, ["g"]),
+        Occupied(lab, CALLS_PER_LANE, blocking=False) as lanes,
+        lanes.borrow(blocking=False, timeout=5) as lane,
+    ):
+        assert lane.connection.isAlive()
+
+
+def test_libvirts_errors_come_as_ours(lab: Daemon) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        known = Guest(uri=lab.test, uuid=connection.lookupByName("g").UUIDString(), name="g", driver="TEST")
+        nobody = Guest(uri=lab.test, uuid="00000000-0000-0000-0000-00000000beef", name="nobody", driver="TEST")
+        elsewhere = Guest(uri="qemu:///elsewhere", uuid="u", name="x")
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            with pytest.raises(GuestGone):
+                hypervisor.domain(nobody, Time(10)).xml()
+            assert hypervisor.domain(nobody, Time(10)).state() is GuestState.OFF
+            assert (await hypervisor.standing(nobody)).ended == "vanished"
+            with pytest.raises(HypervisorError):
+                hypervisor.domain(known, Time(10)).agent("guest-ping")
+            with pytest.raises(ConnectionLost):
+                hypervisor.domain(elsewhere, Time(10))
+            with pytest.raises(CallExpired):
+                hypervisor.domain(known, Time(0)).state()
+            assert "<name>g</name>" in hypervisor.domain(known, Time(10)).xml()
+            assert not hypervisor.domain(known, Time(10)).agent_connected()
+
+        play([lab.test], story)
+
+
+def test_a_call_that_was_abandoned_while_it_waited_for_a_lane_sends_nothing(lab: Daemon) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        domain = connection.lookupByName("g")
+        guest = Guest(uri=lab.test, uuid=domain.UUIDString(), name="g", driver="TEST")
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            sent: list[bool] = []
+            view = hypervisor.domain(guest, Time(0.05), lambda: sent.append(True))
+            await asyncio.sleep(0.1)
+            with pytest.raises(CallExpired):
+                boxed(lambda: view.shutdown("default"), timeout=10)
+            assert sent == []
+            assert domain.isActive()
+
+        play([lab.test], story)
