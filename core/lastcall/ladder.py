@@ -54,7 +54,7 @@ class Ladder:
     ) -> Climbed:
         """Try the steps in order until the guest is off, they are exhausted, or the milestone passes."""
         for step in steps:
-            if until.passed or self.presence.ended(guest.key):
+            if until.passed or self.presence.ended(guest.key) or self.presence.lost(guest.uri):
                 break
             await _Rung(self, guest, step, until, out_of_order=out_of_order).climb()
             if self.presence.ended(guest.key):

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from lastcall.records import Record, RunEnded, RunStarted
 from lastcall.report.plain import as_json
+from lastcall.state import private_folder
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
 BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
@@ -31,7 +32,7 @@ class RunLog:
         """Append several records at once."""
         for record in records:
             if isinstance(record, RunStarted):
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                private_folder(self._folder)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
         data = "".join(map(_line, records)).encode()

@@ -67,7 +67,7 @@ class StateFile:
 
     def write(self, content: str) -> None:
         """Write the file so that after any crash it is the old one or the new one, whole. Blocks; raises OSError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.path.parent)
         fresh = self.path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -125,6 +125,12 @@ class StateFile:
     def _invalid(self, why: str) -> StateInvalid:
         remedy = "it is kept; look at it, then move it away or mend it"
         return StateInvalid(f"{self.path} cannot be understood ({why})", remedy)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, readable by root alone. Raises OSError."""
+    for path in (*reversed(folder.parents), folder):
+        path.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would make the others readable by everybody
 
 
 def open_state(folder: Path) -> StateFile:

@@ -152,7 +152,7 @@ def test_no_guests_at_all_is_fine(tmp_path: Path) -> None:
     empty.write_text(f"<node><cpu>{facts}</cpu><memory>100000</memory></node>")
     done = run_lastcall(write_config(tmp_path, f"test://{empty}"), "shutdown")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "no guests were running" in done.stdout
+    assert "no running guests were found" in done.stdout
 
 
 def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_folders_that_are_made_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    run_shutdown(tmp_path / "var" / "state", [FakeGuest("a")])
+    made = [tmp_path / "var", tmp_path / "var" / "state", tmp_path / "var" / "state" / "runs"]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 3
+
+
 def test_no_file_means_no_guests(tmp_path: Path) -> None:
     state = StateFile(tmp_path)
     state.load()

@@ -12,6 +12,7 @@ from lastcall.api.shell import Shell
 from lastcall.deadline import Deadline
 from lastcall.errors import CallExpired, LastcallError, NoShell
 from lastcall.ports import Call
+from lastcall.state import private_folder
 
 if TYPE_CHECKING:
     from lastcall.options import Options
@@ -95,7 +96,7 @@ class HookCall:
     def folder(self) -> Path:
         """This plugin's private folder, made when first asked for."""
         folder = self._alive().folders / self._plugin.replace("/", "-")
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         return folder
 
     def remaining(self) -> float:

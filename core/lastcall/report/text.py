@@ -65,6 +65,6 @@ def _closing(report: Report) -> str:
     counts = {outcome: sum(guest.outcome is outcome for guest in report.guests) for outcome in Outcome}
     told = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
     if not told:
-        told = "no guests were running" if report.run.kind is RunKind.SHUTDOWN else "nothing to restore"
+        told = "no running guests were found" if report.run.kind is RunKind.SHUTDOWN else "nothing to restore"
     verdict = "as planned" if report.run.exit_code == 0 else "not everything as planned"
     return f"{report.run.kind.value}: {told}; {verdict}, {report.run.duration:.1f}s"
