@@ -23,7 +23,9 @@ class Bell:
 
     async def wait(self, until: float = math.inf) -> None:
         """Wait for a ring, or until a time of the loop's clock."""
-        if not self._rung and self._loop.time() < until:
+        if self._rung or self._loop.time() >= until:
+            await asyncio.sleep(0)  # a waiter that does not have to wait must still let the others move
+        else:
             self._waiter = self._loop.create_future()
             timer = None if until == math.inf else self._loop.call_at(until, self.ring)
             try:

@@ -110,7 +110,10 @@ class HookCall:
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        self._context.wait(self._over, min(seconds, self.remaining()))
+        remaining = self.remaining()
+        self._context.wait(self._over, min(seconds, remaining))
+        if seconds > remaining:
+            self._over.set()  # a wait may end a hair before the clock says so
         self._alive()
 
     def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:
