@@ -71,6 +71,23 @@ def test_after_the_end_of_its_time_box_a_call_can_do_nothing_more() -> None:
     assert record.evidence == {"before": 1}
 
 
+def test_a_run_that_a_plugin_keeps_is_worth_nothing_after_its_call(tmp_path: Path) -> None:
+    kept: list[Run] = []
+
+    class Keeps:
+        @lastcall.hookimpl
+        def on_guest_stop(self, run: Run) -> None:
+            kept.append(run)
+
+        @lastcall.hookimpl
+        def on_guest_stopped(self) -> None:
+            with pytest.raises(CallExpired):
+                kept[0].remaining()
+
+    report = run_shutdown(tmp_path, [FakeGuest("g")], plugins={"keeps": Keeps()})
+    assert [hook.result for hook in by_name(report, "g").hooks] == [Verdict.OK, Verdict.OK]
+
+
 def test_each_call_has_its_own_time_box_and_a_plugins_own_wins() -> None:
     class Slow:
         @lastcall.hookimpl

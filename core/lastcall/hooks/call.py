@@ -68,6 +68,11 @@ class HookCall:
         self._over.set()
 
     @property
+    def expired(self) -> bool:
+        """True once the call is over."""
+        return self._over.is_set() or self._context.clock() >= self._expires
+
+    @property
     def id(self) -> str:
         """The run's id."""
         return self._alive().id
@@ -144,7 +149,7 @@ class HookCall:
             self._say(message)
 
     def _alive(self) -> RunContext:
-        if self._over.is_set() or self._context.clock() >= self._expires:
+        if self.expired:
             self._over.set()
             raise CallExpired("the time of this call is over")
         return self._context

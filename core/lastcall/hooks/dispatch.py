@@ -122,6 +122,7 @@ class Dispatcher:
         verdict, message, trace = Verdict.OK, "", ""
         try:
             answer = await self._workers.call(_bound(one, guest, call, arguments), timeout=box)
+            _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
         except Exception as error:  # noqa: BLE001  that implementation's failure only
@@ -157,6 +158,12 @@ class Dispatcher:
                 self._workers.post(partial(emit, line))
 
         return say
+
+
+def _require_in_time(call: HookCall) -> None:
+    """Raise TimeoutError for a call that came back in the very moment, having been told that it was too late."""
+    if call.expired:
+        raise TimeoutError
 
 
 def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: Mapping[str, Any]) -> Callable[[], Any]:
