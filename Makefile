@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
 AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH,)
-PYTEST := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
+PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
