@@ -105,10 +105,12 @@ class MethodAsker:
     async def withdraw(self, guest: Guest, step: Step) -> None:
         """Take the request back; see `Asker.withdraw`."""
         plugin, method = self._methods[step.method]
-        call = HookCall(self._context, plugin, expires=self._loop.time() + WITHDRAW_TIMEOUT)
+        left = self._context.deadline.remaining(self._loop.time())
+        limit = WITHDRAW_TIMEOUT if left is None else min(WITHDRAW_TIMEOUT, left / 2)
+        call = HookCall(self._context, plugin, expires=self._loop.time() + limit)
         try:
             request = StopRequest[Any](guest=guest, options=self._options(step), run=call, attempt=1)
-            await self._workers.call(lambda: method.withdraw(request), timeout=WITHDRAW_TIMEOUT)
+            await self._workers.call(lambda: method.withdraw(request), timeout=limit)
         except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
             pass
         finally:

@@ -74,17 +74,17 @@ def _report(parts: Parts, one: Connected) -> None:
     parts.stream.problem(what, one.target.uri, str(one.error), one.error.remedy)
 
 
-async def keep(parts: Parts) -> None:
+async def keep(parts: Parts, *, begun: bool = True) -> None:
     """Write the list of guests. A disk that refuses or hangs is a problem of the report, not the end of the run.
 
-    Raises NoPermission in a voluntary run, for which it is better not to begin.
+    Raises NoPermission in a voluntary run that has not begun, and had better not.
     """
     content, why = parts.state.render(), ""
     try:
         limit = min(WRITE_TIMEOUT, max(1.0, share(parts)))
         await parts.workers.call(lambda: parts.state.write(content), timeout=limit)
     except PermissionError:
-        if parts.context.reason.voluntary:
+        if parts.context.reason.voluntary and not begun:
             raise NoPermission(
                 f"no permission to write {parts.state.path}", "run as root, or set paths.state"
             ) from None

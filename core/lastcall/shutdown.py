@@ -113,7 +113,7 @@ class Shutdown:
         state.drop(planned.guest.key for planned in plan.guests)  # active, so whatever was written about it is over
         keepers = [planned.guest for planned in plan.guests if planned.restore]
         state.add(keepers, run=context.id, boot_id=self._parts.boot_id, host_stop=not self._voluntary)
-        await keep(self._parts)
+        await keep(self._parts, begun=False)
 
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""

@@ -101,6 +101,38 @@ def pre_shutdown(run):
 }
 
 
+PLUGINS.update(
+    {
+        "nomodel": """
+import lastcall
+@lastcall.hookimpl
+def plugin_options():
+    return lastcall.PluginOptions(settings=dict)
+""",
+        "unbuildable": """
+import lastcall
+from lastcall.options import Options
+class Settings(Options):
+    field: "NotThere"
+@lastcall.hookimpl
+def plugin_options():
+    return lastcall.PluginOptions(guest=Settings)
+""",
+        "optionless": """
+import lastcall
+class Mine(lastcall.StopMethod):
+    name = "mine"
+    def request(self, call):
+        pass
+@lastcall.hookimpl
+def stop_methods():
+    return [Mine()]
+""",
+        "Bad-Name": "",
+    }
+)
+
+
 @pytest.fixture
 def distribution(tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Make a distribution with these plugins, as pip would have installed it; returns the environment that has it."""
@@ -162,6 +194,10 @@ def test_a_hook_that_hangs_ends_with_its_time_box_and_the_process_exits_at_once(
 @pytest.mark.parametrize(
     ("name", "where", "message"),
     [
+        ("nomodel", "nomodel (fakeplugins 1.0)", "is no subclass of Options"),
+        ("unbuildable", "unbuildable (fakeplugins 1.0)", "NotThere"),
+        ("optionless", "optionless (fakeplugins 1.0)", "the options of 'mine' are no model"),
+        ("Bad-Name", "Bad-Name (fakeplugins 1.0)", "not a usable plugin name"),
         ("noimport", "noimport (fakeplugins 1.0)", "No module named 'a_module_that_is_not_there'"),
         ("nosyntax", "nosyntax (fakeplugins 1.0)", "SyntaxError"),
         ("exits_early", "exits_early (fakeplugins 1.0)", "SystemExit: 9"),

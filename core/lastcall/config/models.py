@@ -13,7 +13,6 @@ from pydantic_core import CoreSchema
 from lastcall.api.guests import Guest, GuestState
 from lastcall.options import Duration
 
-PLUGIN_NAME = r"^[a-z][a-z0-9_]*$"
 DEFAULT_URI = "qemu:///system"
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
 RULES = "Rules: every one that matches applies, later ones win, whole keys."

@@ -14,6 +14,7 @@ from lastcall.config.models import Bootstrap, GuestPolicy
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source
+from lastcall.options import Options, StepOptions
 from lastcall.workers import boxed
 
 IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
@@ -72,6 +73,14 @@ class Plugins:
         if not isinstance(offer, kind) or not isinstance(getattr(offer, "name", None), str):
             self._report(one, f"offers {offer!r}, which is no {kind.__name__} with a name")
             return
+        if isinstance(offer, StopMethod):
+            try:
+                boxed(lambda: _require_model(getattr(offer, "options", None), StepOptions), timeout=self._timeout)
+            except Exception as error:  # noqa: BLE001  that method's failure only
+                self._report(
+                    one, f"the options of {offer.name!r} are no model: {error}", "see lastcall.options.StepOptions"
+                )
+                return
         source, other = one.position.source, found.get(offer.name)
         if other is None:
             found[offer.name] = (source, offer)
@@ -94,9 +103,19 @@ class Plugins:
 def _as_options(answer: object) -> PluginOptions:
     if answer is None:
         return PluginOptions()
-    if isinstance(answer, PluginOptions):
-        return answer
-    raise TypeError(f"returned {answer!r}")
+    if not isinstance(answer, PluginOptions):
+        raise TypeError(f"returned {answer!r}")
+    for model in (answer.settings, answer.guest):
+        if model is not None:
+            _require_model(model, Options)
+    return answer
+
+
+def _require_model(model: object, base: type[Options]) -> None:
+    """Raise for what is no usable model: one that cannot be built would spoil everybody's configuration."""
+    if not (isinstance(model, type) and issubclass(model, base)):
+        raise TypeError(f"{model!r} is no subclass of {base.__name__}")
+    model.model_rebuild()
 
 
 def _as_offers(answer: object) -> tuple[object, ...]:
@@ -112,6 +131,11 @@ def _load_packages(registry: Registry, timeout: float) -> None:
     for source, point in sorted(
         ((_source(point), point) for point in points), key=lambda pair: (pair[0].origin, pair[0].sort_key)
     ):
+        if not source.well_named:
+            registry.refuse(
+                source, "not a usable plugin name", "its entry point needs lower-case letters, digits and _"
+            )
+            continue
         if not registry.admits(source):
             continue
         try:

@@ -17,7 +17,6 @@ from lastcall.workers import boxed
 
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
 _NUMBER = re.compile(r"^\d+-")
-_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 _EXECUTABLE_HOOKS = frozenset({
     "pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown",
     "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
@@ -56,7 +55,7 @@ def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
 def _load_module(path: Path, registry: Registry, import_timeout: float) -> None:
     name = _NUMBER.sub("", path.stem).replace("-", "_")
     source = Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
-    if not _NAME.match(name):
+    if not source.well_named:
         registry.refuse(source, "not a usable plugin name", "name it NN-name.py, of lower-case letters, digits and _")
     elif registry.admits(source):
         try:

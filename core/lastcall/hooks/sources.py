@@ -1,7 +1,10 @@
 """Where a plugin comes from, and what is known about it."""
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Origin(IntEnum):
@@ -20,3 +23,8 @@ class Source:
     origin: Origin
     where: str
     sort_key: str
+
+    @property
+    def well_named(self) -> bool:
+        """True when the name can own a section of the configuration."""
+        return _NAME.fullmatch(self.name) is not None

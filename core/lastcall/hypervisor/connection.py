@@ -38,13 +38,6 @@ class Connection:
             self._control.registerCloseCallback(self._closed, None)
         self.lanes = Lanes(self._another)
 
-    def alive(self) -> bool:
-        """Say whether the peer is still there, as far as known."""
-        try:
-            return bool(self._control.isAlive())
-        except libvirt.libvirtError:
-            return False
-
     def active_guests(self) -> list[Guest]:
         """List the active guests, in five calls whatever their number."""
         with translated(self._control):
