@@ -10,7 +10,7 @@ from lastcall.api.stopping import StopMethod, StopRequest
 from lastcall.errors import LastcallError
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
-from lastcall.plan import CORE_METHOD, Step
+from lastcall.plan import CORE_METHOD, RESUME, WAKE, Step
 from lastcall.workers import Workers
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
@@ -55,6 +55,28 @@ class CoreShutdown(StopMethod[StepOptions]):
         call.run.domain(call.guest).shutdown("default")
 
 
+class CoreResume(StopMethod[StepOptions]):
+    """Lets a paused guest go on, so that it can hear a request."""
+
+    name = RESUME
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Resume it."""
+        call.run.domain(call.guest).resume()
+
+
+class CoreWake(StopMethod[StepOptions]):
+    """Wakes a guest that sleeps (pm-suspended), so that it can hear a request."""
+
+    name = WAKE
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Wake it."""
+        call.run.domain(call.guest).wake()
+
+
 class MethodAsker:
     """Implements `Asker` with the plugins' stop methods. `methods` maps a name to (plugin, method)."""
 
@@ -65,7 +87,8 @@ class MethodAsker:
         workers: Workers,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._methods = {CORE_METHOD: ("core", CoreShutdown()), **methods}
+        core = [CoreShutdown(), CoreResume(), CoreWake()]
+        self._methods = {**{method.name: ("core", method) for method in core}, **methods}
         self._context = context
         self._workers = workers
         self._loop = loop
@@ -90,17 +113,19 @@ class MethodAsker:
         """Send the request; see `Asker.request`."""
         plugin, method = self._methods[step.method]
         call = HookCall(self._context, plugin, expires=until, sent=sent)
+        looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
 
         def ask() -> None:
-            why = method.unfit(guest, call)
+            why = method.unfit(guest, looking)
             if why:
                 raise Unfit(why)
-            method.request(StopRequest(guest=guest, options=self._options(step), run=call, attempt=attempt))
+            method.request(self._stop_request(guest, step, call, attempt))
 
         try:
             await self._workers.call(ask, timeout=None if until == math.inf else max(0.0, until - self._loop.time()))
         finally:
             call.expire()
+            looking.expire()
 
     async def withdraw(self, guest: Guest, step: Step) -> None:
         """Take the request back; see `Asker.withdraw`."""
@@ -109,12 +134,16 @@ class MethodAsker:
         limit = WITHDRAW_TIMEOUT if left is None else min(WITHDRAW_TIMEOUT, left / 2)
         call = HookCall(self._context, plugin, expires=self._loop.time() + limit)
         try:
-            request = StopRequest[Any](guest=guest, options=self._options(step), run=call, attempt=1)
+            request = self._stop_request(guest, step, call, attempt=1)
             await self._workers.call(lambda: method.withdraw(request), timeout=limit)
         except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
             pass
         finally:
             call.expire()
+
+    def _stop_request(self, guest: Guest, step: Step, call: HookCall, attempt: int) -> StopRequest[Any]:
+        options = self._options(step)
+        return StopRequest(guest=guest, options=options, run=call, attempt=attempt, last_resort=step.last_resort)
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()

@@ -19,6 +19,7 @@ from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import Problem, Report
 from lastcall.asking import MethodAsker
 from lastcall.config.models import Settings
+from lastcall.config.policies import Policies
 from lastcall.deadline import Deadline
 from lastcall.engine import Parts
 from lastcall.errors import NoPermission, UsageError
@@ -88,7 +89,7 @@ def assemble(
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     stream = Stream(loop.time, _sinks(loaded, request, outside), started=request.started)
     limit = _limit(loaded.settings, request)
-    shutdown = loaded.settings.shutdown
+    shutdown, policies = loaded.settings.shutdown, Policies(loaded.settings)
     context = RunContext(
         id=run_id,
         kind=request.kind,
@@ -97,7 +98,7 @@ def assemble(
         clock=loop.time,
         deadline=Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace),
         folders=loaded.settings.paths.state / "plugins",
-        options=_option_lookup(loaded.settings),
+        options=_option_lookup(loaded.settings, policies),
         domain=outside.hypervisor.domain,
         wait=outside.wait,
     )
@@ -105,6 +106,7 @@ def assemble(
     parts = Parts(
         loop=loop,
         settings=loaded.settings,
+        policies=policies,
         context=context,
         workers=outside.workers,
         hypervisor=outside.hypervisor,
@@ -192,9 +194,9 @@ def _limit(settings: Settings, request: RunRequest) -> float | None:
     return limit
 
 
-def _option_lookup(settings: Settings) -> OptionLookup:
+def _option_lookup(settings: Settings, policies: Policies) -> OptionLookup:
     def look_up(plugin: str, model: type[Options], guest: Guest | None) -> Options:
-        section = settings.plugins if guest is None else settings.policy(guest)
+        section = settings.plugins if guest is None else policies.of(guest)
         found = getattr(section, plugin, None)
         return model() if found is None else found
 

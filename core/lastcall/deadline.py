@@ -4,18 +4,21 @@ import math
 from dataclasses import dataclass
 
 POST_SHUTDOWN = 5.0  # seconds of the reserve that are kept for post_shutdown
+PLUG = 12.0  # seconds that libvirt takes to pull the plug of a QEMU that hangs: SIGTERM, and SIGKILL after 10 s
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """The milestones of a run on the monotonic clock (seconds; `math.inf` where the run has no limit).
 
-    `last_ask`: whoever was not asked is asked now. `last_resort`: nobody is asked nicely any more. `last_hook`: guests
-    are done with, `post_shutdown` gets what is left until `end`.
+    `last_ask`: whoever was not asked is asked now. `last_resort`: nobody is asked nicely any more. `last_plug`: of a
+    last resort of several steps the last one is taken. `last_hook`: guests are done with, `post_shutdown` gets what is
+    left until `end`.
     """
 
     last_ask: float
     last_resort: float
+    last_plug: float
     last_hook: float
     end: float
 
@@ -23,11 +26,17 @@ class Deadline:
     def after(cls, start: float, limit: float | None, *, reserve: float = 0.0, grace: float = 0.0) -> "Deadline":
         """Cut `limit` seconds from `start`: the reserve takes at most a third of it, the grace at most a quarter."""
         if limit is None:
-            return cls(math.inf, math.inf, math.inf, math.inf)
+            return cls(math.inf, math.inf, math.inf, math.inf, math.inf)
         end = start + limit
         reserve = min(reserve, limit / 3)
         last_resort = end - reserve
-        return cls(last_resort - min(grace, limit / 4), last_resort, end - min(POST_SHUTDOWN, reserve / 2), end)
+        return cls(
+            last_ask=last_resort - min(grace, limit / 4),
+            last_resort=last_resort,
+            last_plug=max(last_resort, end - PLUG),
+            last_hook=end - min(POST_SHUTDOWN, reserve / 2),
+            end=end,
+        )
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the end, never negative; None = no limit."""

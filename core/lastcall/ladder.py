@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
@@ -13,11 +13,13 @@ from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.milestone import Milestone
 from lastcall.plan import Step
 from lastcall.ports import Hypervisor
+from lastcall.poweroff import PoweroffAction
 from lastcall.presence import Presence
 from lastcall.records import AttemptEnded, GuestAsked
 from lastcall.stream import Stream
 
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
+REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
 OUTCOMES = {
     Ended.SHUTDOWN: Outcome.STOPPED,
@@ -32,39 +34,60 @@ OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Climbed:
-    """How far the ladder came: off by `method`, or still not known to be off."""
+    """How far the ladder came: off by `method`, or still not known to be off. `sent`: the guest was asked at all."""
 
     ended: Ended | None = None
     method: str | None = None
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Climbs guests' ladders; knows neither libvirt nor plugins. `end` is when the run is over, on the loop's clock."""
+    """Climbs guests' ladders; knows neither libvirt nor plugins. Nothing is waited for after `end`."""
 
     asker: Asker
     hypervisor: Hypervisor
     presence: Presence
     stream: Stream
     loop: asyncio.AbstractEventLoop
-    end: float
+    end: Milestone
 
     async def climb(
-        self, guest: Guest, steps: Sequence[Step], until: Milestone, *, out_of_order: bool = False
+        self,
+        guest: Guest,
+        steps: Sequence[Step],
+        until: Milestone,
+        poweroff: PoweroffAction,
+        *,
+        out_of_order: bool = False,
     ) -> Climbed:
         """Try the steps in order until the guest is off, they are exhausted, or the milestone passes."""
+        sent = False
         for step in steps:
-            if until.passed or self.presence.ended(guest.key) or self.presence.lost(guest.uri):
+            if until.passed or self.over(guest, step):
                 break
-            await _Rung(self, guest, step, until, out_of_order=out_of_order).climb()
+            await poweroff.prepare_for(step)
+            rung = _Rung(self, guest, step, until, out_of_order=out_of_order)
+            verdict = await rung.climb()
+            sent |= rung.sent and not step.prepares
             if self.presence.ended(guest.key):
-                return Climbed(self.presence.ended(guest.key), step.method)
-        return Climbed(self.presence.ended(guest.key))
+                return Climbed(self.presence.ended(guest.key), step.method, sent)
+            if step.prepares and verdict is Verdict.OK:
+                guest = replace(guest, state=GuestState.RUNNING)
+        return Climbed(self.presence.ended(guest.key), sent=sent)
+
+    def over(self, guest: Guest, step: Step) -> bool:
+        """Whether there is no point in (further) asking: it is off, has crashed, or libvirt is gone for good."""
+        return (
+            self.presence.ended(guest.key) is not None
+            or self.presence.lost(guest.uri) is not None
+            or (self.presence.crashed(guest.key) and not step.last_resort)
+        )
 
     async def settle(self, guest: Guest) -> GuestState:
         """Ask libvirt what the guest does now; being off is noted. UNKNOWN where libvirt does not answer."""
         try:
-            async with asyncio.timeout_at(None if self.end == math.inf else self.end):
+            async with asyncio.timeout_at(None if self.end.at == math.inf else self.end.at):
                 standing = await self.hypervisor.standing(guest)
         except (LastcallError, TimeoutError):
             return GuestState.UNKNOWN
@@ -84,14 +107,26 @@ class _Rung:
         self._bell = Bell(ladder.loop)
         self._sent_at: float | None = None
         self._attempt = 0
+        self._accepted, self._unread = False, False
+        self._ask_again_at = math.inf
+        self._begun = ladder.loop.time()
+        self._patience = (step.timeout or math.inf) + LANE_PATIENCE
+        self._era = self._presence.era(guest.uri)
+        self._reboots = self._presence.reboots(guest.key)
 
-    async def climb(self) -> None:
+    @property
+    def sent(self) -> bool:
+        """Whether a request went out."""
+        return self._sent_at is not None
+
+    async def climb(self) -> Verdict:
         """Ask, wait, ask again where that helps, and record how it went."""
         started = self._stream.now()
         message, verdict = "not off when its time was up", Verdict.TIMEOUT
         try:
             with self._presence.watch(self._guest.key, self._bell.ring), self._until.watch(self._bell.ring):
-                await self._wait()
+                if await self._wait():
+                    message, verdict = "", Verdict.OK
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, str(error)
         except TimeoutError as error:
@@ -100,42 +135,90 @@ class _Rung:
             verdict, message = Verdict.FAILED, _described(error)
             await self._ladder.settle(self._guest)  # it may have failed because the guest is off by now
         finally:
-            ended = self._presence.ended(self._guest.key)
-            attempt = Attempt(
-                method=self._step.method,
-                result=OUTCOMES[ended].value if ended else verdict.value,
-                started=started,
-                duration=self._stream.since(started),
-                message="" if ended else message,
-            )
-            self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt))
+            self._record(started, verdict, message)
+        return verdict
 
-    async def _wait(self) -> None:
-        """Until the guest is off, its time is up, or the first request failed (which is raised)."""
-        asking = self._ask()
-        repeats, asked_again_at = self._asker.repeats(self._step), math.inf
+    def _record(self, started: float, verdict: Verdict, message: str) -> None:
+        ended = self._presence.ended(self._guest.key)
+        attempt = Attempt(
+            method=self._step.method,
+            result=OUTCOMES[ended].value if ended else verdict.value,
+            started=started,
+            duration=self._stream.since(started),
+            message="" if ended else message,
+        )
+        self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt))
+
+    async def _wait(self) -> bool:
+        """Until the guest is off, its time is up, or the first request failed (which is raised).
+
+        Returns whether a step that only prepares has done so.
+        """
+        asking, repeats = self._ask(), self._asker.repeats(self._step)
         try:
             while not self._over():
-                if asking.done() and self._attempt == 1:
-                    asking.result()
-                    self._sent_at = self._loop.time() if self._sent_at is None else self._sent_at
-                if asking.done() and repeats:
-                    asked_again_at = min(asked_again_at, self._loop.time() + repeats)
-                if asked_again_at <= self._loop.time():
-                    asked_again_at, asking = math.inf, self._ask()
-                await self._bell.wait(min(self._limit(), asked_again_at))
+                if asking.done() and self._unread:
+                    self._heed(asking)
+                if self._accepted and self._step.prepares:
+                    return True
+                if self._came_back():
+                    asking = await self._ask_anew(asking)
+                    continue
+                if asking.done():
+                    self._expect_to_ask_again(repeats)
+                    if self._ask_again_at <= self._loop.time():
+                        asking = self._ask()
+                await self._bell.wait(min(self._limit(), self._ask_again_at))
             why = self._presence.lost(self._guest.uri)
             if why and self._presence.ended(self._guest.key) is None:
                 raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
+            if self._presence.crashed(self._guest.key):
+                raise LastcallError("its system has crashed")
+            return False
         finally:
             await self._end(asking)
 
+    def _heed(self, asking: "asyncio.Task[None]") -> None:
+        """Look at a request's answer; raises its failure unless an earlier one was accepted.
+
+        A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
+        """
+        self._unread, error = False, asking.exception()
+        if isinstance(error, ConnectionLost):
+            self._ask_again_at = self._loop.time() + REBOOT_TIME
+        elif error is None:
+            self._accepted = True
+            self._note_sent()
+        elif not self._accepted:
+            raise error
+
+    def _came_back(self) -> bool:
+        """Whether the connection died and lives again since the guest was asked."""
+        era = self._presence.era(self._guest.uri)
+        came_back, self._era = era != self._era, era
+        return came_back
+
+    async def _ask_anew(self, asking: "asyncio.Task[None]") -> "asyncio.Task[None]":
+        """Ask libvirt what became of the guest while the connection was dead, and the guest again if it still runs."""
+        await self._end(asking)
+        await self._ladder.settle(self._guest)
+        return asking if self._presence.ended(self._guest.key) else self._ask()
+
+    def _expect_to_ask_again(self, repeats: float) -> None:
+        """Decide when: regularly where that helps, and whenever the guest began anew instead of powering off."""
+        now = self._loop.time()
+        if repeats:
+            self._ask_again_at = min(self._ask_again_at, now + repeats)
+        reboots = self._presence.reboots(self._guest.key)
+        if reboots != self._reboots:
+            self._reboots = reboots
+            self._ask_again_at = min(self._ask_again_at, now + REBOOT_TIME)
+
     def _over(self) -> bool:
         return (
-            self._presence.ended(self._guest.key) is not None
-            or self._presence.lost(self._guest.uri) is not None
+            self._ladder.over(self._guest, self._step)
             or self._until.passed
-            or (self._sent_at is not None and self._loop.time() >= self._limit())
+            or self._loop.time() >= (self._begun + self._patience if self._sent_at is None else self._limit())
         )
 
     def _limit(self) -> float:
@@ -154,12 +237,16 @@ class _Rung:
             out_of_order=self._out_of_order,
         )
         self._stream.emit(asked)
-        limit = self._loop.time() + (self._step.timeout or math.inf) + LANE_PATIENCE
-        until = min(self._until.at, limit if self._attempt == 1 else self._limit())
+        self._unread, self._ask_again_at = True, math.inf
+        until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, sent=self._note_sent)
         asking = self._loop.create_task(request)
-        asking.add_done_callback(self._bell.ring)
+        asking.add_done_callback(self._answered)
         return asking
+
+    def _answered(self, asking: "asyncio.Task[None]") -> None:
+        _ = asking.cancelled() or asking.exception()  # looked at, so that asyncio does not complain
+        self._bell.ring()
 
     def _note_sent(self) -> None:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
@@ -169,7 +256,6 @@ class _Rung:
     async def _end(self, asking: "asyncio.Task[None]") -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
         if asking.done():
-            _ = asking.cancelled() or asking.exception()  # looked at, so that asyncio does not complain
             return
         asking.cancel()
         await asyncio.wait({asking})

@@ -3,8 +3,12 @@
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
 
 from lastcall.durations import parse_duration
+
+BY_METADATA: JsonDict = {"by_metadata": True}
+"""`Field(json_schema_extra=BY_METADATA)` lets a guest's own metadata set this field. Never mark a command."""
 
 Duration = Annotated[
     float,
@@ -35,6 +39,7 @@ class StepOptions(Options):
         default=None,
         gt=0,
         description="How long the guest may take from the request on, before the next rung is tried.",
+        json_schema_extra=BY_METADATA,
     )
 
 
@@ -42,5 +47,7 @@ class RepeatableOptions(StepOptions):
     """Base for the options of a stop method that may be asked for again."""
 
     resend: Duration = Field(
-        default=10.0, description="Ask again after this time, for guests that overhear the first request; 0 = never."
+        default=10.0,
+        description="Ask again after this time, for guests that overhear the first request; 0 = never.",
+        json_schema_extra=BY_METADATA,
     )

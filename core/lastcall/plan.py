@@ -1,27 +1,39 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from lastcall.api.guests import Guest, GuestState, Reason
+from lastcall.api.guests import Guest, GuestState
 from lastcall.api.results import Problem
-from lastcall.config.models import GuestPolicy, LadderStep, Settings
+from lastcall.config.models import GuestPolicy, LadderStep
 from lastcall.errors import UsageError
+from lastcall.graph import Graph, make_graph
+from lastcall.records import Key
+from lastcall.traits import PLAIN, Condition, Traits
 
 CORE_METHOD = "shutdown"  # libvirt's own default request, for an empty ladder
+RESUME, WAKE = "resume", "wake"  # the core's own rungs, which bring a guest into a state that can stop
+SIGNAL = "signal"
 SAVE = "save"
-LEAVE = "leave"
+PREPARE_TIMEOUT = 15.0  # seconds; resuming and waking do not wait for anything
+_CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off, then SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung: method, its options (None = its defaults), and seconds; None = until the last resort."""
+    """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end."""
 
     method: str
     timeout: float | None
     options: Any = None
+    last_resort: bool = False
+
+    @property
+    def prepares(self) -> bool:
+        """True for a rung that only brings the guest into a state in which it can be asked."""
+        return self.method in {RESUME, WAKE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,77 +46,119 @@ class PlannedGuest:
     restore: bool = True
     hook_timeout: float | None = None
     left_because: str = ""
+    ours: bool = True
+    traits: Traits = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every guest in the order of its turn, and what is wrong with the settings for them."""
+    """Every guest, the order among them, and what is wrong with the settings for them."""
 
     guests: tuple[PlannedGuest, ...]
+    graph: Graph = field(default_factory=Graph)
     problems: tuple[Problem, ...] = ()
 
 
-def make_plan(
-    guests: Iterable[Guest],
-    settings: Settings,
-    methods: Mapping[str, Any],
-    *,
-    reason: Reason,
-    force: bool = False,
-    limited: bool = True,
-) -> Plan:
-    """Decide for every guest. `methods` are the stop methods there are; `limited` = the run has a deadline."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a plan depends on besides the guests and their settings.
+
+    `methods`: the stop methods there are. `traits`: what libvirt tells of each guest. `others`: names of guests that
+    exist and have no part in the run. `limited`: the run has a deadline. `slots`: guests moving at once, 0 = no limit.
+    """
+
+    methods: Mapping[str, Any]
+    traits: Mapping[Key, Traits] = field(default_factory=dict[Key, Traits])
+    others: Iterable[str] = ()
+    limited: bool = True
+    slots: int = 0
+
+
+def make_plan(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy], around: Circumstances) -> Plan:
+    """Decide for every guest."""
+    graph = make_graph(guests, policy_of, around.others)
+    crowded = bool(around.slots) and len(guests) > around.slots
     planned: list[PlannedGuest] = []
-    problems: dict[tuple[str, str], Problem] = {}
+    problems: dict[str, Problem] = {}
     for guest in guests:
-        policy = settings.policy(guest)
-        for name, _ in (step.chosen for step in policy.stop):
-            if name not in methods:
-                problems.setdefault((name, ""), _unknown(name, guest, methods))
-        planned.append(_planned(guest, policy, methods, forced=force or not reason.voluntary, limited=limited))
-    return Plan(tuple(planned), tuple(problems.values()))
+        policy = policy_of(guest)
+        for name, _ in (step.chosen for step in (*policy.stop, *policy.last_resort)):
+            if name not in around.methods:
+                problems.setdefault(name, _unknown(name, guest, around.methods))
+        awaited = crowded or bool(graph.needs[guest.key])
+        planned.append(_planned(guest, policy, around, endless=around.limited and not awaited))
+    return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
 
 
-def _planned(
-    guest: Guest, policy: GuestPolicy, methods: Mapping[str, Any], *, forced: bool, limited: bool
-) -> PlannedGuest:
-    why = _left_because(guest, policy)
+def _planned(guest: Guest, policy: GuestPolicy, around: Circumstances, *, endless: bool) -> PlannedGuest:
+    traits = around.traits.get(guest.key, PLAIN)
+    why = _left_because(guest, policy, traits)
     if why:
-        return PlannedGuest(guest=guest, left_because=why, restore=False)
-    names = [policy.last_resort] if forced and policy.last_resort != LEAVE else []
+        return PlannedGuest(guest=guest, left_because=why, restore=False, ours=policy.manage, traits=traits)
+    final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
     return PlannedGuest(
         guest=guest,
-        steps=_ladder(guest, policy, methods, limited=limited),
-        last_resort=tuple(Step(name, None) for name in names if name in methods),
-        restore=policy.restore and guest.persistent,
+        steps=_ladder(guest, policy, traits, around.methods, endless=endless),
+        last_resort=tuple(_last(method, options, policy, endless=endless) for method, options in final),
+        restore=bool(policy.restore) and guest.persistent,
         hook_timeout=policy.hooks.timeout,
+        traits=traits,
     )
 
 
-def _left_because(guest: Guest, policy: GuestPolicy) -> str:
+def _left_because(guest: Guest, policy: GuestPolicy, traits: Traits) -> str:
     if not policy.manage:
         return "not managed by lastcall"
-    if policy.transient == LEAVE and not guest.persistent:
+    if policy.transient == "leave" and not guest.persistent:
         return "transient, and transient guests are left"
+    if traits.condition is Condition.ARRIVING:
+        return f"{Condition.ARRIVING.value}: stopping it now could lose it"
+    if policy.paused == "leave" and guest.state is GuestState.PAUSED and traits.condition is Condition.FREE:
+        return "paused, and paused guests are left"
     return ""
 
 
-def _ladder(guest: Guest, policy: GuestPolicy, methods: Mapping[str, Any], *, limited: bool) -> tuple[Step, ...]:
-    if guest.state is GuestState.CRASHED:
+def _ladder(
+    guest: Guest, policy: GuestPolicy, traits: Traits, methods: Mapping[str, Any], *, endless: bool
+) -> tuple[Step, ...]:
+    if guest.state is GuestState.CRASHED or traits.condition is Condition.IO_ERROR:
         return ()  # it hears nothing any more: straight to the last resort
-    known = [step for step in policy.stop if step.chosen[0] in methods]
-    steps = [_step(step, policy) for step in known] or [Step(CORE_METHOD, policy.timeout)]
-    if guest.state is GuestState.PAUSED and SAVE in methods and guest.persistent:
-        # libvirt refuses ACPI for a paused guest (error 55); a managed save keeps the pause.
-        steps = [Step(SAVE, policy.timeout), *(step for step in steps if step.method != SAVE)]
-    if limited and known and not _own_timeout(known[-1]):
+    container = guest.driver == "LXC"
+    chosen = () if container and "stop" not in policy.model_fields_set else policy.stop
+    known = [step for step in chosen if step.chosen[0] in methods]
+    steps = [_step(step, policy) for step in known]
+    if endless and known and not _own_timeout(known[-1]):
         steps[-1] = Step(steps[-1].method, None, steps[-1].options)
-    return tuple(steps)
+    if container and SIGNAL in methods and all(step.method != SIGNAL for step in steps):
+        model = methods[SIGNAL].options  # a container has no power button: its init gets signals
+        steps += [Step(SIGNAL, policy.timeout, model.model_validate(number)) for number in _CONTAINER_SIGNALS]
+    return tuple(_prepared(guest, policy, traits, methods, steps or [Step(CORE_METHOD, policy.timeout)]))
+
+
+def _prepared(
+    guest: Guest, policy: GuestPolicy, traits: Traits, methods: Mapping[str, Any], steps: list[Step]
+) -> list[Step]:
+    """Add what brings the guest into a state that can stop. libvirt refuses ACPI for a paused guest (error 55)."""
+    if guest.state is GuestState.SUSPENDED:
+        return [Step(WAKE, PREPARE_TIMEOUT), *steps]
+    if guest.state is not GuestState.PAUSED:
+        return steps
+    resume = Step(RESUME, PREPARE_TIMEOUT)
+    if policy.paused != SAVE or SAVE not in methods or not guest.persistent or traits.unsaveable:
+        return [resume, *steps]
+    others = [step for step in steps if step.method != SAVE]
+    return [Step(SAVE, policy.timeout), *([resume, *others] if others else [])]
 
 
 def _step(step: LadderStep, policy: GuestPolicy) -> Step:
     method, options = step.chosen
     return Step(method, _own_timeout(step) or policy.timeout, options)
+
+
+def _last(method: str, options: Any, policy: GuestPolicy, *, endless: bool) -> Step:
+    """A step of the last resort: has its own time, or what is left where nobody waits for the guest."""
+    own = getattr(options, "timeout", None)
+    return Step(method, own or (None if endless else policy.timeout), options, last_resort=True)
 
 
 def _own_timeout(step: LadderStep) -> float | None:

@@ -39,10 +39,11 @@ class GuestPlanned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestBegun:
-    """It is this guest's turn."""
+    """It is this guest's turn. `waited_for`: the names of those that had to be done first."""
 
     at: float
     guest: Key
+    waited_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

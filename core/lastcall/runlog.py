@@ -8,9 +8,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
+from lastcall.files import private_folder
 from lastcall.records import Record, RunEnded, RunStarted
 from lastcall.report.plain import as_json
-from lastcall.state import private_folder
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
 BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run

@@ -1,28 +1,49 @@
-"""Which guest may move now."""
+"""Lets each guest of a run move when its turn has come."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
-from lastcall.api.guests import Guest
+from lastcall.graph import Edges
+from lastcall.records import Key
+from lastcall.turns import Turns
 
 
 class Scheduler:
-    """Lets at most `parallel` guests move at once (0 = no limit), in the order of the plan."""
+    """Turns for tasks: one waits for its turn, and says when it is done with it. Loop thread only."""
 
-    def __init__(self, parallel: int) -> None:
-        self._slots = asyncio.Semaphore(parallel) if parallel else None
+    def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
+        self._turns = turns
+        self._loop = loop
+        self._granted: set[Key] = set()
+        self._waiting: dict[Key, asyncio.Future[None]] = {}
+        self._advance()
 
-    @property
-    def unlimited(self) -> bool:
-        """True when nobody has to wait for a turn."""
-        return self._slots is None
+    def add(self, waits: Edges) -> None:
+        """Let further guests take part."""
+        self._granted -= waits.keys()
+        self._turns.add(waits)
+        self._advance()
 
-    @asynccontextmanager
-    async def turn(self, guest: Guest) -> AsyncGenerator[None]:
-        """Wait for the guest's turn and hold it."""
-        if self._slots is None:
-            yield
-            return
-        async with self._slots:
-            yield
+    def may_move(self, key: Key) -> bool:
+        """Say whether a guest has its turn."""
+        return key in self._granted
+
+    async def turn(self, key: Key) -> None:
+        """Wait for a guest's turn."""
+        if key not in self._granted:
+            self._waiting[key] = self._loop.create_future()
+            try:
+                await self._waiting[key]
+            finally:
+                del self._waiting[key]
+
+    def done(self, key: Key) -> None:
+        """A guest is through, or does not count for the order any more; those that waited for it may move."""
+        self._turns.done(key)
+        self._advance()
+
+    def _advance(self) -> None:
+        for key in self._turns.grant():
+            self._granted.add(key)
+            waiting = self._waiting.get(key)
+            if waiting and not waiting.done():
+                waiting.set_result(None)

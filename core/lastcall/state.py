@@ -1,7 +1,6 @@
 """What must survive a reboot: the guests to bring back. Written atomically, before any guest is touched."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import LastcallError, NoPermission
+from lastcall.files import write_whole
 from lastcall.records import Key
 from lastcall.report.plain import as_json
 
@@ -48,6 +48,8 @@ class StateFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.entries: dict[Key, Entry] = {}
+        self.boot: str | None = None
+        self.previous_boot: str | None = None
 
     def load(self) -> None:
         """Read the file; none means no guests. Raises StateInvalid, or OSError."""
@@ -63,23 +65,19 @@ class StateFile:
     def render(self) -> str:
         """The file's content: JSON, one guest a line."""
         lines = ",\n".join(map(as_json, self.entries.values()))
-        return f'{{"version": {VERSION}, "guests": [\n{lines}\n]}}\n'
+        boots = f'"boot": {json.dumps(self.boot)}, "previous_boot": {json.dumps(self.previous_boot)}'
+        return f'{{"version": {VERSION}, {boots}, "guests": [\n{lines}\n]}}\n'
+
+    def stamp(self, boot: str) -> bool:
+        """Note that the host has booted; returns whether it is the first note of this boot."""
+        if boot == self.boot:
+            return False
+        self.boot, self.previous_boot = boot, self.boot
+        return True
 
     def write(self, content: str) -> None:
         """Write the file so that after any crash it is the old one or the new one, whole. Blocks; raises OSError."""
-        private_folder(self.path.parent)
-        fresh = self.path.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(self.path, content)
 
     def save(self) -> None:
         """Write the entries as they are now."""
@@ -91,17 +89,21 @@ class StateFile:
         self.path.rename(aside)
         return aside
 
-    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> None:
+    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> list[Entry]:
         """Add the guests of a run; what waits already stays, and becomes due when the host stops."""
         if host_stop:
             same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
             self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        for guest in guests:
-            self.entries[guest.key] = Entry(
+        added = [
+            Entry(
                 uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
                 run=run, boot_id=boot_id, since=since, due=host_stop,
-            )  # fmt: skip
+            )
+            for guest in guests
+        ]  # fmt: skip
+        self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
+        return added
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""
@@ -118,6 +120,7 @@ class StateFile:
             if content["version"] != VERSION:
                 raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
             entries = [_entry(fields) for fields in content["guests"]]
+            self.boot, self.previous_boot = content.get("boot"), content.get("previous_boot")
         except (ValueError, KeyError, TypeError) as error:
             raise self._invalid(f"{type(error).__name__}: {error}") from None
         return {(entry.uri, entry.uuid): entry for entry in entries}
@@ -125,12 +128,6 @@ class StateFile:
     def _invalid(self, why: str) -> StateInvalid:
         remedy = "it is kept; look at it, then move it away or mend it"
         return StateInvalid(f"{self.path} cannot be understood ({why})", remedy)
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, readable by root alone. Raises OSError."""
-    for path in (*reversed(folder.parents), folder):
-        path.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would make the others readable by everybody
 
 
 def open_state(folder: Path) -> StateFile:

@@ -18,6 +18,8 @@ class Acpi(StopMethod[RepeatableOptions]):
         """libvirt refuses ACPI for a guest whose processors stand still."""
         if guest.state is GuestState.PAUSED:
             return "a paused guest cannot hear it"
+        if guest.driver == "LXC":
+            return "a container has no power button"
         return None
 
     def request(self, call: StopRequest[RepeatableOptions]) -> None:

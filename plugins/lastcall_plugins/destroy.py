@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from lastcall import HypervisorError, Outcome, StopMethod, StopRequest, hookimpl
-from lastcall.options import StepOptions
+from lastcall.options import BY_METADATA, StepOptions
 
 GRACEFUL_TIME = 60.0  # seconds; on a QEMU that hangs, a graceful try took 45 s to fail, and the hard one 12 s
 
@@ -15,7 +15,9 @@ class DestroyOptions(StepOptions):
     """Options of `destroy`."""
 
     graceful: bool = Field(
-        default=True, description="Let QEMU flush its images first, and pull the plug hard when that fails."
+        default=True,
+        description="Let QEMU flush its images first, and pull the plug hard when that fails; not as a last resort.",
+        json_schema_extra=BY_METADATA,
     )
 
 
@@ -27,10 +29,11 @@ class Destroy(StopMethod[DestroyOptions]):
     options = DestroyOptions
 
     def request(self, call: StopRequest[DestroyOptions]) -> None:
-        """Pull the plug; hard at once where the driver knows nothing else, or no time is left for a failure."""
+        """Pull the plug; hard at once as a last resort, or where no time is left for a failure."""
         domain = call.run.domain(call.guest)
         left = min(call.run.remaining(), call.options.timeout or GRACEFUL_TIME)
-        if call.options.graceful and call.guest.driver == "QEMU" and left >= GRACEFUL_TIME:
+        gently = call.options.graceful and call.guest.driver == "QEMU" and not call.last_resort
+        if gently and left >= GRACEFUL_TIME:
             try:
                 domain.destroy(graceful=True)
             except HypervisorError as error:

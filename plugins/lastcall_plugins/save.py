@@ -6,13 +6,17 @@ from typing import Any
 from pydantic import Field
 
 from lastcall import Guest, Outcome, Run, StopMethod, StopRequest, hookimpl
-from lastcall.options import StepOptions
+from lastcall.options import BY_METADATA, StepOptions
 
 
 class SaveOptions(StepOptions):
     """Options of `save`."""
 
-    bypass_cache: bool = Field(default=False, description="Write around the host's page cache, to keep what is in it.")
+    bypass_cache: bool = Field(
+        default=False,
+        description="Write around the host's page cache, to keep what is in it.",
+        json_schema_extra=BY_METADATA,
+    )
 
 
 class Save(StopMethod[SaveOptions]):
@@ -23,8 +27,10 @@ class Save(StopMethod[SaveOptions]):
     options = SaveOptions
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
-        """libvirt keeps images for persistent guests only."""
-        return None if guest.persistent else "a transient guest cannot be saved"
+        """libvirt keeps images for persistent guests only, and some devices cannot be saved: a try may hang QEMU."""
+        if not guest.persistent:
+            return "a transient guest cannot be saved"
+        return run.domain(guest).unsaveable() or None
 
     def request(self, call: StopRequest[SaveOptions]) -> None:
         """Save; returns when libvirt has."""

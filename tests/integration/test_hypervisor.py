@@ -13,7 +13,7 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Lanes
+from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Budget, Lanes
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
 from lastcall.workers import ThreadWorkers, boxed
@@ -83,7 +83,7 @@ class Occupied:
     """Lanes of which some are held by other threads until the end of the test."""
 
     def __init__(self, lab: Daemon, calls: int, *, blocking: bool) -> None:
-        self.lanes = Lanes(lambda: libvirt.open(lab.test))
+        self.lanes = Lanes(lambda: libvirt.open(lab.test), Budget())
         self._begun = threading.Barrier(calls + 1)
         self._release = threading.Event()
         self._threads = [threading.Thread(target=self._hold, args=(blocking,)) for _ in range(calls)]

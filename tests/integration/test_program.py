@@ -190,9 +190,7 @@ def test_plan_shows_each_guest_and_touches_none(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD, more="guests: [{match: test, stop: [{acpi: {timeout: 5min}}, save]}]")
     done = run_lastcall(config, "plan", "--reason", "power")
     assert done.returncode == 0
-    assert re.search(
-        r"test +running +acpi \(≤ 5min\) → save \(until the last resort\); else destroy; restored", done.stdout
-    )
+    assert re.search(r"test +running +acpi \(≤ 5min\) → save \(to the end\); else destroy; restored", done.stdout)
     assert not (tmp_path / "state" / "state.json").exists()
 
 

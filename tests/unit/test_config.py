@@ -14,6 +14,7 @@ from lastcall import Guest, GuestState, PluginOptions, StopMethod
 from lastcall.config import load
 from lastcall.config.compose import Vocabulary
 from lastcall.config.models import Bootstrap, Settings
+from lastcall.config.policies import Policies
 from lastcall.config.sample import SAMPLE
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
@@ -94,7 +95,7 @@ def test_ten_mistakes_are_ten_errors_each_with_its_line_and_column() -> None:
         ("shutdown: {deadline: soon}", "'soon' is not a duration"),
         ("shutdown: {deadline: -5}", "not negative"),
         ("shutdown: {deadline: 0}", "greater than 0"),
-        ("defaults: {restore: yes}", "should be true or false, not 'yes'"),
+        ("defaults: {restore: yes}", "should be true, false or 'always', not 'yes'"),
         ("restore: {attempts: 0755}", "should be a whole number, not '0755'"),
         ("restore: {attempts: 3.5}", "should be a whole number, not 3.5"),
         ("shutdown: 5", "shutdown: should be a mapping, not 5"),
@@ -154,9 +155,9 @@ guests:
 """
     )
     running, paused = Guest(uri="qemu:///system", uuid="u", name="db-1"), GuestState.PAUSED
-    policy: Any = found.policy(running)
+    policy: Any = Policies(found).of(running)
     assert (policy.timeout, policy.restore, policy.manage, policy.ssh.port) == (20, False, True, 2222)
-    other: Any = found.policy(Guest(uri="lxc:///system", uuid="u", name="db-1", state=paused))
+    other: Any = Policies(found).of(Guest(uri="lxc:///system", uuid="u", name="db-1", state=paused))
     assert other.manage is False
     assert other.stop[0].chosen[1].hard is True
 

@@ -98,7 +98,7 @@ class _Readiness:
 def test_a_started_guest_counts_when_nobody_says_that_it_is_not_ready(tmp_path: Path) -> None:
     guest, plugin = FakeGuest("g"), _Readiness({"g": [False, False, None]})
     run_shutdown(tmp_path, [guest])
-    report = run_restore(tmp_path, [guest], plugins={"ready": plugin})
+    report = run_restore(tmp_path, [guest], plugins={"probe": plugin})
     assert by_name(report, "g").duration == pytest.approx(2)
     assert plugin.seen == ["start g", "started g started", "post_restore 1"]
 
@@ -106,7 +106,7 @@ def test_a_started_guest_counts_when_nobody_says_that_it_is_not_ready(tmp_path: 
 def test_a_guest_that_never_gets_ready_is_unready_after_its_time_and_off_the_list(tmp_path: Path) -> None:
     guest = FakeGuest("g")
     run_shutdown(tmp_path, [guest])
-    plugins = {"ready": _Readiness({"g": [False]})}
+    plugins = {"probe": _Readiness({"g": [False]})}
     report = run_restore(tmp_path, [guest], plugins=plugins, config="restore: {ready_timeout: 30s}")
     assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.UNREADY, 1)
     assert report.run.duration == pytest.approx(30)

@@ -78,7 +78,7 @@ def test_the_last_resort_is_taken_by_a_host_stop_and_by_force(tmp_path: Path, re
     guest = FakeGuest("deaf", deaf_to=frozenset({"acpi"}))
     config = "defaults: {stop: [{acpi: {timeout: 5s}}]}"
     report = run_shutdown(tmp_path, [guest], config=config, reason=reason, force=force)
-    assert [how for _, how in guest.asked] == ["acpi", "graceful"]
+    assert [how for _, how in guest.asked] == ["acpi", "destroy"]
     assert by_name(report, "deaf").outcome is Outcome.FORCED
 
 

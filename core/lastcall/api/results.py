@@ -77,6 +77,7 @@ class GuestResult:
     persistent: bool
     ended: Ended | None = None
     asked: float | None = None
+    waited_for: tuple[str, ...] = ()
     out_of_order: bool = False
     message: str = ""
     attempts: tuple[Attempt, ...] = ()

@@ -53,6 +53,22 @@ class Domain(Protocol):
         """Pull the plug; `graceful` lets QEMU flush its images first and fails where QEMU does not react."""
         ...
 
+    def resume(self) -> None:
+        """Let a paused guest go on."""
+        ...
+
+    def wake(self) -> None:
+        """Wake a guest that sleeps (pm-suspended)."""
+        ...
+
+    def send_signal(self, number: int, pid: int = 1) -> None:
+        """Send a signal, by libvirt's number for it, to a process of a container; by default to its init."""
+        ...
+
+    def unsaveable(self) -> str:
+        """Say why the guest's memory cannot be saved, judging by its devices; empty where nothing speaks against it."""
+        ...
+
     def abort_job(self) -> None:
         """End a save or migration that is under way; the guest goes on."""
         ...
@@ -108,6 +124,10 @@ class Run(Protocol):
 
     def remaining(self) -> float:
         """Seconds left to this call."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds since this hook was first fired for this guest; more than 0 only for `guest_ready`, asked again."""
         ...
 
     def deadline(self) -> float | None:

@@ -15,12 +15,16 @@ StepT = TypeVar("StepT", bound="StepOptions")
 
 @dataclass(frozen=True, kw_only=True)  # no slots: with them, calling StopRequest[X](…) raises in Python 3.11
 class StopRequest(Generic[StepT]):
-    """One request to stop one guest. `attempt` counts from 1 and grows when the ladder re-sends."""
+    """One request to stop one guest. `attempt` counts from 1 and grows when the ladder re-sends.
+
+    `last_resort`: the ladder is over, and what takes long may not come to its end.
+    """
 
     guest: Guest
     options: StepT
     run: Run
     attempt: int
+    last_resort: bool = False
 
 
 class StopMethod(ABC, Generic[StepT]):

@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from lastcall.advice import advise
 from lastcall.api.guests import RunKind
 from lastcall.api.results import Problem, Severity
 from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.config.validation import unknown_steps
-from lastcall.engine import Parts, connect
+from lastcall.engine import Parts
 from lastcall.errors import ExitCode, LastcallError
+from lastcall.graph import make_graph
 from lastcall.hooks.dispatch import Fired, problems_of
+from lastcall.inventory import Inventory
 from lastcall.loading import Loaded, load
 from lastcall.records import GuestPlanned
 from lastcall.report.plain import as_json as as_json_text
@@ -33,8 +37,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
-    for problem in (*_steps(loaded), *_folders(loaded), *_state(loaded)):
-        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
+    _add(parts, (*_steps(loaded), *_folders(loaded), *_state(loaded)))
     seen = loop.run_until_complete(_ask(parts))
     problems = parts.stream.story.report().problems
     if as_json:
@@ -46,27 +49,31 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
 
 
 async def _ask(parts: Parts) -> list[str]:
-    """Connect, and let the plugins look; returns what was seen, as lines."""
-    seen: list[str] = []
-    for uri in await connect(parts):
-        try:
-            guests = await parts.hypervisor.active(uri)
-        except (LastcallError, TimeoutError) as error:
-            parts.stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
-            continue
-        parts.context.guests = (*parts.context.guests, *guests)
-        for guest in guests:
-            parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
-        seen.append(f"✓ {uri}: connected, {len(guests)} active guest{'' if len(guests) == 1 else 's'}")
+    """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
+    inventory = Inventory(parts)
+    await inventory.connect()
+    guests = await inventory.active()
+    everybody = [*guests, *await inventory.inactive()]
+    await inventory.learn(everybody)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    found = [*make_graph(everybody, parts.policies.of, ()).problems, *advise(parts, everybody, inventory.traits)]
+    _add(parts, found)
     _report(parts, await parts.hooks.fire("check"))
-    for guest in parts.context.guests:
+    for guest in guests:
         _report(parts, await parts.hooks.fire("check_guest", guest))
-    return seen
+    counts = {uri: sum(guest.uri == uri for guest in guests) for uri in inventory.uris}
+    return [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
+
+
+def _add(parts: Parts, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
 
 
 def _report(parts: Parts, fired: Fired) -> None:
-    for problem in problems_of(fired):
-        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
+    _add(parts, problems_of(fired))
 
 
 def _steps(loaded: Loaded) -> list[Problem]:

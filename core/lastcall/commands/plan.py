@@ -2,35 +2,40 @@
 
 import asyncio
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from lastcall.api.guests import Reason, RunKind
+from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import Problem
 from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
 from lastcall.commands.options import DurationType, json_option, reason_option
-from lastcall.durations import format_duration
-from lastcall.engine import Parts, connect
-from lastcall.errors import ExitCode, LastcallError
+from lastcall.deadline import Deadline
+from lastcall.engine import Parts
+from lastcall.errors import ExitCode
+from lastcall.graph import told
+from lastcall.history import History
 from lastcall.hooks.dispatch import Fired
+from lastcall.inventory import Inventory
 from lastcall.loading import Loaded, load
-from lastcall.plan import PlannedGuest, Step, make_plan, select
-from lastcall.records import GuestPlanned
+from lastcall.outlook import HookTime, Outlook, look_ahead
+from lastcall.plan import Plan, PlannedGuest, select
+from lastcall.records import GuestPlanned, Key
+from lastcall.report import timetable
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
+from lastcall.report.timetable import Line
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A planned guest with what plugins say about it."""
+class _Seen:
+    """The plan, what it is going to be like, and what plugins say about each guest."""
 
-    planned: PlannedGuest
-    unfit: dict[str, str]
-    facts: dict[str, Any]
+    plan: Plan
+    outlook: Outlook
+    lines: list[Line]
 
 
 @click.command("plan")
@@ -43,96 +48,115 @@ class _Shown:
 def command(
     invocation: Invocation, guests: tuple[str, ...], reason: str, deadline: float | None, *, force: bool, as_json: bool
 ) -> int:
-    """Show what a shutdown would do, without doing it: which guests, how each is asked, what comes then.
+    """Show what a shutdown would do, without doing it: who is asked when and how, what comes then, and if it fits.
 
-    With -v (before the command) it also shows what plugins tell about each guest.
+    `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
+    is used up. With -v (before the command) it also shows what plugins tell about each guest.
     """
     request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True)
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
-    shown = loop.run_until_complete(_look(parts, guests, force=force, describe=invocation.verbose))
+    seen = loop.run_until_complete(_look(parts, guests, describe=invocation.verbose))
     problems = parts.stream.story.report().problems
-    click.echo(_json(parts, shown, problems) if as_json else _text(parts, loaded, shown, problems))
+    forced = force or not Reason(reason).voluntary
+    click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
     return parts.stream.story.exit_code if problems else ExitCode.OK
 
 
-async def _look(parts: Parts, names: tuple[str, ...], *, force: bool, describe: bool) -> list[_Shown]:
-    found: list[Any] = []
-    for uri in await connect(parts):
-        try:
-            found += sorted(await parts.hypervisor.active(uri), key=lambda guest: guest.name)
-        except (LastcallError, TimeoutError) as error:
-            parts.stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
-    context, limited = parts.context, parts.deadline.end != math.inf
-    context.guests = tuple(select(found, names))
-    plan = make_plan(context.guests, parts.settings, parts.methods, reason=context.reason, force=force, limited=limited)
-    for problem in plan.problems:
-        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy)
-    return [await _show(parts, planned, describe=describe) for planned in plan.guests]
+async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _Seen:
+    inventory, parallel = Inventory(parts), parts.settings.shutdown.parallel
+    await inventory.connect()
+    guests = select(await inventory.active(), names)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    await inventory.learn(guests)
+    plan = await inventory.plan(guests, parallel)
+    history = History(parts.settings.paths.state)
+    history.load()
+    outlook = look_ahead(plan, history, inventory.limits(parallel), _hook_time(parts, plan), _from_start(parts))
+    _report(parts, plan, outlook)
+    waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
+    lines = [
+        await _line(parts, planned, told(waits[planned.guest.key], called), describe=describe)
+        for planned in plan.guests
+    ]
+    return _Seen(plan, outlook, lines)
 
 
-async def _show(parts: Parts, planned: PlannedGuest, *, describe: bool) -> _Shown:
-    parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=planned.guest))
+def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
+    unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
+    for problem in (*plan.problems, *([unfit] if unfit else [])):
+        parts.stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
+
+
+def _hook_time(parts: Parts, plan: Plan) -> HookTime:
+    """The most that the hooks may take, by their boxes."""
+    hooks = parts.settings.hooks
+    before = min(parts.hooks.boxes("pre_shutdown"), hooks.pre_budget, (parts.deadline.remaining(0.0) or 0.0) / 4)
+    guests = {one.guest.key: parts.hooks.boxes("on_guest_stop", one.hook_timeout) for one in plan.guests}
+    return HookTime(before=before if parts.hooks.listens("pre_shutdown") else 0.0, guests=guests)
+
+
+def _from_start(parts: Parts) -> Deadline:
+    """The milestones as seconds from the start of the run."""
+    moments = dataclasses.astuple(parts.deadline)
+    return Deadline(*(moment - parts.stream.start for moment in moments))
+
+
+async def _line(parts: Parts, planned: PlannedGuest, after: tuple[str, ...], *, describe: bool) -> Line:
     reasons = {step.method: await parts.asker.unfit(planned.guest, step) for step in planned.steps}
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
-    return _Shown(planned, {method: why for method, why in reasons.items() if why}, facts)
+    return Line(planned, after, {method: why for method, why in reasons.items() if why}, facts)
 
 
-def _json(parts: Parts, shown: list[_Shown], problems: tuple[Problem, ...]) -> str:
-    guests = [
-        {
-            **dataclasses.asdict(one.planned.guest),
-            "stop": [_step_facts(one, step) for step in one.planned.steps],
-            "last_resort": [step.method for step in one.planned.last_resort],
-            "restore": one.planned.restore,
-            "left_because": one.planned.left_because or None,
-            "facts": one.facts,
-        }
-        for one in shown
+def _json(parts: Parts, seen: _Seen, problems: tuple[Problem, ...]) -> str:
+    outlook = seen.outlook
+    guests = [_guest_facts(outlook, line) for line in seen.lines]
+    deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
+    run: dict[str, Any] = {
+        "reason": parts.context.reason.value,
+        "deadline": parts.deadline.remaining(parts.stream.start),
+        "milestones": deadline,
+        "fits": outlook.fits,
+        "usual": _chain(outlook.usual.total, outlook.usual.path, seen),
+        "worst": _chain(outlook.before + outlook.worst.total, outlook.worst.path, seen),
+    }
+    return as_json_text({"version": 1, "run": run, "guests": guests, "problems": problems}, indent=1)
+
+
+def _chain(total: float, path: tuple[Key, ...], seen: _Seen) -> dict[str, Any]:
+    names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
+    return {"seconds": round(total, 2), "path": [names[key] for key in path]}
+
+
+def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
+    planned, key = line.planned, line.planned.guest.key
+    guest: Guest = planned.guest
+    steps = [
+        {"method": step.method, "timeout": step.timeout, "unfit": line.unfit.get(step.method)} for step in planned.steps
     ]
-    facts = {"reason": parts.context.reason.value, "deadline": parts.deadline.remaining(parts.stream.start)}
-    return as_json_text({"version": 1, "run": facts, "guests": guests, "problems": problems}, indent=1)
+    return {
+        **dataclasses.asdict(guest),
+        "waits_for": line.after,
+        "asked_usually": None if key in outlook.unknown else round(outlook.usual.starts.get(key, 0.0), 2),
+        "asked_latest": round(outlook.latest(key), 2),
+        "stop": steps,
+        "last_resort": [step.method for step in planned.last_resort],
+        "restore": planned.restore,
+        "left_because": planned.left_because or None,
+        "facts": line.facts,
+    }
 
 
-def _step_facts(one: _Shown, step: Step) -> dict[str, Any]:
-    return {"method": step.method, "timeout": step.timeout, "unfit": one.unfit.get(step.method)}
-
-
-def _text(parts: Parts, loaded: Loaded, shown: list[_Shown], problems: tuple[Problem, ...]) -> str:
-    limit = format_duration(parts.deadline.remaining(parts.stream.start))
+def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...], *, forced: bool) -> str:
     source = ", ".join(map(str, loaded.files)) or "built-in defaults"
-    lines = [f"shutdown ({parts.context.reason.value}), deadline {limit}, configured by {source}"]
-    width = max((len(one.planned.guest.name) for one in shown), default=0)
-    for one in shown:
-        guest = one.planned.guest
-        lines.append(f"  {guest.name:<{width}}  {guest.state.value:<9}  {_ladder_text(one)}")
-        lines += [f"  {'':<{width}}    {name}: {value}" for name, value in one.facts.items()]
-    if not shown:
-        lines.append("  no active guests")
+    lines = [f"shutdown ({parts.context.reason.value}), configured by {source}"]
+    lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
     for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown"):
         plugins = [implementation.plugin for implementation in loaded.plugins.registry.implementations(hook)]
         if plugins:
             lines.append(f"  hook {hook}: {', '.join(plugins)}")
     return "\n".join([*lines, *map(problem_line, problems)])
-
-
-def _ladder_text(one: _Shown) -> str:
-    planned = one.planned
-    if planned.left_because:
-        return f"left alone: {planned.left_because}"
-    steps = [_step_text(step, one.unfit.get(step.method)) for step in planned.steps]
-    end = " → ".join(step.method for step in planned.last_resort) or "left running"
-    again = "restored" if planned.restore else "not restored"
-    return f"{' → '.join(steps) or 'not asked'}; else {end}; {again}"
-
-
-def _step_text(step: Step, unfit: str | None) -> str:
-    if unfit:
-        return f"{step.method} (skipped: {unfit})"
-    return (
-        f"{step.method} (≤ {format_duration(step.timeout)})"
-        if step.timeout
-        else f"{step.method} (until the last resort)"
-    )

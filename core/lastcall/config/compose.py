@@ -2,15 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import BeforeValidator, Field, create_model
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
-from lastcall.config.models import LADDER, RULES, GuestPolicy, GuestRule, LadderStep, Section, Settings
+from lastcall.config.models import (
+    LADDER,
+    LAST_RESORT,
+    RULES,
+    GuestPolicy,
+    GuestRule,
+    LadderStep,
+    Section,
+    Settings,
+    last_resort_steps,
+)
+from lastcall.options import BY_METADATA
 
 DEFAULT_LADDER = ("acpi",)
+DEFAULT_LAST_RESORT = ("destroy",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,15 @@ class Vocabulary:
 def settings_model(words: Vocabulary) -> type[Settings]:
     """Build the model of the whole configuration for these plugins."""
     step = _step_model(words.methods.values())
-    ladder = (tuple[step, ...], Field(default=_default_ladder(step, words), strict=False, description=LADDER))
+    stop = (tuple[step, ...], _ladder_field(DEFAULT_LADDER, LADDER, step, words))
+    last_resort: Any = (
+        Annotated[tuple[step, ...], BeforeValidator(last_resort_steps)],
+        _ladder_field(DEFAULT_LAST_RESORT, LAST_RESORT, step, words),
+    )
     keys = {name: options.guest for name, options in words.options.items() if options.guest}
     guest_keys: dict[str, Any] = {name: (model | None, None) for name, model in keys.items()}
-    defaults = create_model("Defaults", __base__=GuestPolicy, stop=ladder, **guest_keys)
-    rule = create_model("Rule", __base__=GuestRule, stop=ladder, **guest_keys)
+    defaults = create_model("Defaults", __base__=GuestPolicy, stop=stop, last_resort=last_resort, **guest_keys)
+    rule = create_model("Rule", __base__=GuestRule, stop=stop, last_resort=last_resort, **guest_keys)
     sections: dict[str, Any] = {
         name: (options.settings | None, None) for name, options in words.options.items() if options.settings
     }
@@ -49,5 +65,6 @@ def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:
     return create_model("Step", __base__=LadderStep, **fields)
 
 
-def _default_ladder(step: Any, words: Vocabulary) -> tuple[LadderStep, ...]:
-    return tuple(step.model_validate(name) for name in DEFAULT_LADDER if name in words.methods)
+def _ladder_field(default: tuple[str, ...], description: str, step: Any, words: Vocabulary) -> Any:
+    steps = tuple(step.model_validate(name) for name in default if name in words.methods)
+    return Field(default=steps, strict=False, description=description, json_schema_extra=BY_METADATA)

@@ -11,15 +11,31 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.options import Duration
+from lastcall.options import BY_METADATA, Duration
 
 DEFAULT_URI = "qemu:///system"
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
 RULES = "Rules: every one that matches applies, later ones win, whole keys."
+LAST_RESORT = (
+    "After the ladder, or when the time is up: a method, a ladder of its own, or leave; a voluntary run leaves "
+    "the guest running unless forced."
+)
+DEPENDS_ON = (
+    "The guests that it needs (names, globs or mappings as in `match`): it stops before them and starts after them."
+)
 
 
 def _limit(value: object) -> object:
     return None if value == "none" else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+def last_resort_steps(value: object) -> object:
+    """The short forms of `last_resort`: one method's name, or `leave`."""
+    return [] if value == "leave" else [value] if isinstance(value, str) else value
 
 
 FolderPath = Annotated[Path, Field(strict=False)]
@@ -42,6 +58,10 @@ class ConnectionSettings(Section):
     uri: str = Field(min_length=1, description="A libvirt URI, or `default` for libvirt's own default.")
     optional: bool = Field(default=False, description="It is no error when it cannot be reached.")
     timeout: Duration = Field(default=10.0, gt=0, description="How long connecting may take.")
+    reconnect: Duration = Field(
+        default=60.0, description="How long a connection that died is tried again; then its guests count as unknown."
+    )
+    parallel: int = Field(default=0, ge=0, description="Its guests moving at once, 0 = no limit of its own.")
 
     @model_validator(mode="before")
     @classmethod
@@ -168,28 +188,6 @@ class GuestHookSettings(Section):
     timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call for this guest.")
 
 
-class GuestPolicy(Section):
-    """What a guest gets: `defaults`, overlaid by every rule that matches it."""
-
-    manage: bool = Field(default=True, description="False = somebody else's: listed, never touched, never restored.")
-    stop: tuple[LadderStep, ...] = Field(default=(), strict=False, description=LADDER)
-    timeout: Duration = Field(default=90.0, gt=0, description="For a rung that names none.")
-    last_resort: Literal["destroy", "save", "leave"] = Field(
-        default="destroy",
-        description="After the ladder, or when the time is up; a voluntary run leaves the guest running unless forced.",
-    )
-    transient: Literal["stop", "leave"] = Field(
-        default="stop",
-        description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",
-    )
-    restore: bool = Field(default=True, description="Start it again when it was running.")
-    hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
-
-    def overlaid(self, rule: "GuestPolicy") -> Self:
-        """This policy with every key that the rule gives."""
-        return self.model_copy(update={key: getattr(rule, key) for key in rule.model_fields_set if key != "match"})
-
-
 class Match(Section):
     """Which guests a rule is for: all that are given have to match."""
 
@@ -228,6 +226,60 @@ class Match(Section):
         )
 
 
+class GuestPolicy(Section):
+    """What a guest gets: `defaults`, overlaid by its metadata and by every rule that matches it."""
+
+    manage: bool = Field(
+        default=True,
+        description="False = somebody else's: listed, never touched, never restored.",
+        json_schema_extra=BY_METADATA,
+    )
+    depends_on: Annotated[tuple[Match, ...], BeforeValidator(_one_or_many)] = Field(
+        default=(), strict=False, description=DEPENDS_ON, json_schema_extra=BY_METADATA
+    )
+    order: int | None = Field(
+        default=None,
+        description="Guests start in ascending order and stop in descending; those without a number start last.",
+        json_schema_extra=BY_METADATA,
+    )
+    stop: tuple[LadderStep, ...] = Field(default=(), strict=False, description=LADDER)
+    timeout: Duration = Field(
+        default=90.0, gt=0, description="For a rung that names none.", json_schema_extra=BY_METADATA
+    )
+    last_resort: Annotated[tuple[LadderStep, ...], BeforeValidator(last_resort_steps)] = Field(
+        default=(), strict=False, description=LAST_RESORT
+    )
+    paused: Literal["save", "resume", "leave"] = Field(
+        default="save",
+        description="What to do with a paused guest: save it with its pause (else resume it), resume it, or leave it.",
+        json_schema_extra=BY_METADATA,
+    )
+    transient: Literal["stop", "leave"] = Field(
+        default="stop",
+        description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",
+        json_schema_extra=BY_METADATA,
+    )
+    restore: Literal[True, False, "always"] = Field(
+        default=True,
+        description="Start it again when it was running; always = at every boot, also after a crash.",
+        json_schema_extra=BY_METADATA,
+    )
+    ready_timeout: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="How long it may take to be ready after its start; else `restore.ready_timeout`.",
+        json_schema_extra=BY_METADATA,
+    )
+    hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
+
+    def overlaid(self, over: "GuestPolicy") -> Self:
+        """This policy with every key that `over` gives."""
+        given = over.model_fields_set - {"match"}
+        merged = self.model_copy(update={key: getattr(over, key) for key in given})
+        merged.__pydantic_fields_set__.update(given)
+        return merged
+
+
 class GuestRule(GuestPolicy):
     """A policy for the guests that `match`."""
 
@@ -251,14 +303,6 @@ class Settings(Section):
     plugins: Any = Field(default=None, description="The plugins' own sections.")
     defaults: GuestPolicy = Field(default=GuestPolicy(), description="What every guest gets.")
     guests: tuple[GuestRule, ...] = Field(default=(), strict=False, description=RULES)
-
-    def policy(self, guest: Guest) -> GuestPolicy:
-        """The guest's policy: `defaults`, overlaid by every matching rule in order."""
-        policy = self.defaults
-        for rule in self.guests:
-            if rule.match.covers(guest):
-                policy = policy.overlaid(rule)
-        return policy
 
 
 class Bootstrap(BaseModel):

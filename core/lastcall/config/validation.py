@@ -99,7 +99,8 @@ def _message(model: type[BaseModel], loc: tuple[int | str, ...], detail: ErrorDe
         return detail["msg"].split(", ", 1)[1], ""
     expected = _EXPECTED.get(kind)
     if expected is None:
-        return f"{_lower(detail['msg'])}, not {given!r}", ""
+        expected = _lower(detail["msg"]).replace("True", "true").replace("False", "false")
+        return f"{expected}, not {given!r}", ""
     hint = "; quote it" if kind == "string_type" and isinstance(given, int | float) else ""
     return f"should be {expected}, not {_shown(given)}{hint}", ""
 
@@ -132,11 +133,15 @@ def _lower(text: str) -> str:
 
 def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """The keys that a model knows at a path, for `did you mean`."""
+    return sorted(getattr(model_below(model, loc), "model_fields", {}))
+
+
+def model_below(model: type[BaseModel], path: tuple[int | str, ...]) -> Any:
+    """The type at a path below a model, without `| None`."""
     kind: Any = model
-    for step in loc:
+    for step in path:
         kind = _below(kind, step)
-    fields = getattr(kind, "model_fields", {})
-    return sorted(fields)
+    return kind
 
 
 def _below(kind: Any, step: int | str) -> Any:
@@ -156,8 +161,9 @@ def _unwrapped(kind: Any) -> Any:
 
 def unknown_steps(settings: Settings) -> list[tuple[str, str]]:
     """Ladder steps that no plugin provides, as (path, method)."""
-    ladders = [("defaults.stop", settings.defaults.stop)]
-    ladders += [(f"guests[{index}].stop", rule.stop) for index, rule in enumerate(settings.guests)]
+    policies = [("defaults", settings.defaults), *((f"guests[{i}]", rule) for i, rule in enumerate(settings.guests))]
+    ladders = [(f"{path}.stop", policy.stop) for path, policy in policies]
+    ladders += [(f"{path}.last_resort", policy.last_resort) for path, policy in policies]
     return [
         (f"{path}[{at}]", step.chosen[0])
         for path, ladder in ladders

@@ -11,8 +11,8 @@ from lastcall.api.run import Domain, Json, OptionsT
 from lastcall.api.shell import Shell
 from lastcall.deadline import Deadline
 from lastcall.errors import CallExpired, LastcallError, NoShell
+from lastcall.files import private_folder
 from lastcall.ports import Call
-from lastcall.state import private_folder
 
 if TYPE_CHECKING:
     from lastcall.options import Options
@@ -54,12 +54,14 @@ class HookCall:
         expires: float,
         say: Callable[[str], None] | None = None,
         sent: Callable[[], None] | None = None,
+        since: float | None = None,
     ) -> None:
         self._context = context
         self._plugin = plugin
         self._expires = expires
         self._say = say
         self._sent = sent
+        self._since = since
         self._over = threading.Event()
         self.collected: dict[str, Json] = {}
 
@@ -107,6 +109,11 @@ class HookCall:
     def remaining(self) -> float:
         """Seconds left to this call."""
         return max(0.0, self._expires - self._alive().clock())
+
+    def elapsed(self) -> float:
+        """Seconds since the first call of a series."""
+        now = self._alive().clock()
+        return 0.0 if self._since is None else now - self._since
 
     def deadline(self) -> float | None:
         """Seconds left to the run."""

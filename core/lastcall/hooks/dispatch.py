@@ -19,6 +19,7 @@ from lastcall.stream import Stream
 from lastcall.workers import Workers
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start"})
+_ASKED_AGAIN = "guest_ready"
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 
 
@@ -38,6 +39,10 @@ class Hooks(Protocol):
         """Say whether any plugin implements the hook."""
         ...
 
+    def boxes(self, hook: str, box: float | None = None) -> float:
+        """The most that firing a hook may take, in seconds; `box` is the guest's own time box."""
+        ...
+
     async def fire(
         self,
         hook: str,
@@ -45,11 +50,13 @@ class Hooks(Protocol):
         *,
         until: float | None = None,
         box: float | None = None,
+        since: float | None = None,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation.
 
-        `until` is the loop time at which no call may run any longer, `box` the guest's own time box in seconds.
+        `until` is the loop time at which no call may run any longer, `box` the guest's own time box in seconds, `since`
+        the loop time of the first call of a series.
         """
         ...
 
@@ -89,17 +96,26 @@ class Dispatcher:
         *,
         until: float | None = None,
         box: float | None = None,
+        since: float | None = None,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
         fired = Fired()
         for one in self._implementations(hook):
-            await self._call(one, guest, fired, self._box(one, until, box), arguments)
+            limit = self._box(one, until, box)
+            call = HookCall(
+                self._context, one.plugin, expires=self._loop.time() + limit, say=self._say(one, guest), since=since
+            )
+            await self._call(one, guest, fired, call, limit, arguments)
         return fired
 
     def listens(self, hook: str) -> bool:
         """Say whether any plugin implements the hook."""
         return bool(self._implementations(hook))
+
+    def boxes(self, hook: str, box: float | None = None) -> float:
+        """The time boxes of all implementations together; see `Hooks.boxes`."""
+        return sum(self._box(one, None, box) for one in self._implementations(hook))
 
     def _implementations(self, hook: str) -> list[Implementation]:
         if hook not in self._found:
@@ -113,13 +129,19 @@ class Dispatcher:
         return max(0.0, soonest(box, left) or 0.0)
 
     async def _call(
-        self, one: Implementation, guest: Guest | None, fired: Fired, box: float, arguments: Mapping[str, Any]
+        self,
+        one: Implementation,
+        guest: Guest | None,
+        fired: Fired,
+        call: HookCall,
+        box: float,
+        arguments: Mapping[str, Any],
     ) -> None:
         key = guest.key if guest else None
         started = self._stream.now()
-        self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
-        call = HookCall(self._context, one.plugin, expires=self._loop.time() + box, say=self._say(one, guest))
-        verdict, message, trace = Verdict.OK, "", ""
+        if one.hook != _ASKED_AGAIN:
+            self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
+        verdict, message, trace, answer = Verdict.OK, "", "", None
         try:
             answer = await self._workers.call(_bound(one, guest, call, arguments), timeout=box)
             _require_in_time(call)
@@ -136,7 +158,8 @@ class Dispatcher:
                 hook=one.hook, plugin=one.plugin, result=verdict, started=started,
                 duration=self._stream.since(started), message=message, evidence=dict(call.collected),
             )  # fmt: skip
-            self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
+            if one.hook != _ASKED_AGAIN or answer is not None or verdict is not Verdict.OK:  # no opinion, no record
+                self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
         if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
             self._apply_policy(one, fired, message)
 
@@ -178,7 +201,7 @@ def _checked(hook: str, answer: Any) -> Any:
         problems: list[object] = list(answer or ())
         if all(isinstance(problem, Problem) for problem in problems):
             return problems
-    elif hook == "describe_guest":
+    elif hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
             return answer  # pyright: ignore[reportUnknownVariableType]
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):

@@ -5,12 +5,12 @@ something unusable is recorded and the run goes on; `raise Skip("why")` records 
 failed without a traceback.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest
 from lastcall.api.markers import hookspec
-from lastcall.api.results import GuestResult, Problem, Report
+from lastcall.api.results import Attempt, GuestResult, Problem, Report
 from lastcall.api.run import Json, PluginOptions, Run
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
@@ -121,6 +121,20 @@ def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
 
 
 @hookspec
+def guest_settings(guest: Guest, run: Run) -> Mapping[str, Json] | None:
+    """Tell settings of a guest that are kept elsewhere, such as in Pacemaker or an inventory.
+
+    Fires per guest, when a plan is made, before the configuration's rules are applied: they win. Returns a mapping of
+    guest keys as in a rule, or None. Must not change anything. When it raises, the guest has no such settings.
+
+    Example:
+        @hookimpl
+        def guest_settings(guest, run):
+            return {"manage": False} if guest.name in resources_of_pacemaker() else None
+    """
+
+
+@hookspec
 def pre_shutdown(run: Run) -> None:
     """Prepare for the shutdown.
 
@@ -145,6 +159,20 @@ def on_guest_stop(guest: Guest, run: Run) -> None:
         @hookimpl
         def on_guest_stop(guest, run):
             run.shell(guest).run("sync", timeout=10).check()
+    """
+
+
+@hookspec
+def on_guest_stuck(guest: Guest, attempts: Sequence[Attempt], run: Run) -> None:
+    """Look at a guest that did not stop, before the last resort.
+
+    Fires per guest, when its ladder is over and it still runs. `attempts` are those that were made. There are 5 seconds
+    at most. Returns nothing. When it raises, that is recorded.
+
+    Example:
+        @hookimpl
+        def on_guest_stuck(guest, attempts, run):
+            run.log(f"{guest.name} did not stop by {', '.join(attempt.method for attempt in attempts)}")
     """
 
 
@@ -207,8 +235,9 @@ def on_guest_start(guest: Guest, run: Run) -> None:
 def guest_ready(guest: Guest, run: Run) -> bool | None:
     """Say whether a started guest is ready.
 
-    Fires per guest, again one second after each round of answers, until nobody says False or `restore.ready_timeout`
-    is over. Returns True, False, or None for no opinion. When it raises, that counts as None.
+    Fires per guest, again one second after each round of answers, until nobody says False or its time
+    (`ready_timeout`) is over; `run.elapsed()` tells how long that has been going on. Returns True, False, or None for
+    no opinion. When it raises, that counts as None.
 
     Example:
         @hookimpl

@@ -1,17 +1,20 @@
 """One libvirt connection: opening it, hearing its events, listing its guests. Everything here may block."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import libvirt
 
 from lastcall.api.guests import Guest, GuestState
+from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.hypervisor.eventloop import start_event_loop
 from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason
 from lastcall.hypervisor.failures import translated
-from lastcall.hypervisor.lanes import Lanes
-from lastcall.ports import ConnectionClosed, HypervisorEvent, Standing
+from lastcall.hypervisor.lanes import Budget, Lanes
+from lastcall.hypervisor.look import traits_of
+from lastcall.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, Standing
+from lastcall.traits import Traits
 
 _KEEPALIVE = (5, 3)  # seconds between, and number of, unanswered messages until a silent peer counts as dead
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"  # Xen's host domain is no guest
@@ -22,8 +25,8 @@ _CLOSE_REASONS = {0: "error", 1: "end of file", 2: "keepalive timeout"}
 class Connection:
     """An open connection. `post` receives its events, on libvirt's event thread."""
 
-    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None]) -> None:
-        """Open it; raises HypervisorError."""
+    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None], budget: Budget) -> None:
+        """Open it; raises HypervisorError. `budget` is shared with other connections to the same daemon."""
         start_event_loop()
         self._asked_for = asked_for
         self._post = post
@@ -33,10 +36,13 @@ class Connection:
             self.uri: str = self._control.getURI() or asked_for
             self.driver: str = self._control.getType()
             register = cast("Any", self._control.domainEventRegisterAny)  # pyright: ignore[reportUnknownMemberType]
+            self.host: str = self._control.getHostname() or ""
             register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._heard, None)
+            with contextlib.suppress(libvirt.libvirtError):  # not every driver knows it
+                register(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._rebooted, None)
         with contextlib.suppress(libvirt.libvirtError):  # in-process drivers have no peer that could die
             self._control.registerCloseCallback(self._closed, None)
-        self.lanes = Lanes(self._another)
+        self.lanes = Lanes(self._another, budget)
 
     def active_guests(self) -> list[Guest]:
         """List the active guests, in five calls whatever their number."""
@@ -55,6 +61,50 @@ class Connection:
                 if uuid != _DOMAIN_0 and state is not GuestState.OFF:
                     guests.append(self._guest(domain, uuid, persistent=uuid in persistent, state=state))
             return guests
+
+    def inactive_guests(self) -> list[Guest]:
+        """List the guests that are defined and off."""
+        with translated(self._control):
+            return [
+                self._guest(domain, domain.UUIDString(), persistent=True, state=GuestState.OFF)
+                for domain in self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
+            ]
+
+    def traits(self, guests: Iterable[Guest]) -> dict[tuple[str, str], Traits]:
+        """Look at guests; one that is gone meanwhile is left out."""
+        found: dict[tuple[str, str], Traits] = {}
+        with translated(self._control):
+            kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
+            autostarted = self._uuids(kinds)
+            domains = {domain.UUIDString(): domain for domain in self._control.listAllDomains()}
+            for guest in guests:
+                domain = domains.get(guest.uuid)
+                if domain is not None:
+                    with contextlib.suppress(libvirt.libvirtError):
+                        found[guest.key] = traits_of(domain, guest, autostart=guest.uuid in autostarted)
+            if not self._control.isAlive():
+                raise ConnectionLost("the connection to libvirt was lost")
+        return found
+
+    def set_on_poweroff(self, uuid: str, action: int) -> None:
+        """Set what becomes of a running guest that powers off."""
+        with translated(self._control):
+            domain = self._control.lookupByUUIDString(uuid)
+            domain.setLifecycleAction(libvirt.VIR_DOMAIN_LIFECYCLE_POWEROFF, action, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def abort_job(self, uuid: str) -> None:
+        """End a save or migration."""
+        with translated(self._control):
+            self._control.lookupByUUIDString(uuid).abortJob()
+
+    def write_metadata(self, uuid: str, key: str, namespace: str, xml: str | None) -> None:
+        """Set, or with None remove, our element in the domain's XML: where it runs, and where it is defined."""
+        with translated(self._control):
+            domain = self._control.lookupByUUIDString(uuid)
+            flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
+            flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
+            set_metadata = cast("Any", domain.setMetadata)  # libvirt-python says that None is not allowed
+            set_metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml, key, namespace, flags)
 
     def standing(self, uuid: str) -> Standing:
         """Ask for one guest's state; raises GuestGone when there is no such domain."""
@@ -91,13 +141,20 @@ class Connection:
 
     def _another(self) -> libvirt.virConnect:
         """A further connection; a driver inside this process would show another world to each, so it has one only."""
-        in_process = self.uri.startswith("test://")
-        return self._control if in_process else self._open()
+        if self.uri.startswith("test://"):
+            return self._control
+        try:
+            return self._open()
+        except HypervisorError as error:
+            raise ConnectionLost(f"no further connection to {self.uri}: {error}", error.remedy) from None
 
     def _heard(self, _connection: object, domain: libvirt.virDomain, event: int, detail: int, _opaque: Any) -> None:
         found = guest_event(self.uri, domain.UUIDString(), event, detail)
         if found:
             self._post(found)
+
+    def _rebooted(self, _connection: object, domain: libvirt.virDomain, _opaque: Any) -> None:
+        self._post(GuestRebooted(self.uri, domain.UUIDString()))
 
     def _closed(self, _connection: object, reason: int, _opaque: Any) -> None:
         if reason != _CLOSED_BY_US:

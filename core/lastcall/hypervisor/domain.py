@@ -14,6 +14,7 @@ from lastcall.errors import GuestGone
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import guest_state
 from lastcall.hypervisor.failures import translated
+from lastcall.hypervisor.look import unsaveable
 from lastcall.ports import Call
 
 T = TypeVar("T")
@@ -75,6 +76,22 @@ class LibvirtDomain:
         """Pull the plug."""
         flags = libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if graceful else 0
         self._ask(lambda domain: domain.destroyFlags(flags), blocking=True)
+
+    def resume(self) -> None:
+        """Let a paused guest go on."""
+        self._ask(lambda domain: domain.resume())
+
+    def wake(self) -> None:
+        """Wake a guest that sleeps."""
+        self._ask(lambda domain: domain.pMWakeup(0))
+
+    def send_signal(self, number: int, pid: int = 1) -> None:
+        """Send a signal to a container's process."""
+        self._ask(lambda domain: domain.sendProcessSignal(pid, number, 0))
+
+    def unsaveable(self) -> str:
+        """Look into the live XML."""
+        return unsaveable(ET.fromstring(self.xml()))  # noqa: S314  written by libvirt
 
     def abort_job(self) -> None:
         """End a save or migration."""

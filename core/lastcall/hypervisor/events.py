@@ -3,7 +3,7 @@
 import libvirt
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.ports import GuestStarted, GuestStopped
+from lastcall.ports import GuestCrashed, GuestStarted, GuestStopped
 
 _STOPPED = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: Ended.SHUTDOWN,
@@ -32,8 +32,10 @@ _STATES = {
 }
 
 
-def guest_event(uri: str, uuid: str, event: int, detail: int) -> GuestStarted | GuestStopped | None:
+def guest_event(uri: str, uuid: str, event: int, detail: int) -> GuestStarted | GuestStopped | GuestCrashed | None:
     """Translate a lifecycle event; None for those that neither start nor end a guest."""
+    if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
+        return GuestCrashed(uri, uuid)
     if event == libvirt.VIR_DOMAIN_EVENT_STARTED:
         return GuestStarted(uri, uuid, restored=detail == libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED)
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:

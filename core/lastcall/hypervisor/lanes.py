@@ -33,12 +33,21 @@ class Lane:
         return self._domains.get(uuid) or self.connection.lookupByUUIDString(uuid)
 
 
+class Budget:
+    """The blocking calls that one daemon may be busy with, whatever the number of connections to it."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.free = CALLS_PER_LANE * BLOCKING_LANES
+
+
 class Lanes:
     """Hands out lanes to worker threads. `open_one` makes a further connection to the same daemon."""
 
-    def __init__(self, open_one: Callable[[], libvirt.virConnect]) -> None:
+    def __init__(self, open_one: Callable[[], libvirt.virConnect], budget: Budget) -> None:
         self._open_one = open_one
-        self._changed = threading.Condition()
+        self._budget = budget
+        self._changed = budget.changed
         self._free = [CALLS_PER_LANE] * (1 + BLOCKING_LANES)
         self._lanes: list[Lane | None] = [None] * (1 + BLOCKING_LANES)
         self._opening = [threading.Lock() for _ in self._free]
@@ -52,6 +61,7 @@ class Lanes:
         finally:
             with self._changed:
                 self._free[index] += 1
+                self._budget.free += index != _QUICK
                 self._changed.notify_all()
 
     def _take(self, *, blocking: bool, timeout: float) -> int:
@@ -63,10 +73,13 @@ class Lanes:
             if index is None:
                 raise CallExpired("libvirt was too busy to take the request in time")
             self._free[index] -= 1
+            self._budget.free -= index != _QUICK
             return index
 
     def _best(self, *, blocking: bool) -> int | None:
-        lanes = range(_QUICK + 1 if blocking else _QUICK, len(self._free))
+        if blocking and not self._budget.free:
+            return None
+        lanes = range(_QUICK + 1 if blocking else _QUICK, len(self._free) if self._budget.free else 1)
         return next((lane for lane in lanes if self._free[lane]), None)
 
     def _lane(self, index: int) -> Lane:

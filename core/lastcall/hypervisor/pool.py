@@ -1,20 +1,40 @@
 """Every connection of a run, for the loop thread: each blocking call goes to a worker with an outer limit."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
+
+import libvirt
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Domain
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.failures import translated
-from lastcall.ports import Call, Connected, HypervisorEvent, Standing, Target
+from lastcall.hypervisor.lanes import Budget
+from lastcall.ports import (
+    Call,
+    Connected,
+    ConnectionClosed,
+    ConnectionGivenUp,
+    ConnectionRestored,
+    HypervisorEvent,
+    Standing,
+    Target,
+)
+from lastcall.traits import Traits
 from lastcall.workers import Workers
 
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
+RETRY = 0.5  # seconds between two attempts to connect
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
+
+_ACTIONS = {
+    "destroy": libvirt.VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY,
+    "restart": libvirt.VIR_DOMAIN_LIFECYCLE_ACTION_RESTART,
+}
 
 
 class LibvirtHypervisor:
@@ -23,6 +43,9 @@ class LibvirtHypervisor:
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._connections: dict[str, Connection] = {}
+        self._budgets: dict[str, Budget] = {}
+        self._reconnecting: set[asyncio.Task[None]] = set()
+        self._dead: list[Connection] = []  # kept, as closing them may block
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Open all at once, each within its own time; a URI that comes twice is opened once."""
@@ -35,6 +58,32 @@ class LibvirtHypervisor:
         """List the active guests of one connection."""
         connection = self._connection(uri)
         return await self._workers.call(connection.active_guests, timeout=QUERY_TIMEOUT)
+
+    async def inactive(self, uri: str) -> list[Guest]:
+        """List the guests of one connection that are defined and off."""
+        return await self._workers.call(self._connection(uri).inactive_guests, timeout=QUERY_TIMEOUT)
+
+    async def traits(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], Traits]:
+        """Look at guests of one connection."""
+        connection = self._connection(uri)
+        return await self._workers.call(lambda: connection.traits(guests), timeout=QUERY_TIMEOUT)
+
+    async def set_on_poweroff(self, guest: Guest, action: str) -> None:
+        """Set what becomes of a running guest that powers off."""
+        connection, number = self._connection(guest.uri), _ACTIONS[action]
+        await self._workers.call(lambda: connection.set_on_poweroff(guest.uuid, number), timeout=QUERY_TIMEOUT)
+
+    async def abort_job(self, guest: Guest) -> None:
+        """End a save or migration."""
+        connection = self._connection(guest.uri)
+        await self._workers.call(lambda: connection.abort_job(guest.uuid), timeout=QUERY_TIMEOUT)
+
+    async def write_metadata(self, guest: Guest, key: str, namespace: str, xml: str | None) -> None:
+        """Set, or with None remove, an element of a guest's metadata."""
+        connection = self._connection(guest.uri)
+        await self._workers.call(
+            lambda: connection.write_metadata(guest.uuid, key, namespace, xml), timeout=QUERY_TIMEOUT
+        )
 
     async def standing(self, guest: Guest) -> Standing:
         """Ask about one guest; a transient one that libvirt does not know any more is off."""
@@ -60,26 +109,73 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         """Forget all connections; the process is about to end anyway."""
+        for task in self._reconnecting:
+            task.cancel()
         self._connections.clear()
 
     async def _open(self, target: Target, listener: Callable[[HypervisorEvent], None]) -> Connected:
+        """Open one. Where the target is patient, a daemon that refuses is tried again: it may be starting."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + target.timeout
+        while True:
+            opened = await self._try_to_open(target, until - loop.time(), listener)
+            over = loop.time() + RETRY >= until or isinstance(opened, NotPermitted)
+            if isinstance(opened, Connection):
+                return Connected(target, uri=opened.uri, host=opened.host)
+            if over or not target.patient:
+                return Connected(target, error=opened)
+            await asyncio.sleep(RETRY)
+
+    async def _try_to_open(
+        self, target: Target, timeout: float, listener: Callable[[HypervisorEvent], None]
+    ) -> Connection | LastcallError:
+        budget = self._budgets.setdefault(_daemon(target.uri), Budget())
+
         def post(event: HypervisorEvent) -> None:
-            self._workers.post(partial(listener, event))
+            self._workers.post(partial(self._hear, target, listener, event))
 
         try:
-            connection = await self._workers.call(lambda: Connection(target.uri, post), timeout=target.timeout)
+            connection = await self._workers.call(lambda: Connection(target.uri, post, budget), timeout=timeout)
         except TimeoutError:
-            error = HypervisorError(f"no answer within {target.timeout:.0f} s", "is the libvirt daemon hanging?")
-            return Connected(target, error=error)
+            return HypervisorError(f"no answer within {target.timeout:.0f} s", "is the libvirt daemon hanging?")
         except LastcallError as error:
-            return Connected(target, error=error)
+            return error
         except Exception as error:  # noqa: BLE001  one connection never spoils the others
-            return Connected(target, error=HypervisorError(f"{type(error).__name__}: {error}"))
-        self._connections.setdefault(connection.uri, connection)
-        return Connected(target, uri=connection.uri)
+            return HypervisorError(f"{type(error).__name__}: {error}")
+        self._connections[connection.uri] = connection
+        return connection
+
+    def _hear(self, target: Target, listener: Callable[[HypervisorEvent], None], event: HypervisorEvent) -> None:
+        """Pass an event on; a connection that died is tried again."""
+        listener(event)
+        if isinstance(event, ConnectionClosed) and event.uri in self._connections:
+            self._dead.append(self._connections.pop(event.uri))
+            task = asyncio.get_running_loop().create_task(self._reconnect(target, event, listener))
+            self._reconnecting.add(task)
+            task.add_done_callback(self._reconnecting.discard)
+
+    async def _reconnect(
+        self, target: Target, closed: ConnectionClosed, listener: Callable[[HypervisorEvent], None]
+    ) -> None:
+        """Until it lives again or its time is over; whoever asks meanwhile is told that the connection is lost."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + target.reconnect
+        while loop.time() < until:
+            opened = await self._try_to_open(target, min(target.timeout, until - loop.time()), listener)
+            if isinstance(opened, Connection):
+                listener(ConnectionRestored(closed.uri))
+                return
+            await asyncio.sleep(RETRY)
+        listener(ConnectionGivenUp(closed.uri, closed.why))
 
     def _connection(self, uri: str) -> Connection:
         connection = self._connections.get(uri)
         if connection is None:
             raise ConnectionLost(f"not connected to {uri}")
         return connection
+
+
+def _daemon(uri: str) -> str:
+    """What tells one daemon from another: the transport, the host and the socket, whatever the driver."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme.partition('+')[2]}//{parts.netloc}?{parts.query}"

@@ -38,6 +38,7 @@ class _Story:
     guest: Guest
     began: float | None = None
     asked: float | None = None
+    waited_for: tuple[str, ...] = ()
     out_of_order: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     hooks: list[HookRecord] = field(default_factory=list)
@@ -83,7 +84,7 @@ class ReportBuilder:
     def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
         match record:
             case GuestBegun():
-                story.began = record.at
+                story.began, story.waited_for = record.at, record.waited_for
             case GuestAsked():
                 story.asked = record.at if story.asked is None else story.asked
                 story.out_of_order |= record.out_of_order
@@ -109,6 +110,7 @@ class ReportBuilder:
             persistent=story.guest.persistent,
             ended=end.ended if end else None,
             asked=story.asked,
+            waited_for=story.waited_for,
             out_of_order=story.out_of_order,
             message=end.message if end else "",
             attempts=tuple(story.attempts),

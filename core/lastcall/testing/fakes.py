@@ -1,6 +1,7 @@
 """A hypervisor in memory, and workers that need no thread."""
 
 import asyncio
+import dataclasses
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -9,17 +10,23 @@ from typing import Any, TypeVar
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import AddressSource, Domain, Json, ShutdownMode
+from lastcall.config.metadata import parse
 from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.ports import (
     Call,
     Connected,
     ConnectionClosed,
+    ConnectionGivenUp,
+    ConnectionRestored,
+    GuestCrashed,
+    GuestRebooted,
     GuestStarted,
     GuestStopped,
     HypervisorEvent,
     Standing,
     Target,
 )
+from lastcall.traits import PLAIN, Traits
 from lastcall.workers import WorkerExit
 
 T = TypeVar("T")
@@ -54,7 +61,10 @@ class InlineWorkers:
 
 @dataclass(slots=True)
 class FakeGuest:
-    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in."""
+    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
+
+    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
+    """
 
     name: str
     takes: float = 1.0
@@ -68,6 +78,9 @@ class FakeGuest:
     starts_after: int = 1
     uuid: str = ""
     saved: bool = False
+    traits: Traits = PLAIN
+    appears_at: float | None = None
+    reboots: int = 0
     ended: Ended | None = None
     asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     off_at: float | None = None
@@ -97,27 +110,60 @@ class FakeHypervisor:
         self.guests = {guest.guest.key: guest for guest in guests}
         self.loop = loop
         self._dead = set(dead)
+        self._away: set[str] = set()
         self._listener: Callable[[HypervisorEvent], None] = lambda _: None
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Connect to every URI that is not dead."""
         self._listener = listener
+        for fake in self.guests.values():
+            if fake.appears_at is not None and fake.state is not GuestState.OFF:
+                fake.state = GuestState.OFF
+                self.loop.call_later(fake.appears_at, self.begin, fake)
         return [self._connected(target) for target in targets]
 
     async def active(self, uri: str) -> list[Guest]:
         """List the guests that are not off."""
-        self._require(uri)
+        self.require(uri)
         return [fake.guest for fake in self.guests.values() if fake.uri == uri and fake.state is not GuestState.OFF]
+
+    async def inactive(self, uri: str) -> list[Guest]:
+        """List the guests that are off."""
+        self.require(uri)
+        return [fake.guest for fake in self.guests.values() if fake.uri == uri and fake.state is GuestState.OFF]
+
+    async def traits(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], Traits]:
+        """Tell what the tests gave them."""
+        self.require(uri)
+        return {guest.key: self.guests[guest.key].traits for guest in guests if guest.key in self.guests}
+
+    async def set_on_poweroff(self, guest: Guest, action: str) -> None:
+        """Note it, and let the guest behave so."""
+        self.require(guest.uri)
+        fake = self.guests[guest.key]
+        fake.asked.append((self.loop.time(), f"on_poweroff {action}"))
+        fake.reboots = 0 if action == "destroy" else fake.reboots
+
+    async def abort_job(self, guest: Guest) -> None:
+        """Note it."""
+        self.require(guest.uri)
+        self.guests[guest.key].asked.append((self.loop.time(), "abort"))
+
+    async def write_metadata(self, guest: Guest, key: str, namespace: str, xml: str | None) -> None:
+        """Keep it."""
+        self.require(guest.uri)
+        fake = self.guests[guest.key]
+        fake.traits = dataclasses.replace(fake.traits, metadata=parse(xml))
 
     async def standing(self, guest: Guest) -> Standing:
         """Tell a guest's state."""
-        self._require(guest.uri)
+        self.require(guest.uri)
         fake = self.guests[guest.key]
         return Standing(fake.state, fake.ended if fake.state is GuestState.OFF else None, saved=fake.saved)
 
     async def start(self, guest: Guest) -> None:
         """Start a guest, at the `starts_after`-th attempt."""
-        self._require(guest.uri)
+        self.require(guest.uri)
         fake = self.guests[guest.key]
         fake.asked.append((self.loop.time(), "start"))
         fake.starts_after -= 1
@@ -135,22 +181,51 @@ class FakeHypervisor:
 
     def stop(self, fake: FakeGuest, ended: Ended) -> None:
         """Let a guest be off now."""
-        if fake.state is not GuestState.OFF:
+        if fake.state is not GuestState.OFF and fake.reboots and ended is Ended.SHUTDOWN:
+            fake.reboots -= 1
+            self._tell(fake.uri, GuestRebooted(fake.uri, fake.uuid))
+        elif fake.state is not GuestState.OFF:
             fake.state, fake.ended, fake.off_at = GuestState.OFF, ended, self.loop.time()
             fake.saved = ended is Ended.SAVED
-            self._listener(GuestStopped(fake.uri, fake.uuid, ended))
+            self._tell(fake.uri, GuestStopped(fake.uri, fake.uuid, ended))
 
-    def lose(self, uri: str) -> None:
-        """Let a connection die."""
+    def _tell(self, uri: str, event: HypervisorEvent) -> None:
+        """A dead connection brings no events."""
+        if uri not in self._away:
+            self._listener(event)
+
+    def begin(self, fake: FakeGuest) -> None:
+        """Let a guest be started by somebody else."""
+        fake.state, fake.ended = GuestState.RUNNING, None
+        self._listener(GuestStarted(fake.uri, fake.uuid))
+
+    def crash(self, fake: FakeGuest) -> None:
+        """Let a guest's system crash."""
+        fake.state = GuestState.CRASHED
+        self._listener(GuestCrashed(fake.uri, fake.uuid))
+
+    def lose(self, uri: str, *, back_after: float | None = None) -> None:
+        """Let a connection die, for some seconds or for good."""
         self._dead.add(uri)
+        self._away.add(uri)
         self._listener(ConnectionClosed(uri, "end of file"))
+        if back_after is None:
+            self._listener(ConnectionGivenUp(uri, "end of file"))
+        else:
+            self.loop.call_later(back_after, self._come_back, uri)
+
+    def _come_back(self, uri: str) -> None:
+        self._dead.discard(uri)
+        self._away.discard(uri)
+        self._listener(ConnectionRestored(uri))
 
     def _connected(self, target: Target) -> Connected:
         if target.uri in self._dead:
             return Connected(target, error=HypervisorError(f"cannot connect to {target.uri}"))
-        return Connected(target, uri=target.uri)
+        return Connected(target, uri=target.uri, host=target.uri)
 
-    def _require(self, uri: str) -> None:
+    def require(self, uri: str) -> None:
+        """Raise ConnectionLost for a connection that is dead."""
         if uri in self._dead:
             raise ConnectionLost(f"not connected to {uri}")
 
@@ -195,6 +270,22 @@ class FakeDomain:
         """Be off at once."""
         self._ask("graceful" if graceful else "destroy", Ended.DESTROYED)
 
+    def resume(self) -> None:
+        """Go on at once."""
+        self._prepare("resume")
+
+    def wake(self) -> None:
+        """Wake up at once."""
+        self._prepare("wake")
+
+    def send_signal(self, number: int, pid: int = 1) -> None:
+        """Go off after `takes` seconds, unless deaf to this signal."""
+        self._ask(f"signal {number}", Ended.SHUTDOWN)
+
+    def unsaveable(self) -> str:
+        """What the test says."""
+        return self._fake.traits.unsaveable
+
     def abort_job(self) -> None:
         """Note that somebody asked for it."""
         self._fake.asked.append((self._hypervisor.loop.time(), "abort"))
@@ -210,15 +301,24 @@ class FakeDomain:
     def sync_time(self) -> None:
         """Have no clock."""
 
-    def _ask(self, how: str, ended: Ended) -> None:
+    def _prepare(self, how: str) -> None:
+        self._send(how)
+        self._fake.state = GuestState.RUNNING
+
+    def _send(self, how: str) -> None:
         self._call.remaining()
-        loop, fake = self._hypervisor.loop, self._fake
+        fake = self._fake
+        self._hypervisor.require(fake.uri)
         if self._sent:
             self._sent()
-        fake.asked.append((loop.time(), how))
+        fake.asked.append((self._hypervisor.loop.time(), how))
         if how in fake.hangs_in:
             raise Hangs
         if how in fake.refuses:
             raise HypervisorError(f"{how} is refused")
+
+    def _ask(self, how: str, ended: Ended) -> None:
+        self._send(how)
+        loop, fake = self._hypervisor.loop, self._fake
         if how not in fake.deaf_to:
             loop.call_later(0 if ended is Ended.DESTROYED else fake.takes, self._hypervisor.stop, fake, ended)

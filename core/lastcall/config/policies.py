@@ -1,0 +1,75 @@
+"""What each guest gets: defaults, its own metadata, what plugins know of it, and the rules, in this order."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lastcall.api.guests import Guest
+from lastcall.config.models import GuestPolicy, GuestRule, Settings
+
+if TYPE_CHECKING:
+    from lastcall.records import Key
+
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of settings: where they come from, and the keys it gives (`policy.model_fields_set`)."""
+
+    source: str
+    policy: GuestPolicy
+
+
+@dataclass(slots=True)
+class _Learnt:
+    layers: list[Layer] = field(default_factory=list[Layer])
+    policy: GuestPolicy | None = None
+
+
+class Policies:
+    """Finds a guest's policy. Rules for one exact name are indexed: hosts with a rule per guest have many of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._defaults = settings.defaults
+        self._rules = settings.guests
+        self._learnt: dict[Key, _Learnt] = {}
+        self._exact: dict[str, list[int]] = defaultdict(list)
+        self._others: list[int] = []
+        for index, rule in enumerate(settings.guests):
+            name = rule.match.name
+            (self._others if name is None or _GLOB & set(name) else self._exact[name]).append(index)
+
+    def learn(self, guest: Guest, source: str, policy: GuestPolicy) -> None:
+        """Lay what a guest's metadata or a plugin says over the defaults, below the rules."""
+        learnt = self._learnt.setdefault(guest.key, _Learnt())
+        learnt.layers.append(Layer(source, policy))
+        learnt.policy = None
+
+    def forget(self, guest: Guest) -> None:
+        """Forget what was learnt of a guest, to learn it anew."""
+        self._learnt.pop(guest.key, None)
+
+    def of(self, guest: Guest) -> GuestPolicy:
+        """The guest's policy; computed once for each guest and state."""
+        learnt = self._learnt.setdefault(guest.key, _Learnt())
+        if learnt.policy is None:
+            policy = self._defaults
+            for layer in self.layers(guest):
+                policy = policy.overlaid(layer.policy)
+            learnt.policy = policy
+        return learnt.policy
+
+    def layers(self, guest: Guest) -> Iterator[Layer]:
+        """Every source above the defaults that says something about the guest, in the order of their precedence."""
+        learnt = self._learnt.get(guest.key)
+        yield from learnt.layers if learnt else ()
+        for index, rule in self._matching(guest):
+            yield Layer(f"guests[{index}]", rule)
+
+    def _matching(self, guest: Guest) -> Iterator[tuple[int, GuestRule]]:
+        for index in sorted([*self._exact.get(guest.name, ()), *self._others]):
+            rule = self._rules[index]
+            if rule.match.covers(guest):
+                yield index, rule

@@ -1,0 +1,218 @@
+"""One guest's way off: its turn, its hooks, its ladder, the last resort, and what libvirt says in the end."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.course import Course
+from lastcall.engine import Parts
+from lastcall.errors import LastcallError
+from lastcall.ladder import OUTCOMES, Climbed, Ladder
+from lastcall.plan import CORE_METHOD, PlannedGuest, Step
+from lastcall.poweroff import PoweroffAction
+from lastcall.records import GuestBegun, GuestEnded, GuestWentOff
+from lastcall.scheduler import Scheduler
+from lastcall.traits import Condition
+
+JOB_POLL = 1.0  # seconds between two looks at somebody else's migration or save
+STUCK_TIME = 5.0  # seconds for on_guest_stuck, at most a quarter of what is left
+INTERRUPTED = "interrupted before it was asked"
+_BUSY = frozenset({Condition.LEAVING, Condition.SAVING})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What the departures of one run share."""
+
+    parts: Parts
+    ladder: Ladder
+    scheduler: Scheduler
+    course: Course
+
+
+class Departure:
+    """Brings one guest off. `waited_for`: names of those it had to wait for."""
+
+    def __init__(self, way: Way, planned: PlannedGuest, waited_for: Sequence[str] = ()) -> None:
+        self._way = way
+        self._parts, self._course, self._ladder = way.parts, way.course, way.ladder
+        self._stream, self._presence = way.parts.stream, way.parts.presence
+        self._planned = planned
+        self._guest = planned.guest
+        self._waited_for = tuple(waited_for)
+        self._poweroff = PoweroffAction(
+            way.parts.hypervisor, way.parts.stream, planned.guest, restarts=planned.traits.restarts
+        )
+
+    async def depart(self) -> None:
+        """Do all of it. Whoever waits for this guest may move when it is over, however it ended."""
+        try:
+            if self._planned.left_because:
+                self._leave_alone()
+                await self._way.scheduler.turn(self._guest.key)  # those that wait for it wait for those before it, too
+            else:
+                await self._go(in_turn=await self._wait_for_turn())
+        finally:
+            self._way.scheduler.done(self._guest.key)
+
+    def _leave_alone(self) -> None:
+        arriving = self._planned.traits.condition is Condition.ARRIVING and self._planned.ours
+        self._decide(
+            Outcome.LEFT if arriving else Outcome.SKIPPED, message=self._planned.left_because, state=self._guest.state
+        )
+
+    async def _wait_for_turn(self) -> bool:
+        """True when the turn came, False when it was time to ask everybody."""
+        scheduler = self._way.scheduler
+        in_turn = scheduler.may_move(self._guest.key) or await self._course.last_ask.bounds(
+            scheduler.turn(self._guest.key)
+        )
+        self._stream.emit(GuestBegun(at=self._stream.now(), guest=self._guest.key, waited_for=self._waited_for))
+        return in_turn
+
+    async def _go(self, *, in_turn: bool) -> None:
+        why = await self._fire_on_guest_stop()
+        if why:
+            await self._finish(Climbed(), skipped=why)
+            return
+        await self._wait_for_other_jobs()
+        if self._course.asks_no_more:
+            await self._finish(Climbed(), skipped=INTERRUPTED)
+        else:
+            await self._finish(await self._climb(in_turn=in_turn))
+
+    async def _fire_on_guest_stop(self) -> str:
+        """Returns why the guest is not to be asked, if so."""
+        hooks, why = self._parts.hooks, ""
+
+        async def fire() -> None:
+            nonlocal why
+            until = min(self._course.last_ask.at, self._course.last_resort.at)
+            fired = await hooks.fire("on_guest_stop", self._guest, until=until, box=self._planned.hook_timeout)
+            if fired.verdict == "skip_guest":
+                why = fired.because
+
+        off = self._presence.ended(self._guest.key) is not None
+        if hooks.listens("on_guest_stop") and not self._course.asks_no_more and not off:
+            await self._course.last_ask.bounds(fire())
+        if self._course.asks_no_more:
+            return INTERRUPTED
+        if why and not self._course.voluntary:
+            # The host goes down in any case: better asked late, without its hook, than destroyed unasked.
+            self._way.scheduler.done(self._guest.key)
+            await self._course.last_ask.wait()
+            return ""
+        return why
+
+    async def _wait_for_other_jobs(self) -> None:
+        """Let a save or migration that somebody else began come to its end, as long as there is time."""
+        condition = self._planned.traits.condition
+        if condition not in _BUSY:
+            return
+        over = await self._course.last_ask.bounds(self._until_idle())
+        if not over and condition is Condition.LEAVING:
+            try:
+                async with asyncio.timeout(STUCK_TIME):
+                    await self._parts.hypervisor.abort_job(self._guest)
+            except (LastcallError, TimeoutError) as error:
+                self._stream.problem("guest", self._guest.name, f"its migration could not be ended: {error}")
+
+    async def _until_idle(self) -> None:
+        while self._presence.ended(self._guest.key) is None:
+            try:
+                found = await self._parts.hypervisor.traits(self._guest.uri, [self._guest])
+                if self._guest.key in found and found[self._guest.key].condition not in _BUSY:
+                    return
+            except (LastcallError, TimeoutError):
+                pass  # asked again: who waits here waits for the last moment anyway
+            await asyncio.sleep(JOB_POLL)
+
+    async def _climb(self, *, in_turn: bool) -> Climbed:
+        """The ladder, then the last resort where the run forces guests."""
+        course, steps = self._course, self._planned.steps
+        climbed = await self._ladder.climb(
+            self._guest, steps, course.last_resort, self._poweroff, out_of_order=not in_turn
+        )
+        if steps and climbed.ended is None and not climbed.sent:  # nobody meets the last resort unasked
+            plain = [Step(CORE_METHOD, steps[-1].timeout)]
+            climbed = await self._ladder.climb(
+                self._guest, plain, course.last_resort, self._poweroff, out_of_order=not in_turn
+            )
+        if climbed.ended is None:
+            await self._tell_stuck()
+        if climbed.ended is None and course.forces:
+            climbed = await self._take_last_resort()
+        if climbed.ended is None:
+            await self._poweroff.put_back()
+        return climbed
+
+    async def _take_last_resort(self) -> Climbed:
+        """Its last step gets the time it needs; those before it share what comes before."""
+        *first, last = self._planned.last_resort or (None,)
+        climbed = Climbed()
+        if first and not self._course.last_plug.passed:
+            climbed = await self._ladder.climb(
+                self._guest, [*filter(None, first)], self._course.last_plug, self._poweroff
+            )
+        if last and climbed.ended is None:
+            climbed = await self._ladder.climb(self._guest, [last], self._course.end, self._poweroff)
+        return climbed
+
+    async def _tell_stuck(self) -> None:
+        if self._parts.hooks.listens("on_guest_stuck"):
+            now = self._parts.loop.time()
+            until = now + min(STUCK_TIME, max(0.0, self._course.end.at - now) / 4)
+            attempts = self._stream.story.result(self._guest.key).attempts
+            await self._parts.hooks.fire("on_guest_stuck", self._guest, until=until, attempts=attempts)
+
+    async def _finish(self, climbed: Climbed, skipped: str = "") -> None:
+        """Decide what became of the guest by what libvirt says, and tell the plugins."""
+        await self.account(climbed.method, skipped)
+        result = self._stream.story.result(self._guest.key)
+        await self._parts.hooks.fire("on_guest_stopped", self._guest, until=self._course.end.at, result=result)
+
+    async def account(self, method: str | None = None, skipped: str = "") -> None:
+        """Decide what became of the guest by what libvirt says."""
+        ended = self._presence.ended(self._guest.key)
+        state = GuestState.OFF if ended else await self._ladder.settle(self._guest)
+        ended = ended or self._presence.ended(self._guest.key)
+        if ended:
+            self._stream.emit(GuestWentOff(at=self._stream.now(), guest=self._guest.key, ended=ended))
+        outcome, message = _verdict(ended, state, skipped)
+        self._decide(outcome, method if ended else None, ended, message, state)
+
+    def _decide(
+        self,
+        outcome: Outcome,
+        method: str | None = None,
+        ended: Ended | None = None,
+        message: str = "",
+        state: GuestState = GuestState.UNKNOWN,
+    ) -> None:
+        self._stream.emit(
+            GuestEnded(
+                at=self._stream.now(),
+                guest=self._guest.key,
+                outcome=outcome,
+                method=method,
+                ended=ended,
+                message=message,
+                state=state,
+            )
+        )
+
+    @property
+    def guest(self) -> Guest:
+        """The guest."""
+        return self._guest
+
+
+def _verdict(ended: Ended | None, state: GuestState, skipped: str) -> tuple[Outcome, str]:
+    if ended:
+        return OUTCOMES[ended], "crashed" if ended is Ended.CRASHED else ""
+    if state is GuestState.UNKNOWN:
+        return Outcome.UNKNOWN, "libvirt could not be asked whether it is off"
+    if skipped:
+        return Outcome.SKIPPED, skipped
+    return Outcome.LEFT, f"still {state.value}"

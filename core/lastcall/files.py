@@ -1,0 +1,31 @@
+"""Files that are the old one or the new one, whole, after any crash."""
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file (mode 0600) beside the old one, sync it, and put it in its place. Blocks; raises OSError."""
+    private_folder(path.parent)
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        fresh.unlink(missing_ok=True)  # what a full disk cut off is of no use, and takes room
+        raise
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, readable by root alone. Raises OSError."""
+    for path in (*reversed(folder.parents), folder):
+        path.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would make the others readable by everybody

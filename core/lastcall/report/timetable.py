@@ -1,0 +1,96 @@
+"""A plan as an operator would pin it to the wall: who is asked when, how, after whom, and what comes then."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lastcall.durations import format_duration
+from lastcall.outlook import Outlook
+from lastcall.plan import PlannedGuest, Step
+from lastcall.records import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A planned guest: whom it waits for, the rungs that are no use for it and why, and facts from plugins."""
+
+    planned: PlannedGuest
+    after: tuple[str, ...]
+    unfit: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+
+def as_lines(lines: Sequence[Line], outlook: Outlook, *, forced: bool) -> Iterator[str]:
+    """The timetable, in the order of asking. `forced`: the run takes the last resort."""
+    yield _milestones(outlook, forced=forced)
+    if not lines:
+        yield "  no active guests"
+        return
+    ordered = sorted(lines, key=lambda line: _moment(line, outlook))
+    rows = [("usually", "latest", "guest", "state", "")]
+    rows += [_row(line, outlook, forced=forced) for line in ordered]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row, line in zip(rows, [None, *ordered], strict=True):
+        times = f"{row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}"
+        yield f"  {times}  {row[2]:<{widths[2]}}  {row[3]:<{widths[3]}}  {row[4]}".rstrip()
+        indent = " " * (sum(widths[:2]) + 6)
+        if line:
+            yield from (f"{indent}{name}: {value}" for name, value in line.facts.items())
+    yield from _paths(outlook, {line.planned.guest.key: line.planned.guest.name for line in lines})
+
+
+def _milestones(outlook: Outlook, *, forced: bool) -> str:
+    deadline = outlook.deadline
+    if deadline.end == math.inf:
+        return "  no deadline"
+    asked, last, end = (_time(moment) for moment in (deadline.last_ask, deadline.last_resort, deadline.end))
+    return f"  everybody is asked by {asked}, {'last resort' if forced else 'left running'} from {last}, over by {end}"
+
+
+def _moment(line: Line, outlook: Outlook) -> tuple[float, float, str]:
+    key = line.planned.guest.key
+    return outlook.worst.starts.get(key, 0.0), outlook.usual.starts.get(key, 0.0), line.planned.guest.name
+
+
+def _row(line: Line, outlook: Outlook, *, forced: bool) -> tuple[str, str, str, str, str]:
+    planned, key = line.planned, line.planned.guest.key
+    name, state = planned.guest.name, planned.guest.state.value
+    if planned.left_because:
+        return "", "", name, state, f"left alone: {planned.left_because}"
+    sign = "≥ " if _uncertain(key, outlook) else ""
+    usually = sign + _time(outlook.usual.starts.get(key, 0.0))
+    return usually, _time(outlook.latest(key)), name, state, _ladder_text(line, forced=forced)
+
+
+def _uncertain(key: Key, outlook: Outlook) -> bool:
+    """Whether a guest that no earlier run saw goes before this one."""
+    return bool(outlook.unknown) and outlook.worst.starts.get(key, 0.0) > 0.0
+
+
+def _ladder_text(line: Line, *, forced: bool) -> str:
+    planned = line.planned
+    steps = [_step_text(step, line.unfit.get(step.method)) for step in planned.steps]
+    end = " → ".join(step.method for step in planned.last_resort) if forced else ""
+    again = "restored" if planned.restore else "not restored"
+    after = f"; after {', '.join(line.after)}" if line.after else ""
+    return f"{' → '.join(steps) or 'not asked'}; else {end or 'left running'}; {again}{after}"
+
+
+def _step_text(step: Step, unfit: str | None) -> str:
+    if unfit:
+        return f"{step.method} (skipped: {unfit})"
+    return f"{step.method} (≤ {format_duration(step.timeout)})" if step.timeout else f"{step.method} (to the end)"
+
+
+def _paths(outlook: Outlook, names: Mapping[Key, str]) -> Iterator[str]:
+    if outlook.usual.total and not outlook.unknown:
+        chain = " → ".join(names[key] for key in outlook.usual.path)
+        yield f"  usually over after {_time(outlook.usual.total)}: {chain}"
+    chain = " → ".join(names[key] for key in outlook.worst.path)
+    begins = f", after {_time(outlook.before)} of pre_shutdown" if outlook.before else ""
+    yield f"  longest chain at worst {_time(outlook.worst.total)}{begins}: {chain}"
+
+
+def _time(seconds: float) -> str:
+    return format_duration(round(seconds, 1) if seconds < 10 else round(seconds))

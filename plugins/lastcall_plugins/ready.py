@@ -1,0 +1,90 @@
+"""When a started guest is ready: its agent answers, a TCP port is open, a command succeeds, or some time has passed."""
+
+import os
+import signal
+import socket
+import subprocess
+
+from pydantic import Field
+
+from lastcall import Guest, HypervisorError, PluginOptions, Run, hookimpl
+from lastcall.options import BY_METADATA, Duration, Options
+
+PATIENCE = 5.0  # seconds for one attempt; the next one follows a second later
+
+
+class Ready(Options):
+    """The guest key `ready`: all that are given have to hold. `ready_timeout` says for how long to wait."""
+
+    agent: bool = Field(default=False, description="The guest agent is connected.", json_schema_extra=BY_METADATA)
+    tcp: int | str | None = Field(
+        default=None,
+        description="A port of the guest, or host:port, accepts a connection.",
+        json_schema_extra=BY_METADATA,
+    )
+    command: str | None = Field(
+        default=None, description="This command line, run on the host by /bin/sh with LASTCALL_GUEST set, succeeds."
+    )
+    delay: Duration = Field(default=0.0, description="This long after its start.", json_schema_extra=BY_METADATA)
+
+
+@hookimpl
+def plugin_options() -> PluginOptions:
+    """Declare the guest key."""
+    return PluginOptions(guest=Ready)
+
+
+@hookimpl
+def guest_ready(guest: Guest, run: Run) -> bool | None:
+    """Look at what is given, the cheapest first."""
+    wanted = run.options(Ready, guest)
+    if wanted == Ready():
+        return None
+    return (
+        run.elapsed() >= wanted.delay
+        and (not wanted.agent or run.domain(guest).agent_connected())
+        and (wanted.tcp is None or _accepts(wanted.tcp, guest, run))
+        and (wanted.command is None or _succeeds(wanted.command, guest, run))
+    )
+
+
+def _accepts(target: int | str, guest: Guest, run: Run) -> bool:
+    host, _, port = str(target).rpartition(":")
+    for address in [host.strip("[]")] if host else _addresses(guest, run):
+        try:
+            socket.create_connection((address, int(port)), timeout=min(PATIENCE, run.remaining())).close()
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def _addresses(guest: Guest, run: Run) -> list[str]:
+    """The guest's addresses, as libvirt's DHCP, the agent and the host's neighbours know them."""
+    domain, found = run.domain(guest), list[str]()
+    for source in ("lease", "agent", "arp"):
+        if source == "agent" and not domain.agent_connected():
+            continue
+        try:
+            found += domain.addresses(source)
+        except HypervisorError:
+            continue
+    return list(dict.fromkeys(found))
+
+
+def _succeeds(command: str, guest: Guest, run: Run) -> bool:
+    environment = {**os.environ, "LASTCALL_GUEST": guest.name, "LASTCALL_UUID": guest.uuid, "LASTCALL_URI": guest.uri}
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(min(PATIENCE, run.remaining())) == 0
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return False
