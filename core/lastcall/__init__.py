@@ -4,7 +4,7 @@ Everything a plugin needs is here, in `lastcall.options` (the pydantic bases for
 `lastcall.testing`. Importing this package loads the standard library and pluggy only.
 """
 
-from lastcall.api.guests import Guest, GuestState, Outcome, Reason, RunKind
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
 from lastcall.api.markers import hookimpl, hookspec
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Problem, Report, RunFacts, Severity, Verdict
 from lastcall.api.run import Domain, Json, PluginOptions, Run
@@ -33,6 +33,7 @@ __all__ = [
     "CommandResult",
     "CommandTimeout",
     "Domain",
+    "Ended",
     "Guest",
     "GuestResult",
     "GuestShell",

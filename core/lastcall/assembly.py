@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import platform
 import secrets
 import signal
@@ -13,20 +14,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lastcall.api.guests import Guest, Reason, RunKind
-from lastcall.api.results import Problem, Report
+from lastcall.api.results import Problem, Report, Severity
 from lastcall.asking import MethodAsker
 from lastcall.config.models import Settings
 from lastcall.config.policies import Policies
 from lastcall.deadline import Deadline
 from lastcall.engine import Parts
-from lastcall.errors import NoPermission, UsageError
+from lastcall.errors import NoPermission, RunLocked, UsageError
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher
 from lastcall.loading import Loaded
-from lastcall.lock import RunLock
+from lastcall.lock import Holder, RunLock
 from lastcall.options import Options
 from lastcall.ports import Hypervisor
 from lastcall.presence import Presence
@@ -60,6 +61,15 @@ class Run(Protocol):
 
     def interrupt(self) -> None:
         """Answer a signal."""
+        ...
+
+
+@runtime_checkable
+class Joinable(Protocol):
+    """A run that can become the one that another process wants to begin."""
+
+    def join(self, reason: Reason, deadline: Deadline) -> None:
+        """Become it."""
         ...
 
 
@@ -128,21 +138,33 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Run]) 
     Raises RunLocked, NoPermission, StateInvalid and UsageError, all before any guest is touched.
     """
     lock = RunLock(loaded.settings.paths.run)
-    lock_problem = _take(lock, request)
+    found = _take(lock, loaded, request)
     loop = asyncio.new_event_loop()
     try:
         parts = assemble(loaded, request, loop)
-        if lock_problem:
-            parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=lock_problem))
+        for problem in found:
+            parts.stream.emit(ProblemFound(at=parts.stream.now(), problem=problem))
         _load_state(parts)
         run = build(parts)
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
                 loop.add_signal_handler(number, run.interrupt)
+        if isinstance(run, Joinable):
+            loop.add_signal_handler(signal.SIGUSR1, _join, lock, run, parts)
         return loop.run_until_complete(run.execute())
     finally:
         loop.close()
         lock.release()
+
+
+def _join(lock: RunLock, run: Joinable, parts: Parts) -> None:
+    """Another process wanted to begin a host stop: this run becomes it."""
+    request = lock.request()
+    if request is not None:
+        limit = request.ends - parts.stream.start
+        shutdown = parts.settings.shutdown
+        deadline = Deadline.after(parts.stream.start, limit, reserve=shutdown.reserve, grace=shutdown.grace)
+        run.join(Reason(request.reason), deadline)
 
 
 def version() -> str:
@@ -150,15 +172,29 @@ def version() -> str:
     return metadata.version("lastcall")
 
 
-def _take(lock: RunLock, request: RunRequest) -> Problem | None:
-    """Take the lock. A host stop that cannot even write a lock file goes on without."""
+def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
+    """Take the lock. A host stop gets it in any case, and one that cannot even write a lock file goes on without."""
+    holder = Holder(request.kind.value, request.reason.value, os.getpid())
+    told: list[str] = []
     try:
-        lock.take(f"{request.kind.value} ({request.reason.value})")
-    except (OSError, NoPermission) as error:
+        if request.reason.voluntary:
+            lock.take(holder)
+        else:
+            _take_for_host_stop(lock, holder, request.started + (_limit(loaded.settings, request) or 0.0), told)
+    except (OSError, NoPermission, RunLocked) as error:
+        if isinstance(error, RunLocked) and request.reason.voluntary:
+            raise
         if request.reason.voluntary:
             raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
-        return Problem(what="lock", where=str(lock.path), message=f"cannot be taken: {error}; going on without")
-    return None
+        return [Problem(what="lock", where=str(lock.path), message=f"cannot be taken: {error}; going on without")]
+    return [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
+
+
+def _take_for_host_stop(lock: RunLock, holder: Holder, ends: float, told: list[str]) -> None:
+    try:
+        lock.take(holder)
+    except RunLocked:
+        lock.take_over(holder, until=ends, say=told.append)
 
 
 def _load_state(parts: Parts) -> None:

@@ -1,15 +1,18 @@
 """Configuration and plugins together, which need each other; no libvirt yet."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lastcall.api.guests import Reason
 from lastcall.api.results import Problem
-from lastcall.config.load import defaults, read
-from lastcall.config.models import Bootstrap, Settings
+from lastcall.config.load import Document, config_file, defaults, read
+from lastcall.config.models import Settings
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
+from lastcall.last_good import LastGood
 
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
@@ -25,19 +28,37 @@ class Loaded:
     problems: tuple[Problem, ...] = ()
 
 
-def load(config: Path | None, reason: Reason = Reason.MANUAL) -> Loaded:
+def load(config: Path | None, reason: Reason = Reason.MANUAL, last_good: LastGood | None = None) -> Loaded:
     """Read the configuration and load the plugins.
 
-    A broken configuration raises ConfigInvalid, except for a host stop: that goes on with the defaults, loudly.
+    A broken configuration raises ConfigInvalid, except for a host stop: that goes on with the last one that was valid,
+    or with the defaults, loudly. What root reads from the default path is remembered for that.
     """
+    last_good = last_good or LastGood()
     try:
         document = read(config)
-        plugins = Plugins(document.bootstrap)
-        settings = document.settings(plugins.vocabulary)
+        loaded = _loaded(document, "file" if document.files else "defaults")
     except ConfigInvalid as error:
         if reason.voluntary:
             raise
-        plugins = Plugins(Bootstrap())
-        settings = defaults().settings(plugins.vocabulary)
-        return Loaded(settings, plugins, "defaults", problems=error.problems)
-    return Loaded(settings, plugins, "file" if document.files else "defaults", document.files)
+        return _fall_back(error, last_good)
+    _, named = config_file(config)
+    if document.files and not named and os.geteuid() == 0:
+        last_good.remember(document.files)
+    return loaded
+
+
+def _loaded(document: Document, origin: ConfigOrigin, problems: Iterable[Problem] = ()) -> Loaded:
+    plugins = Plugins(document.bootstrap)
+    return Loaded(document.settings(plugins.vocabulary), plugins, origin, document.files, tuple(problems))
+
+
+def _fall_back(error: ConfigInvalid, last_good: LastGood) -> Loaded:
+    """The last good configuration, as far as today's plugins understand it; else the defaults."""
+    document = last_good.recall()
+    if document is not None:
+        try:
+            return _loaded(document, "last_good", error.problems)
+        except ConfigInvalid:
+            pass  # a plugin has changed since; its problems would hide those of the file
+    return _loaded(defaults(), "defaults", error.problems)

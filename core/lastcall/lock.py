@@ -1,10 +1,39 @@
-"""One run at a time."""
+"""One run at a time: who holds the lock, and how a host stop gets past a run that is under way."""
 
 import fcntl
+import json
 import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lastcall.errors import NoPermission, RunLocked
+
+ANSWER_TIME = 5.0  # seconds for the holder to answer; one that does not hangs, and is killed
+POLL = 0.05  # seconds between two tries to take the lock
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock. `kind` and `reason` as in the report."""
+
+    kind: str
+    reason: str
+    process: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.reason}), process {self.process}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a host stop asks of a shutdown that is under way. `ends` is on the monotonic clock, which all share."""
+
+    reason: str
+    ends: float
 
 
 class RunLock:
@@ -12,10 +41,11 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "lock"
+        self._request = folder / "join.json"
         self._descriptor: int | None = None
 
-    def take(self, what: str) -> None:
-        """Take the lock for `what`; raises RunLocked (naming the holder), NoPermission or OSError."""
+    def take(self, holder: Holder) -> None:
+        """Take the lock; raises RunLocked (naming who holds it), NoPermission or OSError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -26,15 +56,120 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another run"
             os.close(descriptor)
-            raise RunLocked(f"another run is under way: {holder}", "wait for it, or end it") from None
+            raise RunLocked(f"another run is under way: {self.holder() or '?'}", "wait for it, or end it") from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{what}, process {os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         self._descriptor = descriptor
+
+    def take_over(self, holder: Holder, *, until: float, say: Callable[[str], None]) -> None:
+        """Get the lock in any case: a host stop does not wait for others. `until` is on the monotonic clock.
+
+        A restore is ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what
+        it leaves. One that does not answer is killed. Raises what `take` raises when even that does not help.
+        """
+        found = self._known_holder()
+        if found is None:
+            return self._wait(holder, time.monotonic() + ANSWER_TIME)
+        if found.kind == "shutdown":
+            say(f"joins the run that is under way: {found}")
+            joined = self._join(found, Request(holder.reason, until))
+            if joined:
+                return self._outlast(found, holder, until, say)
+        else:
+            say(f"ends the run that is under way: {found}")
+            if self._ended(found, holder):
+                return None
+        say(f"kills the run that does not answer: {found}")
+        _send(found, signal.SIGKILL)
+        return self._wait(holder, time.monotonic() + ANSWER_TIME)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, as far as the file says."""
+        try:
+            fields: Any = json.loads(self.path.read_text(encoding="utf-8"))
+            return Holder(str(fields["kind"]), str(fields["reason"]), int(fields["process"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _known_holder(self) -> Holder | None:
+        """Who holds the lock; one that has just taken it may not have written its name yet."""
+        until = time.monotonic() + 1.0
+        while (found := self.holder()) is None and time.monotonic() < until:
+            time.sleep(POLL)
+        return found
+
+    def request(self) -> Request | None:
+        """What another process asks of the run that holds the lock; asking takes it, which is the answer."""
+        try:
+            fields: Any = json.loads(self._request.read_text(encoding="utf-8"))
+            self._request.unlink()
+            return Request(str(fields["reason"]), float(fields["ends"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _join(self, found: Holder, request: Request) -> bool:
+        """Ask a shutdown to become ours; returns whether it answered, or is gone."""
+        fresh = self._request.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        fresh.replace(self._request)
+        _send(found, signal.SIGUSR1)
+        until = time.monotonic() + ANSWER_TIME
+        while time.monotonic() < until:
+            if not self._request.exists() or not _alive(found):
+                return True
+            time.sleep(POLL)
+        self._request.unlink(missing_ok=True)
+        return False
+
+    def _outlast(self, found: Holder, holder: Holder, until: float, say: Callable[[str], None]) -> None:
+        """Wait for the joined run to end; it has our deadline."""
+        try:
+            self._wait(holder, until)
+        except RunLocked:
+            say(f"kills the run that is not over by its deadline: {found}")
+            _send(found, signal.SIGKILL)
+            self._wait(holder, time.monotonic() + ANSWER_TIME)
+
+    def _ended(self, found: Holder, holder: Holder) -> bool:
+        """Tell a restore to start nobody else, then to stop waiting; returns whether it ended."""
+        for _ in range(2):
+            _send(found, signal.SIGTERM)
+            try:
+                self._wait(holder, time.monotonic() + ANSWER_TIME / 2)
+            except RunLocked:
+                continue
+            return True
+        return False
+
+    def _wait(self, holder: Holder, until: float) -> None:
+        while True:
+            try:
+                return self.take(holder)
+            except RunLocked:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(POLL)
+
+
+def _send(found: Holder, number: signal.Signals) -> None:
+    try:
+        os.kill(found.process, number)
+    except (ProcessLookupError, PermissionError):
+        return  # it is gone, which is as good, or not ours, and then it does not answer
+
+
+def _alive(found: Holder) -> bool:
+    try:
+        os.kill(found.process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

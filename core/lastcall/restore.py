@@ -48,6 +48,8 @@ class Restore:
 
     async def execute(self) -> Report:
         """Run it; raises UsageError for a name that is not on the list."""
+        if self._at_boot and self._parts.state.stamp(self._parts.boot_id):
+            await keep(self._parts, begun=False)
         entries = self._select()
         if entries or self._at_boot:
             await self._inventory.connect(entry.uri for entry in entries)

@@ -5,10 +5,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.api.results import Report, Severity
 from lastcall.bell import Bell
 from lastcall.course import Course
+from lastcall.deadline import Deadline
 from lastcall.departure import Departure, Way
 from lastcall.engine import Parts, conclude, keep, remember_times, share
 from lastcall.errors import LastcallError
@@ -43,6 +44,7 @@ class Shutdown:
         self._times: Counter[Key] = Counter()
         self._news = Bell(parts.loop)
         self._came_late = False
+        self._keeping: asyncio.Task[None] | None = None
 
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
@@ -57,23 +59,26 @@ class Shutdown:
         await self._tell_the_end()
         return conclude(self._parts)
 
-    @property
-    def course(self) -> Course:
-        """Answers signals, and takes part of another run in."""
-        return self._course
+    def join(self, reason: Reason, deadline: Deadline) -> None:
+        """Become the host stop that another process wants to begin; see `Course.join`."""
+        self._course.join(reason, deadline)
+        if not reason.voluntary:
+            self._parts.state.make_due(self._parts.boot_id)
+            self._keeping = self._parts.loop.create_task(keep(self._parts))
 
     def interrupt(self) -> None:
         """Answer a signal; see `Course.interrupt`."""
         self._course.interrupt()
 
     async def _plan(self, guests: Sequence[Guest]) -> Plan:
+        """Decide for these guests, by their settings and what libvirt tells of them."""
+        self._parts.context.guests = (*self._parts.context.guests, *guests)
+        for guest in guests:
+            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest))
         await self._inventory.learn(guests)
         plan = await self._inventory.plan(guests, self._parallel)
         for problem in plan.problems:
             self._stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
-        self._parts.context.guests = (*self._parts.context.guests, *guests)
-        for planned in plan.guests:
-            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=planned.guest))
         return plan
 
     async def _remember(self, plan: Plan, *, begun: bool) -> None:

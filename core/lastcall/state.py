@@ -92,8 +92,7 @@ class StateFile:
     def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> list[Entry]:
         """Add the guests of a run; what waits already stays, and becomes due when the host stops."""
         if host_stop:
-            same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
-            self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
+            self.make_due(boot_id)
         since = datetime.now(UTC).isoformat(timespec="seconds")
         added = [
             Entry(
@@ -104,6 +103,11 @@ class StateFile:
         ]  # fmt: skip
         self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
         return added
+
+    def make_due(self, boot_id: str) -> None:
+        """The host stops: whatever waits since this boot is to come back by itself at the next."""
+        same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
+        self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lastcall.lock import RunLock
+from lastcall.lock import Holder, RunLock
 from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"
@@ -82,7 +82,7 @@ def test_a_host_stop_without_a_deadline_is_refused(tmp_path: Path) -> None:
 def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD)
     lock = RunLock(tmp_path / "run")
-    lock.take("shutdown (manual)")
+    lock.take(Holder("shutdown", "manual", os.getpid()))
     try:
         done = run_lastcall(config, "shutdown")
         assert done.returncode == 5

@@ -1,13 +1,19 @@
-"""`lastcall config`: check, show, schema, sample."""
+"""`lastcall config`: check, show, guest, schema, sample."""
 
+import asyncio
 import json
+from typing import Any
 
 import click
 
+from lastcall.api.guests import RunKind
+from lastcall.api.results import Problem
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
+from lastcall.config.models import GuestRule
 from lastcall.errors import ExitCode
 from lastcall.loading import load
+from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 
 
@@ -40,6 +46,47 @@ def show(invocation: Invocation, *, as_json: bool) -> int:
     shown = load(invocation.config).settings.model_dump(mode="json", exclude_none=False)
     click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
     return ExitCode.OK
+
+
+@command.command("guest")
+@click.argument("name", metavar="GUEST")
+@json_option
+@click.pass_obj
+def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
+    """Show every setting of a guest, and where each comes from: default, configuration, metadata, plugin or rule."""
+    import yaml
+
+    rows, problems = _settings_of(invocation, name)
+    if as_json:
+        facts = {key: {"value": value, "from": source} for key, value, source in rows}
+        click.echo(as_json_text({"version": 1, "guest": name, "settings": facts, "problems": problems}, indent=1))
+        return ExitCode.OK
+    for key, value, source in rows:
+        text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        click.echo(f"{key}: {text}  ({source})")
+    for problem in problems:
+        click.echo(problem_line(problem), err=True)
+    return ExitCode.OK
+
+
+def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...]]:
+    """Rows of key, value and source."""
+    from lastcall.assembly import RunRequest, assemble
+    from lastcall.finding import find_guest
+
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    guest, _ = loop.run_until_complete(find_guest(parts, name))
+    sources = dict.fromkeys(loaded.settings.defaults.model_fields_set, "defaults")
+    for layer in parts.policies.layers(guest):
+        where = layer.source
+        if isinstance(layer.policy, GuestRule):
+            where += f", match {json.dumps(layer.policy.match.model_dump(mode='json', exclude_none=True))}"
+        sources |= dict.fromkeys(layer.policy.model_fields_set, where)
+    shown = parts.policies.of(guest).model_dump(mode="json")
+    rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]
+    return rows, parts.stream.story.report().problems
 
 
 @command.command("schema")

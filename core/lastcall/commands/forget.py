@@ -1,11 +1,14 @@
 """`lastcall forget`: take guests off the list of those to be brought back."""
 
+import os
+
 import click
 
+from lastcall.api.guests import Reason
 from lastcall.cli import Invocation
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.loading import load
-from lastcall.lock import RunLock
+from lastcall.lock import Holder, RunLock
 from lastcall.restore import select_entries
 from lastcall.state import open_state
 
@@ -20,7 +23,7 @@ def command(invocation: Invocation, guests: tuple[str, ...], *, everyone: bool) 
         raise UsageError("name the guests to forget, or give --all", "`lastcall status` shows the list")
     paths = load(invocation.config).settings.paths
     lock = RunLock(paths.run)
-    lock.take("forget")
+    lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
     try:
         state = open_state(paths.state)
         entries = select_entries(list(state.entries.values()), guests)

@@ -15,13 +15,21 @@ from lastcall.commands.options import DurationType, json_option, progress
     metavar="DURATION",
     help="The run is over by then; overrides the configured deadline.",
 )
+@click.option(
+    "--from-unit",
+    is_flag=True,
+    help="At boot: start what the last shutdown of the host stopped, and what is to run always.",
+)
 @json_option
 @click.pass_obj
-def command(invocation: Invocation, guests: tuple[str, ...], deadline: float | None, *, as_json: bool) -> int:
+def command(
+    invocation: Invocation, guests: tuple[str, ...], deadline: float | None, *, from_unit: bool, as_json: bool
+) -> int:
     """Start the guests again that were running when they were shut down, or those named.
 
     A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
-    guest that could not be started in several attempts is parked, and started only when it is named.
+    guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
+    all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
     """
     from lastcall.assembly import RunRequest, perform
     from lastcall.loading import load
@@ -30,11 +38,11 @@ def command(invocation: Invocation, guests: tuple[str, ...], deadline: float | N
 
     request = RunRequest(
         kind=RunKind.RESTORE,
-        reason=Reason.MANUAL,
+        reason=Reason.BOOT if from_unit else Reason.MANUAL,
         deadline=deadline,
         sinks=progress(invocation),
         started=invocation.started,
     )
-    report = perform(load(invocation.config), request, lambda parts: Restore(parts, names=guests))
+    report = perform(load(invocation.config), request, lambda parts: Restore(parts, names=guests, at_boot=from_unit))
     click.echo(text.as_json(report) if as_json else text.as_text(report))
     return report.run.exit_code

@@ -50,14 +50,19 @@ def read(given: Path | None = None) -> Document:
     folder = file.parent / "conf.d"
     if folder.is_dir():
         files += sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
-    node, problems = MapNode(Mark(str(file))), list[Located]()
-    for path in files:
-        part, found = _read_file(path)
+    return read_texts({path: _text(path) for path in files}, str(file))
+
+
+def read_texts(texts: Mapping[Path, str], name: str = "configuration") -> Document:
+    """Read a configuration from the texts of its files, in their order."""
+    node, problems = MapNode(Mark(name)), list[Located]()
+    for path, text in texts.items():
+        part, found = _as_mapping(path, text)
         problems += found
         node = merge(node, part)
     bootstrap, _ = validate(Bootstrap, node)
     known = cast("Bootstrap", bootstrap) if bootstrap else Bootstrap()
-    return Document(node, tuple(files), tuple(problems), known)
+    return Document(node, tuple(texts), tuple(problems), known)
 
 
 def defaults() -> Document:
@@ -67,19 +72,16 @@ def defaults() -> Document:
 
 def parse(text: str, name: str = "<text>") -> Document:
     """Read a configuration from a text (which says something, if only in a comment)."""
-    node, problems = _as_mapping(Path(name), text)
-    bootstrap, _ = validate(Bootstrap, node)
-    return Document(node, (Path(name),), tuple(problems), cast("Bootstrap", bootstrap) if bootstrap else Bootstrap())
+    return read_texts({Path(name): text}, name)
 
 
-def _read_file(path: Path) -> tuple[MapNode, list[Located]]:
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise _unreadable(path, (error.strerror or str(error)).lower()) from None
     except UnicodeDecodeError:
         raise _unreadable(path, "not a text file (UTF-8)") from None
-    return _as_mapping(path, text)
 
 
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:

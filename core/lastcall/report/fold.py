@@ -71,7 +71,8 @@ class ReportBuilder:
             case GuestPlanned():
                 self.plan(record.guest)
             case HookEnded():
-                (self._stories[record.guest].hooks if record.guest else self._hooks).append(record.record)
+                story = self._stories.get(record.guest) if record.guest else None
+                (story.hooks if story else self._hooks).append(record.record)
             case GuestBegun() | GuestAsked() | AttemptEnded() | GuestEnded():
                 self._take_story(self._stories[record.guest], record)
             case _:

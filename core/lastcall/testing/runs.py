@@ -77,9 +77,9 @@ def _run(
     build: Callable[[Parts, FakeHypervisor], Run],
 ) -> Report:
     uris = dict.fromkeys(guest.uri for guest in guests)
-    connections = ", ".join(map(repr, uris or [URI]))
+    connections = "" if "connections:" in config else f"connections: [{', '.join(map(repr, uris or [URI]))}]\n"
     paths = f"{{state: {folder}, run: {folder}, hooks: {folder}/hooks.d}}"
-    document = parse(f"connections: [{connections}]\npaths: {paths}\n{config}")
+    document = parse(f"{connections}paths: {paths}\n{config}")
     loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
     loaded = Loaded(document.settings(loaded_plugins.vocabulary), loaded_plugins, "file")
     with closing(VirtualLoop()) as loop:
