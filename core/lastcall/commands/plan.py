@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
-from lastcall.api.results import Problem
+from lastcall.api.results import Problem, Severity
 from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
 from lastcall.commands.options import DurationType, json_option, reason_option
@@ -61,7 +61,8 @@ def command(
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary
     click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
-    return parts.stream.story.exit_code if problems else ExitCode.OK
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    return parts.stream.story.exit_code if errors else ExitCode.OK
 
 
 async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _Seen:
@@ -79,10 +80,9 @@ async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _See
     _report(parts, plan, outlook)
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
     lines = [
-        await _line(parts, planned, told(waits[planned.guest.key], called), describe=describe)
-        for planned in plan.guests
+        _line(parts, planned, told(waits[planned.guest.key], called), describe=describe) for planned in plan.guests
     ]
-    return _Seen(plan, outlook, lines)
+    return _Seen(plan, outlook, await asyncio.gather(*lines))
 
 
 def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:

@@ -219,7 +219,7 @@ class Match(Section):
     def covers(self, guest: Guest) -> bool:
         """Say whether the rule is for this guest."""
         return (
-            (self.name is None or fnmatch.fnmatchcase(guest.name, self.name))
+            (self.name is None or guest.name == self.name or fnmatch.fnmatchcase(guest.name, self.name))
             and (self.uuid is None or guest.uuid == self.uuid.lower())
             and (self.uri is None or fnmatch.fnmatchcase(guest.uri, self.uri))
             and (self.state is None or guest.state == self.state)

@@ -7,7 +7,7 @@ and `0755` into 493, none of which anybody means in a configuration.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -59,7 +59,10 @@ class MapNode:
 Node: TypeAlias = Scalar | ListNode | MapNode
 
 
-class _Loader(yaml.SafeLoader):
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml a thousand rules are read ten times faster
+
+
+class _Loader(_Base):
     """Leaves every plain word undecided, so that `_scalar` alone decides what is special."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012  PyYAML's way of declaring them
