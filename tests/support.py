@@ -69,3 +69,14 @@ def write_config(folder: Path, *uris: str, more: str = "") -> Path:
     config = folder / "config.yaml"
     config.write_text(f"connections: [{listed}]\npaths: {paths}\n{more}")
     return config
+
+
+def start_and_wait_for(config: Path, line: str, *words: str) -> "subprocess.Popen[str]":
+    """Start the program and return when it has said this on standard error."""
+    command = [*AWAKE, str(PROGRAM), "--config", str(config), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    for said in process.stderr:
+        if line in said:
+            return process
+    raise AssertionError(f"{line!r} was never said")

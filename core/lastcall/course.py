@@ -6,6 +6,7 @@ from lastcall.api.guests import Reason
 from lastcall.deadline import Deadline
 from lastcall.hooks.call import RunContext
 from lastcall.milestone import Milestone
+from lastcall.records import RunJoined
 from lastcall.stream import Stream
 
 
@@ -65,6 +66,8 @@ class Course:
             self.last_resort.bring_forward(deadline.last_resort)
             self.last_plug.bring_forward(deadline.last_plug)
             self.end.bring_forward(deadline.last_hook)
+        left = context.deadline.remaining(self._stream.start)
+        self._stream.emit(RunJoined(at=self._stream.now(), reason=context.reason, deadline=left))
 
     def _hasten(self) -> None:
         self.last_ask.hasten()

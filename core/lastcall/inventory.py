@@ -10,7 +10,14 @@ from lastcall.config.metadata import read_metadata
 from lastcall.engine import Parts, share
 from lastcall.errors import ConnectionLost, LastcallError, NotPermitted
 from lastcall.plan import Circumstances, Plan, make_plan
-from lastcall.ports import Connected, Target
+from lastcall.ports import (
+    Connected,
+    ConnectionClosed,
+    ConnectionGivenUp,
+    ConnectionRestored,
+    HypervisorEvent,
+    Target,
+)
 from lastcall.traits import Traits
 from lastcall.turns import Limits
 
@@ -59,11 +66,25 @@ class Inventory:
         known = {target.uri for target in targets}
         others = [uri for uri in dict.fromkeys(extra) if uri not in known]
         targets += [Target(uri=uri, timeout=min(CONNECT_TIMEOUT, most), patient=patient) for uri in others]
-        self._connected = await self._parts.hypervisor.connect(targets, self._parts.presence.take)
+        self._connected = await self._parts.hypervisor.connect(targets, self._hear)
         for one in self._connected:
             if one.error is not None and not one.target.optional:
                 what = "permission" if isinstance(one.error, NotPermitted) else "connection"
                 self._stream.problem(what, one.target.uri, str(one.error), one.error.remedy)
+
+    def _hear(self, event: HypervisorEvent) -> None:
+        """Pass an event on; what becomes of a connection belongs in the report."""
+        match event:
+            case ConnectionClosed(uri, why):
+                self._stream.problem("connection", uri, f"died ({why}); it is tried again", severity=Severity.WARNING)
+            case ConnectionRestored(uri):
+                self._stream.problem("connection", uri, "is back", severity=Severity.WARNING)
+            case ConnectionGivenUp(uri, why):
+                message = f"died ({why}) and did not come back; what its guests do is not known"
+                self._stream.problem("connection", uri, message, "look at the libvirt daemon's journal")
+            case _:
+                pass
+        self._parts.presence.take(event)
 
     async def active(self, *, patient: bool = True) -> list[Guest]:
         """The active guests of every connection, by name. `patient`: wait for one that is dead, and report failures."""

@@ -30,6 +30,15 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunJoined:
+    """Another process wanted to stop the host: this run becomes that one. `deadline` is seconds."""
+
+    at: float
+    reason: Reason
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuestPlanned:
     """A guest belongs to the run."""
 
@@ -137,6 +146,7 @@ class RunEnded:
 
 Record: TypeAlias = (
     RunStarted
+    | RunJoined
     | GuestPlanned
     | GuestBegun
     | GuestAsked

@@ -13,7 +13,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
 from lastcall.report.fold import ReportBuilder
 from lastcall.runlog import read
-from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
+from support import PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 
 def names(count: int) -> list[str]:
@@ -136,16 +136,6 @@ def on_guest_stop(guest, run):
     if guest.name == "guest-0004":
         os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-def start_and_wait_for(config: Path, line: str, *words: str) -> "subprocess.Popen[str]":
-    command = [*AWAKE, str(PROGRAM), "--config", str(config), *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    for said in process.stderr:
-        if line in said:
-            return process
-    raise AssertionError(f"{line!r} was never said")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

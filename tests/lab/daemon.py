@@ -4,6 +4,7 @@ It sees its own /etc/libvirt, /var/lib/libvirt and /run/libvirt (bind mounts), h
 is process 1's child in its own PID namespace, so that the kernel ends libvirtd and every QEMU together with the lab.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
+_NOBODY = 65534
 _LIBVIRTD_CONF = """\
 unix_sock_dir = "{sockets}"
 auth_unix_rw = "none"
@@ -34,10 +36,11 @@ remember_owner = 0
 _INIT = """\
 set -e
 {mounts}
+{cgroups}
 mkdir -p /run/libvirt
 ip link set lo up
 while :; do
-    libvirtd --config {conf} --pid-file {folder}/libvirtd.pid >> {folder}/libvirtd.log 2>&1 &
+    {program} >> {folder}/libvirtd.log 2>&1 &
     echo $! > {folder}/inner.pid
     wait $! || :
     while [ -e {folder}/hold ]; do sleep 0.05; done
@@ -45,16 +48,36 @@ done
 """
 
 
-class Daemon:
-    """One libvirtd. `qemu` and `test` are its URIs."""
+# Containers need cgroups that libvirt can see whole. Where the kernel has them of the first kind it looks for a second
+# kind beside them, which a host may have hidden.
+_CGROUPS = """\
+if ! [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    umount -R -l /sys/fs/cgroup
+    mount -t tmpfs -o mode=755 lastcall-lab /sys/fs/cgroup
+    for one in cpu cpuacct cpuset memory devices freezer blkio; do
+        mkdir /sys/fs/cgroup/$one
+        mount -t cgroup -o $one cgroup /sys/fs/cgroup/$one || rmdir /sys/fs/cgroup/$one
+    done
+fi
+"""
 
-    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
+
+class Daemon:
+    """One libvirtd. `qemu`, `lxc` and `test` are its URIs."""
+
+    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]", *, session: bool = False) -> None:
         self.folder = folder
         self.process = process
         socket = folder / "sockets" / "libvirt-sock"
-        self.qemu = f"qemu+unix:///system?socket={socket}"
+        self.qemu = f"qemu+unix:///{'session' if session else 'system'}?socket={socket}"
+        self.lxc = f"lxc+unix:///system?socket={socket}"
         self.test = f"test+unix:///default?socket={socket}"
         self.read_only = f"test+unix:///default?socket={socket}-ro"
+
+    @property
+    def socket(self) -> Path:
+        """Its socket."""
+        return self.folder / "sockets" / "libvirt-sock"
 
     def wait(self, seconds: float = 60) -> None:
         """Wait until it answers."""
@@ -96,14 +119,15 @@ class Daemon:
 
 
 @contextmanager
-def daemon() -> Generator[Daemon]:
-    """Start a libvirtd and end it with everything it runs."""
+def daemon(*, session: bool = False) -> Generator[Daemon]:
+    """Start a libvirtd and end it with everything it runs. `session`: as a user without rights."""
     folder = Path(tempfile.mkdtemp(prefix="lastcall-lab-"))
     folder.chmod(0o755)
+    groups = set(_machine_groups())
     try:
-        process = _start(folder)
+        process = _start(folder, session=session)
         try:
-            lab = Daemon(folder, process)
+            lab = Daemon(folder, process, session=session)
             lab.wait()
             yield lab
         finally:
@@ -111,9 +135,21 @@ def daemon() -> Generator[Daemon]:
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        for group in set(_machine_groups()) - groups:  # containers leave theirs, empty
+            _remove_groups(group)
 
 
-def _start(folder: Path) -> "subprocess.Popen[bytes]":
+def _machine_groups() -> list[Path]:
+    return list(Path("/sys/fs/cgroup").glob("**/machine"))
+
+
+def _remove_groups(group: Path) -> None:
+    for below in (*sorted(group.glob("**/"), reverse=True), group):
+        with contextlib.suppress(OSError):  # somebody else's, or removed already
+            below.rmdir()
+
+
+def _start(folder: Path, *, session: bool) -> "subprocess.Popen[bytes]":
     for name in ("sockets", *(_under(path) for path in _PRIVATE)):
         (folder / name).mkdir(parents=True)
     (folder / "sockets").chmod(0o755)
@@ -121,7 +157,15 @@ def _start(folder: Path) -> "subprocess.Popen[bytes]":
     conf.write_text(_LIBVIRTD_CONF.format(sockets=folder / "sockets"))
     (folder / _under("/etc/libvirt") / "qemu.conf").write_text(_QEMU_CONF)
     mounts = "\n".join(f"mkdir -p {path}; mount --bind {folder / _under(path)} {path}" for path in _PRIVATE)
-    init = _INIT.format(mounts=mounts, conf=shlex.quote(str(conf)), folder=shlex.quote(str(folder)))
+    pid_file = folder / "sockets" / "libvirtd.pid"
+    program = f"libvirtd --config {shlex.quote(str(conf))} --pid-file {pid_file}"
+    if session:
+        home = folder / "sockets"
+        os.chown(home, _NOBODY, _NOBODY)
+        user = f"setpriv --reuid={_NOBODY} --regid={_NOBODY} --clear-groups env HOME={home} XDG_RUNTIME_DIR={home}"
+        program = f"{user} XDG_CONFIG_HOME={home} XDG_CACHE_HOME={home} {program}"
+        conf.write_text(_LIBVIRTD_CONF.format(sockets=home))
+    init = _INIT.format(mounts=mounts, cgroups=_CGROUPS, program=program, folder=shlex.quote(str(folder)))
     # pdeathsig: the namespaces' first process is killed with us, even by SIGKILL, and the kernel ends all others.
     words = [
         "setpriv",

@@ -115,7 +115,8 @@ def remove(connection: libvirt.virConnect, names: Iterable[str]) -> None:
             if domain.isActive():
                 domain.destroy()
             if domain.isPersistent():
-                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+                saved = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if domain.hasManagedSaveImage() else 0
+                domain.undefineFlags(saved)
 
 
 def states(connection: libvirt.virConnect) -> dict[str, str]:

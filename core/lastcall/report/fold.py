@@ -1,7 +1,7 @@
 """From records to the report. The same fold serves the run itself and a run log read back later."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Problem, Report, RunFacts, Severity, Verdict
@@ -17,6 +17,7 @@ from lastcall.records import (
     ProblemFound,
     Record,
     RunEnded,
+    RunJoined,
     RunStarted,
 )
 
@@ -64,6 +65,8 @@ class ReportBuilder:
         match record:
             case RunStarted():
                 self._start = record
+            case RunJoined() if self._start:
+                self._start = replace(self._start, reason=record.reason, deadline=record.deadline)
             case RunEnded():
                 self._end = record
             case ProblemFound():

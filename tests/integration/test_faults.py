@@ -1,0 +1,288 @@
+"""What breaks around a run: the disk, the clock, descriptors, the runner itself, and others who want to run, too."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.daemon import Daemon
+from lab.guests import driver_guests, states
+from lastcall.report.fold import ReportBuilder
+from lastcall.runlog import read
+from lastcall.state import open_state
+from support import AWAKE, PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+
+SLOW = "import lastcall\n@lastcall.hookimpl\ndef {hook}(guest, run):\n    run.log('slow')\n    run.sleep({seconds})\n"
+DIES = """\
+import os, signal, sys
+from pathlib import Path
+from lastcall import Reason, RunKind
+from lastcall.assembly import RunRequest, perform
+from lastcall.loading import load
+from lastcall.restore import Restore
+from lastcall.shutdown import Shutdown
+
+count = 0
+def die(record):
+    global count
+    count += 1
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+kind = RunKind(sys.argv[3])
+request = RunRequest(kind=kind, reason=Reason.MANUAL, sinks=[("dies", die)])
+perform(load(Path(sys.argv[1])), request, Shutdown if kind is RunKind.SHUTDOWN else Restore)
+"""
+
+
+def names(count: int) -> list[str]:
+    return [f"guest-{number:03}" for number in range(count)]
+
+
+def run_that_dies(config: Path, record: int, kind: str = "shutdown") -> int:
+    """A run that is killed at its nth record; returns its exit code."""
+    command = [sys.executable, "-c", DIES, str(config), str(record), kind]
+    return subprocess.run(command, capture_output=True, check=False, timeout=120).returncode
+
+
+@pytest.mark.parametrize("record", range(2, 62, 3))
+def test_a_run_killed_at_any_record_is_finished_by_the_next(lab: Daemon, tmp_path: Path, record: int) -> None:
+    config = write_config(tmp_path, lab.test, more="guests: [{match: '*[0-4]', depends_on: ['*[5-9]']}]")
+    with driver_guests(lab, names(10)) as connection:
+        assert run_that_dies(config, record) == -signal.SIGKILL
+        off = {name for name, state in states(connection).items() if state == "off"}
+        waiting = {entry.name for entry in open_state(tmp_path / "state").entries.values()}
+        assert off <= waiting, "a guest that is off has to be on the list"
+        for log in (tmp_path / "state" / "runs").glob("*.jsonl"):
+            assert list(read(log)) is not None
+        assert run_lastcall(config, "shutdown").returncode == 0
+        assert set(states(connection).values()) == {"off"}
+        assert sorted(waiting_guests(tmp_path / "state")) == names(10)
+        assert run_that_dies(config, record // 2 + 1, "restore") == -signal.SIGKILL
+        open_state(tmp_path / "state")
+        assert run_lastcall(config, "restore").returncode == 0
+        assert set(states(connection).values()) == {"running"}
+        assert waiting_guests(tmp_path / "state") == []
+
+
+def run_in(setup: str, config: Path, *words: str, prefix: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run the program in a mount namespace of its own, after some shell commands."""
+    command = shlex.join([*prefix, str(PROGRAM), "--config", str(config), *words])
+    shell = ["unshare", "--mount", "sh", "-e", "-c", f"{setup}\nexec {command}"]
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=120)
+
+
+FULL = "mount -t tmpfs -o size=16k lastcall {state}; dd if=/dev/zero of={state}/filler bs=4k 2>/dev/null || :"
+READ_ONLY = "mount --bind {state} {state}; mount -o remount,ro,bind {state}"
+
+
+@pytest.mark.parametrize(("setup", "why"), [(FULL, "no space left"), (READ_ONLY, "read-only file system")])
+@pytest.mark.parametrize("reason", ["manual", "power"])
+def test_a_full_or_read_only_state_folder_stops_no_run_and_is_said(
+    lab: Daemon, tmp_path: Path, setup: str, why: str, reason: str
+) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, names(5)) as connection:
+        done = run_in(setup.format(state=tmp_path / "state"), config, "shutdown", "--reason", reason, "--json")
+        assert set(states(connection).values()) == {"off"}, done.stderr
+        assert done.returncode == 1
+        problems = {problem["what"]: problem["message"] for problem in report_of(done)["problems"]}
+        assert "the list of guests to restore was not kept" in problems["state"]
+        assert why in problems["state"]
+        assert "run log" in problems
+        assert "how long the guests took was not kept" in problems["history"]
+
+
+def test_a_clock_set_back_an_hour_in_mid_run_changes_nothing(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more="guests: [{match: guest-000, depends_on: guest-001}]")
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    (tmp_path / "hooks.d" / "10-clock.py").write_text(
+        "import time, lastcall\n"
+        "@lastcall.hookimpl\n"
+        "def on_guest_stop(guest, run):\n"
+        "    before = time.time()\n"
+        f"    open({str(clock)!r}, 'w').write('-1h')\n"
+        "    run.sleep(0.2)\n"
+        "    run.evidence(jumped=time.time() - before)\n"
+    )
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    fake = {
+        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    with driver_guests(lab, names(2)) as connection:
+        done = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "30s", "--json", env=fake)
+        report = report_of(done)
+        assert set(states(connection).values()) == {"off"}
+        assert done.returncode == 0, report["problems"]
+        jumps = [hook["evidence"]["jumped"] for guest in report["guests"] for hook in guest["hooks"]]
+        assert min(jumps) < -3000, "the clock did jump"
+        assert 0.4 <= report["run"]["duration"] < 10
+
+
+def test_three_hundred_descriptors_are_enough_for_four_hundred_guests(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, names(400)) as connection:
+        done = run_in(":", config, "-q", "shutdown", "--json", prefix=["prlimit", "--nofile=300"])
+        assert done.returncode == 0, done.stderr
+        assert set(states(connection).values()) == {"off"}
+
+
+def test_a_host_stop_joins_a_shutdown_by_hand_and_its_deadline_counts(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more="guests: [{match: guest-000, depends_on: guest-001}]")
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop", seconds=4))
+    with driver_guests(lab, names(2)) as connection:
+        by_hand = start_and_wait_for(config, "slow", "shutdown", "--json")
+        began = time.monotonic()
+        stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "40s", "--json")
+        out, _ = by_hand.communicate(timeout=60)
+        joined, ours = json.loads(out), report_of(stop)
+        assert time.monotonic() - began < 40
+        assert joined["run"]["reason"] == "power"
+        assert [guest["outcome"] for guest in joined["guests"]] == ["stopped"] * 2
+        assert "joins the run that is under way" in ours["problems"][0]["message"]
+        assert (stop.returncode, set(states(connection).values())) == (0, {"off"})
+        entries = open_state(tmp_path / "state").entries.values()
+        assert [entry.due for entry in entries] == [True, True]
+
+
+def test_a_host_stop_kills_a_run_that_hangs_and_goes_on_from_its_list(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop", seconds=2))
+    with driver_guests(lab, names(3)) as connection:
+        hangs = start_and_wait_for(config, "slow", "shutdown")
+        hangs.send_signal(signal.SIGSTOP)
+        stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json")
+        assert hangs.wait(timeout=30) == -signal.SIGKILL
+        hangs.communicate()
+        assert any(
+            "kills the run that does not answer" in problem["message"] for problem in report_of(stop)["problems"]
+        )
+        assert (stop.returncode, set(states(connection).values())) == (0, {"off"})
+        run_lastcall(config, "restore")
+        assert set(states(connection).values()) == {"running"}
+
+
+def test_a_host_stop_ends_a_restore_and_forgets_nobody(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more="restore: {parallel: 1}")
+    with driver_guests(lab, names(4)) as connection:
+        run_lastcall(config, "shutdown")
+        (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start", seconds=20))
+        restore = start_and_wait_for(config, "slow", "restore")
+        stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json")
+        restore.communicate(timeout=30)
+        assert any("ends the run" in problem["message"] for problem in report_of(stop)["problems"])
+        assert set(states(connection).values()) == {"off"}
+        assert sorted(waiting_guests(tmp_path / "state")) == names(4)
+        assert all(entry.due for entry in open_state(tmp_path / "state").entries.values())
+
+
+def test_a_second_run_by_hand_is_told_who_holds_the_lock(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop", seconds=2))
+    with driver_guests(lab, names(1)):
+        first = start_and_wait_for(config, "slow", "shutdown")
+        second = run_lastcall(config, "shutdown")
+        assert second.returncode == 5
+        assert f"shutdown (manual), process {first.pid}" in second.stderr
+        first.communicate(timeout=30)
+        assert first.returncode == 0
+
+
+def at_default_paths(folder: Path, *words: str, user: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run the program as an administrator would, with /etc/lastcall, /var/lib/lastcall and /run being `folder`'s."""
+    mounts = "\n".join(f"mount --bind {folder}/{name} /{path}" for name, path in
+                       (("etc", "etc"), ("lib", "var/lib"), ("run", "run")))  # fmt: skip
+    command = shlex.join([*AWAKE, *user, str(PROGRAM), *words])
+    shell = ["unshare", "--mount", "sh", "-e", "-c", f"{mounts}\nexec {command}"]
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_a_host_stop_that_finds_its_configuration_broken_uses_the_last_good_one(lab: Daemon, tmp_path: Path) -> None:
+    for name in ("lib", "run"):
+        (tmp_path / name).mkdir()
+    subprocess.run(["cp", "-a", "/etc", str(tmp_path / "etc")], check=True)
+    file = tmp_path / "etc" / "lastcall" / "config.yaml"
+    file.parent.mkdir(exist_ok=True)
+    good = f"connections: [{json.dumps(lab.test)}]\nguests: [{{match: guest-000, restore: false}}]\n"
+    with driver_guests(lab, names(2)) as connection:
+        file.write_text(good)
+        assert at_default_paths(tmp_path, "check").returncode == 0
+        kept = tmp_path / "lib" / "lastcall" / "last-good.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        file.write_text("connections: [\n")
+        by_hand = at_default_paths(tmp_path, "shutdown")
+        assert by_hand.returncode == 6
+        assert set(states(connection).values()) == {"running"}
+        stop = at_default_paths(tmp_path, "shutdown", "--reason", "power", "--json")
+        report: Any = report_of(stop)
+        assert (stop.returncode, report["run"]["config"]) == (1, "last_good")
+        assert "not valid YAML" in report["problems"][0]["message"]
+        assert set(states(connection).values()) == {"off"}
+        assert waiting_guests(tmp_path / "lib" / "lastcall") == ["guest-001"]
+
+
+def test_an_old_last_good_configuration_that_nobody_understands_any_more_leaves_the_defaults(tmp_path: Path) -> None:
+    from lastcall import Reason
+    from lastcall.last_good import LastGood
+    from lastcall.loading import load
+
+    broken = tmp_path / "config.yaml"
+    broken.write_text("shutdown: 5")
+    for content in ("nonsense", '{"version": 1, "files": {"old.yaml": "gone: 1"}}', "{}"):
+        kept = LastGood(tmp_path / "last-good.json")
+        kept.path.write_text(content)
+        loaded = load(broken, Reason.POWER, kept)
+        assert (loaded.origin, len(loaded.problems)) == ("defaults", 1)
+
+
+def test_at_boot_only_what_the_last_shutdown_of_the_host_stopped_is_started(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more="guests: [{match: guest-002, restore: always}]")
+    with driver_guests(lab, names(3)) as connection:
+        run_lastcall(config, "restore", "--from-unit")  # the host has booted
+        run_lastcall(config, "shutdown", "guest-002")  # by hand, and the host stops without lastcall: not due
+        next_boot(tmp_path / "state", "a")
+        done = run_lastcall(config, "restore", "--from-unit", "--json")
+        assert report_of(done)["guests"] == []
+        run_lastcall(config, "shutdown", "guest-000")  # by hand, and found still off by the host stop: due
+        run_lastcall(config, "shutdown", "guest-001", "--reason", "power")
+        same_boot = run_lastcall(config, "restore", "--from-unit", "--json")
+        assert report_of(same_boot)["guests"] == [], "the host has not booted since"
+        next_boot(tmp_path / "state", "b")
+        done = run_lastcall(config, "restore", "--from-unit", "--json")
+        started = {guest["name"]: guest["outcome"] for guest in report_of(done)["guests"]}
+        assert started == {"guest-000": "started", "guest-001": "started"}
+        assert states(connection)["guest-002"] == "off", "it is on the list, and waits for a person"
+        run_lastcall(config, "forget", "guest-002")
+        done = run_lastcall(config, "restore", "--from-unit", "--json")
+        assert [guest["name"] for guest in report_of(done)["guests"]] == ["guest-002"]
+        assert set(states(connection).values()) == {"running"}
+
+
+def next_boot(folder: Path, ident: str) -> None:
+    """Make the state file that of the boot before, of which only the id counts."""
+    text = (folder / "state.json").read_text()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (folder / "state.json").write_text(text.replace(boot, ident))
+
+
+def test_the_report_of_a_killed_run_can_still_be_told(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop", seconds=0.3))
+    with driver_guests(lab, names(3)):
+        process = start_and_wait_for(config, "guest-000: acpi", "shutdown")
+        time.sleep(0.2)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        (log,) = (tmp_path / "state" / "runs").glob("*.jsonl")
+        report = ReportBuilder(read(log)).report()
+        assert [guest.name for guest in report.guests] == names(3)

@@ -1,0 +1,79 @@
+"""An SSH server on loopback, for connections to a daemon over the network."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.daemon import Daemon
+
+_CONF = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+PidFile {folder}/pid
+PermitRootLogin yes
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+"""
+
+
+@contextmanager
+def ssh_uri(lab: Daemon, folder: Path, driver: str = "qemu", path: str = "system") -> Generator[str]:
+    """The URI of this lab's daemon as somebody elsewhere would write it."""
+    for name in ("host", "user"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    port = _free_port()
+    (folder / "sshd.conf").write_text(_CONF.format(port=port, folder=folder))
+    Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, and its package makes it
+    server = ["setpriv", "--pdeathsig", "KILL", shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e"]
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen([*server, "-f", str(folder / "sshd.conf")], stderr=log)
+    try:
+        _wait(port, folder)
+        options = (
+            f"keyfile={folder}/user&no_verify=1&no_tty=1&socket={lab.socket}&proxy=netcat&netcat={_netcat(folder)}"
+        )
+        yield f"{driver}+ssh://root@127.0.0.1:{port}/{path}?{options}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _netcat(folder: Path) -> Path:
+    """What libvirt runs at the other end; busybox cannot speak to a socket, so this does."""
+    program = folder / "netcat"
+    program.write_text(
+        "#!/usr/bin/python3\n"
+        "import os, select, socket, sys\n"
+        "peer = socket.socket(socket.AF_UNIX); peer.connect(sys.argv[-1])\n"
+        "while True:\n"
+        "    for one in select.select([0, peer], [], [])[0]:\n"
+        "        data = os.read(0, 65536) if one == 0 else peer.recv(65536)\n"
+        "        if not data: sys.exit()\n"
+        "        (peer.sendall if one == 0 else lambda d: os.write(1, d))(data)\n"
+    )
+    program.chmod(0o755)
+    return program
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, folder: Path) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"sshd does not listen: {(folder / 'sshd.log').read_text()}")
