@@ -14,6 +14,27 @@ from lastcall.hooks.call import RunContext
 
 AWAKE = ("env", "--default-signal=INT")  # whoever started the tests may ignore it, which would be inherited
 PROGRAM = Path(sys.executable).with_name("lastcall")
+DIES = """\
+import os, signal, sys
+from pathlib import Path
+from lastcall import Reason, RunKind
+from lastcall.assembly import RunRequest, perform
+from lastcall.loading import load
+from lastcall.restore import Restore
+from lastcall.shutdown import Shutdown
+
+count = 0
+def die(record):
+    global count
+    count += 1
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+kind = RunKind(sys.argv[3])
+request = RunRequest(kind=kind, reason=Reason.MANUAL, sinks=[("dies", die)])
+perform(load(Path(sys.argv[1])), request, Shutdown if kind is RunKind.SHUTDOWN else Restore)
+"""
+"""A program that does a run (of this configuration, kind) and is killed at its nth record."""
 
 
 def by_name(report: Report, name: str) -> GuestResult:

@@ -31,10 +31,11 @@ def _parse_text(text: str) -> float:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Show seconds as a person would write them: `none`, `0.4s`, `90s`, `5min`, `1h30min`."""
+    """Show seconds as a person would write them: `none`, `0.4s`, `90s`, `9min30s`, `1h30min`."""
     if seconds is None:
         return "none"
-    if seconds < 120 or seconds % 60:
-        return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"
-    hours, minutes = divmod(int(seconds) // 60, 60)
-    return (f"{hours}h" if hours else "") + (f"{minutes}min" if minutes else "")
+    if seconds < 120:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "".join(f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "min"), (rest, "s")) if number)

@@ -1,5 +1,6 @@
 """What happened, as it happened: one JSON object a line, readable after any crash."""
 
+import contextlib
 import json
 import os
 import threading
@@ -13,6 +14,7 @@ from lastcall.records import Record, RunEnded, RunStarted
 from lastcall.report.plain import as_json
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
+KEEP = 100  # run logs; a few kilobytes a guest each
 BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
 FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must not hold up the end of the run
 
@@ -33,6 +35,7 @@ class RunLog:
         for record in records:
             if isinstance(record, RunStarted):
                 private_folder(self._folder)
+                self._make_room()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
         data = "".join(map(_line, records)).encode()
@@ -41,6 +44,12 @@ class RunLog:
         if isinstance(records[-1], RunEnded):
             os.fsync(self._descriptor)
             os.close(self._descriptor)
+
+    def _make_room(self) -> None:
+        """Remove the oldest logs; what cannot be removed stays."""
+        for old in sorted(self._folder.glob("*.jsonl"))[: 1 - KEEP]:
+            with contextlib.suppress(OSError):
+                old.unlink()
 
 
 class BackgroundRunLog:

@@ -18,29 +18,9 @@ from lab.guests import driver_guests, states
 from lastcall.report.fold import ReportBuilder
 from lastcall.runlog import read
 from lastcall.state import open_state
-from support import AWAKE, PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import AWAKE, DIES, PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 SLOW = "import lastcall\n@lastcall.hookimpl\ndef {hook}(guest, run):\n    run.log('slow')\n    run.sleep({seconds})\n"
-DIES = """\
-import os, signal, sys
-from pathlib import Path
-from lastcall import Reason, RunKind
-from lastcall.assembly import RunRequest, perform
-from lastcall.loading import load
-from lastcall.restore import Restore
-from lastcall.shutdown import Shutdown
-
-count = 0
-def die(record):
-    global count
-    count += 1
-    if count == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-kind = RunKind(sys.argv[3])
-request = RunRequest(kind=kind, reason=Reason.MANUAL, sinks=[("dies", die)])
-perform(load(Path(sys.argv[1])), request, Shutdown if kind is RunKind.SHUTDOWN else Restore)
-"""
 
 
 def names(count: int) -> list[str]:

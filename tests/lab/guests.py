@@ -57,15 +57,15 @@ class LinuxGuest:
 def linux_guests(lab: Daemon, **switches: str) -> Generator[dict[str, LinuxGuest]]:
     """Define, start and wait for guests; the switches are those of `lab.image`."""
     guests = {name: LinuxGuest(lab, name, words) for name, words in switches.items()}
-    with opened(lab.qemu) as connection:
-        domains = [connection.defineXML(guest.xml) for guest in guests.values()]
-        try:
-            for domain in domains:
+    try:
+        with opened(lab.qemu) as connection:
+            for domain in [connection.defineXML(guest.xml) for guest in guests.values()]:
                 domain.create()
-            for guest in guests.values():
-                guest.wait_until_up()
-            yield guests
-        finally:
+        for guest in guests.values():
+            guest.wait_until_up()
+        yield guests
+    finally:
+        with opened(lab.qemu) as connection:  # a new one: the test may have killed the daemon
             remove(connection, guests)
 
 

@@ -1,7 +1,9 @@
 """Options and output that several subcommands share."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -43,6 +45,23 @@ def progress(invocation: Invocation) -> list[tuple[str, Sink]]:
     from lastcall.progress import Progress
 
     return [("progress", Progress(lambda line: _write(f"{line}\n"), verbose=invocation.verbose).take)]
+
+
+@contextmanager
+def only_output(*, wanted: bool) -> Generator[None]:
+    """Keep standard output for the result: what plugins and the programs they start print goes to standard error."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(ours, 1)
+        os.close(ours)
 
 
 def _write(text: str) -> None:

@@ -4,7 +4,7 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli import Invocation
-from lastcall.commands.options import DurationType, json_option, progress
+from lastcall.commands.options import DurationType, json_option, only_output, progress
 
 
 @click.command("restore")
@@ -43,6 +43,8 @@ def command(
         sinks=progress(invocation),
         started=invocation.started,
     )
-    report = perform(load(invocation.config), request, lambda parts: Restore(parts, names=guests, at_boot=from_unit))
+    with only_output(wanted=as_json):
+        loaded = load(invocation.config)
+        report = perform(loaded, request, lambda parts: Restore(parts, names=guests, at_boot=from_unit))
     click.echo(text.as_json(report) if as_json else text.as_text(report))
     return report.run.exit_code

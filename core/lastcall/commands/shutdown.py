@@ -4,7 +4,7 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli import Invocation
-from lastcall.commands.options import DurationType, json_option, progress, reason_option
+from lastcall.commands.options import DurationType, json_option, only_output, progress, reason_option
 
 
 @click.command("shutdown")
@@ -37,6 +37,8 @@ def command(
     request = RunRequest(
         kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=progress(invocation), started=invocation.started
     )
-    report = perform(load(invocation.config, why), request, lambda parts: Shutdown(parts, names=guests, force=force))
+    with only_output(wanted=as_json):
+        loaded = load(invocation.config, why)
+        report = perform(loaded, request, lambda parts: Shutdown(parts, names=guests, force=force))
     click.echo(text.as_json(report) if as_json else text.as_text(report))
     return report.run.exit_code

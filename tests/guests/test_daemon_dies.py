@@ -1,0 +1,90 @@
+"""libvirtd dies at different moments of a run, and comes back or does not: nothing unconfirmed is claimed."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.daemon import Daemon
+from lab.guests import linux_guests, opened, states
+from support import PROGRAM, waiting_guests, write_config
+
+MOMENTS = ("pre_shutdown", "stop first", "asked first", "stopped first", "stop second")
+KILLS = """
+import os, signal, threading, time, lastcall
+from pathlib import Path
+
+def kill(moment):
+    if moment == {moment!r} and not Path({mark!r}).exists():
+        Path({mark!r}).touch()
+        if {hold!r}:
+            Path({hold!r}).touch()
+        os.kill({pid}, signal.SIGKILL)
+
+@lastcall.hookimpl
+def pre_shutdown(run):
+    kill("pre_shutdown")
+
+@lastcall.hookimpl
+def on_guest_stop(guest, run):
+    kill("stop " + guest.name)
+    if guest.name == "first":
+        threading.Timer(0.7, kill, ["asked first"]).start()
+
+@lastcall.hookimpl
+def on_guest_stopped(guest, run):
+    kill("stopped " + guest.name)
+"""
+RULES = """
+guests: [{match: first, depends_on: [second]}]
+defaults: {timeout: 20s}
+"""
+
+
+def run_and_kill(lab: Daemon, folder: Path, moment: str, *, back: bool) -> tuple[Any, int]:
+    """A run in which the daemon dies; its report and exit code."""
+    config = write_config(folder, lab.qemu, more=RULES)
+    config.write_text(
+        config.read_text().replace(json.dumps(lab.qemu), f"{{uri: {json.dumps(lab.qemu)}, reconnect: 8s}}")
+    )
+    hold = "" if back else str(lab.folder / "hold")
+    text = KILLS.format(moment=moment, mark=str(folder / "mark"), hold=hold, pid=lab.pid())
+    (folder / "hooks.d" / "10-kills.py").write_text(text)
+    command = [str(PROGRAM), "--config", str(config), "shutdown", "--json"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    finally:
+        lab.revive()
+    assert (folder / "mark").exists(), done.stderr
+    return json.loads(done.stdout), done.returncode
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_daemon_that_comes_back_costs_no_guest(lab: Daemon, tmp_path: Path, moment: str) -> None:
+    with linux_guests(lab, first="slow=2", second="slow=1") as guests:
+        report, code = run_and_kill(lab, tmp_path, moment, back=True)
+        assert {guest["name"]: guest["outcome"] for guest in report["guests"]} == dict.fromkeys(guests, "stopped"), (
+            report
+        )
+        assert code == 0, report["problems"]
+        assert [problem["message"].split()[0] for problem in report["problems"]] == ["died", "is"]
+        with opened(lab.qemu) as connection:
+            assert {states(connection)[name] for name in guests} == {"off"}
+        assert all(guest.went_down_cleanly for guest in guests.values())
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_daemon_that_stays_away_makes_guests_unknown_never_stopped(lab: Daemon, tmp_path: Path, moment: str) -> None:
+    with linux_guests(lab, first="slow=2", second="slow=1") as guests:
+        report, code = run_and_kill(lab, tmp_path, moment, back=False)
+        outcomes = {guest["name"]: guest["outcome"] for guest in report["guests"]}
+        before = {"first"} if moment in {"stopped first", "stop second"} else set[str]()
+        assert outcomes == {name: "stopped" if name in before else "unknown" for name in guests}
+        assert code == 1
+        assert set(waiting_guests(tmp_path / "state")) == set(guests), "who may be off is not forgotten"
+        with opened(lab.qemu) as connection:
+            now = states(connection)
+        assert all(now[name] == "off" for name in before)
+        assert now["second"] == "running", "nobody could ask it"

@@ -1,0 +1,96 @@
+"""The deadline holds whatever hangs, and everybody else is stopped cleanly before it."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from lab.daemon import Daemon, daemon
+from lab.guests import driver_guests, firmware_guests, linux_guests, opened, states
+from support import report_of, run_lastcall, write_config
+
+HANGS = """
+import time, lastcall
+
+@lastcall.hookimpl
+def on_guest_stop(guest, run):
+    if guest.name == "hook":
+        time.sleep(600)
+
+class Agent(lastcall.StopMethod):
+    name = "ask_agent"
+    from lastcall.options import StepOptions as options
+
+    def request(self, call):
+        call.run.domain(call.guest).shutdown("agent")
+
+@lastcall.hookimpl
+def stop_methods():
+    return [Agent()]
+"""
+RULES = """
+shutdown: {deadline: 15s, reserve: 5s}
+hooks: {timeout: 10min}
+guests:
+  - {match: agent, stop: [{ask_agent: {timeout: 5min}}]}
+  - {match: save, stop: [{save: {timeout: 5min}}]}
+"""
+
+
+def qemu_process(lab: Daemon, name: str) -> int:
+    """The process of a guest's QEMU."""
+    found = subprocess.run(["pgrep", "-f", f"guest={name},.*{lab.folder.name}|{lab.folder.name}.*guest={name},"],
+                           capture_output=True, text=True, check=False).stdout.split()  # fmt: skip
+    if not found:
+        found = subprocess.run(["pgrep", "-f", f"guest={name},"], capture_output=True, text=True).stdout.split()
+    return int(found[0])
+
+
+def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "hooks.d").mkdir()
+    (tmp_path / "hooks.d" / "10-hangs.py").write_text(HANGS)
+    with (
+        daemon() as frozen,
+        driver_guests(frozen, ["out-of-reach"]),
+        linux_guests(lab, agent="slow=1", clean="slow=2", hook="slow=1") as guests,
+        firmware_guests(lab, "deaf", "save"),
+    ):
+        config = write_config(tmp_path, lab.qemu, frozen.test, more=RULES)
+        hung = qemu_process(lab, "save")
+        lab.virsh("qemu-agent-command", "agent", '{"execute":"guest-ping"}')
+        freeze_agent(lab, "agent")
+        os.kill(hung, signal.SIGSTOP)
+        os.kill(frozen.pid(), signal.SIGSTOP)
+        try:
+            done = run_lastcall(config, "shutdown", "--reason", "power", "--json")
+        finally:
+            os.kill(frozen.pid(), signal.SIGCONT)
+            os.kill(hung, signal.SIGCONT)
+        report = report_of(done)
+        found = {guest["name"]: guest for guest in report["guests"]}
+        assert report["run"]["duration"] <= 15.5, report
+        assert done.returncode == 1
+        assert found["clean"]["outcome"] == "stopped"
+        assert guests["clean"].went_down_cleanly
+        assert found["hook"]["outcome"] == "stopped", "asked when its hook had used up its time"
+        assert found["hook"]["hooks"][0]["result"] == "timeout"
+        assert guests["hook"].went_down_cleanly
+        assert (found["deaf"]["outcome"], found["deaf"]["method"]) == ("forced", "destroy")
+        assert found["agent"]["outcome"] == "forced"
+        assert found["agent"]["attempts"][0]["result"] == "timeout"
+        assert found["save"]["outcome"] in {"forced", "unknown", "left"}, "libvirt takes 12 s to kill a hung QEMU"
+        assert found["save"]["attempts"][0]["result"] == "timeout"
+        assert [problem["where"] for problem in report["problems"] if problem["what"] == "connection"] == [frozen.test]
+        assert all(guest["asked"] is not None for guest in report["guests"])
+        with opened(lab.qemu) as connection:
+            now = states(connection)
+        assert {now[name] for name in ("clean", "hook", "deaf", "agent")} == {"off"}
+
+
+def freeze_agent(lab: Daemon, name: str) -> None:
+    """Let the guest agent hang: it runs a command that stops it."""
+    lab.virsh(
+        "qemu-agent-command",
+        name,
+        '{"execute":"guest-exec","arguments":{"path":"/bin/sh","arg":["-c","kill -STOP $(pidof qemu-ga)"]}}',
+    )
