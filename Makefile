@@ -5,15 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
+comma := ,
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
-AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH,)
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES,)
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc openssh-server openssh-client faketime
 
-.PHONY: demo test setup fmt lint type unit integration guests bench clean
+.PHONY: demo test setup fmt lint type unit integration guests soak bench clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -43,6 +44,11 @@ integration: $(STAMPS)/venv $(STAMPS)/lab
 
 guests: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/guests
+
+# The loops of the test suite, longer.
+soak: $(STAMPS)/venv $(STAMPS)/lab
+	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
+		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/test_dependencies.py
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench

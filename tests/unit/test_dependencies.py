@@ -1,5 +1,6 @@
 """Dependencies and order numbers: on random graphs, and the rules one by one."""
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdow
 from lastcall.turns import Limits
 from support import by_name
 
+MORE = int(os.environ.get("LASTCALL_EXAMPLES", "1"))  # `make soak` tries more graphs
 GRAPHS = st.integers(2, 200).flatmap(
     lambda count: st.tuples(
         st.just(count),
@@ -48,7 +50,7 @@ def shutdown(guests: Sequence[FakeGuest], config: str, reason: Reason = Reason.M
         return run_shutdown(Path(folder), guests, config=f"{config}\nshutdown: {{deadline: 100h}}", reason=reason)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40 * MORE)
 @given(GRAPHS)
 def test_nobody_is_asked_before_those_who_need_it_are_off_and_the_run_takes_the_critical_path(
     drawn: tuple[int, list[tuple[int, int]], list[int], int],
@@ -76,7 +78,7 @@ def longest_chain(count: int, edges: Sequence[tuple[int, int]], takes: Sequence[
     return max(ends)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25 * MORE)
 @given(GRAPHS)
 def test_parallel_is_never_exceeded_and_nobody_is_forgotten(
     drawn: tuple[int, list[tuple[int, int]], list[int], int],
@@ -95,7 +97,7 @@ def test_parallel_is_never_exceeded_and_nobody_is_forgotten(
         assert not parallel or moving <= parallel
 
 
-@settings(max_examples=25)
+@settings(max_examples=25 * MORE)
 @given(GRAPHS)
 def test_every_graph_with_a_cycle_is_named_and_still_stopped_completely(
     drawn: tuple[int, list[tuple[int, int]], list[int], int],
@@ -111,7 +113,7 @@ def test_every_graph_with_a_cycle_is_named_and_still_stopped_completely(
     assert [problem.what for problem in report.problems] == ["order"] * len(graph.problems)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25 * MORE)
 @given(GRAPHS)
 def test_nobody_meets_the_last_resort_unasked(drawn: tuple[int, list[tuple[int, int]], list[int], int]) -> None:
     count, pairs, takes, parallel = drawn

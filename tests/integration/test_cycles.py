@@ -1,0 +1,78 @@
+"""Shutdown and restore again and again: nothing grows. `make soak` does more cycles."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from lab.daemon import Daemon
+from lab.guests import driver_guests, firmware_guests, states
+from support import report_of, run_lastcall, waiting_guests, write_config
+
+CYCLES = int(os.environ.get("LASTCALL_CYCLES", "3"))
+COUNTS = """\
+import os, threading, lastcall
+
+@lastcall.hookimpl
+def post_shutdown(run):
+    run.evidence(descriptors=len(os.listdir("/proc/self/fd")), threads=threading.active_count())
+
+@lastcall.hookimpl
+def post_restore(run):
+    run.evidence(descriptors=len(os.listdir("/proc/self/fd")), threads=threading.active_count())
+"""
+RULES = """\
+defaults: {stop: [save]}
+guests:
+  - {match: "guest-*", stop: [acpi], depends_on: ["real-*"]}
+  - {match: guest-1, depends_on: [guest-2]}
+"""
+
+
+def test_cycles_of_ten_guests_let_nothing_grow(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, lab.qemu, more=RULES)
+    (tmp_path / "hooks.d" / "10-counts.py").write_text(COUNTS)
+    names = [f"guest-{number}" for number in range(6)]
+    counted: list[tuple[Any, ...]] = []
+    with driver_guests(lab, names) as driver, firmware_guests(lab, *(f"real-{number}" for number in range(4))) as real:
+        before = processes()
+        for cycle in range(1, CYCLES + 1):
+            for command, now in (("shutdown", "off"), ("restore", "running")):
+                done = run_lastcall(config, command, "--json")
+                assert done.returncode == 0, done.stderr
+                assert set({**states(driver), **states(real)}.values()) == {now}
+                report = report_of(done)
+                (hook,) = report["hooks"]
+                counted.append((command, hook["evidence"]["descriptors"], open_files(lab.pid())))
+            state = tmp_path / "state"
+            assert waiting_guests(state) == []
+            assert sorted(path.name for path in state.iterdir()) == ["history.json", "runs", "state.json"]
+            assert len(list((state / "runs").iterdir())) == 2 * cycle <= 100
+            assert processes() == before
+    for command in ("shutdown", "restore"):
+        first, *_, last = [entry for entry in counted if entry[0] == command]
+        assert last[1] <= first[1] + 2, f"descriptors of the runner: {counted}"
+        assert last[2] <= first[2] + 4, f"descriptors of libvirtd: {counted}"
+
+
+def open_files(process: int) -> int:
+    return len(list(Path(f"/proc/{process}/fd").iterdir()))
+
+
+def processes() -> int:
+    """How many processes of lastcall there are."""
+    return len(subprocess.run(["pgrep", "-f", "bin/lastcall"], capture_output=True, text=True).stdout.split())
+
+
+def test_the_oldest_run_logs_make_room(tmp_path: Path) -> None:
+    from lastcall.runlog import KEEP
+    from lastcall.testing import FakeGuest, run_shutdown
+
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for number in range(KEEP + 20):
+        (folder / f"20200101T000000Z-{number:04}.jsonl").touch()
+    run_shutdown(tmp_path, [FakeGuest("g")])
+    logs = sorted(path.name for path in folder.iterdir())
+    assert len(logs) == KEEP
+    assert logs[0] == "20200101T000000Z-0021.jsonl"
