@@ -79,7 +79,7 @@ class Outside:
 
     workers: Workers
     hypervisor: Hypervisor
-    log: Callable[[Path], Sink]
+    log: Callable[[Path, float], Sink]
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
 
     @classmethod
@@ -88,7 +88,9 @@ class Outside:
         from lastcall.hypervisor.pool import LibvirtHypervisor
 
         workers = ThreadWorkers(loop)
-        return cls(workers, LibvirtHypervisor(workers), lambda folder: BackgroundRunLog(RunLog(folder)).take)
+        return cls(
+            workers, LibvirtHypervisor(workers), lambda folder, ends: BackgroundRunLog(RunLog(folder), ends).take
+        )
 
 
 def assemble(
@@ -97,8 +99,9 @@ def assemble(
     """Build the parts of a run on this loop, by default with libvirt and worker threads."""
     outside = outside or Outside.real(loop)
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    stream = Stream(loop.time, _sinks(loaded, request, outside), started=request.started)
     limit = _limit(loaded.settings, request)
+    ends = math.inf if limit is None else request.started + limit
+    stream = Stream(loop.time, _sinks(loaded, request, outside, ends), started=request.started)
     shutdown, policies = loaded.settings.shutdown, Policies(loaded.settings)
     context = RunContext(
         id=run_id,
@@ -215,10 +218,10 @@ def _set_aside(state: StateFile) -> Path | None:
         return None
 
 
-def _sinks(loaded: Loaded, request: RunRequest, outside: Outside) -> list[tuple[str, Sink]]:
+def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -> list[tuple[str, Sink]]:
     sinks = list(request.sinks)
     if not request.rehearsal:
-        sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs")))
+        sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs", ends)))
     return sinks
 
 

@@ -99,7 +99,7 @@ def _plan(config: Path) -> int:
 
 
 def _run(config: Path, kind: RunKind, reason: Reason, echo: Callable[[str], None]) -> int:
-    loaded = load(config, reason)
+    loaded = load(config, reason).for_reason(reason)
     request = RunRequest(kind=kind, reason=reason, sinks=[("progress", Progress(echo).take)])
     report = perform(loaded, request, Shutdown if kind is RunKind.SHUTDOWN else Restore)
     echo("")

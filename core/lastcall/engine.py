@@ -12,6 +12,7 @@ from lastcall.config.models import Settings
 from lastcall.config.policies import Policies
 from lastcall.deadline import Deadline
 from lastcall.errors import NoPermission
+from lastcall.files import LAST_MOMENT
 from lastcall.history import History
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
@@ -94,7 +95,7 @@ async def remember_times(parts: Parts) -> None:
 
 
 async def _write(parts: Parts, work: Callable[[], None]) -> None:
-    limit = min(WRITE_TIMEOUT, max(1.0, share(parts)))
+    limit = min(WRITE_TIMEOUT, max(LAST_MOMENT, share(parts)))
     await parts.workers.call(work, timeout=limit)
 
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+LAST_MOMENT = 0.25  # seconds that writing gets although a run's deadline is over
+
 
 def write_whole(path: Path, content: str) -> None:
     """Write a file (mode 0600) beside the old one, sync it, and put it in its place. Blocks; raises OSError."""

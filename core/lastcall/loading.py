@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,10 @@ class Loaded:
     origin: ConfigOrigin
     files: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
+
+    def for_reason(self, reason: Reason) -> "Loaded":
+        """The same with the settings for this reason."""
+        return replace(self, settings=self.settings.for_reason(reason))
 
 
 def load(config: Path | None, reason: Reason = Reason.MANUAL, last_good: LastGood | None = None) -> Loaded:

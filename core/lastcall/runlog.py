@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
-from lastcall.files import private_folder
+from lastcall.files import LAST_MOMENT, private_folder
 from lastcall.records import Record, RunEnded, RunStarted
 from lastcall.report.plain import as_json
 
@@ -53,10 +55,14 @@ class RunLog:
 
 
 class BackgroundRunLog:
-    """A run log written by a thread of its own: a disk that hangs must not hang a run."""
+    """A run log written by a thread of its own: a disk that hangs must not hang a run.
 
-    def __init__(self, log: RunLog) -> None:
+    `ends`: the run's deadline on the monotonic clock; the last lines get what is left, and a moment in any case.
+    """
+
+    def __init__(self, log: RunLog, ends: float = math.inf) -> None:
         self._log = log
+        self._ends = ends
         self._queue: SimpleQueue[Record] = SimpleQueue()
         self._hurry, self._ended = threading.Event(), threading.Event()
         self._error: OSError | None = None
@@ -68,7 +74,8 @@ class BackgroundRunLog:
         self._queue.put(record)
         if isinstance(record, RunEnded):
             self._hurry.set()
-            if not self._ended.wait(FLUSH_TIMEOUT):
+            left = max(LAST_MOMENT, self._ends - time.monotonic())
+            if not self._ended.wait(min(FLUSH_TIMEOUT, left)):
                 raise TimeoutError("the disk does not answer")
         if self._error:
             raise self._error

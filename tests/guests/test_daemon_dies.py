@@ -1,15 +1,17 @@
 """libvirtd dies at different moments of a run, and comes back or does not: nothing unconfirmed is claimed."""
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.daemon import Daemon
-from lab.guests import linux_guests, opened, states
-from support import PROGRAM, waiting_guests, write_config
+from lab.daemon import Daemon, daemon
+from lab.guests import firmware_guests, linux_guests, opened, states
+from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 MOMENTS = ("pre_shutdown", "stop first", "asked first", "stopped first", "stop second")
 KILLS = """
@@ -88,3 +90,24 @@ def test_a_daemon_that_stays_away_makes_guests_unknown_never_stopped(lab: Daemon
             now = states(connection)
         assert all(now[name] == "off" for name in before)
         assert now["second"] == "running", "nobody could ask it"
+
+
+def test_a_daemon_that_freezes_in_mid_run_costs_its_own_guests_only(lab: Daemon, tmp_path: Path) -> None:
+    rules = "shutdown: {deadline: 24s, reserve: 6s}\nguests: [{match: quick, stop: [save]}]"
+    with daemon() as other, firmware_guests(other, "stuck"), firmware_guests(lab, "quick", "deaf"):
+        config = write_config(tmp_path, lab.qemu, other.qemu, more=rules)
+        (tmp_path / "hooks.d" / "10-freezes.py").write_text(
+            "import lastcall, os, signal, threading\n"
+            "@lastcall.hookimpl\n"
+            "def on_guest_stop(guest, run):\n"
+            f"    if guest.name == 'stuck': threading.Timer(0.5, os.kill, [{other.pid()}, signal.SIGSTOP]).start()\n"
+        )
+        try:
+            done = run_lastcall(config, "shutdown", "--reason", "power", "--json")
+        finally:
+            os.kill(other.pid(), signal.SIGCONT)
+        report = report_of(done)
+        outcomes = {guest["name"]: guest["outcome"] for guest in report["guests"]}
+        assert outcomes == {"quick": "saved", "deaf": "forced", "stuck": "unknown"}
+        assert report["run"]["duration"] <= 24.5
+        assert done.returncode == 1

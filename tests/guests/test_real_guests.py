@@ -122,6 +122,8 @@ def test_a_host_stop_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_pat
 
 def test_a_daemon_that_dies_in_mid_run_is_never_reported_as_a_stopped_guest(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu)
+    uri = json.dumps(lab.qemu)
+    config.write_text(config.read_text().replace(uri, f"{{uri: {uri}, reconnect: 3s}}"))
     marker = tmp_path / "asked"
     (tmp_path / "hooks.d" / "10-mark.py").write_text(
         f"import lastcall\n@lastcall.hookimpl\ndef on_guest_stop(guest, run):\n    open({str(marker)!r}, 'w')\n"

@@ -54,7 +54,7 @@ def command(
     is used up. With -v (before the command) it also shows what plugins tell about each guest.
     """
     request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True)
-    loaded = load(invocation.config)
+    loaded = load(invocation.config).for_reason(Reason(reason))
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
     seen = loop.run_until_complete(_look(parts, guests, describe=invocation.verbose))

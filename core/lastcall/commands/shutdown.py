@@ -38,7 +38,7 @@ def command(
         kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=progress(invocation), started=invocation.started
     )
     with only_output(wanted=as_json):
-        loaded = load(invocation.config, why)
+        loaded = load(invocation.config, why).for_reason(why)
         report = perform(loaded, request, lambda parts: Shutdown(parts, names=guests, force=force))
     click.echo(text.as_json(report) if as_json else text.as_text(report))
     return report.run.exit_code

@@ -10,7 +10,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Reason
 from lastcall.options import BY_METADATA, Duration
 
 DEFAULT_URI = "qemu:///system"
@@ -74,6 +74,15 @@ class ConnectionSettings(Section):
         return {"anyOf": [{"type": "string"}, handler(core_schema)]}
 
 
+class ReasonSettings(Section):
+    """What differs for one reason; what is not given is taken from `shutdown`."""
+
+    deadline: Duration | None = Field(default=None, gt=0, description="For the whole run.")
+    reserve: Duration | None = Field(default=None, description="Kept of the deadline for the last resort.")
+    grace: Duration | None = Field(default=None, description="Before the reserve, everybody not yet asked is asked.")
+    parallel: int | None = Field(default=None, ge=0, description="Guests moving at once, 0 = no limit.")
+
+
 class ShutdownSettings(Section):
     """The shutdown run."""
 
@@ -88,6 +97,9 @@ class ShutdownSettings(Section):
         description="Before the reserve, everybody not yet asked is asked (at most a quarter of the deadline).",
     )
     parallel: int = Field(default=0, ge=0, description="Guests moving at once, 0 = no limit.")
+    by_reason: dict[Reason, ReasonSettings] = Field(
+        default={}, strict=False, description="What differs for single reasons, such as `power: {deadline: 90s}`."
+    )
 
 
 class RestoreSettings(Section):
@@ -303,6 +315,12 @@ class Settings(Section):
     plugins: Any = Field(default=None, description="The plugins' own sections.")
     defaults: GuestPolicy = Field(default=GuestPolicy(), description="What every guest gets.")
     guests: tuple[GuestRule, ...] = Field(default=(), strict=False, description=RULES)
+
+    def for_reason(self, reason: Reason) -> Self:
+        """These settings with what differs for this reason."""
+        differing = self.shutdown.by_reason.get(reason)
+        given = {} if differing is None else {key: getattr(differing, key) for key in differing.model_fields_set}
+        return self.model_copy(update={"shutdown": self.shutdown.model_copy(update=given)})
 
 
 class Bootstrap(BaseModel):

@@ -4,7 +4,8 @@ SAMPLE = """\
 # /etc/lastcall/config.yaml; further files in /etc/lastcall/conf.d/*.yaml are laid over it, in order of their names.
 # Check it with `lastcall config check`, see what it does with `lastcall plan`. Durations: 90s, 4min, 1h30m.
 
-# The libvirt connections whose guests are ours. One that may be missing: {uri: "lxc:///system", optional: true}
+# The libvirt connections whose guests are ours. One that may be missing: {uri: "lxc:///system", optional: true};
+# further settings of one: timeout: 10s (to connect), reconnect: 1min (when it dies), parallel: 0
 connections: [qemu:///system]
 
 shutdown:
@@ -12,6 +13,7 @@ shutdown:
   reserve: 30s        # kept of the deadline for the last resort (at most a third of it)
   grace: 30s          # before that, everybody not yet asked is asked (at most a quarter)
   parallel: 0         # guests moving at once, 0 = no limit
+  by_reason: {}       # what differs for single reasons: {power: {deadline: 90s, reserve: 20s}}
 
 restore:
   policy: was-running # or: none
@@ -20,7 +22,7 @@ restore:
   delay: 0s           # between one start and the next
   attempts: 3         # then the guest is parked, and started only by name
   retry: 10s          # between two attempts
-  ready_timeout: 2min # for guest_ready
+  ready_timeout: 2min # until a started guest is ready; those that need it wait for that
 
 hooks:
   timeout: 60s        # the time box of one call
@@ -41,14 +43,20 @@ defaults:
   manage: true        # false = somebody else's: listed, never touched
   stop: [acpi]        # the ladder; a step may carry options: {acpi: {timeout: 30s, resend: 10s}}
   timeout: 90s        # for a step that names none
-  last_resort: destroy # or: save, leave; a run by hand leaves guests running unless forced
+  last_resort: destroy # or: leave, or a ladder: [save, destroy]; a run by hand leaves guests running unless forced
+  depends_on: []      # guests that it needs: it stops before them and starts after them
+  order: null         # a number: starts ascending, stops descending
+  paused: save        # with its pause; or: resume, leave
   transient: stop     # or: leave
-  restore: true
+  restore: true       # or: false, always (at every boot, also after a crash)
+  ready_timeout: null # else restore.ready_timeout
+  ready: null         # when it is ready after a start: {agent: true, tcp: 5432, command: "…", delay: 10s}
 
 # Rules: every one that matches applies, later ones win.
 guests: []
 #  - match: "db-*"
 #    stop: [{acpi: {timeout: 5min}}, save]
+#    depends_on: [storage]
 #  - match: "scratch-*"
 #    stop: [destroy]
 #    restore: false

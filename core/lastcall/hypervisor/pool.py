@@ -28,6 +28,7 @@ from lastcall.traits import Traits
 from lastcall.workers import Workers
 
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
+PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
 RETRY = 0.5  # seconds between two attempts to connect
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
 
@@ -114,12 +115,13 @@ class LibvirtHypervisor:
         self._connections.clear()
 
     async def _open(self, target: Target, listener: Callable[[HypervisorEvent], None]) -> Connected:
-        """Open one. Where the target is patient, a daemon that refuses is tried again: it may be starting."""
+        """Open one. Where the target is patient, a daemon that refuses is tried again: it may be restarting."""
         loop = asyncio.get_running_loop()
         until = loop.time() + target.timeout
+        patience = min(until, loop.time() + PATIENCE)
         while True:
             opened = await self._try_to_open(target, until - loop.time(), listener)
-            over = loop.time() + RETRY >= until or isinstance(opened, NotPermitted)
+            over = loop.time() + RETRY >= patience or isinstance(opened, NotPermitted)
             if isinstance(opened, Connection):
                 return Connected(target, uri=opened.uri, host=opened.host)
             if over or not target.patient:

@@ -81,11 +81,11 @@ def _run(
     paths = f"{{state: {folder}, run: {folder}, hooks: {folder}/hooks.d}}"
     document = parse(f"{connections}paths: {paths}\n{config}")
     loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
-    loaded = Loaded(document.settings(loaded_plugins.vocabulary), loaded_plugins, "file")
+    loaded = Loaded(document.settings(loaded_plugins.vocabulary).for_reason(reason), loaded_plugins, "file")
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
         outside = Outside(
-            InlineWorkers(), hypervisor, lambda place: RunLog(place).take, wait=lambda _event, _seconds: None
+            InlineWorkers(), hypervisor, lambda place, _ends: RunLog(place).take, wait=lambda _event, _seconds: None
         )
         sinks = [("sink", sink)] if sink else []
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
