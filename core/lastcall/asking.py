@@ -14,6 +14,7 @@ from lastcall.plan import CORE_METHOD, RESUME, WAKE, Step
 from lastcall.workers import Workers
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
+WAKING = 3.0  # seconds until a guest that was asleep hears again
 WITHDRAW_TIMEOUT = 5.0  # seconds for taking a request back
 
 
@@ -73,8 +74,9 @@ class CoreWake(StopMethod[StepOptions]):
     options = StepOptions
 
     def request(self, call: StopRequest[StepOptions]) -> None:
-        """Wake it."""
+        """Wake it, and give it a moment: what it is sent while it opens its eyes is lost."""
         call.run.domain(call.guest).wake()
+        call.run.sleep(min(WAKING, call.run.remaining()))
 
 
 class MethodAsker:

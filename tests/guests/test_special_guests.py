@@ -1,7 +1,11 @@
 """Real guests that are not just running: paused, coming back by themselves, not to be saved, started meanwhile."""
 
+import json
 import subprocess
+import time
 from pathlib import Path
+
+import libvirt
 
 from lab.daemon import Daemon
 from lab.guests import LinuxGuest, firmware_guests, linux_guests, opened, remove, states
@@ -134,3 +138,22 @@ def test_check_compares_memory_with_the_reserve(lab: Daemon, tmp_path: Path) -> 
     config = write_config(tmp_path, lab.qemu, more=more)
     with firmware_guests(lab, "large"):
         assert "saving 32 MiB takes about 0 s; the reserve leaves 0 s" in run_lastcall(config, "check").stdout
+
+
+def test_a_sleeping_guest_is_woken_before_it_is_saved(lab: Daemon, tmp_path: Path) -> None:
+    """Saved, as this guest's kernel neither hears its power button nor powers off after a sleep under TCG."""
+    config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [save]}")
+    with linux_guests(lab, dozing="slow=1"), opened(lab.qemu) as connection:
+        sleep = {"path": "/bin/sh", "arg": ["-c", "echo mem > /sys/power/state"]}
+        lab.virsh("qemu-agent-command", "dozing", json.dumps({"execute": "guest-exec", "arguments": sleep}))
+        until = time.monotonic() + 30
+        while states(connection)["dozing"] != str(libvirt.VIR_DOMAIN_PMSUSPENDED):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        done = run_lastcall(config, "shutdown", "--json")
+        (guest,) = report_of(done)["guests"]
+        assert guest["state_before"] == "suspended"
+        assert [(attempt["method"], attempt["result"]) for attempt in guest["attempts"]] == [
+            ("wake", "ok"), ("save", "saved")
+        ]  # fmt: skip
+        assert (guest["outcome"], done.returncode) == ("saved", 0), done.stderr
