@@ -2,9 +2,10 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,14 @@ def start_and_wait_for(config: Path, line: str, *words: str) -> "subprocess.Pope
         if line in said:
             return process
     raise AssertionError(f"{line!r} was never said")
+
+
+def dependencies(names: Sequence[str], count: int) -> str:
+    """Rules with about so many dependencies between these guests, always the same, without a cycle."""
+    chance = random.Random(1)
+    needs: dict[str, set[str]] = {}
+    for _ in range(count):
+        one, other = sorted(chance.sample(range(len(names)), 2))
+        needs.setdefault(names[other], set()).add(names[one])
+    lines = [f"  - {{match: {name}, depends_on: [{', '.join(sorted(below))}]}}" for name, below in needs.items()]
+    return "\n".join(["guests:", *lines])

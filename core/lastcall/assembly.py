@@ -183,7 +183,7 @@ def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
         if request.reason.voluntary:
             lock.take(holder)
         else:
-            _take_for_host_stop(lock, holder, request.started + (_limit(loaded.settings, request) or 0.0), told)
+            told = _take_for_host_stop(lock, holder, loaded.settings, request)
     except (OSError, NoPermission, RunLocked) as error:
         if isinstance(error, RunLocked) and request.reason.voluntary:
             raise
@@ -193,11 +193,17 @@ def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
     return [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
 
 
-def _take_for_host_stop(lock: RunLock, holder: Holder, ends: float, told: list[str]) -> None:
+def _take_for_host_stop(lock: RunLock, holder: Holder, settings: Settings, request: RunRequest) -> list[str]:
+    """Take the lock, from another run if need be; returns what was done to that."""
+    told: list[str] = []
     try:
         lock.take(holder)
     except RunLocked:
-        lock.take_over(holder, until=ends, say=told.append)
+        limit = _limit(settings, request) or 0.0
+        ends = request.started + limit
+        room = min(settings.shutdown.reserve, limit / 3) / 2  # to force off what a joined run leaves
+        lock.take_over(holder, ends=ends, until=ends - room, say=told.append)
+    return told
 
 
 def _load_state(parts: Parts) -> None:

@@ -22,6 +22,8 @@ restore: {{retry: 1s}}
 guests:
   - match: "db-*"
     stop: [{{acpi: {{timeout: 5min}}}}, save]
+  - match: "web-*"
+    depends_on: ["db-*"]
   - match: mail
     stop: [save]
   - match: scratch

@@ -62,18 +62,19 @@ class RunLock:
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         self._descriptor = descriptor
 
-    def take_over(self, holder: Holder, *, until: float, say: Callable[[str], None]) -> None:
-        """Get the lock in any case: a host stop does not wait for others. `until` is on the monotonic clock.
+    def take_over(self, holder: Holder, *, ends: float, until: float, say: Callable[[str], None]) -> None:
+        """Get the lock in any case: a host stop does not wait for others.
 
-        A restore is ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what
-        it leaves. One that does not answer is killed. Raises what `take` raises when even that does not help.
+        `ends` is its deadline, `until` the latest moment to have the lock; both on the monotonic clock. A restore is
+        ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what it leaves.
+        One that does not answer is killed. Raises what `take` raises when even that does not help.
         """
         found = self._known_holder()
         if found is None:
             return self._wait(holder, time.monotonic() + ANSWER_TIME)
         if found.kind == "shutdown":
             say(f"joins the run that is under way: {found}")
-            joined = self._join(found, Request(holder.reason, until))
+            joined = self._join(found, Request(holder.reason, ends))
             if joined:
                 return self._outlast(found, holder, until, say)
         else:

@@ -14,7 +14,7 @@ from lastcall.departure import Departure, Way
 from lastcall.engine import Parts, conclude, keep, remember_times, share
 from lastcall.errors import LastcallError
 from lastcall.forecast import chains
-from lastcall.graph import told
+from lastcall.graph import make_graph, told
 from lastcall.inventory import Inventory
 from lastcall.ladder import Ladder
 from lastcall.plan import Plan, select
@@ -49,8 +49,9 @@ class Shutdown:
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
         await self._inventory.connect()
-        guests = select(await self._inventory.active(), self._names)
-        plan = await self._plan(guests)
+        everybody = await self._inventory.active()
+        plan = await self._plan(select(everybody, self._names))
+        await self._warn_of_those_left(everybody, plan)
         await self._remember(plan, begun=False)
         way = self._enlist(plan)
         if await self._announce():
@@ -80,6 +81,23 @@ class Shutdown:
         for problem in plan.problems:
             self._stream.problem(problem.what, problem.where, problem.message, problem.remedy, problem.severity)
         return plan
+
+    async def _warn_of_those_left(self, everybody: Sequence[Guest], plan: Plan) -> None:
+        """A run for named guests may take away what others need that go on."""
+        stopping = {planned.guest.key for planned in plan.guests}
+        staying = [guest for guest in everybody if guest.key not in stopping]
+        if not self._names or not staying:
+            return
+        await self._inventory.learn(staying)
+        needs = make_graph(everybody, self._parts.policies.of, ()).needs
+        for guest in staying:
+            needed = sorted(self._name_of(key) for key in stopping & set(needs[guest.key]))
+            if needed:
+                message = f"goes on and needs {', '.join(needed)}"
+                self._stream.problem("order", guest.name, message, "name it, too", Severity.WARNING)
+
+    def _name_of(self, key: Key) -> str:
+        return next(guest.name for guest in self._parts.context.guests if guest.key == key)
 
     async def _remember(self, plan: Plan, *, begun: bool) -> None:
         """Write down what is to be brought back, before anything is touched."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, linux_guests
 from lab.libvirt_guests import LibvirtGuests, Measured, measure
-from support import PROGRAM, write_config
+from support import PROGRAM, dependencies, write_config
 
 REPEATS = 3
 
@@ -28,6 +28,9 @@ def main() -> None:
         half, whole = _ours(lab, folder, 500), _ours(lab, folder, 1000)
         _row("500 instant guests", None, half)
         _row("1000 instant guests", None, whole)
+        planned, ordered = _with_dependencies(lab, folder)
+        _row("1000 guests with 3000 dependencies", None, ordered)
+        _row("the plan for these", None, planned)
         with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
             theirs = LibvirtGuests(folder / "real", lab.qemu).stop()
         with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
@@ -59,6 +62,18 @@ def _ours(lab: Daemon, folder: Path, count: int) -> Measured:
         with driver_guests(lab, _names(count)):
             best.append(_shutdown(folder, lab.test))
     return min(best, key=lambda one: one.seconds)
+
+
+def _with_dependencies(lab: Daemon, folder: Path) -> tuple[Measured, Measured]:
+    """The best of several plans and shutdowns."""
+    config = write_config(folder, lab.test, more=dependencies(_names(1000), 3000))
+    plans: list[Measured] = []
+    runs: list[Measured] = []
+    for _ in range(REPEATS):
+        with driver_guests(lab, _names(1000)):
+            plans.append(measure([str(PROGRAM), "--config", str(config), "plan", "--json"]))
+            runs.append(measure([str(PROGRAM), "--config", str(config), "-q", "shutdown", "--json"]))
+    return min(plans, key=lambda one: one.seconds), min(runs, key=lambda one: one.seconds)
 
 
 def _shutdown(folder: Path, uri: str) -> Measured:

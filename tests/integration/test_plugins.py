@@ -296,3 +296,17 @@ def test_a_plugin_whose_commands_fail_is_named_and_the_core_goes_on(tmp_path: Pa
     shown = run_lastcall(config, "--help")
     assert shown.returncode == 0
     assert "the commands of bad are missing: ValueError: no" in shown.stderr
+
+
+def test_what_plugins_and_their_programs_print_is_not_in_the_json(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "test:///default")
+    (tmp_path / "hooks.d" / "10-prints.py").write_text(
+        "import lastcall, subprocess\nprint('imported')\n"
+        "@lastcall.hookimpl\n"
+        "def on_guest_stop(guest, run):\n    print('printed')\n    subprocess.run(['echo', 'echoed'], check=True)\n"
+    )
+    done = run_lastcall(config, "shutdown", "--json")
+    assert report_of(done)["run"]["exit_code"] == 0
+    for word in ("imported", "printed", "echoed"):
+        assert word not in done.stdout
+        assert word in done.stderr

@@ -13,7 +13,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
 from lastcall.report.fold import ReportBuilder
 from lastcall.runlog import read
-from support import PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 
 def names(count: int) -> list[str]:
@@ -37,6 +37,26 @@ def test_four_hundred_guests_are_stopped_and_brought_back(lab: Daemon, tmp_path:
         assert {name for name, state in states(connection).items() if state == "off"} == {"guest-0007"}
         again = run_lastcall(config, "restore", "--json")
         assert (report_of(again)["guests"], again.returncode) == ([], 0)
+
+
+def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stopped_quickly(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    """`make bench` has the exact figures; here only a machine that is three times slower may fail."""
+    config = write_config(tmp_path, lab.test, more=dependencies(names(1000), 3000))
+    with driver_guests(lab, names(1000)) as connection:
+        began = time.monotonic()
+        assert run_lastcall(config, "plan", "--json").returncode == 0
+        planned = time.monotonic()
+        done = run_lastcall(config, "-q", "shutdown", "--json")
+        stopped = time.monotonic()
+        report = report_of(done)
+        assert (done.returncode, set(states(connection).values())) == (0, {"off"})
+        ends = {guest["name"]: guest["started"] + guest["duration"] for guest in report["guests"]}
+        for guest in report["guests"]:
+            assert all(ends[name] <= guest["asked"] for name in guest["waited_for"])
+        assert planned - began < 4.5
+        assert stopped - planned < 9.0
 
 
 def test_memory_and_threads_do_not_grow_with_the_number_of_guests(lab: Daemon, tmp_path: Path) -> None:

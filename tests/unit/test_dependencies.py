@@ -248,6 +248,13 @@ def test_a_skipped_guest_counts_as_done_for_the_order_in_a_host_stop(tmp_path: P
     assert db.asked[0][0] == 60
 
 
+def test_a_run_for_named_guests_warns_of_those_that_go_on_and_need_them(tmp_path: Path) -> None:
+    guests = [FakeGuest("web"), FakeGuest("db")]
+    report = run_shutdown(tmp_path, guests, config="guests: [{match: web, depends_on: db}]", names=["db"])
+    assert [(problem.where, problem.message) for problem in report.problems] == [("web", "goes on and needs db")]
+    assert (guests[0].asked, report.run.exit_code) == ([], 0)
+
+
 def test_a_connection_has_a_limit_of_its_own(tmp_path: Path) -> None:
     here = [FakeGuest(f"h{number}", takes=4, uri="fake:///a") for number in range(4)]
     there = [FakeGuest(f"t{number}", takes=4, uri="fake:///b") for number in range(4)]

@@ -30,7 +30,8 @@ _AS_PLANNED = frozenset(
 def as_planned(result: GuestResult) -> bool:
     """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung did."""
     if result.outcome is Outcome.FORCED:
-        return len(result.attempts) == 1 and result.state_before is not GuestState.CRASHED
+        asked = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]  # ok: it was only woken
+        return len(asked) == 1 and result.state_before is not GuestState.CRASHED
     return result.outcome in _AS_PLANNED
 
 
