@@ -10,36 +10,31 @@ from pathlib import Path
 
 from lab.daemon import Daemon
 
-_CONF = """\
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/user.pub
-PidFile {folder}/pid
-PermitRootLogin yes
-StrictModes no
-UsePAM no
-PasswordAuthentication no
+# dropbear, as its package starts no service; it finds authorized keys in root's home only, so that is another one here.
+_SERVER = """\
+mount --bind {home} /root
+exec {dropbear} -F -E -s -r {folder}/host -p 127.0.0.1:{port} -P {folder}/pid
 """
 
 
 @contextmanager
 def ssh_uri(lab: Daemon, folder: Path, driver: str = "qemu", path: str = "system") -> Generator[str]:
     """The URI of this lab's daemon as somebody elsewhere would write it."""
-    for name in ("host", "user"):
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-        subprocess.run(command, check=True)
-    port = _free_port()
-    (folder / "sshd.conf").write_text(_CONF.format(port=port, folder=folder))
-    Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, and its package makes it
-    server = ["setpriv", "--pdeathsig", "KILL", shutil.which("sshd") or "/usr/sbin/sshd", "-D", "-e"]
-    with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([*server, "-f", str(folder / "sshd.conf")], stderr=log)
+    port, home = _free_port(), folder / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "user")], check=True)
+    (folder / "user.pub").rename(home / ".ssh" / "authorized_keys")
+    subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(folder / "host")], check=True, capture_output=True)
+    script = _SERVER.format(
+        home=home, dropbear=shutil.which("dropbear") or "/usr/sbin/dropbear", folder=folder, port=port
+    )
+    with (folder / "ssh.log").open("wb") as log:
+        server = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-e", "-c", script]
+        process = subprocess.Popen(server, stderr=log)
     try:
         _wait(port, folder)
-        options = (
-            f"keyfile={folder}/user&no_verify=1&no_tty=1&socket={lab.socket}&proxy=netcat&netcat={_netcat(folder)}"
-        )
+        netcat = f"proxy=netcat&netcat={_netcat(folder)}"
+        options = f"keyfile={folder}/user&no_verify=1&no_tty=1&socket={lab.socket}&{netcat}"
         yield f"{driver}+ssh://root@127.0.0.1:{port}/{path}?{options}"
     finally:
         process.kill()
@@ -76,4 +71,4 @@ def _wait(port: int, folder: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"sshd does not listen: {(folder / 'sshd.log').read_text()}")
+    raise RuntimeError(f"it does not listen: {(folder / 'ssh.log').read_text()}")

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 import lastcall
 from lastcall.cli import COMMANDS, cli
 from lastcall.config import load
-from lastcall.config.models import Bootstrap
+from lastcall.config.models import Bootstrap, GuestPolicy
+from lastcall.config.sample import SAMPLE
 from lastcall.hooks import hookspecs
 from lastcall.hooks.discovery import Plugins
 
@@ -86,6 +87,15 @@ def test_every_dependency_says_why_it_is_there() -> None:
     assert len(declared) > 3
     for name in declared:
         assert f"**{name}**" in text, name
+
+
+def test_every_outcome_and_every_setting_of_a_guest_is_explained() -> None:
+    ordering = (ROOT / "docs" / "ordering.md").read_text()
+    for outcome in lastcall.Outcome:
+        assert f"`{outcome.value}`" in ordering, outcome
+    sample = SAMPLE.split("defaults:")[1].split("# Rules")[0]
+    for key in GuestPolicy.model_fields:
+        assert f"  {key}:" in sample or key == "hooks", key
 
 
 def test_the_configurations_and_hooks_of_the_docs_are_valid() -> None:

@@ -82,7 +82,7 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
     for layer in parts.policies.layers(guest):
         where = layer.source
         if isinstance(layer.policy, GuestRule):
-            where += f", match {json.dumps(layer.policy.match.model_dump(mode='json', exclude_none=True))}"
+            where += f", match {json.dumps(layer.policy.match.model_dump(mode='json'))}"
         sources |= dict.fromkeys(layer.policy.model_fields_set, where)
     shown = parts.policies.of(guest).model_dump(mode="json")
     rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]

@@ -15,6 +15,7 @@ from lastcall.commands.options import DurationType, json_option, reason_option
 from lastcall.deadline import Deadline
 from lastcall.engine import Parts
 from lastcall.errors import ExitCode
+from lastcall.forecast import Forecast
 from lastcall.graph import told
 from lastcall.history import History
 from lastcall.hooks.dispatch import Fired
@@ -132,6 +133,10 @@ def _chain(total: float, path: tuple[Key, ...], seen: _Seen) -> dict[str, Any]:
     return {"seconds": round(total, 2), "path": [names[key] for key in path]}
 
 
+def _span(forecast: Forecast, key: Key) -> float:
+    return forecast.ends.get(key, 0.0) - forecast.starts.get(key, 0.0)
+
+
 def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
     planned, key = line.planned, line.planned.guest.key
     guest: Guest = planned.guest
@@ -143,6 +148,8 @@ def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
         "waits_for": line.after,
         "asked_usually": None if key in outlook.unknown else round(outlook.usual.starts.get(key, 0.0), 2),
         "asked_latest": round(outlook.latest(key), 2),
+        "takes_usually": None if key in outlook.unknown else round(_span(outlook.usual, key), 2),
+        "takes_at_worst": None if key in outlook.endless else round(_span(outlook.worst, key), 2),
         "stop": steps,
         "last_resort": [step.method for step in planned.last_resort],
         "restore": planned.restore,

@@ -184,9 +184,10 @@ class LadderStep(BaseModel):
         return next(iter(given.items()))
 
     @model_serializer
-    def _only_chosen(self) -> dict[str, Any]:
+    def _only_chosen(self) -> dict[str, Any] | str:
         name, options = self.chosen
-        return {name: options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options}
+        given = options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options
+        return {name: given} if given else name
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -227,6 +228,11 @@ class Match(Section):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short form: the name alone."""
         return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+    @model_serializer
+    def _only_given(self) -> dict[str, str] | str:
+        given = {key: str(getattr(self, key)) for key in type(self).model_fields if getattr(self, key) is not None}
+        return given["name"] if list(given) == ["name"] else given
 
     def covers(self, guest: Guest) -> bool:
         """Say whether the rule is for this guest."""

@@ -50,7 +50,8 @@ def _milestones(outlook: Outlook, *, forced: bool) -> str:
 
 def _moment(line: Line, outlook: Outlook) -> tuple[float, float, str]:
     key = line.planned.guest.key
-    return outlook.worst.starts.get(key, 0.0), outlook.usual.starts.get(key, 0.0), line.planned.guest.name
+    left_alone = math.inf if line.planned.left_because else 0.0  # last: there is nothing to wait for
+    return left_alone + outlook.latest(key), outlook.usual.starts.get(key, 0.0), line.planned.guest.name
 
 
 def _row(line: Line, outlook: Outlook, *, forced: bool) -> tuple[str, str, str, str, str]:
