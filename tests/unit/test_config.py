@@ -231,3 +231,13 @@ def test_a_broken_configuration_does_not_stop_a_host_stop(tmp_path: Path) -> Non
     assert "deadlin" in loaded.problems[0].message
     with pytest.raises(ConfigInvalid):
         load_all(tmp_path / "config.yaml")
+
+
+def test_later_rules_win_whether_they_name_a_guest_or_match_a_glob() -> None:
+    guest = Guest(uri="qemu:///system", uuid="u", name="db-1")
+    for rules, timeout in (
+        ("{match: 'db-*', timeout: 1s}, {match: db-1, timeout: 2s}", 2),
+        ("{match: db-1, timeout: 2s}, {match: 'db-*', timeout: 1s}", 1),
+    ):
+        found = load.parse(f"guests: [{rules}]").settings(Vocabulary())
+        assert Policies(found).of(guest).timeout == timeout

@@ -235,6 +235,16 @@ def test_a_guest_that_somebody_starts_again_is_stopped_again(tmp_path: Path) -> 
     assert sorted(waiting_guests(tmp_path)) == ["again", "slow"]
 
 
+def test_a_guest_that_came_back_unheard_is_found_at_the_end_and_looked_at_anew(tmp_path: Path) -> None:
+    again = FakeGuest("again", takes=2, traits=Traits(metadata={"stop": "[save]"}))
+
+    def quietly(_: FakeHypervisor) -> None:
+        again.state, again.ended, again.traits = GuestState.RUNNING, None, Traits()
+
+    run_shutdown(tmp_path, [again, FakeGuest("slow", takes=30)], meanwhile=at(6, quietly))
+    assert again.asked == [(0, "save"), (30, "acpi")]
+
+
 def test_a_voluntary_run_does_not_fight_for_ever(tmp_path: Path) -> None:
     again = FakeGuest("again", takes=1)
 
