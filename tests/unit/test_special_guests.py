@@ -1,5 +1,6 @@
 """Guests in special states: paused, asleep, crashed, migrating, being saved, rebooting, restarted, lost and found."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
+from lastcall.deadline import Deadline
+from lastcall.history import History
 from lastcall.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.traits import Condition, Traits
@@ -374,3 +377,32 @@ def test_metadata_never_sets_a_command(tmp_path: Path) -> None:
     report = run_shutdown(tmp_path, [guest])
     assert ["cannot be set by metadata" in problem.message for problem in report.problems] == [True, True]
     assert "ready.command" in report.problems[0].message
+
+
+def test_a_run_by_hand_that_was_interrupted_goes_on_when_the_host_stops_after_all(tmp_path: Path) -> None:
+    first, second, deaf = FakeGuest("first", takes=10), FakeGuest("second", takes=2), FakeGuest("deaf", deaf_to=DEAF)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.interrupt)
+        hypervisor.loop.call_later(2, run.join, Reason.POWER, Deadline.after(0, 60, reserve=20, grace=10))
+
+    config = "guests: [{match: first, depends_on: [second]}]\ndefaults: {stop: [{acpi: {resend: 0}}]}"
+    report = run_shutdown(tmp_path, [first, second, deaf], config=config, meanwhile=meanwhile)
+    assert second.asked == [(10, "acpi")]
+    assert deaf.asked == [(0, "acpi"), (40, "destroy")], "the earlier deadline counts, and the last resort is taken"
+    assert (report.run.reason, report.run.deadline) == (Reason.POWER, 60)
+    assert json.loads((tmp_path / "state.json").read_text())["guests"][0]["due"] is True
+
+
+def test_only_guests_that_went_off_by_themselves_teach_how_long_they_take(tmp_path: Path) -> None:
+    clean, deaf = FakeGuest("clean", takes=7), FakeGuest("deaf", deaf_to=DEAF)
+    for takes in (7, 9, 20):
+        clean.takes = takes
+        clean.state = deaf.state = GuestState.RUNNING
+        run_shutdown(tmp_path, [clean, deaf], config="defaults: {stop: [{acpi: {timeout: 30s}}]}", force=True)
+    history = History(tmp_path)
+    history.load()
+    assert (history.usual(clean.guest.key), history.usual(deaf.guest.key)) == (9, None)
+    history.path.write_text("nonsense")
+    history.load()
+    assert history.usual(clean.guest.key) is None

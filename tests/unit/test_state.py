@@ -140,3 +140,12 @@ def test_an_invalid_state_file_stops_a_restore_and_loses_nothing(tmp_path: Path)
     with pytest.raises(StateInvalid):
         run_restore(tmp_path, [guest])
     assert path.read_bytes() == before
+
+
+def test_a_new_boot_is_noted_once_and_the_one_before_is_kept(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    assert [state.stamp("a"), state.stamp("a"), state.stamp("b")] == [True, False, True]
+    state.save()
+    again = StateFile(tmp_path)
+    again.load()
+    assert (again.boot, again.previous_boot) == ("b", "a")
