@@ -83,7 +83,8 @@ class Occupied:
     """Lanes of which some are held by other threads until the end of the test."""
 
     def __init__(self, lab: Daemon, calls: int, *, blocking: bool) -> None:
-        self.lanes = Lanes(lambda: libvirt.open(lab.test), Budget())
+        self.budget = Budget()
+        self.lanes = Lanes(lambda: libvirt.open(lab.test), self.budget)
         self._begun = threading.Barrier(calls + 1)
         self._release = threading.Event()
         self._threads = [threading.Thread(target=self._hold, args=(blocking,)) for _ in range(calls)]
@@ -114,6 +115,17 @@ def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(
             with lanes.borrow(blocking=False, timeout=5) as lane:
                 assert lane.domain(uuid).isActive()
         assert CALLS_PER_LANE * BLOCKING_LANES == 12
+
+
+def test_connections_to_one_daemon_share_its_blocking_calls(lab: Daemon) -> None:
+    """As qemu:///system and lxc:///system do where one libvirtd serves both."""
+    occupied = Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, blocking=True)
+    others = Lanes(lambda: libvirt.open(lab.test), occupied.budget)
+    with driver_guests(lab, ["g"]), occupied:
+        with pytest.raises(CallExpired, match="too busy"), others.borrow(blocking=True, timeout=0.05):
+            pytest.fail("a thirteenth blocking call began")
+        with others.borrow(blocking=False, timeout=5) as lane:
+            assert lane.connection.isAlive()
 
 
 def test_hung_quick_requests_overflow_into_free_blocking_lanes(lab: Daemon) -> None:
