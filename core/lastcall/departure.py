@@ -174,6 +174,8 @@ class Departure:
 
     async def account(self, method: str | None = None, skipped: str = "") -> None:
         """Decide what became of the guest by what libvirt says."""
+        if self._presence.ended(self._guest.key) is None:
+            await self._ladder.reach(self._guest)
         ended = self._presence.ended(self._guest.key)
         state = GuestState.OFF if ended else await self._ladder.settle(self._guest)
         ended = ended or self._presence.ended(self._guest.key)

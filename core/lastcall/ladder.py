@@ -84,6 +84,13 @@ class Ladder:
             or (self.presence.crashed(guest.key) and not step.last_resort)
         )
 
+    async def reach(self, guest: Guest) -> None:
+        """Wait while the guest's connection is dead and being tried again, at most until the end."""
+        bell = Bell(self.loop)
+        with self.presence.watch(guest.key, bell.ring), self.end.watch(bell.ring):
+            while self.presence.away(guest.uri) and not self.end.passed:
+                await bell.wait()
+
     async def settle(self, guest: Guest) -> GuestState:
         """Ask libvirt what the guest does now; being off is noted. UNKNOWN where libvirt does not answer."""
         try:

@@ -310,6 +310,18 @@ def test_a_request_that_met_a_dead_connection_does_not_use_up_its_rung(tmp_path:
     assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
+def test_what_became_of_a_guest_is_asked_when_its_connection_is_back_after_its_ladder(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=3)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, lambda: hypervisor.lose(URI, back_after=40))
+
+    config = "defaults: {stop: [{acpi: {timeout: 10s}}]}"
+    report = run_shutdown(tmp_path, [guest], config=config, meanwhile=meanwhile)
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+    assert report.run.duration == pytest.approx(41)
+
+
 def test_settings_of_plugins_lie_between_metadata_and_rules(tmp_path: Path) -> None:
     class Inventory:
         @lastcall.hookimpl

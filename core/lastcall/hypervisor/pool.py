@@ -46,6 +46,8 @@ class LibvirtHypervisor:
         self._connections: dict[str, Connection] = {}
         self._budgets: dict[str, Budget] = {}
         self._reconnecting: set[asyncio.Task[None]] = set()
+        self._attempts: dict[str, object] = {}  # which attempt each connection came from
+        self._stillborn: set[object] = set()
         self._dead: list[Connection] = []  # kept, as closing them may block
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
@@ -131,10 +133,10 @@ class LibvirtHypervisor:
     async def _try_to_open(
         self, target: Target, timeout: float, listener: Callable[[HypervisorEvent], None]
     ) -> Connection | LastcallError:
-        budget = self._budgets.setdefault(_daemon(target.uri), Budget())
+        budget, attempt = self._budgets.setdefault(_daemon(target.uri), Budget()), object()
 
         def post(event: HypervisorEvent) -> None:
-            self._workers.post(partial(self._hear, target, listener, event))
+            self._workers.post(partial(self._hear, target, attempt, listener, event))
 
         try:
             connection = await self._workers.call(lambda: Connection(target.uri, post, budget), timeout=timeout)
@@ -144,14 +146,25 @@ class LibvirtHypervisor:
             return error
         except Exception as error:  # noqa: BLE001  one connection never spoils the others
             return HypervisorError(f"{type(error).__name__}: {error}")
-        self._connections[connection.uri] = connection
+        if attempt in self._stillborn:
+            return ConnectionLost(f"the connection to {connection.uri} died as soon as it was open")
+        self._connections[connection.uri], self._attempts[connection.uri] = connection, attempt
         return connection
 
-    def _hear(self, target: Target, listener: Callable[[HypervisorEvent], None], event: HypervisorEvent) -> None:
-        """Pass an event on; a connection that died is tried again."""
-        listener(event)
-        if isinstance(event, ConnectionClosed) and event.uri in self._connections:
+    def _hear(
+        self, target: Target, attempt: object, listener: Callable[[HypervisorEvent], None], event: HypervisorEvent
+    ) -> None:
+        """Pass an event on; a connection that died is tried again.
+
+        An attempt that was given up may have succeeded all the same, and die later: that is no news.
+        """
+        if not isinstance(event, ConnectionClosed):
+            listener(event)
+        elif self._attempts.get(event.uri) is not attempt:
+            self._stillborn.add(attempt)
+        elif event.uri in self._connections:
             self._dead.append(self._connections.pop(event.uri))
+            listener(event)
             task = asyncio.get_running_loop().create_task(self._reconnect(target, event, listener))
             self._reconnecting.add(task)
             task.add_done_callback(self._reconnecting.discard)
