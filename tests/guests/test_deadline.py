@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from lab.daemon import Daemon, daemon
@@ -52,13 +53,13 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
     with (
         daemon() as frozen,
         driver_guests(frozen, ["out-of-reach"]),
-        linux_guests(lab, agent="slow=1", clean="slow=2", hook="slow=1") as guests,
+        linux_guests(lab, agent="slow=1", clean="slow=2", hook="slow=0") as guests,
         firmware_guests(lab, "deaf", "save"),
     ):
         config = write_config(tmp_path, lab.qemu, frozen.test, more=RULES)
         hung = qemu_process(lab, "save")
-        lab.virsh("qemu-agent-command", "agent", '{"execute":"guest-ping"}')
-        freeze_agent(lab, "agent")
+        lab.agent("agent", "/bin/sh", "-c", "sleep 1; kill -STOP $(pidof qemu-ga)")  # once it has answered
+        time.sleep(3)
         os.kill(hung, signal.SIGSTOP)
         os.kill(frozen.pid(), signal.SIGSTOP)
         try:
@@ -85,12 +86,3 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
         with opened(lab.qemu) as connection:
             now = states(connection)
         assert {now[name] for name in ("clean", "hook", "deaf", "agent")} == {"off"}
-
-
-def freeze_agent(lab: Daemon, name: str) -> None:
-    """Let the guest agent hang: it runs a command that stops it."""
-    lab.virsh(
-        "qemu-agent-command",
-        name,
-        '{"execute":"guest-exec","arguments":{"path":"/bin/sh","arg":["-c","kill -STOP $(pidof qemu-ga)"]}}',
-    )

@@ -1,6 +1,5 @@
 """Real guests that are not just running: paused, coming back by themselves, not to be saved, started meanwhile."""
 
-import json
 import subprocess
 import time
 from pathlib import Path
@@ -144,8 +143,7 @@ def test_a_sleeping_guest_is_woken_before_it_is_saved(lab: Daemon, tmp_path: Pat
     """Saved, as this guest's kernel neither hears its power button nor powers off after a sleep under TCG."""
     config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [save]}")
     with linux_guests(lab, dozing="slow=1"), opened(lab.qemu) as connection:
-        sleep = {"path": "/bin/sh", "arg": ["-c", "echo mem > /sys/power/state"]}
-        lab.virsh("qemu-agent-command", "dozing", json.dumps({"execute": "guest-exec", "arguments": sleep}))
+        lab.agent("dozing", "/bin/sh", "-c", "sleep 1; echo mem > /sys/power/state")  # once it has answered
         until = time.monotonic() + 30
         while states(connection)["dozing"] != str(libvirt.VIR_DOMAIN_PMSUSPENDED):
             assert time.monotonic() < until

@@ -235,6 +235,9 @@ def test_at_boot_only_what_the_last_shutdown_of_the_host_stopped_is_started(lab:
         assert report_of(done)["guests"] == []
         run_lastcall(config, "shutdown", "guest-000")  # by hand, and found still off by the host stop: due
         run_lastcall(config, "shutdown", "guest-001", "--reason", "power")
+        waiting = {line.split()[0]: line for line in run_lastcall(config, "status").stdout.splitlines()}
+        assert waiting["guest-001"].endswith("waits to be restored at the next boot")
+        assert waiting["guest-002"].endswith("waits to be restored by `lastcall restore guest-002`")
         same_boot = run_lastcall(config, "restore", "--from-unit", "--json")
         assert report_of(same_boot)["guests"] == [], "the host has not booted since"
         next_boot(tmp_path / "state", "b")

@@ -5,6 +5,7 @@ is process 1's child in its own PID namespace, so that the kernel ends libvirtd 
 """
 
 import contextlib
+import json
 import os
 import shlex
 import shutil
@@ -116,6 +117,20 @@ class Daemon:
         """Run virsh on the QEMU connection and return what it prints."""
         command = ["virsh", "-q", "-c", self.qemu, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    def agent(self, name: str, path: str, *arguments: str) -> None:
+        """Have a guest's agent start a program, as soon as the agent answers."""
+        until = time.monotonic() + 60
+        while True:
+            try:
+                self.virsh("qemu-agent-command", name, '{"execute": "guest-ping"}')
+                break
+            except subprocess.CalledProcessError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+        command = {"execute": "guest-exec", "arguments": {"path": path, "arg": list(arguments)}}
+        self.virsh("qemu-agent-command", name, json.dumps(command))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from lastcall.durations import format_duration
 from lastcall.errors import ExitCode
 from lastcall.loading import load
 from lastcall.report.plain import as_json as as_json_text
-from lastcall.state import Entry, open_state
+from lastcall.state import Entry, boot_id, open_state
 
 
 @click.command("status")
@@ -32,6 +32,14 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
 
 def _line(entry: Entry) -> str:
     age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
-    how = "parked: started only by `lastcall restore " + entry.name + "`" if entry.parked else "waits to be restored"
     off = format_duration(max(0, age // 60 * 60))
-    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {how}"
+    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {_how(entry)}"
+
+
+def _how(entry: Entry) -> str:
+    by_hand = f"by `lastcall restore {entry.name}`"
+    if entry.parked:
+        return f"parked: started only {by_hand}"
+    if entry.due and entry.boot_id == boot_id():
+        return "waits to be restored at the next boot"
+    return f"waits to be restored {by_hand}"
