@@ -6,8 +6,11 @@ from pathlib import Path
 LAST_MOMENT = 0.25  # seconds that writing gets although a run's deadline is over
 
 
-def write_whole(path: Path, content: str) -> None:
-    """Write a file (mode 0600) beside the old one, sync it, and put it in its place. Blocks; raises OSError."""
+def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
+    """Write a file (mode 0600) beside the old one and put it in its place. Blocks; raises OSError.
+
+    `sync`: bring it to disk first, so that it survives a power cut; what nobody misses does not have to.
+    """
     private_folder(path.parent)
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -15,11 +18,14 @@ def write_whole(path: Path, content: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
     except OSError:
         fresh.unlink(missing_ok=True)  # what a full disk cut off is of no use, and takes room
         raise
     fresh.replace(path)
+    if not sync:
+        return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

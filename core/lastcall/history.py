@@ -61,7 +61,7 @@ class History:
 
     def write(self, content: str) -> None:
         """Write the file. Blocks; raises OSError."""
-        write_whole(self.path, content)
+        write_whole(self.path, content, sync=False)
 
 
 def _name(key: Key) -> str:
