@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import Problem
-from lastcall.config.models import GuestPolicy, Match
+from lastcall.config.policy import GuestPolicy, Match
 from lastcall.records import Key
 
 _GLOB = frozenset("*?[")

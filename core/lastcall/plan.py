@@ -7,7 +7,7 @@ from typing import Any
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.results import Problem
-from lastcall.config.models import GuestPolicy, LadderStep
+from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.errors import UsageError
 from lastcall.graph import Graph, make_graph
 from lastcall.records import Key

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 import lastcall
 from lastcall.cli import COMMANDS, cli
 from lastcall.config import load
-from lastcall.config.models import Bootstrap, GuestPolicy
+from lastcall.config.models import Bootstrap
+from lastcall.config.policy import GuestPolicy
 from lastcall.config.sample import SAMPLE
 from lastcall.hooks import hookspecs
 from lastcall.hooks.discovery import Plugins

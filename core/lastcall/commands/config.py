@@ -10,7 +10,7 @@ from lastcall.api.guests import RunKind
 from lastcall.api.results import Problem
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
-from lastcall.config.models import GuestRule
+from lastcall.config.policy import GuestRule
 from lastcall.errors import ExitCode
 from lastcall.loading import load
 from lastcall.report.plain import as_json as as_json_text

@@ -8,17 +8,9 @@ from pydantic import BeforeValidator, Field, create_model
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
-from lastcall.config.models import (
-    LADDER,
-    LAST_RESORT,
-    RULES,
-    GuestPolicy,
-    GuestRule,
-    LadderStep,
-    Section,
-    Settings,
-    last_resort_steps,
-)
+from lastcall.config.models import Settings
+from lastcall.config.policy import LADDER, LAST_RESORT, RULES, GuestPolicy, GuestRule, LadderStep, last_resort_steps
+from lastcall.config.section import Section
 from lastcall.options import BY_METADATA
 
 DEFAULT_LADDER = ("acpi",)

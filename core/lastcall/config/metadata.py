@@ -21,8 +21,8 @@ from pydantic import BaseModel
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import Problem
-from lastcall.config.models import GuestPolicy, LadderStep
 from lastcall.config.nodes import ListNode, MapNode, Mark, Node, Reader
+from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.config.validation import model_below, validate
 from lastcall.options import BY_METADATA
 

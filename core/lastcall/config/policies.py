@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
-from lastcall.config.models import GuestPolicy, GuestRule, Settings
+from lastcall.config.models import Settings
+from lastcall.config.policy import GuestPolicy, GuestRule
 
 if TYPE_CHECKING:
     from lastcall.records import Key

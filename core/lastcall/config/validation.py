@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lastcall.api.results import Problem
-from lastcall.config.models import GuestPolicy, LadderStep, Settings
+from lastcall.config.models import Settings
 from lastcall.config.nodes import ListNode, MapNode, Mark, locate, plain
+from lastcall.config.policy import GuestPolicy, LadderStep
 
 Located = tuple[Mark, Problem]
 

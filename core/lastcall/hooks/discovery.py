@@ -10,7 +10,8 @@ from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
-from lastcall.config.models import Bootstrap, GuestPolicy
+from lastcall.config.models import Bootstrap
+from lastcall.config.policy import GuestPolicy
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source

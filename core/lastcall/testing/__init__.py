@@ -8,7 +8,8 @@ def test_tells_people(tmp_path):
 """
 
 from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.fakes import FakeGuest, FakeHypervisor, Hangs, InlineWorkers
+from lastcall.testing.fakes import FakeGuest, FakeHypervisor
 from lastcall.testing.runs import run_restore, run_shutdown
+from lastcall.testing.workers import Hangs, InlineWorkers
 
 __all__ = ["FakeGuest", "FakeHypervisor", "Hangs", "InlineWorkers", "VirtualLoop", "run_restore", "run_shutdown"]

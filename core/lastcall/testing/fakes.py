@@ -1,12 +1,11 @@
-"""A hypervisor in memory, and workers that need no thread."""
+"""A hypervisor in memory."""
 
 import asyncio
 import dataclasses
-import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import AddressSource, Domain, Json, ShutdownMode
@@ -26,37 +25,10 @@ from lastcall.ports import (
     Standing,
     Target,
 )
+from lastcall.testing.workers import Hangs
 from lastcall.traits import PLAIN, Traits
-from lastcall.workers import WorkerExit
 
-T = TypeVar("T")
 URI = "fake:///system"
-
-
-class Hangs(BaseException):
-    """Raised by work that pretends to hang: its caller waits until the time is over."""
-
-
-class InlineWorkers:
-    """Does work at once, on the loop thread. Work that blocks blocks everything: let it raise `Hangs` instead."""
-
-    async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
-        """Run the work; a timeout that is over already is a TimeoutError."""
-        if timeout is not None and timeout <= 0:
-            raise TimeoutError
-        try:
-            return work()
-        except Exception:
-            raise
-        except Hangs:
-            await asyncio.sleep(math.inf if timeout is None else timeout)
-            raise TimeoutError from None
-        except BaseException as error:  # noqa: BLE001  as the real workers do
-            raise WorkerExit(error) from None
-
-    def post(self, action: Callable[[], None]) -> None:
-        """Do it at once: there is one thread only."""
-        action()
 
 
 @dataclass(slots=True)

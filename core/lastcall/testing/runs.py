@@ -17,7 +17,8 @@ from lastcall.restore import Restore
 from lastcall.runlog import RunLog
 from lastcall.shutdown import Shutdown
 from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.fakes import URI, FakeGuest, FakeHypervisor, InlineWorkers
+from lastcall.testing.fakes import URI, FakeGuest, FakeHypervisor
+from lastcall.testing.workers import InlineWorkers
 
 
 def run_shutdown(

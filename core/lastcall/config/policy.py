@@ -1,0 +1,174 @@
+"""The models of what a guest gets: ladders, rules and everything that they may set."""
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.config.section import Section
+from lastcall.options import BY_METADATA, Duration
+
+LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
+RULES = "Rules: every one that matches applies, later ones win, whole keys."
+LAST_RESORT = (
+    "After the ladder, or when the time is up: a method, a ladder of its own, or leave; a voluntary run leaves "
+    "the guest running unless forced."
+)
+DEPENDS_ON = (
+    "The guests that it needs (names, globs or mappings as in `match`): it stops before them and starts after them."
+)
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+def last_resort_steps(value: object) -> object:
+    """The short forms of `last_resort`: one method's name, or `leave`."""
+    return [] if value == "leave" else [value] if isinstance(value, str) else value
+
+
+class LadderStep(BaseModel):
+    """One rung of a ladder: a method's name, or the name with options. `compose` adds a field for each known method."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {value: {}}
+        if isinstance(value, Mapping) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
+            return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        raise ValueError("a step is the name of one stop method, or one name with its options")
+
+    @property
+    def chosen(self) -> tuple[str, Any]:
+        """The method's name and its validated options (a plain mapping when the method is not known)."""
+        given = self.model_extra or {name: getattr(self, name) for name in self.model_fields_set}
+        return next(iter(given.items()))
+
+    @model_serializer
+    def _only_chosen(self) -> dict[str, Any] | str:
+        name, options = self.chosen
+        given = options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options
+        return {name: given} if given else name
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the name alone."""
+        return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
+
+
+class GuestHookSettings(Section):
+    """What differs for the hooks of one guest."""
+
+    timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call for this guest.")
+
+
+class Match(Section):
+    """Which guests a rule is for: all that are given have to match."""
+
+    name: str | None = Field(default=None, description="A name, or a glob such as `db-*`.")
+    uuid: str | None = Field(default=None, description="A domain's UUID.")
+    uri: str | None = Field(default=None, description="A connection's URI, or a glob.")
+    state: GuestState | None = Field(default=None, strict=False, description="The state at planning.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, Mapping):
+            raise ValueError('should be a name such as "db-*", or a mapping of name, uuid, uri and state')  # noqa: TRY004  pydantic collects ValueErrors
+        return cast("Mapping[str, object]", value)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError('says nothing; "*" matches every guest')
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the name alone."""
+        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+
+    @model_serializer
+    def _only_given(self) -> dict[str, str] | str:
+        given = {key: str(getattr(self, key)) for key in type(self).model_fields if getattr(self, key) is not None}
+        return given["name"] if list(given) == ["name"] else given
+
+    def covers(self, guest: Guest) -> bool:
+        """Say whether the rule is for this guest."""
+        return (
+            (self.name is None or guest.name == self.name or fnmatch.fnmatchcase(guest.name, self.name))
+            and (self.uuid is None or guest.uuid == self.uuid.lower())
+            and (self.uri is None or fnmatch.fnmatchcase(guest.uri, self.uri))
+            and (self.state is None or guest.state == self.state)
+        )
+
+
+class GuestPolicy(Section):
+    """What a guest gets: `defaults`, overlaid by its metadata and by every rule that matches it."""
+
+    manage: bool = Field(
+        default=True,
+        description="False = somebody else's: listed, never touched, never restored.",
+        json_schema_extra=BY_METADATA,
+    )
+    depends_on: Annotated[tuple[Match, ...], BeforeValidator(_one_or_many)] = Field(
+        default=(), strict=False, description=DEPENDS_ON, json_schema_extra=BY_METADATA
+    )
+    order: int | None = Field(
+        default=None,
+        description="Guests start in ascending order and stop in descending; those without a number start last.",
+        json_schema_extra=BY_METADATA,
+    )
+    stop: tuple[LadderStep, ...] = Field(default=(), strict=False, description=LADDER)
+    timeout: Duration = Field(
+        default=90.0, gt=0, description="For a rung that names none.", json_schema_extra=BY_METADATA
+    )
+    last_resort: Annotated[tuple[LadderStep, ...], BeforeValidator(last_resort_steps)] = Field(
+        default=(), strict=False, description=LAST_RESORT
+    )
+    paused: Literal["save", "resume", "leave"] = Field(
+        default="save",
+        description="What to do with a paused guest: save it with its pause (else resume it), resume it, or leave it.",
+        json_schema_extra=BY_METADATA,
+    )
+    transient: Literal["stop", "leave"] = Field(
+        default="stop",
+        description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",
+        json_schema_extra=BY_METADATA,
+    )
+    restore: Literal[True, False, "always"] = Field(
+        default=True,
+        description="Start it again when it was running; always = at every boot, also after a crash.",
+        json_schema_extra=BY_METADATA,
+    )
+    ready_timeout: Duration | None = Field(
+        default=None,
+        gt=0,
+        description="How long it may take to be ready after its start; else `restore.ready_timeout`.",
+        json_schema_extra=BY_METADATA,
+    )
+    hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
+
+    def overlaid(self, over: "GuestPolicy") -> Self:
+        """This policy with every key that `over` gives."""
+        given = over.model_fields_set - {"match"}
+        merged = self.model_copy(update={key: getattr(over, key) for key in given})
+        merged.__pydantic_fields_set__.update(given)
+        return merged
+
+
+class GuestRule(GuestPolicy):
+    """A policy for the guests that `match`."""
+
+    match: Match = Field(description="Which guests: a name glob, or a mapping of name, uuid, uri and state.")
