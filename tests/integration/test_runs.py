@@ -52,9 +52,10 @@ def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stop
         stopped = time.monotonic()
         report = report_of(done)
         assert (done.returncode, set(states(connection).values())) == (0, {"off"})
+        # times are rounded to milliseconds, and their sums are not exact
         ends = {guest["name"]: guest["started"] + guest["duration"] for guest in report["guests"]}
         for guest in report["guests"]:
-            assert all(ends[name] <= guest["asked"] for name in guest["waited_for"])
+            assert all(ends[name] <= guest["asked"] + 0.002 for name in guest["waited_for"])
         assert planned - began < 4.5
         assert stopped - planned < 9.0
 
