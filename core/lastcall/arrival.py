@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.bell import Bell
+from lastcall.clocksync import sync_clock, wanted
 from lastcall.engine import Parts
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.records import GuestAsked, GuestBegun, GuestEnded
@@ -99,6 +100,8 @@ class Arrival:
             return
         outcome = Outcome.RESUMED if await self._came_from_image(saved=standing.saved) else Outcome.STARTED
         ready = await self._wait_until_ready()
+        if wanted(self._settings, outcome) and self._entry.state is not GuestState.PAUSED:
+            await sync_clock(self._parts, self.guest)
         self.decide(outcome if ready else Outcome.UNREADY, "" if ready else "running, but not ready in its time")
 
     async def _try_to_start(self) -> str:

@@ -121,7 +121,10 @@ class MethodAsker:
             why = method.unfit(guest, looking)
             if why:
                 raise Unfit(why)
-            method.request(self._stop_request(guest, step, call, attempt))
+            try:
+                method.request(self._stop_request(guest, step, call, attempt))
+            finally:
+                call.release()
 
         try:
             await self._workers.call(ask, timeout=None if until == math.inf else max(0.0, until - self._loop.time()))

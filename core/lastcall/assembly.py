@@ -114,6 +114,8 @@ def assemble(
         options=_option_lookup(loaded.settings, policies),
         domain=outside.hypervisor.domain,
         wait=outside.wait,
+        shells={name: (source.name, shell) for name, (source, shell) in loaded.plugins.shells.items()},
+        shell_names=lambda guest: policies.of(guest).shell,
     )
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
     parts = Parts(

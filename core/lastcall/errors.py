@@ -105,7 +105,14 @@ class Skip(LastcallError):
 
 
 class HookFailed(LastcallError):
-    """Raised by a hook: it failed, and why; recorded without a traceback."""
+    """Raised by a hook: it failed, and why; recorded without a traceback.
+
+    `on_failure` is what this failure means (`continue`, `skip_guest`, `abort`); None: what is configured.
+    """
+
+    def __init__(self, message: str, remedy: str = "", on_failure: str | None = None) -> None:
+        super().__init__(message, remedy)
+        self.on_failure = on_failure
 
 
 class ShellError(LastcallError):

@@ -16,7 +16,7 @@ PATIENCE = 5.0  # seconds for one attempt; the next one follows a second later
 class Ready(Options):
     """The guest key `ready`: all that are given have to hold. `ready_timeout` says for how long to wait."""
 
-    agent: bool = Field(default=False, description="The guest agent is connected.", json_schema_extra=BY_METADATA)
+    agent: bool = Field(default=False, description="The guest agent answers.", json_schema_extra=BY_METADATA)
     tcp: int | str | None = Field(
         default=None,
         description="A port of the guest, or host:port, accepts a connection.",
@@ -42,10 +42,22 @@ def guest_ready(guest: Guest, run: Run) -> bool | None:
         return None
     return (
         run.elapsed() >= wanted.delay
-        and (not wanted.agent or run.domain(guest).agent_connected())
+        and (not wanted.agent or _agent_answers(guest, run))
         and (wanted.tcp is None or _accepts(wanted.tcp, guest, run))
         and (wanted.command is None or _succeeds(wanted.command, guest, run))
     )
+
+
+def _agent_answers(guest: Guest, run: Run) -> bool:
+    """A connected channel says that the agent has opened it; whether it works is another question."""
+    domain = run.domain(guest)
+    if not domain.agent_connected():
+        return False
+    try:
+        domain.agent("guest-ping", timeout=PATIENCE)
+    except HypervisorError:
+        return False
+    return True
 
 
 def _accepts(target: int | str, guest: Guest, run: Run) -> bool:

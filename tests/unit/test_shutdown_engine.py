@@ -320,7 +320,7 @@ def test_only_the_named_guests_are_stopped_and_a_wrong_name_is_a_usage_error(tmp
 
 def test_the_records_of_a_guest_come_in_the_order_of_its_story(tmp_path: Path) -> None:
     seen: list[Record] = []
-    run_shutdown(tmp_path, [FakeGuest("g")], sink=seen.append)
+    run_shutdown(tmp_path, [FakeGuest("g")], config="defaults: {stop: [acpi]}", sink=seen.append)
     kinds = [type(record).__name__ for record in seen]
     assert kinds == [
         "RunStarted", "GuestPlanned", "GuestBegun", "GuestAsked",
@@ -371,3 +371,11 @@ def test_a_save_whose_time_is_over_is_aborted_before_the_next_rung(tmp_path: Pat
     report = run_shutdown(tmp_path, [guest], config=ladder)
     assert guest.asked == [(0.0, "save"), (10.0, "abort"), (10.0, "acpi")]
     assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
+def test_a_guest_with_an_agent_is_asked_by_it_and_by_acpi_when_the_agent_hangs(tmp_path: Path) -> None:
+    healthy, hangs = FakeGuest("healthy", agent=True), FakeGuest("hangs", agent=True, deaf_to=frozenset({"agent"}))
+    report = run_shutdown(tmp_path, [healthy, hangs])
+    assert [how for _, how in healthy.asked] == ["agent"]
+    assert [how for _, how in hangs.asked] == ["acpi"]
+    assert [guest.method for guest in report.guests] == ["acpi", "agent"]

@@ -99,7 +99,7 @@ def test_the_run_log_read_back_gives_the_same_report(tmp_path: Path) -> None:
 
 
 def test_a_run_log_that_was_cut_off_is_readable_up_to_there(tmp_path: Path) -> None:
-    run_shutdown(tmp_path, [FakeGuest("a")])
+    run_shutdown(tmp_path, [FakeGuest("a")], config="defaults: {stop: [acpi]}")
     (log,) = (tmp_path / "runs").iterdir()
     whole = log.read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -112,7 +112,7 @@ def test_a_run_log_that_was_cut_off_is_readable_up_to_there(tmp_path: Path) -> N
 
 
 def test_every_line_of_the_run_log_is_json_with_its_kind_and_time(tmp_path: Path) -> None:
-    run_shutdown(tmp_path, [FakeGuest("a")])
+    run_shutdown(tmp_path, [FakeGuest("a")], config="defaults: {stop: [acpi]}")
     (log,) = (tmp_path / "runs").iterdir()
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert [record["type"] for record in records][0::7] == ["RunStarted", "RunEnded"]

@@ -142,8 +142,11 @@ class Run(Protocol):
         """Return this plugin's validated options: those of `plugins.<name>`, or of the guest key `<name>`."""
         ...
 
-    def shell(self, guest: Guest) -> Shell:
-        """Return the guest's configured shell; raises `NoShell` where there is none."""
+    def shell(self, guest: Guest, *, use: Sequence[str] = ()) -> Shell:
+        """Return the guest's configured shell, or those named in `use`; raises `NoShell` where there is none.
+
+        A later one of several is used only if nothing was started through the earlier one. It ends with this call.
+        """
         ...
 
     def domain(self, guest: Guest) -> Domain:

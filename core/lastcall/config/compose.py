@@ -13,7 +13,7 @@ from lastcall.config.policy import LADDER, LAST_RESORT, RULES, GuestPolicy, Gues
 from lastcall.config.section import Section
 from lastcall.options import BY_METADATA
 
-DEFAULT_LADDER = ("acpi",)
+DEFAULT_LADDER = ("agent", "acpi")
 DEFAULT_LAST_RESORT = ("destroy",)
 
 

@@ -91,6 +91,9 @@ class RestoreSettings(Section):
     delay: Duration = Field(default=0.0, description="Between one start and the next.")
     attempts: int = Field(default=3, ge=1, description="How often a start is tried before the guest is parked.")
     retry: Duration = Field(default=10.0, description="Between two attempts.")
+    sync_time: Literal["resumed", "always", "never"] = Field(
+        default="resumed", description="Whose clock is set, through the guest agent: that of guests that were saved."
+    )
     ready_timeout: Duration = Field(
         default=120.0, gt=0, description="How long a started guest may take until no plugin says that it is not ready."
     )

@@ -23,6 +23,11 @@ DEPENDS_ON = (
     "The guests that it needs (names, globs or mappings as in `match`): it stops before them and starts after them."
 )
 
+SHELL = (
+    "How commands are run in the guest: `agent`, `ssh`, or both; a later one is used where the one before cannot be "
+    "reached."
+)
+
 
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str | Mapping) else value
@@ -157,6 +162,9 @@ class GuestPolicy(Section):
         gt=0,
         description="How long it may take to be ready after its start; else `restore.ready_timeout`.",
         json_schema_extra=BY_METADATA,
+    )
+    shell: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+        default=(), strict=False, description=SHELL
     )
     hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
 

@@ -22,6 +22,7 @@ restore:
   delay: 0s           # between one start and the next
   attempts: 3         # then the guest is parked, and started only by name
   retry: 10s          # between two attempts
+  sync_time: resumed  # set the clock of guests that were saved; or: always, never
   ready_timeout: 2min # until a started guest is ready; those that need it wait for that
 
 hooks:
@@ -41,7 +42,7 @@ paths:
 # What every guest gets.
 defaults:
   manage: true        # false = somebody else's: listed, never touched
-  stop: [acpi]        # the ladder; a step may carry options: {acpi: {timeout: 30s, resend: 10s}}
+  stop: [agent, acpi] # the ladder; a step may carry options: {acpi: {timeout: 30s, resend: 10s}}
   timeout: 90s        # for a step that names none
   last_resort: destroy # or: leave, or a ladder: [save, destroy]; a run by hand leaves guests running unless forced
   depends_on: []      # guests that it needs: it stops before them and starts after them
@@ -50,6 +51,7 @@ defaults:
   transient: stop     # or: leave
   restore: true       # or: false, always (at every boot, also after a crash)
   ready_timeout: null # else restore.ready_timeout
+  shell: []           # how commands are run in guests: agent, ssh, or [agent, ssh]
   ready: null         # when it is ready after a start: {agent: true, tcp: 5432, command: "…", delay: 10s}
 
 # Rules: every one that matches applies, later ones win.

@@ -1,17 +1,19 @@
 """One hook call's view of the run: everything it offers ends with the call's time box."""
 
+import contextlib
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.run import Domain, Json, OptionsT
-from lastcall.api.shell import Shell
+from lastcall.api.shell import GuestShell, Shell
 from lastcall.deadline import Deadline
-from lastcall.errors import CallExpired, LastcallError, NoShell
+from lastcall.errors import CallExpired, LastcallError
 from lastcall.files import private_folder
+from lastcall.guest_shell import ChosenShell, Providers
 from lastcall.ports import Call
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class RunContext:
     domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
     guests: tuple[Guest, ...] = ()
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
+    shells: Providers = field(default_factory=dict[str, "tuple[str, GuestShell]"])
+    shell_names: Callable[[Guest], Sequence[str]] = lambda _guest: ()
 
 
 class HookCall:
@@ -63,6 +67,7 @@ class HookCall:
         self._sent = sent
         self._since = since
         self._over = threading.Event()
+        self._shells: list[ChosenShell] = []
         self.collected: dict[str, Json] = {}
 
     def expire(self) -> None:
@@ -135,10 +140,26 @@ class HookCall:
             raise LastcallError(f"{self._plugin} declares no options of type {model.__name__}")
         return found
 
-    def shell(self, guest: Guest) -> Shell:
-        """Raise NoShell: no plugin provides guest shells yet."""
-        self._alive()
-        raise NoShell(f"no shell is configured for {guest.name}", "install a plugin that provides guest shells")
+    def shell(self, guest: Guest, *, use: Sequence[str] = ()) -> Shell:
+        """Return the guest's shell."""
+        context = self._alive()
+        names = tuple(use) or context.shell_names(guest)
+        shell = ChosenShell(guest, names, context.shells, self._as)
+        self._shells.append(shell)
+        return shell
+
+    def release(self) -> None:
+        """Give back what the call holds open; may block, so the worker that did the call does it."""
+        shells, self._shells = self._shells, []
+        for shell in shells:
+            with contextlib.suppress(Exception):  # nobody can do anything about it any more
+                shell.close()
+
+    def _as(self, plugin: str) -> "HookCall":
+        """The same call as another plugin sees it."""
+        other = HookCall(self._context, plugin, expires=self._expires, say=self._say)
+        other._over = self._over  # noqa: SLF001  the same class
+        return other
 
     def domain(self, guest: Guest) -> Domain:
         """Return the guest's domain."""

@@ -11,7 +11,7 @@ from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Problem, Verdict
 from lastcall.config.models import HookSettings
 from lastcall.deadline import soonest
-from lastcall.errors import CallExpired, LastcallError, Skip
+from lastcall.errors import CallExpired, HookFailed, LastcallError, Skip
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
 from lastcall.records import HookBegun, HookEnded, HookSaid
@@ -142,6 +142,7 @@ class Dispatcher:
         if one.hook != _ASKED_AGAIN:
             self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
         verdict, message, trace, answer = Verdict.OK, "", "", None
+        asked_for: str | None = None
         try:
             answer = await self._workers.call(_bound(one, guest, call, arguments), timeout=box)
             _require_in_time(call)
@@ -149,6 +150,7 @@ class Dispatcher:
                 fired.answers.append((one.plugin, answer))
         except Exception as error:  # noqa: BLE001  that implementation's failure only
             verdict, message, trace = _judge(error, box)
+            asked_for = error.on_failure if isinstance(error, HookFailed) else None
         except asyncio.CancelledError:
             verdict, message = Verdict.TIMEOUT, "cut off: the run could not wait any longer"
             raise
@@ -161,11 +163,11 @@ class Dispatcher:
             if one.hook != _ASKED_AGAIN or answer is not None or verdict is not Verdict.OK:  # no opinion, no record
                 self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
         if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
-            self._apply_policy(one, fired, message)
+            self._apply_policy(one, fired, message, asked_for)
 
-    def _apply_policy(self, one: Implementation, fired: Fired, message: str) -> None:
+    def _apply_policy(self, one: Implementation, fired: Fired, message: str, asked_for: str | None) -> None:
         own = self._settings.plugins.get(one.plugin)
-        policy = (own.on_failure if own else None) or self._settings.on_failure
+        policy = asked_for or (own.on_failure if own else None) or self._settings.on_failure
         if (policy == "skip_guest" and one.hook in _GUEST_HOOKS) or (policy == "abort" and one.hook in _PRE_HOOKS):
             fired.verdict = policy
             fired.because = f"{one.hook} of {one.plugin}: {message}"
@@ -193,7 +195,14 @@ def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: 
     """The call with the arguments it takes; what it returns is consumed and judged inside the time box."""
     available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
     wanted = {name: available[name] for name in one.argnames}
-    return lambda: _checked(one.hook, one.function(**wanted))
+
+    def work() -> Any:
+        try:
+            return _checked(one.hook, one.function(**wanted))
+        finally:
+            call.release()
+
+    return work
 
 
 def _checked(hook: str, answer: Any) -> Any:
@@ -217,7 +226,7 @@ def _judge(error: Exception, box: float) -> tuple[Verdict, str, str]:
     if isinstance(error, CallExpired):
         return Verdict.TIMEOUT, str(error), ""
     if isinstance(error, LastcallError):
-        return Verdict.FAILED, str(error), ""
+        return Verdict.FAILED, f"{error} → {error.remedy}" if error.remedy else str(error), ""
     trace = "".join(traceback.format_exception(error))
     kind = type(error).__name__
     return Verdict.FAILED, f"{kind}: {error}" if type(error).__module__ == "builtins" or str(error) else kind, trace

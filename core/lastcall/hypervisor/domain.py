@@ -19,6 +19,8 @@ from lastcall.ports import Call
 
 T = TypeVar("T")
 _AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"
+AGENT_TIME = 5.0  # seconds for a question that a healthy agent answers at once
+SYNC_TIME = 10.0  # seconds; the agent starts a program for it
 _MODES = {
     "acpi": libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
     "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
@@ -26,7 +28,6 @@ _MODES = {
 }
 _ADDRESSES = {
     "lease": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
-    "agent": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
     "arp": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
 }
 
@@ -103,23 +104,37 @@ class LibvirtDomain:
 
         request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
         seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
-        answer = self._ask(lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0), blocking=True)
+        answer = self._ask(
+            lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
+            blocking=True,
+            asks=command == "guest-shutdown",
+        )
         return json.loads(answer)["return"]
 
     def addresses(self, source: AddressSource) -> tuple[str, ...]:
-        """Return the guest's addresses without loopback ones."""
-        found: Any = self._ask(lambda domain: domain.interfaceAddresses(_ADDRESSES[source]), blocking=source == "agent")
+        """Return the guest's addresses without loopback ones. libvirt's own question to an agent has no time limit."""
+        if source == "agent":
+            cards: Any = self.agent("guest-network-get-interfaces", timeout=AGENT_TIME)
+            told = [entry["ip-address"] for card in cards for entry in card.get("ip-addresses", ())]
+            return tuple(address for address in told if _from_outside(address))
+        found: Any = self._ask(lambda domain: domain.interfaceAddresses(_ADDRESSES[source]))
         addresses: list[str] = [entry["addr"] for card in found.values() for entry in card["addrs"] or ()]
-        return tuple(address for address in addresses if not address.startswith("127.") and address != "::1")
+        return tuple(address for address in addresses if _from_outside(address))
 
     def sync_time(self) -> None:
-        """Set the guest's clock from its RTC."""
-        self._ask(lambda domain: domain.setTime(None, libvirt.VIR_DOMAIN_TIME_SYNC), blocking=True)
+        """Set the guest's clock from its RTC; as libvirt would, but in a bounded time."""
+        self.agent("guest-set-time", timeout=SYNC_TIME)
 
-    def _ask(self, work: Callable[[libvirt.virDomain], T], *, blocking: bool = False) -> T:
+    def _ask(self, work: Callable[[libvirt.virDomain], T], *, blocking: bool = False, asks: bool = True) -> T:
+        """Do it on a lane. `asks`: it may be what asks the guest to stop, of which the ladder wants to know."""
         with self._connection.lanes.borrow(blocking=blocking, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
-            if self._sent:
+            if self._sent and asks:
                 self._sent()
             with translated(lane.connection):
                 return work(lane.domain(self._guest.uuid))
+
+
+def _from_outside(address: str) -> bool:
+    """Neither a loopback address nor a link-local one, which means nothing without its link."""
+    return not address.startswith(("127.", "169.254.", "fe80:")) and address != "::1"

@@ -35,8 +35,9 @@ def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
     how = f" by {guest.method}" if guest.method else ""
     why = f"  {guest.message}" if guest.message else ""
     yield f"{sign} {guest.name:<{width}}  {guest.outcome.value}{how} in {_seconds(guest.duration)}{why}"
+    told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
-        if attempt.result in {Verdict.FAILED.value, Verdict.TIMEOUT.value, Verdict.SKIPPED.value}:
+        if attempt.result in told:
             said = f": {attempt.message}" if attempt.message else ""
             yield f"    {attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
     for hook in guest.hooks:

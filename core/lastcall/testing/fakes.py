@@ -35,7 +35,8 @@ URI = "fake:///system"
 class FakeGuest:
     """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
 
-    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
+    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off. `agent`: a
+    guest agent is connected, which answers unless the guest is deaf to it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class FakeGuest:
     traits: Traits = PLAIN
     appears_at: float | None = None
     reboots: int = 0
+    agent: bool = False
     ended: Ended | None = None
     asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     off_at: float | None = None
@@ -224,7 +226,7 @@ class FakeDomain:
 
     def agent_connected(self) -> bool:
         """Say whether it hears its agent."""
-        return "agent" not in self._fake.deaf_to
+        return self._fake.agent
 
     def raw(self) -> Any:
         """There is no libvirt object behind it."""
@@ -263,8 +265,14 @@ class FakeDomain:
         self._fake.asked.append((self._hypervisor.loop.time(), "abort"))
 
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
-        """Answer nothing."""
-        raise HypervisorError("a fake guest has no agent")
+        """Answer a ping, and go off when asked to shut down; know nothing else."""
+        if not self._fake.agent or "agent" in self._fake.deaf_to:
+            raise HypervisorError("the guest agent does not answer", code=86)
+        if command == "guest-shutdown":
+            self._ask("agent", Ended.SHUTDOWN)
+        elif command != "guest-ping":
+            raise HypervisorError(f"the agent of a fake guest knows no {command}")
+        return {}
 
     def addresses(self, source: AddressSource) -> tuple[str, ...]:
         """Have no address."""

@@ -1,0 +1,189 @@
+"""The QEMU guest agent: stop method `agent`, guest shell `agent`, and what the agent tells about its guest.
+
+Every call to an agent takes part in the agent's job: a second one waits, and one that hangs costs its own time only.
+ACPI is another job and works meanwhile.
+"""
+
+import base64
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from lastcall import (
+    Command,
+    CommandResult,
+    CommandTimeout,
+    Domain,
+    Guest,
+    GuestShell,
+    HypervisorError,
+    Json,
+    Problem,
+    Run,
+    Severity,
+    ShellLost,
+    ShellRefused,
+    ShellUnreachable,
+    StopMethod,
+    StopRequest,
+    hookimpl,
+)
+from lastcall.options import StepOptions
+
+ANSWER_TIME = 3.0  # seconds in which a healthy agent answers; libvirt adds up to 5 of its own
+ASKED_TIME = 1.0  # seconds; an agent never answers to a shutdown, and libvirt cannot send without waiting
+UNRESPONSIVE = 86  # libvirt's VIR_ERR_AGENT_UNRESPONSIVE
+_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at a running command
+_NEEDED = ("guest-exec", "guest-exec-status")
+_ALLOW = "allow it in the guest: BLACKLIST_RPC or --allow-rpcs in /etc/sysconfig/qemu-ga, or block-rpcs in qemu-ga.conf"
+
+
+def _unfit(guest: Guest, run: Run) -> str | None:
+    if guest.driver != "QEMU":
+        return "only QEMU guests have an agent"
+    return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
+
+
+class Agent(StopMethod[StepOptions]):
+    """Asks the guest's own agent to shut it down."""
+
+    name = "agent"
+    options = StepOptions
+
+    def unfit(self, guest: Guest, run: Run) -> str | None:
+        """Look at the agent's channel."""
+        return _unfit(guest, run)
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Ask, and be back within seconds: libvirt's own agent shutdown blocks until the guest is off.
+
+        The answer to a shutdown is silence, as that of an agent that hangs: so the agent is asked to say something
+        first. One that does not makes this rung fail, and the next one is tried.
+        """
+        domain = call.run.domain(call.guest)
+        domain.agent("guest-ping", timeout=ANSWER_TIME)
+        try:
+            domain.agent("guest-shutdown", {"mode": "powerdown"}, timeout=ASKED_TIME)
+        except HypervisorError as error:
+            if error.code != UNRESPONSIVE and domain.agent_connected():
+                raise
+
+
+class AgentShell(GuestShell):
+    """Runs commands by guest-exec."""
+
+    name = "agent"
+
+    def unfit(self, guest: Guest, run: Run) -> str | None:
+        """Look at the agent's channel."""
+        return _unfit(guest, run)
+
+    def connect(self, guest: Guest, run: Run) -> "AgentSession":
+        """Ask what the agent may do."""
+        domain = run.domain(guest)
+        try:
+            enabled = capabilities(domain)
+        except HypervisorError as error:
+            raise ShellUnreachable(f"the guest agent does not answer: {error}") from None
+        missing = [name for name in _NEEDED if not enabled.get(name)]
+        if missing:
+            raise ShellRefused(f"the guest agent does not allow {' and '.join(missing)}", _ALLOW)
+        return AgentSession(domain, run)
+
+
+class AgentSession:
+    """Implements `lastcall.ShellSession`."""
+
+    def __init__(self, domain: Domain, run: Run) -> None:
+        self._domain = domain
+        self._run = run
+
+    def execute(self, command: Command) -> CommandResult:
+        """Start the command and ask for its end, ever less often. The status of an ended one can be read once."""
+        began = time.monotonic()
+        pid = self._start(command)
+        pause = _FIRST_LOOK
+        while True:
+            status = self._status(pid)
+            if status.get("exited"):
+                return CommandResult(
+                    exit_code=int(status.get("exitcode", 128 + int(status.get("signal", 0)))),
+                    stdout=_text(status.get("out-data", "")),
+                    stderr=_text(status.get("err-data", "")),
+                    truncated=bool(status.get("out-truncated") or status.get("err-truncated")),
+                    duration=time.monotonic() - began,
+                    shell="agent",
+                )
+            left = command.timeout - (time.monotonic() - began)
+            if left <= 0:
+                raise CommandTimeout(f"did not end within {command.timeout:.0f} s")
+            self._run.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LONGEST_LOOK)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _start(self, command: Command) -> int:
+        path, *arguments = command.argv
+        asked: dict[str, Json] = {"path": path, "arg": arguments, "capture-output": True}
+        if command.input:
+            asked["input-data"] = base64.b64encode(command.input).decode()
+        try:
+            answer = self._domain.agent("guest-exec", asked, timeout=min(command.timeout, 10.0))
+        except HypervisorError as error:
+            if error.code == UNRESPONSIVE:  # it may have been started
+                raise ShellLost(f"the guest agent stopped answering: {error}") from None
+            raise ShellRefused(f"the guest agent does not run it: {error}") from None
+        return int(cast("Mapping[str, Any]", answer)["pid"])
+
+    def _status(self, pid: int) -> Mapping[str, Any]:
+        try:
+            return cast("Mapping[str, Any]", self._domain.agent("guest-exec-status", {"pid": pid}, timeout=10.0))
+        except HypervisorError as error:
+            raise ShellLost(f"the guest agent stopped answering while the command ran: {error}") from None
+
+
+def capabilities(domain: Domain) -> dict[str, bool]:
+    """The agent's commands and whether they are enabled. Raises HypervisorError."""
+    answer = cast("Mapping[str, Any]", domain.agent("guest-info", timeout=ANSWER_TIME))
+    return {one["name"]: bool(one["enabled"]) for one in answer["supported_commands"]}
+
+
+def _text(data: str) -> str:
+    return base64.b64decode(data).decode("utf-8", "surrogateescape")
+
+
+@hookimpl
+def stop_methods() -> Iterable[StopMethod[Any]]:
+    """Offer `agent`."""
+    return [Agent()]
+
+
+@hookimpl
+def guest_shells() -> Iterable[GuestShell]:
+    """Offer `agent`."""
+    return [AgentShell()]
+
+
+@hookimpl
+def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
+    """Tell system and addresses, where an agent answers."""
+    if _unfit(guest, run):
+        return None
+    domain = run.domain(guest)
+    system = cast("Mapping[str, Any]", domain.agent("guest-get-osinfo", timeout=ANSWER_TIME))
+    told = str(system.get("pretty-name") or system.get("name") or system.get("id") or "unknown")
+    return {"system": told, "addresses": list(domain.addresses("agent"))}
+
+
+@hookimpl
+def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
+    """Say where an agent is connected and does not answer: requests to it cost time, then ACPI is used."""
+    if _unfit(guest, run):
+        return
+    try:
+        run.domain(guest).agent("guest-ping", timeout=ANSWER_TIME)
+    except HypervisorError as error:
+        message = f"the guest agent is connected and does not answer: {error}"
+        remedy = "restart qemu-guest-agent in the guest"
+        yield Problem(what="agent", where=guest.name, message=message, remedy=remedy, severity=Severity.WARNING)
