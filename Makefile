@@ -12,7 +12,8 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
-	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime
+	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
+	qemu-utils dnsmasq-base iptables
 
 .PHONY: demo test setup fmt lint type unit integration guests soak bench clean
 

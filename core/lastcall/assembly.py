@@ -116,6 +116,7 @@ def assemble(
         wait=outside.wait,
         shells={name: (source.name, shell) for name, (source, shell) in loaded.plugins.shells.items()},
         shell_names=lambda guest: policies.of(guest).shell,
+        concerns=_concerns(loaded, policies),
     )
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
     parts = Parts(
@@ -248,6 +249,16 @@ def _option_lookup(settings: Settings, policies: Policies) -> OptionLookup:
         return model() if found is None else found
 
     return look_up
+
+
+def _concerns(loaded: Loaded, policies: Policies) -> Callable[[str, Guest], bool]:
+    """Whether a plugin has to do with a guest: those that say so have, where the guest has their key."""
+    choosy = {name for name, options in loaded.plugins.options.items() if options.guest and options.only_where_set}
+
+    def concerns(plugin: str, guest: Guest) -> bool:
+        return plugin not in choosy or getattr(policies.of(guest), plugin, None) is not None
+
+    return concerns
 
 
 def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float | None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 from lastcall.api.guests import Guest, Outcome
+from lastcall.api.results import Severity
 from lastcall.api.run import Run
 from lastcall.config.models import RestoreSettings
 from lastcall.engine import Parts
@@ -30,7 +31,8 @@ async def sync_clock(parts: Parts, guest: Guest) -> None:
             await asyncio.sleep(POLL)
     except (LastcallError, TimeoutError) as error:
         remedy = "the agent needs hwclock in the guest for it; or set restore.sync_time to never"
-        parts.stream.problem("clock", guest.name, f"its clock could not be set: {error or 'no answer'}", remedy)
+        message = f"its clock could not be set: {error or 'no answer'}"
+        parts.stream.problem("clock", guest.name, message, remedy, Severity.WARNING)
     finally:
         call.expire()
 

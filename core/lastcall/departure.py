@@ -94,7 +94,7 @@ class Departure:
                 why = fired.because
 
         off = self._presence.ended(self._guest.key) is not None
-        if hooks.listens("on_guest_stop") and not self._course.asks_no_more and not off:
+        if hooks.listens("on_guest_stop", self._guest) and not self._course.asks_no_more and not off:
             await self._course.last_ask.bounds(fire())
         if self._course.asks_no_more:
             return INTERRUPTED
@@ -160,7 +160,7 @@ class Departure:
         return climbed
 
     async def _tell_stuck(self) -> None:
-        if self._parts.hooks.listens("on_guest_stuck"):
+        if self._parts.hooks.listens("on_guest_stuck", self._guest):
             now = self._parts.loop.time()
             until = now + min(STUCK_TIME, max(0.0, self._course.end.at - now) / 4)
             attempts = self._stream.story.result(self._guest.key).attempts

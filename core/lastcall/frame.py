@@ -1,8 +1,8 @@
-"""The frame around a command in a guest: a POSIX shell script that keeps it in time and in bounds, composed once here.
+"""The frame around a command in a guest: a POSIX shell script that keeps it in time and bounds, composed once here.
 
-Whatever the provider and the guest, the frame gives the command its user and environment, cuts its output, kills it with
-everything it started when its time is over (also when nobody listens any more), and says how it ended. It needs what
-every Linux guest has, busybox included: sh, head, cat, sleep and setsid.
+Whatever the provider and the guest, the frame gives the command its user and environment, cuts its output, kills it
+with everything it started when its time is over (also when nobody listens any more), and says how it ended. It needs
+what every Linux guest has, busybox included: sh, head, cat, sleep and setsid.
 """
 
 import math

@@ -1,11 +1,16 @@
 """The pydantic bases with which a plugin declares its own options. Imported on demand: pydantic is not free."""
 
-from typing import Annotated
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, core_schema
 
 from lastcall.durations import parse_duration
+from lastcall.errors import LastcallError
 
 BY_METADATA: JsonDict = {"by_metadata": True}
 """`Field(json_schema_extra=BY_METADATA)` lets a guest's own metadata set this field. Never mark a command."""
@@ -24,6 +29,50 @@ Duration = Annotated[
     ),
 ]
 """Seconds as a float, written `90s`, `4min`, `1h30m` or as a plain number; never a boolean, never negative."""
+
+
+class Secret:
+    """Where a secret is kept, never the secret: an absolute path, or the name of a systemd credential."""
+
+    def __init__(self, reference: str) -> None:
+        self.reference = reference
+
+    def __repr__(self) -> str:
+        return f"Secret({self.reference!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema())
+        shown = core_schema.plain_serializer_function_ser_schema(lambda secret: secret.reference)
+        return core_schema.json_or_python_schema(text, text, serialization=shown)
+
+    @classmethod
+    def _checked(cls, text: str) -> "Secret":
+        if not (text.startswith("/") or ("/" not in text and text)):
+            raise ValueError("should be an absolute path, or the name of a systemd credential")
+        return cls(text)
+
+    @property
+    def path(self) -> Path:
+        """The file. Raises LastcallError for a credential that this process was not given."""
+        if self.reference.startswith("/"):
+            return Path(self.reference)
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            remedy = f"LoadCredential={self.reference}:/path in the unit, or an absolute path"
+            raise LastcallError(f"there is no systemd credential {self.reference!r} here", remedy)
+        return Path(folder) / self.reference
+
+    def read(self) -> str:
+        """The secret, without the line end. Raises LastcallError where it cannot be read, or anybody could read it."""
+        path = self.path
+        try:
+            if stat.S_IMODE(path.stat().st_mode) & 0o077 and self.reference.startswith("/"):
+                raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise LastcallError(f"{path} cannot be read: {(why or str(error)).lower()}") from None
 
 
 class Options(BaseModel):

@@ -31,7 +31,7 @@ class Ready(Options):
 @hookimpl
 def plugin_options() -> PluginOptions:
     """Declare the guest key."""
-    return PluginOptions(guest=Ready)
+    return PluginOptions(guest=Ready, only_where_set=True)
 
 
 @hookimpl

@@ -76,6 +76,7 @@ def _build(scratch: Path, made: Path) -> None:
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
     _copy_modules(kernel_tree, root)
+    (root / "sbin" / "hwclock").symlink_to("/bin/busybox")  # where the agent looks for it
     _copy_program(Path(shutil.which("qemu-ga") or "/usr/sbin/qemu-ga"), root)
     _script(root / "init", INIT)
     _script(root / "etc/acpi/PWRF/00000080", GO_DOWN)

@@ -164,7 +164,11 @@ class Run(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginOptions:
-    """The pydantic models a plugin declares for `plugins.<name>` and for the guest key `<name>`."""
+    """The pydantic models a plugin declares for `plugins.<name>` and for the guest key `<name>`.
+
+    `only_where_set`: its hooks for guests fire only for those that have the key.
+    """
 
     settings: "type[Options] | None" = None
     guest: "type[Options] | None" = None
+    only_where_set: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.results import Problem, Severity
 from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
@@ -96,7 +96,7 @@ def _hook_time(parts: Parts, plan: Plan) -> HookTime:
     """The most that the hooks may take, by their boxes."""
     hooks = parts.settings.hooks
     before = min(parts.hooks.boxes("pre_shutdown"), hooks.pre_budget, (parts.deadline.remaining(0.0) or 0.0) / 4)
-    guests = {one.guest.key: parts.hooks.boxes("on_guest_stop", one.hook_timeout) for one in plan.guests}
+    guests = {one.guest.key: parts.hooks.boxes("on_guest_stop", one.guest, one.hook_timeout) for one in plan.guests}
     return HookTime(before=before if parts.hooks.listens("pre_shutdown") else 0.0, guests=guests)
 
 
@@ -107,7 +107,10 @@ def _from_start(parts: Parts) -> Deadline:
 
 
 async def _line(parts: Parts, planned: PlannedGuest, after: tuple[str, ...], *, describe: bool) -> Line:
-    reasons = {step.method: await parts.asker.unfit(planned.guest, step) for step in planned.steps}
+    reasons, guest = dict[str, str](), planned.guest
+    for step in planned.steps:
+        reasons[step.method] = await parts.asker.unfit(guest, step)
+        guest = dataclasses.replace(guest, state=GuestState.RUNNING) if step.prepares else guest
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
     return Line(planned, after, {method: why for method, why in reasons.items() if why}, facts)

@@ -173,6 +173,22 @@ def locate(node: Node, path: tuple[int | str, ...]) -> Mark:
     return mark
 
 
+def as_written(node: Node, path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path without the keys of a long form that the document, which has the short form, does not name."""
+    kept: list[int | str] = []
+    at: Node | None = node
+    for step in path:
+        if isinstance(at, ListNode) and isinstance(step, str):
+            continue
+        kept.append(step)
+        items: Any = getattr(at, "items", {})
+        if isinstance(at, MapNode):
+            at = items.get(step)
+        elif isinstance(at, ListNode) and isinstance(step, int) and step < len(items):
+            at = items[step]
+    return tuple(kept)
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Every node, parents first."""
     yield node

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from lastcall.api.results import Problem
 from lastcall.config.models import Settings
-from lastcall.config.nodes import ListNode, MapNode, Mark, locate, plain
+from lastcall.config.nodes import ListNode, MapNode, Mark, as_written, locate, plain
 from lastcall.config.policy import GuestPolicy, LadderStep
 
 Located = tuple[Mark, Problem]
@@ -72,10 +72,11 @@ def _is_branch(step: int | str) -> bool:
 
 def _located(model: type[BaseModel], node: MapNode, detail: ErrorDetails) -> Located:
     loc = tuple(step for step in detail["loc"] if not _is_branch(step))
-    mark = locate(node, loc)
+    written = as_written(node, loc)
+    mark = locate(node, written)
     if detail["type"] == "extra_forbidden":
-        mark = _key_mark(node, loc)
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
+        mark = _key_mark(node, written)
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in written).lstrip(".")
     message, remedy = _message(model, loc, detail)
     text = f"{path}: {message}" if path else message
     return mark, Problem(what="config", where=str(mark), message=text, remedy=remedy)
@@ -85,7 +86,7 @@ def _key_mark(node: MapNode, loc: tuple[int | str, ...]) -> Mark:
     parent: Any = node
     for step in loc[:-1]:
         parent = parent.items[step]
-    return parent.marks[loc[-1]]
+    return parent.marks[loc[-1]] if isinstance(parent, MapNode) and loc[-1] in parent.marks else locate(node, loc)
 
 
 def _message(model: type[BaseModel], loc: tuple[int | str, ...], detail: ErrorDetails) -> tuple[str, str]:

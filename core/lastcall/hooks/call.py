@@ -44,6 +44,7 @@ class RunContext:
     guests: tuple[Guest, ...] = ()
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
     shells: Providers = field(default_factory=dict[str, "tuple[str, GuestShell]"])
+    concerns: Callable[[str, Guest], bool] = lambda _plugin, _guest: True
     shell_names: Callable[[Guest], Sequence[str]] = lambda _guest: ()
 
 
@@ -158,7 +159,7 @@ class HookCall:
     def _as(self, plugin: str) -> "HookCall":
         """The same call as another plugin sees it."""
         other = HookCall(self._context, plugin, expires=self._expires, say=self._say)
-        other._over = self._over  # noqa: SLF001  the same class
+        other._over = self._over
         return other
 
     def domain(self, guest: Guest) -> Domain:

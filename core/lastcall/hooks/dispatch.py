@@ -35,11 +35,11 @@ class Fired:
 class Hooks(Protocol):
     """Fires hooks; the engine's view of the plugins."""
 
-    def listens(self, hook: str) -> bool:
-        """Say whether any plugin implements the hook."""
+    def listens(self, hook: str, guest: Guest | None = None) -> bool:
+        """Say whether any plugin implements the hook, for this guest."""
         ...
 
-    def boxes(self, hook: str, box: float | None = None) -> float:
+    def boxes(self, hook: str, guest: Guest | None = None, box: float | None = None) -> float:
         """The most that firing a hook may take, in seconds; `box` is the guest's own time box."""
         ...
 
@@ -101,7 +101,7 @@ class Dispatcher:
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
         fired = Fired()
-        for one in self._implementations(hook):
+        for one in self._implementations(hook, guest):
             limit = self._box(one, until, box)
             call = HookCall(
                 self._context, one.plugin, expires=self._loop.time() + limit, say=self._say(one, guest), since=since
@@ -109,18 +109,20 @@ class Dispatcher:
             await self._call(one, guest, fired, call, limit, arguments)
         return fired
 
-    def listens(self, hook: str) -> bool:
-        """Say whether any plugin implements the hook."""
-        return bool(self._implementations(hook))
+    def listens(self, hook: str, guest: Guest | None = None) -> bool:
+        """Say whether any plugin implements the hook; see `Hooks.listens`."""
+        return bool(self._implementations(hook, guest))
 
-    def boxes(self, hook: str, box: float | None = None) -> float:
+    def boxes(self, hook: str, guest: Guest | None = None, box: float | None = None) -> float:
         """The time boxes of all implementations together; see `Hooks.boxes`."""
-        return sum(self._box(one, None, box) for one in self._implementations(hook))
+        return sum(self._box(one, None, box) for one in self._implementations(hook, guest))
 
-    def _implementations(self, hook: str) -> list[Implementation]:
+    def _implementations(self, hook: str, guest: Guest | None = None) -> list[Implementation]:
+        """In firing order; for a guest without those that have nothing to do with it."""
         if hook not in self._found:
             self._found[hook] = self._source.implementations(hook)
-        return self._found[hook]
+        found, concerns = self._found[hook], self._context.concerns
+        return found if guest is None else [one for one in found if concerns(one.plugin, guest)]
 
     def _box(self, one: Implementation, until: float | None, guest_box: float | None) -> float:
         own = self._settings.plugins.get(one.plugin)

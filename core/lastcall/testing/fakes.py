@@ -35,8 +35,8 @@ URI = "fake:///system"
 class FakeGuest:
     """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
 
-    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off. `agent`: a
-    guest agent is connected, which answers unless the guest is deaf to it.
+    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
+    `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     """
 
     name: str

@@ -1,0 +1,146 @@
+"""MariaDB and MySQL (InnoDB): a checkpoint, proven by log positions or by dirty pages.
+
+`FLUSH TABLES WITH READ LOCK` and backup stages do not flush InnoDB; they only lock.
+"""
+
+import json
+
+from pydantic import Field
+
+from lastcall import CommandFailed, Guest, Run
+from lastcall_plugins.databases.engine import Engine, Flush, ServerOptions, Unproven, figures, stop_service
+
+_CLIENT = r"""
+client=$(command -v mariadb || command -v mysql) || {
+    echo 'there is no mariadb or mysql client in the guest' >&2; exit 1; }
+sql() { "$client" -N -B ${1:+--socket="$1"} ${2:+--port="$2"} ${3:+--user="$3"} -e "$4"; }
+status() {
+    sql "$1" "$2" "$3" "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_buffer_pool_pages_dirty',
+        'Innodb_checkpoint_age', 'Innodb_lsn_current', 'Innodb_lsn_last_checkpoint')" > /dev/null || exit 1
+    sql "$1" "$2" "$3" "SHOW GLOBAL STATUS LIKE 'Innodb%'" |
+        sed -n "s/^Innodb_\(buffer_pool_pages_dirty\|checkpoint_age\|lsn_current\|lsn_last_checkpoint\)	/$4_\1=/p"
+}
+"""
+# A checkpoint at the present position, for which the server writes all that is dirty; it returns when that is done.
+_CHECKPOINT = rf"""{_CLIENT}
+status "$1" "$2" "$3" before
+sql "$1" "$2" "$3" 'SET GLOBAL innodb_log_checkpoint_now=1' || exit 1
+status "$1" "$2" "$3" after
+"""
+# MySQL has no such request: no dirty page is allowed until there is none. The script itself puts the values back, also
+# when it is killed; it needs nobody who listens. A server that is written to never comes to zero: no progress, no wait.
+_DIRTY = rf"""{_CLIENT}
+back() {{ sql "$1" "$2" "$3" "SET GLOBAL innodb_max_dirty_pages_pct=$4, GLOBAL innodb_max_dirty_pages_pct_lwm=$5"; }}
+trap 'back "$1" "$2" "$3" "$4" "$5" && echo restored=true' EXIT
+trap 'exit 1' HUP INT TERM
+status "$1" "$2" "$3" before
+sql "$1" "$2" "$3" 'SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0' || exit 1
+least=999999999 idle=0
+while [ "$idle" -lt 20 ]; do
+    dirty=$(status "$1" "$2" "$3" now | sed -n 's/^now_buffer_pool_pages_dirty=//p')
+    [ "${{dirty:-1}}" = 0 ] && break
+    if [ "$dirty" -lt "$least" ]; then least=$dirty idle=0; else idle=$((idle + 1)); fi
+    sleep 0.25 2> /dev/null || sleep 1
+done
+status "$1" "$2" "$3" after
+"""
+_VALUES = rf"""{_CLIENT}
+sql "$1" "$2" "$3" 'SELECT CONCAT("pct=", @@innodb_max_dirty_pages_pct)
+    UNION SELECT CONCAT("lwm=", @@innodb_max_dirty_pages_pct_lwm)'
+"""
+_PUT_BACK = rf"""{_CLIENT}
+sql "$1" "$2" "$3" "SET GLOBAL innodb_max_dirty_pages_pct=$4, GLOBAL innodb_max_dirty_pages_pct_lwm=$5"
+"""
+
+
+class MariadbOptions(ServerOptions):
+    """Options of `mariadb` and `mysql`."""
+
+    user: str | None = Field(default=None, description="The user to log in as; else the guest shell's own, root.")
+
+
+class Mysql(Engine[MariadbOptions]):
+    """One MySQL server."""
+
+    name = "mysql"
+    options = MariadbOptions
+    service = "mysql"
+
+    def flush(self, flush: Flush[MariadbOptions]) -> None:
+        """Proven when no page is dirty. The changed values are put back by the guest, else by the next run."""
+        self.put_back(flush)
+        note = flush.run.folder / _note(flush.guest, flush.options)
+        values = figures(flush.sh(_VALUES, *_where(flush), env=_secret(flush)))
+        note.write_text(json.dumps(values))
+        try:
+            result = flush.run_script(_DIRTY, *_where(flush), values["pct"], values["lwm"], env=_secret(flush))
+            found = figures(result.stdout)
+            if found.get("restored") == "true":
+                note.unlink()
+        finally:
+            self.put_back(flush)
+        result.check()
+        _take(flush, found)
+        if flush.after.get("dirty_pages") != 0:
+            raise Unproven(f"{flush.after.get('dirty_pages', 'unknown')} pages are still dirty: it is being written to")
+
+    def stop(self, flush: Flush[MariadbOptions]) -> None:
+        """A clean stop leaves nothing to recover; systemd says whether it was one."""
+        stop_service(flush, self.service)
+        if flush.after["service"] != "inactive":
+            raise Unproven(f"the service {flush.options.service or self.service} {flush.after['service']}")
+
+    def started(self, guest: Guest, run: Run, options: MariadbOptions) -> None:
+        """A server that was started anew has its values from its files."""
+        (run.folder / _note(guest, options)).unlink(missing_ok=True)
+
+    def put_back(self, flush: Flush[MariadbOptions]) -> None:
+        """Put back values of which nobody has said that they are."""
+        note = flush.run.folder / _note(flush.guest, flush.options)
+        if note.exists():
+            values = json.loads(note.read_text())
+            flush.sh(_PUT_BACK, *_where(flush), values["pct"], values["lwm"], env=_secret(flush))
+            note.unlink()
+
+
+class Mariadb(Mysql):
+    """One MariaDB server; one that is too old to know the request is treated as MySQL."""
+
+    name = "mariadb"
+    service = "mariadb"
+
+    def flush(self, flush: Flush[MariadbOptions]) -> None:
+        """Proven when the last checkpoint is at or after where the log was when the flush began."""
+        result = flush.run_script(_CHECKPOINT, *_where(flush), env=_secret(flush))
+        if result.exit_code and "Unknown system variable" in result.stderr:
+            super().flush(flush)
+            return
+        try:
+            result.check()
+        except CommandFailed as error:
+            raise Unproven(str(error)) from None
+        found = figures(result.stdout)
+        _take(flush, found)
+        began, reached = found.get("before_lsn_current"), found.get("after_lsn_last_checkpoint")
+        if not began or not reached or int(reached) < int(began):
+            raise Unproven(f"its last checkpoint is at {reached}, it was at {began} when the flush began")
+
+
+def _where(flush: Flush[MariadbOptions]) -> tuple[str, str, str]:
+    options = flush.options
+    return options.socket or "", str(options.port or ""), options.user or ""
+
+
+def _secret(flush: Flush[MariadbOptions]) -> dict[str, str]:
+    return flush.options.secret("MYSQL_PWD")
+
+
+def _note(guest: Guest, options: MariadbOptions) -> str:
+    """The name of the file that keeps the values of one server."""
+    return f"{guest.uuid}-{options.port or 'usual'}.json"
+
+
+def _take(flush: Flush[MariadbOptions], found: dict[str, str]) -> None:
+    names = {"buffer_pool_pages_dirty": "dirty_pages", "checkpoint_age": "checkpoint_age_bytes"}
+    for moment, into in (("before", flush.before), ("after", flush.after)):
+        into.update({name: int(found[f"{moment}_{key}"]) for key, name in names.items() if f"{moment}_{key}" in found})

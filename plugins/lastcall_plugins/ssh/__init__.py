@@ -1,0 +1,87 @@
+"""SSH into guests: guest shell `ssh`, stop method `ssh`, and `lastcall ssh enroll`. paramiko loads when it is used."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from lastcall import (
+    Command,
+    Guest,
+    GuestShell,
+    PluginOptions,
+    Run,
+    ShellLost,
+    ShellSession,
+    StopMethod,
+    StopRequest,
+    hookimpl,
+)
+from lastcall.options import StepOptions
+from lastcall_plugins.ssh.settings import SshSettings, settings_of
+
+if TYPE_CHECKING:
+    import click
+
+
+class Ssh(GuestShell):
+    """Runs commands over SSH."""
+
+    name = "ssh"
+
+    def connect(self, guest: Guest, run: Run) -> ShellSession:
+        """Find the guest's address, verify its host key, log in."""
+        from lastcall_plugins.ssh.session import log_in
+
+        return log_in(guest, run, settings_of(guest, run))
+
+
+class PowerOffOptions(StepOptions):
+    """Options of the stop method `ssh`."""
+
+    command: str = Field(default="poweroff", description="The command line that powers the guest off.")
+
+
+class PowerOff(StopMethod[PowerOffOptions]):
+    """Logs in and runs a command that powers the guest off."""
+
+    name = "ssh"
+    options = PowerOffOptions
+
+    def request(self, call: StopRequest[PowerOffOptions]) -> None:
+        """Run it. That the connection ends with it is no failure: the guest's state tells."""
+        seconds = min(call.run.remaining(), call.options.timeout or call.run.remaining())
+        session = Ssh().connect(call.guest, call.run)
+        try:
+            command = Command(argv=("/bin/sh", "-c", call.options.command), timeout=seconds)
+            session.execute(command).check()
+        except ShellLost:
+            pass
+        finally:
+            session.close()
+
+
+@hookimpl
+def plugin_options() -> PluginOptions:
+    """Declare `plugins.ssh` and the guest key `ssh`, which overrides it."""
+    return PluginOptions(settings=SshSettings, guest=SshSettings)
+
+
+@hookimpl
+def guest_shells() -> Iterable[GuestShell]:
+    """Offer `ssh`."""
+    return [Ssh()]
+
+
+@hookimpl
+def stop_methods() -> Iterable[StopMethod[Any]]:
+    """Offer `ssh`."""
+    return [PowerOff()]
+
+
+@hookimpl
+def register_commands(group: "click.Group") -> None:
+    """Add `lastcall ssh`."""
+    from lastcall_plugins.ssh.commands import ssh
+
+    group.add_command(ssh)

@@ -1,0 +1,86 @@
+"""`lastcall ssh enroll`: learn the host keys of guests, over a path that needs no trust in the network."""
+
+import base64
+import contextlib
+from typing import Any
+
+import click
+
+from lastcall import Guest, HypervisorError, LastcallError, Run
+from lastcall.rehearsal import rehearse
+from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
+from lastcall_plugins.ssh.settings import settings_of
+
+_FILES = ("ssh_host_ed25519_key.pub", "ssh_host_ecdsa_key.pub", "ssh_host_rsa_key.pub")
+_DROPBEAR = "for key in /etc/dropbear/dropbear_*_host_key; do [ -e $key ] && dropbearkey -y -f $key; done; true"
+
+
+@click.group()
+def ssh() -> None:
+    """Host keys of guests."""
+
+
+@ssh.command()
+@click.argument("guests", nargs=-1, required=True, metavar="GUEST...")
+@click.option("--ask", is_flag=True, help="Take the key that the guest's SSH server shows, after asking.")
+@click.option("--replace", is_flag=True, help="Replace keys that are known already.")
+def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
+    """Learn the host keys of running guests through the guest agent, which nobody on the network can fake.
+
+    They are kept under the domain's UUID. With --ask, for guests without an agent, the key is the one that the server
+    shows, and its fingerprint is yours to compare.
+    """
+
+    read = _asked if ask else _from_agent
+
+    def learn(guest: Guest, run: Run) -> list[HostKey]:
+        known = KnownKeys(guest, run).read()
+        if known and not replace:
+            raise LastcallError(f"{len(known)} host keys are known already", "--replace takes new ones")
+        keys = read(guest, run)
+        if not keys:
+            raise LastcallError("no public host key was found in the guest", "try --ask")
+        return keys
+
+    learnt = dict(rehearse("ssh", guests, learn))
+    taken: dict[str, list[HostKey]] = {}
+    for guest, keys in learnt.items():
+        if _admitted(guest, keys, ask=ask) and not isinstance(keys, LastcallError):
+            taken[guest.uuid] = keys
+    rehearse("ssh", list(taken), lambda guest, run: KnownKeys(guest, run).write(taken[guest.uuid]))
+    return 0 if len(taken) == len(learnt) else 1
+
+
+def _admitted(guest: Guest, found: list[HostKey] | LastcallError, *, ask: bool) -> bool:
+    """Show the keys, or why there are none; ask whether they are right."""
+    if isinstance(found, LastcallError):
+        click.echo(f"✗ {guest.name}: {found}" + (f"\n    → {found.remedy}" if found.remedy else ""), err=True)
+        return False
+    for key in found:
+        click.echo(f"{'?' if ask else '✓'} {guest.name}: {key.kind} {key.fingerprint}")
+    return not ask or click.confirm(f"Is this the key of {guest.name}?", err=True)
+
+
+def _asked(guest: Guest, run: Run) -> list[HostKey]:
+    from lastcall_plugins.ssh.session import shown_key
+
+    return [shown_key(guest, run, settings_of(guest, run))]
+
+
+def _from_agent(guest: Guest, run: Run) -> list[HostKey]:
+    """By reading files, which agents allow more often than commands; dropbear's keys need its own program."""
+    if not run.domain(guest).agent_connected():
+        raise LastcallError("the guest agent is not connected", "start it in the guest, or use --ask")
+    keys = [key for name in _FILES for key in parse(_file(guest, run, f"/etc/ssh/{name}"))]
+    return keys or parse(run.shell(guest, use=["agent"]).run(_DROPBEAR).stdout)
+
+
+def _file(guest: Guest, run: Run, path: str) -> str:
+    """A file's text; nothing where there is none."""
+    domain = run.domain(guest)
+    with contextlib.suppress(HypervisorError):
+        handle = domain.agent("guest-file-open", {"path": path, "mode": "r"}, timeout=5)
+        answer: Any = domain.agent("guest-file-read", {"handle": handle, "count": 16_384}, timeout=5)
+        domain.agent("guest-file-close", {"handle": handle}, timeout=5)
+        return base64.b64decode(answer["buf-b64"]).decode(errors="replace")
+    return ""

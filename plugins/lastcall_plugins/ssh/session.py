@@ -1,0 +1,248 @@
+"""A verified SSH connection to a guest, and commands over it. Every wait is bounded, every connection is closed."""
+
+import shlex
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import paramiko  # noqa: TID253  this module is imported by those who log in
+
+from lastcall import (
+    Command,
+    CommandResult,
+    CommandTimeout,
+    Guest,
+    LastcallError,
+    Run,
+    ShellError,
+    ShellLost,
+    ShellRefused,
+    ShellUnreachable,
+)
+from lastcall_plugins.ssh.addresses import Address, addresses
+from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys
+from lastcall_plugins.ssh.settings import SshSettings
+
+KEEPALIVE = 5  # seconds
+_CHUNK = 65_536
+_LOOK = 0.25  # seconds between two looks when nothing is heard
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+def log_in(guest: Guest, run: Run, settings: SshSettings) -> "SshSession":
+    """Log in at the first address that answers. Raises ShellUnreachable and ShellRefused."""
+    keys = KnownKeys(guest, run)
+    with ExitStack() as opened:
+        transport = _reach(guest, run, settings, opened, keys.read())
+        keys.verify(_shown(transport))
+        _authenticate(transport, settings, _left(run, settings))
+        return SshSession(transport, opened.pop_all())
+
+
+def shown_key(guest: Guest, run: Run, settings: SshSettings) -> HostKey:
+    """The key that the guest's server shows, not verified."""
+    with ExitStack() as opened:
+        return _shown(_reach(guest, run, settings, opened, []))
+
+
+class SshSession:
+    """Implements `lastcall.ShellSession`; one command at a time."""
+
+    def __init__(self, transport: paramiko.Transport, opened: ExitStack) -> None:
+        self._transport = transport
+        self._opened = opened
+
+    def execute(self, command: Command) -> CommandResult:
+        """Run it; the remote user's shell takes the words apart again."""
+        began = time.monotonic()
+        until = began + command.timeout
+        try:
+            channel = self._transport.open_session(timeout=max(0.1, command.timeout))
+            channel.settimeout(max(0.1, until - time.monotonic()))
+            channel.exec_command(shlex.join(command.argv))
+        except paramiko.ChannelException as error:
+            raise ShellRefused(f"the SSH server refuses a session: {error}") from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
+        try:
+            out, err = self._talk(channel, command, until)
+            code = channel.recv_exit_status()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
+        finally:
+            channel.close()
+        return CommandResult(
+            exit_code=code,
+            stdout=out.decode("utf-8", "surrogateescape"),
+            stderr=err.decode("utf-8", "surrogateescape"),
+            truncated=max(len(out), len(err)) > command.output_limit,
+            duration=time.monotonic() - began,
+            shell="ssh",
+        )
+
+    def close(self) -> None:
+        """End the connection and its thread."""
+        self._opened.close()
+
+    def _talk(self, channel: paramiko.Channel, command: Command, until: float) -> tuple[bytes, bytes]:
+        """Send the input and take both outputs until the command has ended; paramiko itself sets no limit to that."""
+        heard, unsent = threading.Event(), memoryview(command.input)
+        streams: Any = channel
+        for pipe in (streams.in_buffer, streams.in_stderr_buffer):
+            pipe.set_event(heard)
+        out, err, finished = bytearray(), bytearray(), False
+        while True:
+            heard.clear()
+            over = channel.exit_status_ready() and (channel.eof_received or channel.closed)
+            while channel.recv_ready():
+                _keep(out, channel.recv(_CHUNK), command.output_limit)
+            while channel.recv_stderr_ready():
+                _keep(err, channel.recv_stderr(_CHUNK), command.output_limit)
+            if over:
+                return bytes(out), bytes(err)
+            if channel.closed or not self._transport.is_active():
+                raise ShellLost("the SSH connection ended while the command ran")
+            if time.monotonic() >= until:
+                raise CommandTimeout(f"did not end within {command.timeout:.0f} s")
+            if unsent and channel.send_ready():
+                unsent = unsent[channel.send(bytes(unsent[:_CHUNK])) :]
+            elif not unsent and not finished:
+                channel.shutdown_write()
+                finished = True
+            else:
+                heard.wait(min(_LOOK, until - time.monotonic()))
+
+
+def _keep(kept: bytearray, data: bytes, limit: int) -> None:
+    """Keep one byte more than the limit, which tells that there was more; the rest is read and dropped."""
+    kept += data[: max(0, limit + 1 - len(kept))]
+
+
+def _reach(
+    guest: Guest, run: Run, settings: SshSettings, opened: ExitStack, known: list[HostKey]
+) -> paramiko.Transport:
+    """An SSH connection to the first address where a server answers, its key not verified yet."""
+    failures: list[str] = []
+    jump = _jump(run, settings, opened) if settings.jump else None
+    for address in addresses(guest, run, settings):
+        try:
+            sock: Any = _tunnel(jump, address, run, settings) if jump else address.connect(_left(run, settings))
+            return _greet(sock, run, settings, opened, known)
+        except (ShellUnreachable, OSError, EOFError, paramiko.SSHException) as error:
+            failures.append(f"{address}: {_told(error)}")
+    raise ShellUnreachable("; ".join(failures))
+
+
+def _tunnel(jump: paramiko.Transport, address: Address, run: Run, settings: SshSettings) -> paramiko.Channel:
+    if isinstance(address.host, int):
+        raise ShellUnreachable("a vsock cannot be reached through a jump host")
+    target = (address.host, address.port)
+    return jump.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=_left(run, settings))
+
+
+def _greet(sock: Any, run: Run, settings: SshSettings, opened: ExitStack, known: list[HostKey]) -> paramiko.Transport:
+    """Agree on keys. The known kinds of host keys come first, so that the server shows one that can be verified."""
+    try:
+        transport = paramiko.Transport(sock)
+    except (paramiko.SSHException, OSError):
+        sock.close()
+        raise
+    opened.callback(transport.close)
+    transport.daemon = True
+    transport.banner_timeout = transport.handshake_timeout = _left(run, settings)
+    transport.auth_timeout = transport.channel_timeout = transport.banner_timeout
+    options = transport.get_security_options()
+    wanted = [kind for key in known for kind in (_RSA if key.kind == "ssh-rsa" else (key.kind,))]
+    usable = tuple(options.key_types)
+    first = [kind for kind in dict.fromkeys(wanted) if kind in usable]
+    options.key_types = (*first, *(kind for kind in usable if kind not in first))
+    try:
+        transport.start_client(timeout=transport.banner_timeout)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        transport.close()
+        text = _told(error)
+        if "banner" in text or "Timeout" in text or "timed out" in text:
+            text = f"no SSH server answers within {transport.banner_timeout:.0f} s"
+        raise ShellUnreachable(text) from None
+    transport.set_keepalive(KEEPALIVE)
+    return transport
+
+
+def _shown(transport: paramiko.Transport) -> HostKey:
+    key = transport.get_remote_server_key()
+    return HostKey(key.get_name(), key.get_base64())
+
+
+def _authenticate(transport: paramiko.Transport, settings: SshSettings, timeout: float) -> None:
+    """Log in by key, else by password."""
+    transport.auth_timeout = timeout
+    how = "no key and no password are configured"
+    try:
+        if settings.key is not None:
+            how = f"with the key {settings.key.reference}"
+            transport.auth_publickey(settings.user, _private_key(settings))
+        elif settings.password_file is not None:
+            how = f"with the password in {settings.password_file.reference}"
+            transport.auth_password(settings.user, settings.password_file.read())
+        else:
+            raise ShellRefused(f"{settings.user} cannot log in: {how}", "set plugins.ssh.key, or the guest's ssh.key")
+        if not transport.is_authenticated():
+            raise ShellRefused(f"{settings.user} was let in only half {how}: the server wants more")
+    except paramiko.AuthenticationException as error:
+        if not transport.is_active():
+            raise ShellUnreachable(f"the SSH server hung up while {settings.user} logged in: {_told(error)}") from None
+        raise ShellRefused(f"{settings.user} was not let in {how}", "look at the guest's authorized_keys") from None
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise ShellUnreachable(f"the SSH server hung up while {settings.user} logged in: {_told(error)}") from None
+    except ShellError:
+        raise
+    except LastcallError as error:
+        raise ShellRefused(str(error), error.remedy) from None
+
+
+def _private_key(settings: SshSettings) -> paramiko.PKey:
+    """Read the key. Raises LastcallError; what is wrong with a key's content is never quoted."""
+    assert settings.key is not None  # noqa: S101  for the type checker
+    path = settings.key.path
+    settings.key.read()  # says who may not read it
+    passphrase = settings.passphrase_file.read() if settings.passphrase_file else None
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key_file(str(path), password=passphrase)
+        except paramiko.PasswordRequiredException:
+            raise LastcallError(f"{path} needs a passphrase", "set passphrase_file") from None
+        except Exception:  # noqa: BLE001, S112  of another kind, or broken: cryptography and paramiko raise a dozen errors
+            continue
+    raise LastcallError(f"{path} is no usable private key", "a wrong passphrase looks like that, too")
+
+
+def _jump(run: Run, settings: SshSettings, opened: ExitStack) -> paramiko.Transport:
+    """Log in to the jump host; its key stands in a known_hosts file."""
+    user, _, rest = str(settings.jump).rpartition("@")
+    host, _, port = rest.partition(":")
+    name = host if port in {"", "22"} else f"[{host}]:{port}"
+    try:
+        sock = socket.create_connection((host, int(port or 22)), _left(run, settings))
+        known: Any = paramiko.HostKeys(settings.known_hosts).lookup(name) or {}
+        keys = [HostKey(key.get_name(), key.get_base64()) for key in known.values()]
+        transport = _greet(sock, run, settings, opened, keys)
+    except (OSError, ShellUnreachable, ValueError) as error:
+        raise ShellUnreachable(f"the jump host {rest}: {_told(error)}") from None
+    shown = _shown(transport)
+    if shown not in keys:
+        told = f"{shown.kind} {shown.fingerprint}"
+        raise ShellRefused(f"the host key of the jump host {rest} is not in {settings.known_hosts}: {told}")
+    _authenticate(transport, settings.model_copy(update={"user": user or settings.user}), _left(run, settings))
+    return transport
+
+
+def _left(run: Run, settings: SshSettings) -> float:
+    return max(0.1, min(settings.timeout, run.remaining()))
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,108 @@
+"""A whole Debian guest with sshd, dropbear, PostgreSQL, MariaDB, Redis, SQLite: made once per machine, then overlaid.
+
+The image is a folder that mmdebstrap fills and mke2fs puts into a file; a guest boots its kernel directly, and writes
+to an overlay of its own that survives when the plug is pulled.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.image import CACHE
+
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "openssh-server", "dropbear-bin", "sudo",
+    "qemu-guest-agent", "postgresql-15", "mariadb-server", "redis-server", "sqlite3", "linux-image-cloud-amd64",
+)  # fmt: skip
+DROPBEAR_PORT = 2222
+_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+_DROPBEAR = f"""\
+[Unit]
+After=network.target
+[Service]
+ExecStart=/usr/sbin/dropbear -F -E -s -p {DROPBEAR_PORT} -r /etc/dropbear/dropbear_ed25519_host_key
+[Install]
+WantedBy=multi-user.target
+"""
+_NETWORK = "[Match]\nName=en*\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+_SETUP = """\
+set -e
+echo guest > /etc/hostname
+rm -f /etc/resolv.conf
+mkdir -p /etc/dropbear /root/.ssh
+rm -f /etc/dropbear/*
+dropbearkey -t ed25519 -f /etc/dropbear/dropbear_ed25519_host_key > /dev/null
+adduser --quiet --disabled-password --gecos '' worker
+mkdir -p /home/worker/.ssh
+cp /root/.ssh/authorized_keys /home/worker/.ssh/
+chown -R worker: /home/worker/.ssh
+echo 'worker:open sesame' | chpasswd
+echo 'worker ALL=(postgres) NOPASSWD: ALL' > /etc/sudoers.d/worker
+chmod 440 /etc/sudoers.d/worker
+chmod 700 /root/.ssh /home/worker/.ssh
+systemctl -q enable dropbear-lab systemd-networkd qemu-guest-agent ssh postgresql mariadb redis-server
+systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \\
+    dpkg-db-backup.timer systemd-networkd-wait-online.service getty@tty1.service systemd-pstore.service
+sed -i 's/^#*PasswordAuthentication.*/PasswordAuthentication yes/; s/^UsePAM.*/UsePAM no/' /etc/ssh/sshd_config
+echo 'MaxStartups 100' >> /etc/ssh/sshd_config
+rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """The built image: `root` is the folder that it was made of, `key` a private key that root and worker accept."""
+
+    kernel: Path
+    initrd: Path
+    image: Path
+    root: Path
+    key: Path
+
+
+def build(cache: Path = CACHE) -> Debian:
+    """Return the image, made once per cache and change of this file."""
+    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    folder = cache / f"debian-{key}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            _build(made)
+            if not folder.exists():
+                made.rename(folder)
+    return Debian(
+        *(folder / name for name in ("vmlinuz", "initrd.img", "image.raw", "root", "key")),
+    )
+
+
+def _build(made: Path) -> None:
+    root = made / "root"
+    sources = next(path for path in _SOURCES if path.exists())
+    leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "mysql/policy")]
+    command = [
+        "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", "--aptopt=Apt::Install-Recommends \"false\"",
+        *leave_out, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the Debian image cannot be made:\n{done.stderr[-3000:]}")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key")], check=True)
+    (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(made / "key.pub", root / "root/.ssh/authorized_keys")
+    (root / "etc/systemd/system/dropbear-lab.service").write_text(_DROPBEAR)
+    (root / "etc/systemd/network/10-lab.network").write_text(_NETWORK)
+    done = subprocess.run(["chroot", str(root), "sh", "-c", _SETUP], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the Debian image cannot be set up:\n{done.stderr[-3000:]}")
+    (kernel,) = (root / "boot").glob("vmlinuz-*")
+    (initrd,) = (root / "boot").glob("initrd.img-*")
+    kernel.rename(made / "vmlinuz")
+    initrd.rename(made / "initrd.img")
+    subprocess.run(
+        ["mke2fs", "-q", "-t", "ext4", "-d", str(root), str(made / "image.raw"), "3G"], check=True, capture_output=True
+    )
