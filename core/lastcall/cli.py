@@ -14,7 +14,7 @@ import click
 
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 
-COMMANDS = ("shutdown", "restore", "plan", "status", "forget", "check", "plugins", "config", "guest", "demo")
+COMMANDS = ("shutdown", "restore", "plan", "status", "forget", "check", "plugins", "hook", "config", "guest", "demo")
 
 
 @dataclass(frozen=True, slots=True)

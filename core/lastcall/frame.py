@@ -18,6 +18,7 @@ from lastcall.errors import CommandTimeout, ShellLost, ShellRefused
 OUTPUT_LIMIT = 262_144  # bytes of each stream; libvirt gives up an agent for good at 10 MiB
 KILL_AFTER = 2  # seconds between SIGTERM and SIGKILL
 HELD_TIME = 1  # seconds to wait for output that a background process keeps open
+_BY_SIGNAL = 128
 _ROOM = 16_384  # bytes beyond the limit, for what the frame says
 
 # $1 nonce, $2 seconds, $3 bytes, $4 user or nothing, $5 what of the environment to keep for sudo, then the command.
@@ -45,7 +46,9 @@ if [ -n "$u" ] && [ "$(id -un)" != "$u" ]; then
         set -- sudo -n -u "$u" ${e:+"--preserve-env=$e"} -- "$@"
     fi
 fi
-setsid sh -c "$INNER" sh "$n" "$t" "$l" "$@" <&0 & p=$!
+exec 3<&0
+setsid sh -c "$INNER" sh "$n" "$t" "$l" "$@" <&3 3<&- & p=$!
+exec 3<&-
 trap 'kill -KILL -"$p"; exit' HUP INT TERM
 { wait "$p"; } 2> /dev/null
 kill -KILL -"$p" 2> /dev/null
@@ -91,6 +94,10 @@ class Frame:
         if "exit" not in said:
             if raw.exit_code in {126, 127}:
                 raise ShellRefused(f"the guest has no usable /bin/sh (exit code {raw.exit_code})")
+            if 0 <= raw.exit_code < _BY_SIGNAL:
+                said_instead = (raw.stderr or raw.stdout).strip().splitlines()
+                what = f": {said_instead[-1]}" if said_instead else ""
+                raise ShellRefused(f"the login runs something else (exit code {raw.exit_code}){what}")
             raise ShellLost("it was cut off: nobody said how it ended")
         out, cut_out = _cut(raw.stdout, self.limit)
         err, cut_err = _cut(says.sub("", raw.stderr), self.limit)

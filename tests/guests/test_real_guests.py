@@ -21,7 +21,7 @@ def test_six_guests_of_two_to_seven_seconds_take_as_long_as_the_slowest(lab: Dae
         assert done.returncode == 0, done.stderr
         by_name = {guest["name"]: guest for guest in report["guests"]}
         assert {guest["outcome"] for guest in report["guests"]} == {"stopped"}
-        assert {guest["method"] for guest in report["guests"]} == {"acpi"}
+        assert {guest["method"] for guest in report["guests"]} == {"agent"}
         assert {guest["ended"] for guest in report["guests"]} == {"shutdown"}
         for number in range(2, 8):
             assert by_name[f"slow-{number}"]["duration"] >= number

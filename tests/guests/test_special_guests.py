@@ -52,7 +52,7 @@ def test_the_setting_is_put_back_when_the_guest_stays_up_and_before_it_is_saved(
 
 
 def test_a_paused_guest_is_resumed_and_shut_down_where_that_is_wanted(lab: Daemon, tmp_path: Path) -> None:
-    config = write_config(tmp_path, lab.qemu, more="defaults: {paused: resume}")
+    config = write_config(tmp_path, lab.qemu, more="defaults: {paused: resume, stop: [acpi]}")
     with linux_guests(lab, napping="slow=1") as guests:
         lab.virsh("suspend", "napping")
         plan = run_lastcall(config, "plan").stdout

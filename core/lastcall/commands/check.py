@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from lastcall.advice import advise
-from lastcall.api.guests import RunKind
+from lastcall.api.guests import Guest, RunKind
 from lastcall.api.results import Problem, Severity
 from lastcall.assembly import RunRequest, assemble
 from lastcall.cli import Invocation
@@ -20,6 +20,7 @@ from lastcall.graph import make_graph
 from lastcall.hooks.dispatch import Fired, problems_of
 from lastcall.inventory import Inventory
 from lastcall.loading import Loaded, load
+from lastcall.logins import try_logins
 from lastcall.records import GuestPlanned
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
@@ -27,9 +28,10 @@ from lastcall.state import open_state
 
 
 @click.command("check")
+@click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
 @json_option
 @click.pass_obj
-def command(invocation: Invocation, *, as_json: bool) -> int:
+def command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int:
     """Look for what would make a run fail, and say what to do about it.
 
     Exit code 0: nothing found, or warnings only. 1: errors. 6: the configuration is invalid.
@@ -37,8 +39,8 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
-    _add(parts, (*_steps(loaded), *_folders(loaded), *_state(loaded)))
-    seen = loop.run_until_complete(_ask(parts))
+    _add(parts, (*_steps(loaded), *_shells(loaded), *_folders(loaded), *_state(loaded)))
+    seen = loop.run_until_complete(_ask(parts, log_in=log_in))
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(as_json_text({"version": 1, "problems": problems}, indent=1))
@@ -48,7 +50,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-async def _ask(parts: Parts) -> list[str]:
+async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
     """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
     inventory = Inventory(parts)
     await inventory.connect()
@@ -64,7 +66,20 @@ async def _ask(parts: Parts) -> list[str]:
     for guest in guests:
         _report(parts, await parts.hooks.fire("check_guest", guest))
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in inventory.uris}
-    return [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
+    seen = [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
+    return [*seen, *(await _log_in(parts, guests) if log_in else [])]
+
+
+async def _log_in(parts: Parts, guests: Sequence[Guest]) -> list[str]:
+    """Try every shell; returns what worked, the rest becomes problems."""
+    seen: list[str] = []
+    for login in await try_logins(parts, guests):
+        if login.error is None:
+            seen.append(f"✓ {login.guest.name}: {login.shell} as {login.user}, {login.seconds:.1f}s")
+        else:
+            parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
+    without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
+    return [*seen, *([f"- no shell is configured for {', '.join(without)}"] if without else [])]
 
 
 def _add(parts: Parts, problems: Iterable[Problem]) -> None:
@@ -83,6 +98,19 @@ def _steps(loaded: Loaded) -> list[Problem]:
         Problem(what="ladder", where=path, message=message.format(method), remedy=f"methods there are: {known}")
         for path, method in unknown_steps(loaded.settings)
     ]
+
+
+def _shells(loaded: Loaded) -> list[Problem]:
+    policies = [
+        ("defaults", loaded.settings.defaults),
+        *((f"guests[{i}]", one) for i, one in enumerate(loaded.settings.guests)),
+    ]
+    known = ", ".join(sorted(loaded.plugins.shells)) or "none"
+    return [
+        Problem(what="shell", where=f"{path}.shell", message=f"no plugin provides the guest shell {name!r}",
+                remedy=f"guest shells there are: {known}")
+        for path, policy in policies for name in policy.shell if name not in loaded.plugins.shells
+    ]  # fmt: skip
 
 
 def _folders(loaded: Loaded) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +78,14 @@ async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _See
     plan = await inventory.plan(guests, parallel)
     history = History(parts.settings.paths.state)
     history.load()
-    outlook = look_ahead(plan, history, inventory.limits(parallel), _hook_time(parts, plan), _from_start(parts))
+    unfit = await asyncio.gather(*(_unfit(parts, planned) for planned in plan.guests))
+    meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
+    outlook = look_ahead(meant, history, inventory.limits(parallel), _hook_time(parts, plan), _from_start(parts))
     _report(parts, plan, outlook)
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
     lines = [
-        _line(parts, planned, told(waits[planned.guest.key], called), describe=describe) for planned in plan.guests
+        _line(parts, planned, told(waits[planned.guest.key], called), why, describe=describe)
+        for planned, why in zip(plan.guests, unfit, strict=True)
     ]
     return _Seen(plan, outlook, await asyncio.gather(*lines))
 
@@ -106,14 +110,26 @@ def _from_start(parts: Parts) -> Deadline:
     return Deadline(*(moment - parts.stream.start for moment in moments))
 
 
-async def _line(parts: Parts, planned: PlannedGuest, after: tuple[str, ...], *, describe: bool) -> Line:
+async def _unfit(parts: Parts, planned: PlannedGuest) -> dict[str, str]:
+    """The rungs that are no use for the guest as it is now, and why."""
     reasons, guest = dict[str, str](), planned.guest
     for step in planned.steps:
         reasons[step.method] = await parts.asker.unfit(guest, step)
         guest = dataclasses.replace(guest, state=GuestState.RUNNING) if step.prepares else guest
+    return {method: why for method, why in reasons.items() if why}
+
+
+def _without(planned: PlannedGuest, unfit: Mapping[str, str]) -> PlannedGuest:
+    """The guest as it is going to be stopped: a rung that is skipped takes no time."""
+    return dataclasses.replace(planned, steps=tuple(step for step in planned.steps if step.method not in unfit))
+
+
+async def _line(
+    parts: Parts, planned: PlannedGuest, after: tuple[str, ...], unfit: dict[str, str], *, describe: bool
+) -> Line:
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
-    return Line(planned, after, {method: why for method, why in reasons.items() if why}, facts)
+    return Line(planned, after, unfit, facts)
 
 
 def _json(parts: Parts, seen: _Seen, problems: tuple[Problem, ...]) -> str:

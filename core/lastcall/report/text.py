@@ -1,6 +1,7 @@
 """The report as text for a person, and as JSON for a program."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import GuestResult, HookRecord, Problem, Report, Severity, Verdict
@@ -45,10 +46,44 @@ def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
 
 
 def _hook_lines(hook: HookRecord, indent: str) -> Iterator[str]:
-    if hook.result in {Verdict.OK, Verdict.SKIPPED}:
-        return
-    what = f"{hook.hook} of {hook.plugin}: {hook.result.value}"
-    yield f"{indent}✗ {what} after {_seconds(hook.duration)}: {hook.message}"
+    """What failed, and what was proven."""
+    if hook.result not in {Verdict.OK, Verdict.SKIPPED}:
+        yield hook_line(hook, indent)
+    yield from evidence_lines(hook, indent)
+
+
+def hook_line(hook: HookRecord, indent: str) -> str:
+    """One call as one line."""
+    sign = "✓" if hook.result is Verdict.OK else "-" if hook.result is Verdict.SKIPPED else "✗"
+    said = f": {hook.message}" if hook.message else ""
+    return f"{indent}{sign} {hook.hook} of {hook.plugin}: {hook.result.value} after {_seconds(hook.duration)}{said}"
+
+
+def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:
+    """The evidence that compares before and after, as a person reads it; the rest stands in the JSON."""
+    for name, value in hook.evidence.items():
+        if isinstance(value, Mapping) and {"before", "after"} <= value.keys():
+            told = cast("Mapping[str, Any]", value)
+            sign = "✓" if told.get("proven") else "✗"
+            yield f"{indent}{sign} {name}: {', '.join(_compared(told['before'], told['after']))}"
+
+
+def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys((*before, *after)):
+        unit = name.endswith("_bytes")
+        called = name.removesuffix("_bytes").replace("_", " ")
+        values = [_figure(side[name], unit=unit) for side in (before, after) if name in side]
+        yield f"{called} {' → '.join(values)}"
+
+
+def _figure(value: Any, *, unit: bool) -> str:
+    """Bytes as a person writes them: `176 B`, `75.8 MiB`."""
+    if not unit or not isinstance(value, int):
+        return " ".join(str(value).split())[:80]
+    size, power = float(value), 0
+    while size >= 1024 and power < 4:
+        size, power = size / 1024, power + 1
+    return f"{value} B" if power == 0 else f"{size:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
 def _seconds(duration: float) -> str:

@@ -1,0 +1,155 @@
+"""Debian guests for a lab, on a network that exists inside the lab only."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from lab.daemon import Daemon
+from lab.debian import Debian, build
+from lab.guests import BOOT, opened, remove
+from support import PROGRAM
+
+_NETWORK = """\
+<network><name>lab</name><bridge name='lab0' stp='off' delay='0'/>
+<ip address='192.168.77.1' netmask='255.255.255.0'><dhcp><range start='192.168.77.10' end='192.168.77.200'/></dhcp></ip>
+</network>
+"""
+_XML = """\
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu><cpu mode='maximum'/>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{kernel}</kernel><initrd>{initrd}</initrd>
+<cmdline>root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off {switches}</cmdline></os>
+<features><acpi/></features>
+<devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/>
+<target dev='vda' bus='virtio'/></disk>
+<serial type='file'><source path='{log}'/></serial>
+<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+<interface type='network'><source network='lab'/><model type='virtio'/></interface>
+<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>
+"""
+
+
+class DebianGuest:
+    """A Debian guest. Its disk is its own and survives; `sh` runs commands by its agent, as root."""
+
+    def __init__(self, lab: Daemon, name: str, switches: str = "") -> None:
+        self.lab, self.name = lab, name
+        self.image: Debian = build()
+        self.disk = lab.folder / f"{name}.qcow2"
+        self.disk.unlink(missing_ok=True)
+        backing = ["-F", "raw", "-b", str(self.image.image)]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self.disk)], check=True)
+        self.xml = _XML.format(
+            name=name, kernel=self.image.kernel, initrd=self.image.initrd, disk=self.disk, switches=switches,
+            log=lab.folder / f"{name}.log",
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start it, and wait until everything in it runs."""
+        with opened(self.lab.qemu) as connection:
+            connection.lookupByName(self.name).create()
+        self.wait_until_up()
+
+    def destroy(self) -> None:
+        """Pull the plug."""
+        with opened(self.lab.qemu) as connection:
+            connection.lookupByName(self.name).destroy()
+
+    def wait_until_up(self, unit: str = "multi-user.target") -> None:
+        """Wait until the agent answers and its services have been started."""
+        until = time.monotonic() + BOOT
+        while time.monotonic() < until:
+            try:
+                self.sh(f"systemctl is-active --quiet {unit}")
+            except (RuntimeError, libvirt.libvirtError):
+                time.sleep(0.5)
+            else:
+                return
+        raise RuntimeError(f"{self.name} does not come up")
+
+    def agent(self, command: str, **arguments: Any) -> Any:
+        """Ask the agent."""
+        import libvirt_qemu
+
+        with opened(self.lab.qemu) as connection:
+            request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
+            answer = libvirt_qemu.qemuAgentCommand(connection.lookupByName(self.name), request, 60, 0)
+            return json.loads(answer)["return"]
+
+    def sh(self, script: str, *, timeout: float = 120) -> str:
+        """Run a script in the guest and return what it prints; raises RuntimeError where it fails."""
+        import base64
+
+        words = ["-c", f"exec 2>&1; {script}"]
+        pid = self.agent("guest-exec", path="/bin/sh", arg=words, **{"capture-output": True})["pid"]
+        until, pause = time.monotonic() + timeout, 0.05
+        while True:
+            status = self.agent("guest-exec-status", pid=pid)
+            if status["exited"]:
+                break
+            if time.monotonic() > until:
+                raise RuntimeError(f"{self.name}: {script!r} does not end")
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+        said = base64.b64decode(status.get("out-data", "")).decode()
+        if status.get("exitcode", 1):
+            raise RuntimeError(f"{self.name}: {script!r}: exit code {status.get('exitcode')}: {said}")
+        return said
+
+    @property
+    def address(self) -> str:
+        """Its address, by its lease."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            found = re.search(r"ipv4\s+([0-9.]+)/", self.lab.virsh("domifaddr", self.name))
+            if found:
+                return found[1]
+            time.sleep(0.2)
+        raise RuntimeError(f"{self.name} has no lease")
+
+
+@contextmanager
+def debian_guests(lab: Daemon, *names: str) -> Generator[dict[str, DebianGuest]]:
+    """Define and start guests, on disks of their own."""
+    guests = {name: DebianGuest(lab, name) for name in names}
+    try:
+        with opened(lab.qemu) as connection:
+            _network(connection)
+            for guest in guests.values():
+                connection.defineXML(guest.xml).create()
+        for guest in guests.values():
+            guest.wait_until_up()
+        yield guests
+    finally:
+        with opened(lab.qemu) as connection:
+            remove(connection, guests)
+        for guest in guests.values():
+            guest.disk.unlink(missing_ok=True)
+
+
+def _network(connection: libvirt.virConnect) -> None:
+    if "lab" not in connection.listNetworks():
+        connection.networkCreateXML(_NETWORK)
+
+
+def inside(lab: Daemon) -> list[str]:
+    """What to put before a command to run it where the guests' network is."""
+    return ["nsenter", f"--net=/proc/{lab.pid()}/ns/net", "--"]
+
+
+def run_inside(
+    lab: Daemon, config: Path, *words: str, env: Mapping[str, str] | None = None, given: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run the program where the guests' network is."""
+    command = [*inside(lab), str(PROGRAM), "--config", str(config), *words]
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=200, check=False, env=environment, input=given
+    )
