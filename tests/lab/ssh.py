@@ -1,44 +1,20 @@
-"""An SSH server on loopback, for connections to a daemon over the network."""
+"""A daemon as somebody elsewhere would reach it: over SSH."""
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lab.daemon import Daemon
-
-# dropbear, as its package starts no service; it finds authorized keys in root's home only, so that is another one here.
-_SERVER = """\
-mount --bind {home} /root
-exec {dropbear} -F -E -s -r {folder}/host -p 127.0.0.1:{port} -P {folder}/pid
-"""
+from lab.sshd import ssh_server
 
 
 @contextmanager
 def ssh_uri(lab: Daemon, folder: Path, driver: str = "qemu", path: str = "system") -> Generator[str]:
     """The URI of this lab's daemon as somebody elsewhere would write it."""
-    port, home = _free_port(), folder / "home"
-    (home / ".ssh").mkdir(parents=True, mode=0o700)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "user")], check=True)
-    (folder / "user.pub").rename(home / ".ssh" / "authorized_keys")
-    subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(folder / "host")], check=True, capture_output=True)
-    script = _SERVER.format(
-        home=home, dropbear=shutil.which("dropbear") or "/usr/sbin/dropbear", folder=folder, port=port
-    )
-    with (folder / "ssh.log").open("wb") as log:
-        server = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-e", "-c", script]
-        process = subprocess.Popen(server, stderr=log)
-    try:
-        _wait(port, folder)
+    with ssh_server(folder / "server") as server:
         netcat = f"proxy=netcat&netcat={_netcat(folder)}"
-        options = f"keyfile={folder}/user&no_verify=1&no_tty=1&socket={lab.socket}&{netcat}"
-        yield f"{driver}+ssh://root@127.0.0.1:{port}/{path}?{options}"
-    finally:
-        process.kill()
-        process.wait()
+        options = f"keyfile={server.key}&no_verify=1&no_tty=1&socket={lab.socket}&{netcat}"
+        yield f"{driver}+ssh://root@127.0.0.1:{server.port}/{path}?{options}"
 
 
 def _netcat(folder: Path) -> Path:
@@ -56,19 +32,3 @@ def _netcat(folder: Path) -> Path:
     )
     program.chmod(0o755)
     return program
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(port: int, folder: Path) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"it does not listen: {(folder / 'ssh.log').read_text()}")

@@ -16,8 +16,8 @@ SHELLS = pytest.mark.parametrize("shell", [["/bin/sh"], BUSYBOX], ids=["sh", "bu
 NASTY = ["a b", "$(touch /tmp/no)", "`id`", "'\"\\", "new\nline", "ümläut ☃", "-n", "", "*", "$HOME;x"]
 
 
-def perform(shell: Sequence[str], argv: Sequence[str], **options: Any) -> CommandResult:
-    frame = framed(argv, **{"timeout": 20, **options})
+def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = 20, **options: Any) -> CommandResult:
+    frame = framed(argv, timeout=timeout, **options)
     began = time.monotonic()
     command = [*shell, *frame.command.argv[1:]]
     done = subprocess.run(command, input=frame.command.input, capture_output=True, timeout=60)

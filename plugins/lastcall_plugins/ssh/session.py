@@ -73,6 +73,8 @@ class SshSession:
             raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
         finally:
             channel.close()
+        if code < 0:  # paramiko's word for: nobody has said
+            raise ShellLost("the SSH connection ended while the command ran")
         return CommandResult(
             exit_code=code,
             stdout=out.decode("utf-8", "surrogateescape"),
@@ -160,10 +162,11 @@ def _greet(sock: Any, run: Run, settings: SshSettings, opened: ExitStack, known:
     options.key_types = (*first, *(kind for kind in usable if kind not in first))
     try:
         transport.start_client(timeout=transport.banner_timeout)
+        transport.get_remote_server_key()  # a start whose time is over just returns
     except (paramiko.SSHException, OSError, EOFError) as error:
         transport.close()
         text = _told(error)
-        if "banner" in text or "Timeout" in text or "timed out" in text:
+        if any(word in text for word in ("banner", "Timeout", "timed out", "No existing session")):
             text = f"no SSH server answers within {transport.banner_timeout:.0f} s"
         raise ShellUnreachable(text) from None
     transport.set_keepalive(KEEPALIVE)

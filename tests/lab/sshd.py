@@ -1,0 +1,75 @@
+"""SSH servers on loopback (dropbear, whose package starts no service), as guests would have them."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# dropbear finds authorized keys in root's home only, so that is another one here.
+_SERVER = """\
+mount --bind {home} /root
+exec {dropbear} -F -E -s -r {folder}/host -p 127.0.0.1:{port} -P {folder}/pid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SshServer:
+    """A server: its port, its public host key, the private key that it accepts for root, and its process."""
+
+    port: int
+    host_key: str
+    key: Path
+    process: "subprocess.Popen[bytes]"
+
+
+def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> Path:
+    """A fresh key pair."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
+    return path
+
+
+@contextmanager
+def ssh_server(folder: Path, key: Path | None = None) -> Generator[SshServer]:
+    """Start one in this (new) folder; it accepts `key`, or a key of its own."""
+    home = folder / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    key = key or make_key(folder / "user")
+    shutil.copy(f"{key}.pub", home / ".ssh" / "authorized_keys")
+    subprocess.run(["dropbearkey", "-t", "ed25519", "-f", str(folder / "host")], check=True, capture_output=True)
+    shown = subprocess.run(
+        ["dropbearkey", "-y", "-f", str(folder / "host")], check=True, capture_output=True, text=True
+    )
+    port = free_port()
+    dropbear = shutil.which("dropbear") or "/usr/sbin/dropbear"
+    script = _SERVER.format(home=home, dropbear=dropbear, folder=folder, port=port)
+    with (folder / "ssh.log").open("wb") as log:
+        server = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-e", "-c", script]
+        process = subprocess.Popen(server, stderr=log)
+    try:
+        _wait(port, folder)
+        yield SshServer(port, shown.stdout, key, process)
+    finally:
+        subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)  # the sessions
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, folder: Path) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"it does not listen: {(folder / 'ssh.log').read_text()}")
