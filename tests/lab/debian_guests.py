@@ -1,6 +1,5 @@
 """Debian guests for a lab, on a network that exists inside the lab only."""
 
-import json
 import os
 import re
 import subprocess
@@ -8,10 +7,10 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import libvirt
 
+from lab.agent import AgentDoor
 from lab.daemon import Daemon
 from lab.debian import Debian, build
 from lab.guests import BOOT, opened, remove
@@ -36,11 +35,11 @@ _XML = """\
 """
 
 
-class DebianGuest:
-    """A Debian guest. Its disk is its own and survives; `sh` runs commands by its agent, as root."""
+class DebianGuest(AgentDoor):
+    """A Debian guest. Its disk is its own and survives."""
 
     def __init__(self, lab: Daemon, name: str, switches: str = "") -> None:
-        self.lab, self.name = lab, name
+        super().__init__(lab, name)
         self.image: Debian = build()
         self.disk = lab.folder / f"{name}.qcow2"
         self.disk.unlink(missing_ok=True)
@@ -73,35 +72,6 @@ class DebianGuest:
             else:
                 return
         raise RuntimeError(f"{self.name} does not come up")
-
-    def agent(self, command: str, **arguments: Any) -> Any:
-        """Ask the agent."""
-        import libvirt_qemu
-
-        with opened(self.lab.qemu) as connection:
-            request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
-            answer = libvirt_qemu.qemuAgentCommand(connection.lookupByName(self.name), request, 60, 0)
-            return json.loads(answer)["return"]
-
-    def sh(self, script: str, *, timeout: float = 120) -> str:
-        """Run a script in the guest and return what it prints; raises RuntimeError where it fails."""
-        import base64
-
-        words = ["-c", f"exec 2>&1; {script}"]
-        pid = self.agent("guest-exec", path="/bin/sh", arg=words, **{"capture-output": True})["pid"]
-        until, pause = time.monotonic() + timeout, 0.05
-        while True:
-            status = self.agent("guest-exec-status", pid=pid)
-            if status["exited"]:
-                break
-            if time.monotonic() > until:
-                raise RuntimeError(f"{self.name}: {script!r} does not end")
-            time.sleep(pause)
-            pause = min(pause * 2, 0.5)
-        said = base64.b64decode(status.get("out-data", "")).decode()
-        if status.get("exitcode", 1):
-            raise RuntimeError(f"{self.name}: {script!r}: exit code {status.get('exitcode')}: {said}")
-        return said
 
     @property
     def address(self) -> str:

@@ -1,7 +1,7 @@
 """A Linux guest that boots in seconds under TCG: Debian's cloud kernel and an initramfs of busybox and qemu-ga.
 
 Kernel command line switches give it its manners: `slow=7` (seconds to power off), `deaf=1` (no power button),
-`agent=0`. It says `guest is up` and `guest is going down` on its serial console.
+`agent=0`, `exec=0` (an agent that runs nothing). It says `guest is up` and `guest is going down` on its serial console.
 """
 
 import gzip
@@ -22,9 +22,9 @@ INIT = """\
 export PATH=/bin:/sbin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 for module in $(cat /modules); do insmod "$module"; done
-slow=0; deaf=0; agent=1
+slow=0; deaf=0; agent=1; exec=1
 for word in $(cat /proc/cmdline); do
-    case $word in slow=*|deaf=*|agent=*) eval "$word" ;; esac
+    case $word in slow=*|deaf=*|agent=*|exec=*) eval "$word" ;; esac
 done
 echo "$slow" > /slow
 [ "$deaf" = 1 ] || acpid -d > /dev/null 2>&1 &
@@ -33,7 +33,8 @@ for port in /sys/class/virtio-ports/*; do
     [ -e "$port/name" ] && ln -s "../${port##*/}" "/dev/virtio-ports/$(cat "$port/name")"
 done
 if [ "$agent" = 1 ] && [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ]; then
-    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run
+    forbidden=; [ "$exec" = 1 ] || forbidden="-b guest-exec,guest-exec-status"
+    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run $forbidden
 fi
 echo "guest is up" > /dev/console
 while :; do sleep 3600; done
