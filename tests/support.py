@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -113,3 +114,14 @@ def dependencies(names: Sequence[str], count: int) -> str:
         needs.setdefault(names[other], set()).add(names[one])
     lines = [f"  - {{match: {name}, depends_on: [{', '.join(sorted(below))}]}}" for name, below in needs.items()]
     return "\n".join(["guests:", *lines])
+
+
+def by_name_in(report: Any, name: str) -> Any:
+    """The result of one guest in a report's JSON."""
+    return next(guest for guest in report["guests"] if guest["name"] == name)
+
+
+def yaml_blocks(page: str) -> list[str]:
+    """The configurations that a page of the docs shows."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    return re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

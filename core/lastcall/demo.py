@@ -34,7 +34,7 @@ guests:
 """
 
 DROPIN = '''\
-"""Tells what happens to the databases."""
+"""Says goodbye to each guest."""
 
 import lastcall
 
@@ -65,7 +65,7 @@ def run_demo(echo: Callable[[str], None]) -> int:
         config = _set_up(folder)
         world = make_world(GUESTS)
         echo(f"Six guests in libvirt's test driver ({WORLD}), and two drop-ins:")
-        echo(f"  {folder}/hooks.d/20-databases.py\n  {folder}/hooks.d/pre_shutdown/50-tell-people\n")
+        echo(f"  {folder}/hooks.d/20-goodbye.py\n  {folder}/hooks.d/pre_shutdown/50-tell-people\n")
         echo("$ lastcall plan")
         code = _plan(config)
         echo("\n$ lastcall shutdown --reason reboot")
@@ -86,7 +86,7 @@ def _set_up(folder: Path) -> Path:
     hooks.mkdir(parents=True)
     for made in (hooks.parent, hooks):
         made.chmod(0o700)  # whatever the umask is: a folder writable by others is refused
-    (folder / "hooks.d" / "20-databases.py").write_text(DROPIN)
+    (folder / "hooks.d" / "20-goodbye.py").write_text(DROPIN)
     (hooks / "50-tell-people").write_text(EXECUTABLE)
     (hooks / "50-tell-people").chmod(0o700)
     config = folder / "config.yaml"

@@ -31,6 +31,7 @@ _NETWORK = "[Match]\nName=en*\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv
 _SETUP = """\
 set -e
 echo guest > /etc/hostname
+echo 127.0.0.1 localhost guest > /etc/hosts
 rm -f /etc/resolv.conf
 mkdir -p /etc/dropbear /root/.ssh
 rm -f /etc/dropbear/*

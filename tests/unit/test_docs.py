@@ -16,6 +16,7 @@ from lastcall.config.policy import GuestPolicy
 from lastcall.config.sample import SAMPLE
 from lastcall.hooks import hookspecs
 from lastcall.hooks.discovery import Plugins
+from support import yaml_blocks
 
 ROOT = Path(__file__).parents[2]
 HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "lastcall_spec")]
@@ -79,6 +80,13 @@ def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_every_configuration_in_the_docs_is_valid_as_written(page: Path) -> None:
+    vocabulary = Plugins(Bootstrap()).vocabulary
+    for block in yaml_blocks(page.name):
+        load.parse(block, page.name).settings(vocabulary)
 
 
 def test_every_dependency_says_why_it_is_there() -> None:

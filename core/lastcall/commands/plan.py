@@ -182,7 +182,10 @@ def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ..
     lines = [f"shutdown ({parts.context.reason.value}), configured by {source}"]
     lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
     for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown"):
-        plugins = [implementation.plugin for implementation in loaded.plugins.registry.implementations(hook)]
+        plugins = [one.plugin for one in loaded.plugins.registry.implementations(hook)]
+        if hook.startswith("on_guest_"):
+            guests = [line.planned.guest for line in seen.lines]
+            plugins = [name for name in plugins if any(parts.context.concerns(name, guest) for guest in guests)]
         if plugins:
             lines.append(f"  hook {hook}: {', '.join(plugins)}")
     return "\n".join([*lines, *map(problem_line, problems)])

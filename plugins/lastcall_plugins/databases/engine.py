@@ -1,5 +1,6 @@
 """What every kind of database has: options, a flush with proof, and a clean stop with proof."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class ServerOptions(DatabaseOptions):
         return {} if self.password_file is None else {variable: self.password_file.read()}
 
 
+_TELLING = re.compile("error|denied|fail|could not|cannot|can't|there is no|not allowed", re.IGNORECASE)
 OptionsT = TypeVar("OptionsT", bound=DatabaseOptions)
 
 
@@ -93,9 +95,10 @@ def stop_service(flush: Flush[Any], service: str) -> None:
 
 
 def told(result: CommandResult) -> str:
-    """What a client that failed said, in one line."""
+    """What a client that failed said, in one line: the lines that speak of a failure, not the statement or the hints."""
     lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {result.exit_code}"
+    telling = [line for line in lines if _TELLING.search(line)] or lines
+    return "; ".join(telling[:2])[:400] or f"exit code {result.exit_code}"
 
 
 def figures(text: str) -> dict[str, str]:

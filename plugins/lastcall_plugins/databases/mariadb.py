@@ -7,8 +7,8 @@ import json
 
 from pydantic import Field
 
-from lastcall import CommandFailed, Guest, Run
-from lastcall_plugins.databases.engine import Engine, Flush, ServerOptions, Unproven, figures, stop_service
+from lastcall import Guest, Run
+from lastcall_plugins.databases.engine import Engine, Flush, ServerOptions, Unproven, figures, stop_service, told
 
 _CLIENT = r"""
 client=$(command -v mariadb || command -v mysql) || {
@@ -82,7 +82,8 @@ class Mysql(Engine[MariadbOptions]):
                 note.unlink()
         finally:
             self.put_back(flush)
-        result.check()
+        if result.exit_code:
+            raise Unproven(told(result))
         _take(flush, found)
         if flush.after.get("dirty_pages") != 0:
             raise Unproven(f"{flush.after.get('dirty_pages', 'unknown')} pages are still dirty: it is being written to")
@@ -118,10 +119,8 @@ class Mariadb(Mysql):
         if result.exit_code and "Unknown system variable" in result.stderr:
             super().flush(flush)
             return
-        try:
-            result.check()
-        except CommandFailed as error:
-            raise Unproven(str(error)) from None
+        if result.exit_code:
+            raise Unproven(told(result))
         found = figures(result.stdout)
         _take(flush, found)
         began, reached = found.get("before_lsn_current"), found.get("after_lsn_last_checkpoint")

@@ -24,6 +24,11 @@ SELECT 'standby=' || pg_is_in_recovery();
 SELECT 'data=' || current_setting('data_directory');
 SQL
 """
+# The unit that the server runs in. Debian's `postgresql.service` is only a bracket around those of the clusters: its stop
+# is over before theirs.
+_UNIT = r"""
+read -r pid < "$1/postmaster.pid" && sed -n 's#.*/\([^/]*\.service\)$#\1#p' "/proc/$pid/cgroup" | head -n 1
+"""
 _STOPPED = r"""
 for folder in /usr/lib/postgresql/"$(cat "$1/PG_VERSION")"/bin /usr/pgsql-*/bin /usr/bin; do
     [ -x "$folder/pg_controldata" ] && exec "$folder/pg_controldata" "$1"
@@ -63,7 +68,8 @@ class Postgresql(Engine[PostgresqlOptions]):
     def stop(self, flush: Flush[PostgresqlOptions]) -> None:
         """A fast stop, which is what service files ask for; a smart one would wait for the last client."""
         data = flush.after["data_directory"]
-        stop_service(flush, "postgresql")
+        unit = flush.sh(_UNIT, data, user=flush.options.user).strip()
+        stop_service(flush, unit or "postgresql")
         state = dict(
             line.split(":", 1) for line in flush.sh(_STOPPED, data, user=flush.options.user).splitlines() if ":" in line
         )

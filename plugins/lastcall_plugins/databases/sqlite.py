@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from lastcall_plugins.databases.engine import DatabaseOptions, Engine, Flush, Unproven
 
+# SQLite itself does not wait until the disk knows that the log is empty: after a power cut it would be back.
 # Found as whoever the shell is; touched as the owner, so that no file is left that the owner cannot write.
 _FIND = r"""
 for path in $1; do
@@ -17,6 +18,7 @@ done
 _FLUSH = r"""
 command -v sqlite3 > /dev/null || { echo 'there is no sqlite3 in the guest' >&2; exit 1; }
 sqlite3 -bail -cmd '.timeout 5000' "$1" 'PRAGMA wal_checkpoint(TRUNCATE)' || exit 1
+sync "$1" "$1-wal" 2> /dev/null || sync
 wal=0; [ -e "$1-wal" ] && wal=$(wc -c < "$1-wal")
 echo "wal $wal"
 """
@@ -60,8 +62,7 @@ class Sqlite(Engine[SqliteOptions]):
 
     def _find(self, flush: Flush[SqliteOptions], path: str, failures: list[str]) -> list[tuple[str, int, str]]:
         """(owner, bytes in the log, path) of each file. Only `*`, `?` and `[` are special in a path."""
-        pattern = "".join(one if one in "*?[]" or one.isalnum() or one in "/._-" else f"'{one}'" for one in path)
-        pattern = pattern.replace("'''", '"\'"')
+        pattern = "".join(one if one in "*?[]" or one.isalnum() else _quoted(one) for one in path)
         words = flush.sh(_FIND.replace("$1", pattern)).split("\0")[:-1]
         found = [(owner, int(wal), name) for owner, wal, name in zip(*[iter(words)] * 3, strict=True)]
         if not found:
@@ -77,3 +78,8 @@ class Sqlite(Engine[SqliteOptions]):
         if int(wal):
             raise Unproven(f"{wal} bytes are left in its log")
         return int(wal)
+
+
+def _quoted(one: str) -> str:
+    """A character that means itself to a shell; a line end behind a backslash would vanish."""
+    return "'\n'" if one == "\n" else f"\\{one}"

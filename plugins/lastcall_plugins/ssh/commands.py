@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lastcall import Guest, HypervisorError, LastcallError, Run
+from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError
 from lastcall.rehearsal import rehearse
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
@@ -72,7 +72,9 @@ def _from_agent(guest: Guest, run: Run) -> list[HostKey]:
     if not run.domain(guest).agent_connected():
         raise LastcallError("the guest agent is not connected", "start it in the guest, or use --ask")
     keys = [key for name in _FILES for key in parse(_file(guest, run, f"/etc/ssh/{name}"))]
-    return keys or parse(run.shell(guest, use=["agent"]).run(_DROPBEAR).stdout)
+    with contextlib.suppress(ShellError):
+        keys += parse(run.shell(guest, use=["agent"]).run(_DROPBEAR).stdout)
+    return keys
 
 
 def _file(guest: Guest, run: Run, path: str) -> str:
