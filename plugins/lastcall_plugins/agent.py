@@ -16,6 +16,7 @@ from lastcall import (
     Domain,
     Guest,
     GuestShell,
+    GuestState,
     HypervisorError,
     Json,
     Problem,
@@ -41,6 +42,8 @@ _ALLOW = "allow it in the guest: BLACKLIST_RPC or --allow-rpcs in /etc/sysconfig
 def _unfit(guest: Guest, run: Run) -> str | None:
     if guest.driver != "QEMU":
         return "only QEMU guests have an agent"
+    if guest.state is GuestState.PAUSED:
+        return "a paused guest cannot hear it"
     return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
 
 

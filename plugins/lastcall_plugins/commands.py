@@ -1,6 +1,6 @@
 """Commands in guests, before they stop (`on_guest_stop`) and after they are back (`on_guest_started`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
@@ -12,8 +12,10 @@ from lastcall import (
     Guest,
     GuestResult,
     HookFailed,
+    NoShell,
     Outcome,
     PluginOptions,
+    Problem,
     Run,
     Shell,
     ShellError,
@@ -86,6 +88,15 @@ class Commands(Options):
 def plugin_options() -> PluginOptions:
     """Declare the guest key."""
     return PluginOptions(guest=Commands, only_where_set=True)
+
+
+@hookimpl
+def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
+    """Say where the way into the guest is missing."""
+    try:
+        run.shell(guest)
+    except NoShell as error:
+        yield Problem(what="commands", where=guest.name, message=str(error), remedy=error.remedy)
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lastcall import (
     Command,
@@ -134,6 +135,22 @@ def test_a_database_plugin_that_fails_may_keep_its_guest_running(tmp_path: Path)
     more = "hooks: {plugins: {databases: {on_failure: skip_guest}}}"
     report, _ = shut_down(tmp_path, f"{{match: a, databases: [{custom}]}}", "a", more=more)
     assert by_name(report, "a").outcome is Outcome.SKIPPED
+
+
+def test_settings_that_were_shown_can_be_read_again() -> None:
+    text = (
+        "guests:\n"
+        "  - match: a\n"
+        "    databases: [auto, {postgresql: {port: 5433, password_file: /root/pg}}]\n"
+        "    commands: [one, {run: [two, words], user: postgres}]\n"
+        "    ssh: {key: a-credential, timeout: 5s}\n"
+    )
+    words = Plugins(Bootstrap()).vocabulary
+    first = parse(text).settings(words)
+    shown = yaml.safe_dump(first.model_dump(mode="json", exclude_none=True))
+    again = parse(shown).settings(words)
+    assert again.model_dump(mode="json") == first.model_dump(mode="json")
+    assert "databases:\n  - auto\n  - postgresql:" in shown
 
 
 def test_mistakes_in_short_forms_have_their_place_and_one_error_each() -> None:

@@ -63,8 +63,8 @@ async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
     found = [*make_graph(everybody, parts.policies.of, ()).problems, *advise(parts, everybody, inventory.traits)]
     _add(parts, found)
     _report(parts, await parts.hooks.fire("check"))
-    for guest in guests:
-        _report(parts, await parts.hooks.fire("check_guest", guest))
+    for fired in await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests)):
+        _report(parts, fired)
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in inventory.uris}
     seen = [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
     return [*seen, *(await _log_in(parts, guests) if log_in else [])]

@@ -8,11 +8,24 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import Field, GetJsonSchemaHandler, create_model, model_validator
+from pydantic import Field, GetJsonSchemaHandler, create_model, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from lastcall import Guest, GuestResult, HookFailed, Json, LastcallError, Outcome, PluginOptions, Run, Shell, hookimpl
+from lastcall import (
+    Guest,
+    GuestResult,
+    HookFailed,
+    Json,
+    LastcallError,
+    NoShell,
+    Outcome,
+    PluginOptions,
+    Problem,
+    Run,
+    Shell,
+    hookimpl,
+)
 from lastcall.options import Options
 from lastcall_plugins.databases.custom import Custom
 from lastcall_plugins.databases.detection import detect
@@ -52,6 +65,12 @@ class _OneOf(Options):
         """Allow the short form."""
         return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
 
+    @model_serializer
+    def _only_chosen(self) -> dict[str, Any] | str:
+        name, options = self.chosen
+        given = options.model_dump(exclude_unset=True)
+        return {name: given} if given else name
+
     @property
     def chosen(self) -> tuple[str, Any]:
         """The kind and its options."""
@@ -76,6 +95,10 @@ class Databases(Options):
             return {"each": [value]}
         return {"each": value} if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
 
+    @model_serializer
+    def _as_list(self) -> list[Any]:
+        return [one.model_dump() for one in self.each]
+
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short forms only: nobody has to know what the list is called."""
@@ -91,6 +114,15 @@ _Known = create_model("Databases", __base__=Databases, each=_each_field)
 def plugin_options() -> PluginOptions:
     """Declare the guest key."""
     return PluginOptions(guest=_Known, only_where_set=True)
+
+
+@hookimpl
+def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
+    """Say where the way into the guest is missing."""
+    try:
+        run.shell(guest)
+    except NoShell as error:
+        yield Problem(what="databases", where=guest.name, message=str(error), remedy=error.remedy)
 
 
 @hookimpl

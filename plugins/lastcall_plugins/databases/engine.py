@@ -95,7 +95,7 @@ def stop_service(flush: Flush[Any], service: str) -> None:
 
 
 def told(result: CommandResult) -> str:
-    """What a client that failed said, in one line: the lines that speak of a failure, not the statement or the hints."""
+    """What a client that failed said, in one line: what speaks of a failure, not the statement or the hints."""
     lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
     telling = [line for line in lines if _TELLING.search(line)] or lines
     return "; ".join(telling[:2])[:400] or f"exit code {result.exit_code}"

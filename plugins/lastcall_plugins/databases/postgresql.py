@@ -24,8 +24,8 @@ SELECT 'standby=' || pg_is_in_recovery();
 SELECT 'data=' || current_setting('data_directory');
 SQL
 """
-# The unit that the server runs in. Debian's `postgresql.service` is only a bracket around those of the clusters: its stop
-# is over before theirs.
+# The unit that the server runs in. Debian's `postgresql.service` is only a bracket around those of the clusters: its
+# stop is over before theirs.
 _UNIT = r"""
 read -r pid < "$1/postmaster.pid" && sed -n 's#.*/\([^/]*\.service\)$#\1#p' "/proc/$pid/cgroup" | head -n 1
 """
