@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lastcall.api.guests import Guest
@@ -22,6 +23,15 @@ class Unfit(LastcallError):
     """The method is no use for this guest; nothing was sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a request tells on its way: `begun`, on the loop thread, when the method is of use and is called; `sent`, by
+    the worker, when something goes out to libvirt."""
+
+    begun: Callable[[], None]
+    sent: Callable[[], None]
+
+
 class Asker(Protocol):
     """The ladder's door to the stop methods."""
 
@@ -33,8 +43,8 @@ class Asker(Protocol):
         """Say why a step is no use for the guest, or nothing. Raises nothing."""
         ...
 
-    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
-        """Send the request; returns when the method has. `sent` is called by the worker when it goes out.
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, told: Told) -> None:
+        """Send the request; returns when the method has.
 
         Raises Unfit, TimeoutError at `until`, or what the method raises.
         """
@@ -111,16 +121,18 @@ class MethodAsker:
         finally:
             call.expire()
 
-    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, sent: Callable[[], None]) -> None:
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, told: Told) -> None:
         """Send the request; see `Asker.request`."""
         plugin, method = self._methods[step.method]
-        call = HookCall(self._context, plugin, expires=until, sent=sent)
+        call = HookCall(self._context, plugin, expires=until, sent=told.sent)
         looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
 
         def ask() -> None:
             why = method.unfit(guest, looking)
             if why:
                 raise Unfit(why)
+            call.remaining()  # a call that was given up must not say that it begins
+            self._workers.post(told.begun)
             try:
                 method.request(self._stop_request(guest, step, call, attempt))
             finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
-from lastcall.asking import Asker, Unfit
+from lastcall.asking import Asker, Told, Unfit
 from lastcall.bell import Bell
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.milestone import Milestone
@@ -243,10 +243,10 @@ class _Rung:
             attempt=self._attempt,
             out_of_order=self._out_of_order,
         )
-        self._stream.emit(asked)
         self._unread, self._ask_again_at = True, math.inf
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
-        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, sent=self._note_sent)
+        told = Told(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
+        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, told=told)
         asking = self._loop.create_task(request)
         asking.add_done_callback(self._answered)
         return asking
