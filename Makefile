@@ -13,16 +13,16 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	qemu-utils dnsmasq-base iptables
+	qemu-utils dnsmasq-base iptables systemd-container
 
-.PHONY: demo test setup fmt lint type unit integration guests soak bench clean
+.PHONY: demo test setup fmt lint type unit integration guests host soak bench clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
 
 # One run of pytest, so that there is one lab and one closing line.
 test: lint type $(STAMPS)/lab
-	$(PYTEST) tests/unit tests/integration tests/guests
+	$(PYTEST) tests/unit tests/integration tests/guests tests/host
 
 setup: $(STAMPS)/venv
 
@@ -45,6 +45,10 @@ integration: $(STAMPS)/venv $(STAMPS)/lab
 
 guests: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/guests
+
+# Whole hosts in containers: systemd as process 1, poweroffs, reboots, installations.
+host: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/host
 
 # The loops of the test suite, longer.
 soak: $(STAMPS)/venv $(STAMPS)/lab

@@ -113,7 +113,7 @@ class Arrival:
             await self._way.spacing.wait()
             self._stream.emit(GuestAsked(at=self._stream.now(), guest=self.guest.key, method="start", attempt=attempt))
             try:
-                await self._answered(lambda: self._parts.hypervisor.start(self.guest))
+                await self._answered(self._start)
             except (LastcallError, TimeoutError) as error:
                 why = str(error) or "the start took too long"
                 if await self._runs():
@@ -121,6 +121,9 @@ class Arrival:
             else:
                 return ""
         return why
+
+    async def _start(self) -> None:
+        await self._parts.hypervisor.start(self.guest, bypass_cache=self._settings.bypass_cache)
 
     async def _answered(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Ask libvirt; while the connection is dead and being tried again, wait for it."""

@@ -37,18 +37,23 @@ from lastcall.state import StateFile, StateInvalid, boot_id, open_state
 from lastcall.stream import Stream
 from lastcall.workers import ThreadWorkers, Workers
 
+TICK = 1.0  # seconds
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go."""
+    """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
+
+    `tick` is called every second, on the loop's thread, with the seconds since the start.
+    """
 
     kind: RunKind
     reason: Reason = Reason.MANUAL
     deadline: float | None = None
     rehearsal: bool = False
     sinks: Sequence[tuple[str, Sink]] = ()
+    tick: Callable[[float], None] | None = None
     started: float = field(default_factory=time.monotonic)
 
 
@@ -157,10 +162,26 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Run]) 
                 loop.add_signal_handler(number, run.interrupt)
         if isinstance(run, Joinable):
             loop.add_signal_handler(signal.SIGUSR1, _join, lock, run, parts)
-        return loop.run_until_complete(run.execute())
+        return loop.run_until_complete(_ticking(run, request.tick, parts))
     finally:
         loop.close()
         lock.release()
+
+
+async def _ticking(run: Run, tick: Callable[[float], None] | None, parts: Parts) -> Report:
+    """Do the run, and tell somebody every second what time it is."""
+
+    async def go_on(tell: Callable[[float], None]) -> None:
+        while True:
+            tell(parts.stream.now())
+            await asyncio.sleep(TICK)
+
+    ticking = parts.loop.create_task(go_on(tick)) if tick else None
+    try:
+        return await run.execute()
+    finally:
+        if ticking:
+            ticking.cancel()
 
 
 def _join(lock: RunLock, run: Joinable, parts: Parts) -> None:

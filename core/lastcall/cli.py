@@ -14,7 +14,10 @@ import click
 
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 
-COMMANDS = ("shutdown", "restore", "plan", "status", "forget", "check", "plugins", "hook", "config", "guest", "demo")
+COMMANDS = (
+    "shutdown", "restore", "plan", "status", "report", "announce", "forget", "check", "plugins", "hook", "config",
+    "guest", "install", "uninstall", "stamp", "demo",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) 
 
     Start with `lastcall demo` (touches nothing), `lastcall check` and `lastcall plan`.
 
-    Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 guests wait to be restored (status),
+    Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 not on duty (status),
     4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug.
     """
     ctx.obj = Invocation(config, verbose, quiet)

@@ -44,6 +44,11 @@ class Inventory:
         """The connections that are open, by their canonical URIs."""
         return list(dict.fromkeys(one.uri for one in self._connected if one.uri))
 
+    @property
+    def complete(self) -> bool:
+        """Whether every connection was opened that has to be."""
+        return all(one.error is None or one.target.optional for one in self._connected)
+
     def limits(self, parallel: int) -> Limits:
         """How many guests may move at once, of all and of each connection."""
         return Limits(parallel, {one.uri: one.target.parallel for one in self._connected if one.uri})

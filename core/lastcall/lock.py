@@ -109,6 +109,22 @@ class RunLock:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def tell(self, request: Request) -> bool:
+        """Tell a host stop that is under way; returns whether it answered. Any other run is left alone."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = self.holder()
+            stops = found is not None and found.kind == "shutdown" and found.reason not in {"manual", "boot"}
+            return stops and found is not None and self._join(found, request)
+        finally:
+            os.close(descriptor)
+        return False
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:

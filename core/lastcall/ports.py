@@ -159,8 +159,8 @@ class Hypervisor(Protocol):
         """Ask libvirt about one guest."""
         ...
 
-    async def start(self, guest: Guest) -> None:
-        """Start a guest, from its saved image where there is one."""
+    async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
+        """Start a guest, from its saved image where there is one (read around the page cache, if asked for)."""
         ...
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:

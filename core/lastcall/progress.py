@@ -1,4 +1,4 @@
-"""What a person at the terminal sees while a run goes on."""
+"""What a person sees while a run goes on: a line for what matters."""
 
 from collections.abc import Callable
 
@@ -19,23 +19,32 @@ from lastcall.report.text import problem_line
 
 
 class Progress:
-    """Turns records into lines for `write`; `verbose` shows hooks and every request as well."""
+    """A sink that writes the lines with their time."""
 
     def __init__(self, write: Callable[[str], None], *, verbose: bool = False) -> None:
         self._write = write
-        self._verbose = verbose
-        self._names: dict[Key, str] = {}
+        self._narrator = Narrator(verbose=verbose)
 
     def take(self, record: Record) -> None:
         """Write the record's line, if it has one."""
-        if isinstance(record, GuestPlanned):
-            self._names[record.guest.key] = record.guest.name
-        line = self._line(record)
+        line = self._narrator.line(record)
         if line:
             self._write(f"{record.at:8.2f}s  {line}")
 
-    def _line(self, record: Record) -> str | None:
+
+class Narrator:
+    """Turns records into lines; `verbose` tells of hooks and every request as well."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._names: dict[Key, str] = {}
+
+    def line(self, record: Record) -> str | None:
+        """The record's line, if it has one."""
         match record:
+            case GuestPlanned():
+                self._names[record.guest.key] = record.guest.name
+                return None
             case GuestEnded():
                 why = f" ({record.message})" if record.message else ""
                 return f"{self._names[record.guest]}: {record.outcome.value}{why}"

@@ -39,11 +39,11 @@ class Restore:
 
     async def execute(self) -> Report:
         """Run it; raises UsageError for a name that is not on the list."""
-        booted = self._at_boot and self._parts.state.stamp(self._parts.boot_id)
+        first = self._at_boot and self._is_first_of_boot()
         entries = self._select()
-        if entries or booted:
+        if entries or first:
             await self._inventory.connect(entry.uri for entry in entries)
-        if booted:
+        if first:
             entries += await self._always_running()
             await keep(self._parts, begun=False)
         if entries:
@@ -52,12 +52,24 @@ class Restore:
                 await self._start_everybody(arrivals)
             await self._settle(arrivals)
             await self._tell_the_end()
+        if first and self._inventory.complete and not self._starts_no_more:
+            self._parts.state.restored_in = self._parts.boot_id
+            await keep(self._parts)
         return conclude(self._parts)
 
+    def _is_first_of_boot(self) -> bool:
+        """Whether no restore of this boot has got an answer from every connection, and came to its end."""
+        self._parts.state.stamp(self._parts.boot_id)
+        return self._parts.state.restored_in != self._parts.boot_id
+
     def interrupt(self) -> None:
-        """Answer a signal: start nobody else and wait for those being started; at the second one stop waiting."""
-        if self._starts_no_more:
+        """Answer a signal: start nobody else and wait for those being started; at the second one stop waiting.
+
+        At boot the first one is enough: it comes from systemd, and the shutdown that follows waits for this.
+        """
+        if self._starts_no_more or self._at_boot:
             self._end.hasten()
+        if self._starts_no_more:
             return
         self._starts_no_more = True
         self._stream.problem(
@@ -75,11 +87,7 @@ class Restore:
         if self._settings.policy == "none":
             return []
         if self._at_boot:
-            return [
-                entry
-                for entry in entries
-                if entry.due and entry.boot_id == (state.previous_boot or "") and not entry.parked
-            ]
+            return [entry for entry in entries if entry.is_due_from(state.previous_boot)]
         return [entry for entry in entries if not entry.parked]
 
     async def _always_running(self) -> list[Entry]:

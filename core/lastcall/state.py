@@ -36,6 +36,10 @@ class Entry:
     due: bool
     parked: bool = False
 
+    def is_due_from(self, boot: str | None) -> bool:
+        """Whether it is to come back by itself in the boot after this one."""
+        return self.due and not self.parked and self.boot_id == (boot or "")
+
     @property
     def guest(self) -> Guest:
         """The guest as it was."""
@@ -43,13 +47,14 @@ class Entry:
 
 
 class StateFile:
-    """`<paths.state>/state.json` (mode 0600)."""
+    """`<paths.state>/state.json` (mode 0600). `restored_in`: the boot whose restore got an answer from everybody."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.entries: dict[Key, Entry] = {}
         self.boot: str | None = None
         self.previous_boot: str | None = None
+        self.restored_in: str | None = None
 
     def load(self) -> None:
         """Read the file; none means no guests. Raises StateInvalid, or OSError."""
@@ -65,8 +70,8 @@ class StateFile:
     def render(self) -> str:
         """The file's content: JSON, one guest a line."""
         lines = ",\n".join(map(as_json, self.entries.values()))
-        boots = f'"boot": {json.dumps(self.boot)}, "previous_boot": {json.dumps(self.previous_boot)}'
-        return f'{{"version": {VERSION}, {boots}, "guests": [\n{lines}\n]}}\n'
+        boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
+        return f'{{"version": {VERSION}, {json.dumps(boots)[1:-1]}, "guests": [\n{lines}\n]}}\n'
 
     def stamp(self, boot: str) -> bool:
         """Note that the host has booted; returns whether it is the first note of this boot."""
@@ -105,9 +110,16 @@ class StateFile:
         return added
 
     def make_due(self, boot_id: str) -> None:
-        """The host stops: whatever waits since this boot is to come back by itself at the next."""
+        """The host stops: whatever waits since this boot is to come back by itself at the next.
+
+        So is what was to come back in this boot, where that was cut off or libvirt never answered.
+        """
         same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
         self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
+        if self.restored_in != boot_id:
+            before = self.previous_boot if self.boot == boot_id else self.boot
+            missed = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
+            self.entries |= {key: replace(entry, boot_id=boot_id) for key, entry in missed.items()}
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""
@@ -125,6 +137,7 @@ class StateFile:
                 raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
             entries = [_entry(fields) for fields in content["guests"]]
             self.boot, self.previous_boot = content.get("boot"), content.get("previous_boot")
+            self.restored_in = content.get("restored_in")
         except (ValueError, KeyError, TypeError) as error:
             raise self._invalid(f"{type(error).__name__}: {error}") from None
         return {(entry.uri, entry.uuid): entry for entry in entries}

@@ -25,6 +25,8 @@ from lastcall.records import GuestPlanned
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
 from lastcall.state import open_state
+from lastcall.systemd.examination import examine
+from lastcall.systemd.systemctl import Systemctl, booted
 
 
 @click.command("check")
@@ -40,6 +42,8 @@ def command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int:
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
     _add(parts, (*_steps(loaded), *_shells(loaded), *_folders(loaded), *_state(loaded)))
+    if booted() and invocation.config is None:  # the units know the default configuration only
+        _add(parts, examine(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(_ask(parts, log_in=log_in))
     problems = parts.stream.story.report().problems
     if as_json:

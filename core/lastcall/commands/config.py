@@ -1,7 +1,8 @@
-"""`lastcall config`: check, show, guest, schema, sample."""
+"""`lastcall config`: check, show, guest, schema, sample, import."""
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from lastcall.api.results import Problem
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.config.policy import GuestRule
-from lastcall.errors import ExitCode
+from lastcall.errors import ExitCode, UsageError
 from lastcall.loading import load
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.report.text import problem_line
@@ -106,3 +107,26 @@ def sample() -> int:
 
     click.echo(SAMPLE.rstrip())
     return ExitCode.OK
+
+
+@command.command("import")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]")
+def import_(file: Path | None) -> int:
+    """Print libvirt-guests' settings (by default those of this host) as our configuration.
+
+    The file is read, never run. What could not be read stands in a comment, and on standard error; exit code 1 then.
+    """
+    from lastcall.config import libvirt_guests
+
+    found = file or libvirt_guests.find_file()
+    if found is None:
+        raise UsageError("this host has no settings of libvirt-guests", "name the file")
+    try:
+        text = found.read_text(encoding="utf-8", errors="replace")
+        settings = libvirt_guests.read(text, libvirt_guests.distribution_defaults())
+    except OSError as error:
+        raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
+    for line, what in settings.unread:
+        click.echo(f"{found}:{line}: not taken over: {what}", err=True)
+    return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK

@@ -9,6 +9,7 @@ from lastcall.cli import Invocation
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.loading import load
 from lastcall.lock import Holder, RunLock
+from lastcall.motd import Motd
 from lastcall.restore import select_entries
 from lastcall.state import open_state
 
@@ -33,6 +34,7 @@ def command(invocation: Invocation, guests: tuple[str, ...], *, everyone: bool) 
         raise NoPermission(f"no permission to write {error.filename}", "run as root, or set paths.state") from None
     finally:
         lock.release()
+    Motd(paths).refresh()
     for entry in entries:
         click.echo(f"{entry.name} ({entry.uri}) is forgotten")
     return ExitCode.OK

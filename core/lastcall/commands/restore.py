@@ -1,10 +1,16 @@
 """`lastcall restore`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli import Invocation
 from lastcall.commands.options import DurationType, json_option, only_output, progress
+from lastcall.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from lastcall.api.results import Report
 
 
 @click.command("restore")
@@ -31,20 +37,36 @@ def command(
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
     all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
     """
+    from lastcall.report import text
+
+    if from_unit and guests:
+        raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
+    with only_output(wanted=as_json):
+        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, guests, deadline)
+    if report is None:
+        click.echo("nothing is due", err=True)
+        return ExitCode.OK
+    click.echo(text.as_json(report) if as_json else text.as_text(report))
+    return report.run.exit_code
+
+
+def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
+    from lastcall.systemd.service import bring_back
+
+    return bring_back(invocation, deadline)
+
+
+def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | None) -> "Report":
     from lastcall.assembly import RunRequest, perform
     from lastcall.loading import load
-    from lastcall.report import text
+    from lastcall.motd import Motd
     from lastcall.restore import Restore
 
     request = RunRequest(
-        kind=RunKind.RESTORE,
-        reason=Reason.BOOT if from_unit else Reason.MANUAL,
-        deadline=deadline,
-        sinks=progress(invocation),
+        kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress(invocation),
         started=invocation.started,
-    )
-    with only_output(wanted=as_json):
-        loaded = load(invocation.config)
-        report = perform(loaded, request, lambda parts: Restore(parts, names=guests, at_boot=from_unit))
-    click.echo(text.as_json(report) if as_json else text.as_text(report))
-    return report.run.exit_code
+    )  # fmt: skip
+    loaded = load(invocation.config)
+    report = perform(loaded, request, lambda parts: Restore(parts, names=guests))
+    Motd(loaded.settings.paths).refresh()
+    return report

@@ -1,10 +1,17 @@
 """`lastcall shutdown`."""
 
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli import Invocation
 from lastcall.commands.options import DurationType, json_option, only_output, progress, reason_option
+from lastcall.errors import ExitCode
+
+if TYPE_CHECKING:
+    from lastcall.api.results import Report
 
 
 @click.command("shutdown")
@@ -17,10 +24,20 @@ from lastcall.commands.options import DurationType, json_option, only_output, pr
     help="The run is over by then; overrides the configured deadline.",
 )
 @click.option("--force", is_flag=True, help="Let a manual run force guests off that do not stop by themselves.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
+@click.option("--from-unit", is_flag=True, help="Run by systemd as it stops the unit: only if the host really stops.")
 @json_option
 @click.pass_obj
 def command(
-    invocation: Invocation, guests: tuple[str, ...], reason: str, deadline: float | None, *, force: bool, as_json: bool
+    invocation: Invocation,
+    guests: tuple[str, ...],
+    reason: str,
+    deadline: float | None,
+    *,
+    force: bool,
+    yes: bool,
+    from_unit: bool,
+    as_json: bool,
 ) -> int:
     """Stop the guests: all that are active, or those named.
 
@@ -33,12 +50,29 @@ def command(
     from lastcall.report import text
     from lastcall.shutdown import Shutdown
 
+    if from_unit:
+        from lastcall.systemd.service import stop_host
+
+        report = stop_host(invocation, deadline)
+        return ExitCode.OK if report is None else _tell(report)
     why = Reason(reason)
+    if why.voluntary and not yes and sys.stdin.isatty():
+        whom = " ".join(guests) or "all running guests of this host"
+        click.confirm(f"Stop {whom} now? (`lastcall plan` shows how)", abort=True, err=True)
     request = RunRequest(
         kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=progress(invocation), started=invocation.started
     )
     with only_output(wanted=as_json):
         loaded = load(invocation.config, why).for_reason(why)
         report = perform(loaded, request, lambda parts: Shutdown(parts, names=guests, force=force))
-    click.echo(text.as_json(report) if as_json else text.as_text(report))
+    if as_json:
+        click.echo(text.as_json(report))
+        return report.run.exit_code
+    return _tell(report)
+
+
+def _tell(report: "Report") -> int:
+    from lastcall.report import text
+
+    click.echo(text.as_text(report))
     return report.run.exit_code

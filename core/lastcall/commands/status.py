@@ -1,12 +1,14 @@
-"""`lastcall status`: which guests wait to be brought back."""
+"""`lastcall status`: whether lastcall is on duty, and which guests wait to be brought back."""
 
 from datetime import UTC, datetime
 
 import click
 
+from lastcall.announcement import NoticeBoard
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.durations import format_duration
+from lastcall.duty import Duty
 from lastcall.errors import ExitCode
 from lastcall.loading import load
 from lastcall.report.plain import as_json as as_json_text
@@ -17,17 +19,25 @@ from lastcall.state import Entry, boot_id, open_state
 @json_option
 @click.pass_obj
 def command(invocation: Invocation, *, as_json: bool) -> int:
-    """Show which guests wait to be restored, and since when.
+    """Show whether lastcall is on duty, and which guests wait to be restored since when.
 
-    Exit code 0: none waits. 3: some do.
+    Exit code 0: on duty, so that the next host stop is served. 3: it is not, as the unit was not started in this boot.
     """
-    state = open_state(load(invocation.config).settings.paths.state)
+    paths = load(invocation.config).settings.paths
+    duty, state = Duty(paths.run).on, open_state(paths.state)
+    announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))
     if as_json:
-        click.echo(as_json_text({"version": 1, "guests": entries}, indent=1))
-    else:
-        click.echo("\n".join(map(_line, entries)) or "no guest waits to be restored")
-    return ExitCode.NOT_STARTED if entries else ExitCode.OK
+        facts = {"version": 1, "on_duty": duty, "announced": announced, "guests": entries}
+        click.echo(as_json_text(facts, indent=1))
+        return ExitCode.OK if duty else ExitCode.NOT_STARTED
+    click.echo("on duty" if duty else "not on duty: guests are not stopped with this host; see `lastcall install`")
+    if announced:
+        left = announced.left()
+        within = "" if left is None else f", over within {format_duration(round(left))}"
+        click.echo(f"announced: the next host stop is for {announced.reason}{within}")
+    click.echo("\n".join(map(_line, entries)) or "no guest waits to be restored")
+    return ExitCode.OK if duty else ExitCode.NOT_STARTED
 
 
 def _line(entry: Entry) -> str:

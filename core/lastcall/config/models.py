@@ -94,6 +94,9 @@ class RestoreSettings(Section):
     sync_time: Literal["resumed", "always", "never"] = Field(
         default="resumed", description="Whose clock is set, through the guest agent: that of guests that were saved."
     )
+    bypass_cache: bool = Field(
+        default=False, description="Read saved memory around the host's page cache, to keep what is in it."
+    )
     ready_timeout: Duration = Field(
         default=120.0, gt=0, description="How long a started guest may take until no plugin says that it is not ready."
     )

@@ -135,7 +135,7 @@ class FakeHypervisor:
         fake = self.guests[guest.key]
         return Standing(fake.state, fake.ended if fake.state is GuestState.OFF else None, saved=fake.saved)
 
-    async def start(self, guest: Guest) -> None:
+    async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
         """Start a guest, at the `starts_after`-th attempt."""
         self.require(guest.uri)
         fake = self.guests[guest.key]

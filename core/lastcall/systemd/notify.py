@@ -1,0 +1,32 @@
+"""sd_notify: what systemd shows of a unit, and more time while a run makes progress."""
+
+import os
+import socket
+from collections.abc import MutableMapping
+
+VARIABLE = "NOTIFY_SOCKET"
+
+
+class Notifier:
+    """Sends to systemd's notification socket; what it does not take is lost, as it must never hold up a run."""
+
+    def __init__(self, address: str) -> None:
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> "Notifier | None":
+        """The one that systemd offers, if any; taken out of the environment: programs that hooks start have no say."""
+        address = environment.pop(VARIABLE, "")
+        return cls(address) if address.startswith(("/", "@")) else None
+
+    def send(self, *, status: str = "", extend: float = 0.0) -> None:
+        """Show a line, and ask for this many seconds from now where the unit's time would be over before."""
+        lines = [f"STATUS={' '.join(status.split())}"] if status else []
+        lines += [f"EXTEND_TIMEOUT_USEC={int(extend * 1e6)}"] if extend > 0 else []
+        if lines:
+            try:
+                self._socket.sendto("\n".join(lines).encode(), self._address)
+            except OSError:
+                return  # the next one is a second away

@@ -1,0 +1,32 @@
+"""Hosts for the tests: off, each with disks of its own, over one image."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lab.host import Host, host, host_image
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[Path]:
+    """The image with today's lastcall, as overlayfs takes it."""
+    with host_image() as lower:
+        yield lower
+
+
+@pytest.fixture
+def make_host(image: Path) -> Generator[Callable[[], Host]]:
+    """Makes hosts that are off."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(host(image))
+
+
+@pytest.fixture
+def installed(make_host: Callable[[], Host]) -> Host:
+    """A host that runs, with lastcall on duty."""
+    made = make_host()
+    made.boot()
+    made.run("lastcall install")
+    return made

@@ -1,0 +1,143 @@
+"""What is no shutdown of the host: manual stops, daemons that restart, boots where libvirt is missing, broken or slow."""
+
+import time
+
+import pytest
+
+from host.test_poweroff import configure, find, last_report, unit_time
+from lab.host import Host
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def wait_for(host: Host, names: set[str], seconds: float = 90) -> None:
+    until = time.monotonic() + seconds
+    while host.running() != names:
+        assert time.monotonic() < until, host.tries("lastcall report; lastcall status").stdout
+        time.sleep(0.3)
+
+
+def test_manual_stops_and_daemon_restarts_stop_no_guest_and_the_next_poweroff_still_works(installed: Host) -> None:
+    installed.guests(one="slow=1", two="slow=2")
+    guests = {"one", "two"}
+    for attempt in ("stop", "restart", "try-restart"):
+        refused = installed.tries(f"systemctl {attempt} lastcall.service")
+        assert refused.returncode != 0, attempt
+        assert "refused" in refused.stderr, refused.stderr
+    for daily in (
+        "systemctl restart libvirtd",
+        "systemctl stop libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket; "
+        "systemctl start libvirtd.socket",
+        "systemctl daemon-reload; systemctl daemon-reexec",
+        "systemctl isolate rescue.target; systemctl isolate multi-user.target",
+        "systemctl stop graceful-shutdown.service || :",
+    ):
+        installed.run(daily)
+        time.sleep(1)
+        assert installed.run("systemctl is-active lastcall.service").strip() == "active", daily
+        wait_for(installed, guests, 30)
+    assert installed.tries("lastcall status").returncode == 0
+    assert not find(installed.journal(), r"^shutdown \(")
+    installed.stop()
+    assert all(installed.went_down_cleanly(name) for name in guests)
+
+
+def test_a_stop_that_gets_through_although_the_host_goes_on_touches_no_guest_and_is_undone(installed: Host) -> None:
+    installed.run("mkdir -p /etc/systemd/system/lastcall.service.d")
+    installed.run("printf '[Unit]\\nRefuseManualStop=no\\n' > /etc/systemd/system/lastcall.service.d/manual.conf")
+    installed.run("systemctl daemon-reload")
+    installed.guests(one="slow=1")
+    for action in ("stop", "restart"):
+        installed.run(f"systemctl {action} lastcall.service")
+        until = time.monotonic() + 20
+        while installed.tries("systemctl is-active lastcall.service").stdout.strip() != "active":
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    assert installed.running() == {"one"}
+    assert find(installed.journal(), "the host does not stop: no guest is touched")
+    installed.stop()
+    assert installed.went_down_cleanly("one")
+
+
+def test_by_hand_it_asks_on_a_terminal_only(installed: Host) -> None:
+    installed.guests(one="slow=0")
+    asked = installed.run("script -qec 'lastcall shutdown' /dev/null", given="n\n", check=False)
+    assert "Stop all running guests of this host now?" in asked
+    assert installed.running() == {"one"}
+    assert installed.tries("lastcall shutdown < /dev/null").returncode == 0
+    assert installed.running() == set()
+
+
+def test_guests_are_restored_when_a_libvirtd_that_was_disabled_at_boot_comes(installed: Host) -> None:
+    sockets = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
+    installed.guests(one="slow=1")
+    installed.run(f"systemctl -q disable {sockets}")
+    installed.stop()
+    installed.boot()
+    time.sleep(3)
+    assert installed.run("systemctl is-active lastcall.service").strip() == "active"
+    assert "waits to be restored" in installed.tries("lastcall status").stdout
+    assert "not back since the last shutdown: one" in installed.run("cat /etc/motd.d/lastcall")
+
+    # A poweroff in between loses nobody.
+    installed.stop()
+    installed.boot()
+    installed.run(f"systemctl start {sockets}")
+    wait_for(installed, {"one"})
+    until = time.monotonic() + 20
+    while "no guest waits" not in installed.run("lastcall status"):
+        assert time.monotonic() < until
+        time.sleep(0.3)
+    assert installed.tries("cat /etc/motd.d/lastcall").returncode != 0
+    installed.wait_until_up("one")
+    installed.stop()
+    assert installed.went_down_cleanly("one")
+
+
+def test_a_libvirtd_that_is_broken_at_boot_hinders_no_shutdown_and_a_slow_one_delays_the_restore(
+    installed: Host,
+) -> None:
+    drop_in = "/etc/systemd/system/libvirtd.service.d/lab.conf"
+    installed.run("mkdir -p /etc/systemd/system/libvirtd.service.d")
+    installed.guests(one="slow=1")
+    installed.run(f"printf '[Service]\\nExecStartPre=/bin/false\\nRestart=no\\n' > {drop_in}")
+    installed.stop()
+    installed.boot()
+    assert installed.run("systemctl is-active lastcall.service").strip() == "active"
+    took = installed.stop()
+    assert took < 45
+    installed.power_on()
+    installed.run(f"printf '[Service]\\nExecStartPre=/bin/sleep 5\\n' > {drop_in}")
+    installed.stop()
+    installed.boot()
+    wait_for(installed, {"one"})
+    assert last_report(installed, "restore")["guests"][0]["outcome"] == "started"
+    installed.wait_until_up("one")
+    installed.stop()
+    began, ended = unit_time(installed.journal())
+    assert ended - began < 12
+
+
+def test_an_upgrade_of_the_program_under_the_unit_stops_no_guest(installed: Host) -> None:
+    installed.guests(one="slow=1")
+    installed.run("sed -i 's/^Description=Last call.*/Description=Older/' /etc/systemd/system/lastcall.service")
+    installed.run("systemctl daemon-reload")
+    checked = installed.tries("lastcall check").stdout
+    assert "is not what this version of lastcall would install" in checked
+    installed.run("lastcall install")
+    assert installed.running() == {"one"}
+    assert "nothing wrong found" in installed.run("lastcall check")
+    installed.stop()
+    assert installed.went_down_cleanly("one")
+
+
+def test_a_broken_configuration_is_told_and_the_host_stop_goes_on(installed: Host) -> None:
+    configure(installed, "guests: [{match: one, stop: [acpi]}]\n")
+    installed.guests(one="slow=1")
+    assert installed.tries("lastcall plan").returncode == 0
+    configure(installed, "guests: [{match: one, stopp: [acpi]}]\n")
+    installed.stop()
+    assert installed.went_down_cleanly("one")
+    installed.boot()
+    run = last_report(installed, "shutdown")["run"]
+    assert run["config"] == "last_good"

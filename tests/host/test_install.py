@@ -1,0 +1,141 @@
+"""Installing, taking over from what is there, and giving back: not one guest stops."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from host.test_poweroff import SEED_SCRIPT, SEED_SETTINGS, SEED_UNIT, configure, find, last_report
+from lab.host import PROJECT, Host, install_commands
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def test_the_readmes_commands_lead_to_an_enabled_unit_and_a_passing_check(make_host: Callable[[], Host]) -> None:
+    """The image was made by those before `lastcall install`, as they stand there."""
+    host = make_host()
+    host.boot()
+    before, after = install_commands()
+    assert before[0].startswith("apt-get install")
+    said = [host.run(command) for command in after]
+    assert "nothing wrong found" in said[-1]
+    assert host.run("systemctl is-enabled lastcall.service lastcall-restore.service").split() == ["enabled"] * 2
+    assert host.run("systemctl is-active lastcall.service graceful-shutdown.service").split() == ["active"] * 2
+    assert host.tries("systemd-analyze verify lastcall.service lastcall-restore.service").stderr == ""
+    assert "complete -" in host.run("cat /usr/local/share/bash-completion/completions/lastcall")
+    told = host.run("COMP_WORDS='lastcall shut' COMP_CWORD=1 _LASTCALL_COMPLETE=bash_complete lastcall", check=False)
+    assert "shutdown" in told
+    again = host.run("lastcall install")
+    assert "on duty" in again
+
+
+def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_guest(
+    make_host: Callable[[], Host],
+) -> None:
+    host = make_host()
+    host.boot()
+    host.run("cat > /etc/default/libvirt-guests", given=SEED_SETTINGS)
+    host.guests(one="slow=1", two="slow=1")
+    host.run("systemctl restart libvirt-guests.service", check=False)  # on duty with these settings
+    for name in ("one", "two"):
+        host.run(f"virsh -q start {name}", check=False)
+        host.wait_until_up(name)
+    checked = host.tries("lastcall check")
+    assert "rival libvirt-guests.service" in checked.stdout
+    # What its last stop has left: two runs already, three was running and is off.
+    host.guests(three="slow=1")
+    host.run("virsh -q destroy three; echo default $(virsh domuuid one) $(virsh domuuid three) > "
+             "/var/lib/libvirt/libvirt-guests; touch -d '1 hour ago' /var/lib/libvirt/libvirt-guests")  # fmt: skip
+    planned = host.run("lastcall install --dry-run")
+    assert "would take 2 guests over" in planned
+    assert host.tries("ls /etc/lastcall").returncode != 0, "a dry run does nothing"
+    done = host.run("lastcall install")
+    assert planned.replace("would ", "") in done
+    assert {"one", "two"} <= host.running()
+    until = time.monotonic() + 60
+    while host.running() != {"one", "two", "three"}:
+        assert time.monotonic() < until, host.tries("lastcall status; lastcall report").stdout
+        time.sleep(0.3)
+    assert {guest["name"]: guest["outcome"] for guest in last_report(host, "restore")["guests"]} == {
+        "one": "present", "three": "started",
+    }  # fmt: skip
+    settings = host.run("cat /etc/lastcall/config.yaml")
+    assert "parallel: 10  # PARALLEL_SHUTDOWN=10" in settings
+    assert host.run("systemctl show -P ExecStop libvirt-guests.service").strip() == ""
+    assert "nothing wrong found" in host.run("lastcall check")
+    # Whatever somebody does to libvirt-guests now is harmless.
+    host.run("systemctl stop libvirt-guests.service; systemctl start libvirt-guests.service")
+    assert host.running() == {"one", "two", "three"}
+    host.wait_until_up("three")
+    host.stop()
+    assert all(host.went_down_cleanly(name) for name in ("one", "two", "three"))
+    host.boot()
+    until = time.monotonic() + 60
+    while host.running() != {"one", "two", "three"}:
+        assert time.monotonic() < until
+        time.sleep(0.3)
+    host.run("lastcall uninstall")
+    assert host.running() == {"one", "two", "three"}
+    assert host.run("systemctl show -P LoadState lastcall.service").strip() == "not-found"
+    assert "libvirt-guests.sh stop" in host.run("systemctl show -P ExecStop libvirt-guests.service")
+    assert host.tries("lastcall status").returncode == 3
+    for name in ("one", "two", "three"):
+        host.wait_until_up(name)
+    host.stop()
+    assert all(host.went_down_cleanly(name) for name in ("one", "two", "three")), "by libvirt-guests"
+    assert not find(host.journal(), r"^shutdown \(")
+
+
+def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_run(
+    make_host: Callable[[], Host],
+) -> None:
+    host = make_host()
+    host.boot()
+    host.run("cat > /etc/systemd/system/graceful-shutdown.service", given=SEED_UNIT)
+    host.run("cat > /usr/local/bin/stopvm.sh; chmod 755 /usr/local/bin/stopvm.sh", given=SEED_SCRIPT)
+    host.run("systemctl daemon-reload; systemctl -q enable --now graceful-shutdown")
+    host.guests(one="slow=1")
+    refused = host.tries("lastcall install")
+    assert refused.returncode == 1
+    assert "graceful-shutdown.service: hand-written, and stops guests" in refused.stderr
+    assert "lastcall install --replace graceful-shutdown.service" in refused.stderr
+    assert host.tries("ls /etc/lastcall").returncode != 0, "nothing was done"
+    assert "rival graceful-shutdown.service" in host.tries("lastcall check").stdout
+    host.run("lastcall install --replace graceful-shutdown.service")
+    assert host.running() == {"one"}
+    assert "nothing wrong found" in host.run("lastcall check")
+    assert host.run("systemctl show -P Id graceful-shutdown.service").strip() == "lastcall.service"
+    # What the script did goes on as a hook.
+    configure(host, "")
+    host.run("install -D -m 755 /usr/local/bin/stopvm.sh /etc/lastcall/hooks.d/pre_shutdown/50-stopvm.sh")
+    host.stop()
+    assert host.went_down_cleanly("one")
+    assert not find(host.journal(), "Stopping graceful-shutdown")
+    host.boot()
+    assert [hook["result"] for hook in last_report(host, "shutdown")["hooks"]] == ["ok"]
+    host.run("lastcall uninstall")
+    assert "stopvm.sh" in host.run("cat /etc/systemd/system/graceful-shutdown.service")
+
+
+def test_the_hardened_drop_in_works_and_is_worth_its_figure(installed: Host) -> None:
+    """The figure that the docs give is the one that systemd gives."""
+    plain = exposure(installed)
+    hardened = (PROJECT / "contrib/systemd/hardening.conf").read_text()
+    installed.run("mkdir -p /etc/systemd/system/lastcall.service.d")
+    installed.run("cat > /etc/systemd/system/lastcall.service.d/hardening.conf", given=hardened)
+    installed.run("systemctl daemon-reload")
+    figure = exposure(installed)
+    told = (PROJECT / "docs/install.md").read_text()
+    assert f"{plain} to {figure}" in told
+    installed.guests(one="slow=1")
+    installed.stop()
+    assert installed.went_down_cleanly("one")
+    assert find(installed.journal(), r"^shutdown is over .*: as planned")
+
+
+def exposure(host: Host) -> str:
+    text = host.tries("systemd-analyze security --no-pager lastcall.service").stdout
+    found = re.search(r"Overall exposure level for lastcall\.service: ([\d.]+)", text)
+    assert found, text
+    return found[1]

@@ -1,0 +1,205 @@
+"""Hosts that are powered off and rebooted: who is stopped when, how, and what comes back."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.host import Entry, Host
+
+pytestmark = pytest.mark.timeout(600)
+
+NEEDS = {"g01": 1, "g03": 3, "g05": 5, "g08": 8, "g10": 10, "g12": 12}
+SWITCHES = {name: f"slow={seconds}" for name, seconds in NEEDS.items()}
+ORDER = """\
+guests:
+  - {match: g12, depends_on: [g01]}
+  - {match: g10, depends_on: [g03]}
+"""
+# What is found on hosts today: libvirt-guests, and beside it a unit that runs a script.
+SEED_SETTINGS = "ON_BOOT=start\nON_SHUTDOWN=shutdown\nPARALLEL_SHUTDOWN=10\nSHUTDOWN_TIMEOUT=120\n"
+SEED_UNIT = """\
+[Unit]
+Description=Graceful shutdown
+After=libvirtd.service libvirt-guests.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/usr/local/bin/stopvm.sh
+[Install]
+WantedBy=multi-user.target
+"""
+SEED_SCRIPT = """\
+#!/bin/bash
+for vm in $(virsh list --name); do virsh shutdown "$vm"; done
+while [ -n "$(virsh list --name | tr -d '\\n')" ]; do sleep 1; done
+"""
+
+
+def configure(host: Host, more: str) -> None:
+    """Put a configuration in place of the sample."""
+    host.run("cat > /etc/lastcall/config.yaml", given=f"# for a test\n{more}")
+
+
+def last_report(host: Host, kind: str) -> Any:
+    runs = json.loads(host.tries("lastcall report --json").stdout)["runs"]
+    return next(run for run in runs if run["run"]["kind"] == kind)
+
+
+def find(entries: list[Entry], pattern: str) -> list[Entry]:
+    return [entry for entry in entries if re.search(pattern, entry.message)]
+
+
+def unit_time(entries: list[Entry]) -> tuple[float, float]:
+    """When systemd began to stop lastcall.service, and when that was over."""
+    (began,) = find(entries, r"^Stopping lastcall\.service")
+    (ended,) = find(entries, r"^Stopped lastcall\.service")
+    return began.at, ended.at
+
+
+def test_a_poweroff_lets_every_guest_shut_down_and_the_next_boot_brings_them_back_in_order(installed: Host) -> None:
+    configure(installed, ORDER)
+    installed.guests(**SWITCHES)
+    assert "unit lastcall.service" not in installed.tries("lastcall check").stdout
+    installed.stop()
+    journal = installed.journal()
+    began, ended = unit_time(journal)
+    assert all(installed.went_down_cleanly(name) for name in NEEDS)
+    off = {name: find(journal, rf"^machine-qemu.*{name}\.scope: Deactivated")[0].at for name in NEEDS}
+    assert began < min(off.values())
+    assert max(off.values()) < ended, "no scope was left for systemd to stop"
+    assert not find(journal, r"^Stopping machine-qemu"), "no scope was stopped by systemd"
+    (daemon,) = find(journal, r"^Stopping libvirtd\.service")
+    assert ended <= daemon.at
+    assert ended - began < 12 + 1 + 8, "the longest chain decides: g12 and then g01"
+
+    # Whoever stands in front of it sees what it waits for; who looks afterwards finds every step by its fields.
+    assert re.search(r"lastcall: stopping \d/6 · .*g12 asked.* s left", installed.console())
+    assert "lastcall: done: 6 stopped" in installed.console()
+    of_g12 = [entry for entry in journal if entry.fields.get("LASTCALL_GUEST") == "g12"]
+    assert {"GuestAsked", "GuestEnded"} <= {entry.fields["LASTCALL_EVENT"] for entry in of_g12}
+    assert {entry.fields["SYSLOG_IDENTIFIER"] for entry in of_g12} == {"lastcall"}
+    assert of_g12[-1].fields["LASTCALL_OUTCOME"] == "stopped"
+
+    installed.boot()
+    until = time.monotonic() + 120
+    while installed.run("lastcall status").splitlines()[1:] != ["no guest waits to be restored"]:
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    assert installed.running() == set(NEEDS)
+    stopped, restored = last_report(installed, "shutdown"), last_report(installed, "restore")
+    assert (stopped["run"]["reason"], stopped["run"]["exit_code"], stopped["complete"]) == ("poweroff", 0, True)
+    assert {guest["outcome"] for guest in stopped["guests"]} == {"stopped"}
+    assert {guest["outcome"] for guest in restored["guests"]} == {"started"}
+    began_at = {guest["name"]: guest["asked"] for guest in restored["guests"]}
+    assert began_at["g01"] < began_at["g12"]
+    assert began_at["g03"] < began_at["g10"]
+
+
+def test_the_set_up_that_it_replaces_takes_longer_on_the_same_guests(make_host: Callable[[], Host]) -> None:
+    """Measured beside: `make bench` has the figures."""
+    times: dict[str, float] = {}
+    for kind in ("theirs", "ours"):
+        host = make_host()
+        host.boot()
+        if kind == "theirs":
+            host.run("cat > /etc/default/libvirt-guests", given=SEED_SETTINGS)
+            host.run("cat > /etc/systemd/system/graceful-shutdown.service", given=SEED_UNIT)
+            host.run("cat > /usr/local/bin/stopvm.sh; chmod 755 /usr/local/bin/stopvm.sh", given=SEED_SCRIPT)
+            host.run("systemctl daemon-reload; systemctl -q enable --now graceful-shutdown")
+        else:
+            host.run("lastcall install")
+        host.guests(one="slow=1", four="slow=4")
+        times[kind] = host.stop()
+        assert host.went_down_cleanly("four")
+        host.pull_the_plug()
+    print(f"from poweroff to off: {times}")
+    assert times["ours"] < times["theirs"] + 1.5
+
+
+def test_a_reboot_is_told_from_a_poweroff_and_policy_may_differ(installed: Host) -> None:
+    configure(installed, "shutdown: {by_reason: {reboot: {deadline: 77s}}}\n")
+    installed.guests(one="slow=0")
+    assert "reboot" in installed.run("lastcall plan --reason reboot")
+    installed.stop("systemctl --no-block reboot")
+    installed.boot()
+    run = last_report(installed, "shutdown")["run"]
+    assert (run["reason"], run["deadline"]) == ("reboot", 77.0)
+    installed.stop("systemctl --no-block halt")
+    installed.boot()
+    assert last_report(installed, "shutdown")["run"]["reason"] == "halt"
+
+
+def test_what_was_announced_counts_for_the_next_host_stop(installed: Host) -> None:
+    configure(installed, "shutdown: {by_reason: {power: {reserve: 15s}}}\n")
+    installed.guests(deaf="slow=0 deaf=1")
+    assert "power" in installed.run("lastcall announce --reason power --deadline 35s")
+    assert "announced: the next host stop is for power, over within 3" in installed.run("lastcall status")
+    took = installed.stop()
+    assert took < 35 + 5
+    installed.boot()
+    shutdown = last_report(installed, "shutdown")
+    assert shutdown["run"]["reason"] == "power"
+    assert shutdown["run"]["deadline"] < 35
+    assert [guest["outcome"] for guest in shutdown["guests"]] == ["forced"]
+    assert "announced" not in installed.run("lastcall status"), "an announcement is for one boot"
+
+
+def test_a_second_shutdown_request_while_one_runs_changes_nothing(installed: Host) -> None:
+    installed.guests(slow="slow=8", quick="slow=0")
+    installed.run("systemctl --no-block poweroff")
+    time.sleep(4)
+    for again in ("systemctl --no-block poweroff", "systemctl --no-block reboot", "lastcall shutdown --yes"):
+        installed.run(again, check=False)
+    installed.wait_until_off()
+    journal = installed.journal()
+    assert len(find(journal, r"^shutdown \(\w+\) begins")) == 1
+    assert installed.went_down_cleanly("slow")
+    assert len(find(journal, r"^slow: stopped")) == 1
+
+
+def test_a_deaf_guest_gets_the_time_of_the_run_not_that_of_the_unit_and_never_more_than_the_deadline(
+    installed: Host,
+) -> None:
+    configure(installed, "shutdown: {deadline: 40s, reserve: 15s}\n")
+    installed.run("mkdir -p /etc/systemd/system/lastcall.service.d")
+    installed.run("printf '[Service]\\nTimeoutStopSec=8\\n' > /etc/systemd/system/lastcall.service.d/short.conf")
+    installed.run("systemctl daemon-reload")
+    installed.guests(deaf="slow=0 deaf=1", slow="slow=14")
+    installed.run("systemctl --no-block poweroff")
+    time.sleep(9)
+    shown = installed.run("systemctl show -P StatusText lastcall.service").strip()
+    assert re.fullmatch(r"stopping \d/2 · .* · \d+ s left", shown), shown
+    installed.wait_until_off()
+    journal = installed.journal()
+    began, ended = unit_time(journal)
+    assert 8 + 1 < ended - began < 40 + 3
+    assert not find(journal, "timed out")
+    assert installed.went_down_cleanly("slow")
+    assert find(journal, r"^deaf: forced")
+
+
+def test_a_poweroff_while_guests_are_brought_back_stops_those_that_are(installed: Host) -> None:
+    configure(installed, "restore: {parallel: 1, delay: 6s}\n")
+    installed.guests(one="slow=1", two="slow=1", three="slow=1")
+    installed.stop()
+    installed.power_on()
+    until = time.monotonic() + 60
+    while not installed.running():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    (first,) = installed.running()
+    installed.wait_until_up(first)
+    installed.stop()
+    journal = installed.journal()
+    assert find(journal, rf"^{first}: stopped")
+    assert installed.went_down_cleanly(first)
+    installed.boot()
+    until = time.monotonic() + 60
+    while installed.running() != {"one", "two", "three"}:
+        assert time.monotonic() < until, installed.tries("lastcall report; lastcall status").stdout
+        time.sleep(0.5)

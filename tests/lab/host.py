@@ -1,0 +1,353 @@
+"""A whole host in a container: systemd as process 1, a libvirtd of its own, real QEMU guests, real poweroffs.
+
+The image is a Debian 12 on which the README's commands were run, as they stand there; made once per machine, and per
+change of those commands or of the project's dependencies. Each test's host is an overlay over it, and has today's
+lastcall in it. Everything runs in namespaces that end with the process that made them, however that ends.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lab.image import CACHE
+from lab.image import build as build_guest
+
+PROJECT = Path(__file__).parents[2]
+BOOT_TIME = 120.0  # seconds
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "iproute2", "procps", "ca-certificates", "libvirt-daemon-system",
+    "libvirt-clients", "qemu-system-x86", "seabios", "python3", "dnsmasq-base", "iptables", "bsdutils",
+)  # fmt: skip
+_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+_SHIPPED = ("core", "plugins", "hooks.d", "contrib", "pyproject.toml", "README.md", "LICENSE")
+# libvirtd's own TCP and TLS sockets are enabled when it is installed into a folder, and fail without certificates.
+_SETUP = """\
+set -e
+printf 'user = "root"\\ngroup = "root"\\ncgroup_controllers = [ ]\\n' > /etc/libvirt/qemu.conf
+mkdir -p /etc/systemd/journald.conf.d /var/log/guests /lab
+printf '[Journal]\\nStorage=persistent\\n' > /etc/systemd/journald.conf.d/lab.conf
+mkdir -p /etc/systemd/logind.conf.d
+printf '[Login]\\nInhibitDelayMaxSec=1\\n' > /etc/systemd/logind.conf.d/lab.conf
+systemctl -q disable libvirtd-tcp.socket libvirtd-tls.socket
+systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer systemd-udev-trigger.service
+rm -f /var/lib/libvirt/libvirt-guests
+"""
+_GUEST = """\
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/lab/vmlinuz</kernel><initrd>/lab/initramfs.gz</initrd>
+<cmdline>console=ttyS0 quiet {switches}</cmdline></os>
+<features><acpi/></features><on_crash>destroy</on_crash>
+<devices><serial type='file'><source path='/var/log/guests/{name}.log'/></serial></devices></domain>
+"""
+_ENTER = """\
+mkdir -p {folder}/root
+mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work {folder}/root
+cp /etc/resolv.conf {folder}/root/etc/resolv.conf 2> /dev/null || :
+exec systemd-nspawn --quiet --directory={folder}/root --machine={name} --boot --private-network --capability=all \\
+    --register=no --keep-unit --console=read-only --bind-ro={guests}:/lab
+"""
+
+
+def readme_commands() -> list[str]:
+    """The commands of the README's section on installing, a line each."""
+    section = (PROJECT / "README.md").read_text().split("\n## Install\n", 1)[1]
+    return re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)[0].splitlines()
+
+
+def install_commands() -> tuple[list[str], list[str]]:
+    """The README's commands: those that put the program on the host, and those that need a host that runs."""
+    commands = readme_commands()
+    first = next(index for index, command in enumerate(commands) if command.startswith("lastcall install"))
+    return commands[:first], commands[first:]
+
+
+@cache
+def build() -> Path:
+    """The folder of the image."""
+    dependencies = (PROJECT / "pyproject.toml").read_text().split("[project.scripts]")[0]
+    text = Path(__file__).read_text().split("@contextmanager")[0] + dependencies + "\n".join(install_commands()[0])
+    folder = CACHE / f"host-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    if not folder.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            made = Path(scratch) / "made"
+            _make(made)
+            if not folder.exists():
+                made.rename(folder)
+    return folder
+
+
+def _make(root: Path) -> None:
+    sources = next(path for path in _SOURCES if path.exists())
+    leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
+    _run(
+        "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
+        *leave_out, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources),
+    )  # fmt: skip
+    _ship(root / "usr/src/lastcall")
+    commands = "\n".join(install_commands()[0])
+    script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{_SETUP}"
+    with _connected(root) as options:
+        _run("unshare", "--mount", "sh", "-e", "-c", f"{options}\nexec chroot {root} sh -c {shlex.quote(script)}")
+    shutil.rmtree(root / "usr/src/lastcall")
+
+
+def _assume_yes(commands: str) -> str:
+    """A person would say yes to apt."""
+    return commands.replace("apt-get install ", "apt-get update -q && apt-get install -y -q ")
+
+
+@contextmanager
+def _connected(root: Path) -> Generator[str]:
+    """How this machine reaches its package registries, for as long as the image is made."""
+    lines = [f"mount -t proc proc {root}/proc", f"mount --rbind /dev {root}/dev"]
+    made: list[Path] = []
+    for name in ("etc/resolv.conf", "etc/pip.conf", "etc/xdg/pip", "etc/ssl/certs", "etc/apt/apt.conf.d", "opt/wheels"):
+        source, target = Path("/") / name, root / name
+        if not source.exists():
+            continue
+        if not target.exists():
+            made.append(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.mkdir() if source.is_dir() else target.touch()
+        lines.append(f"mount --bind {source} {target}")
+    try:
+        yield "\n".join(lines)
+    finally:
+        for target in made:
+            target.rmdir() if target.is_dir() else target.unlink()
+
+
+def _ship(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in _SHIPPED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+
+
+@contextmanager
+def host_image() -> Generator[Path]:
+    """Today's lastcall as a layer over the image; returns what to give to overlayfs as lower folders."""
+    image = build()
+    site = "opt/lastcall/lib/python3.11/site-packages"
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        layer = Path(scratch) / "layer"
+        for name, source in (("lastcall", "core"), ("lastcall_plugins", "plugins")):
+            target = layer / site / name
+            shutil.copytree(PROJECT / source / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            os.setxattr(target, "trusted.overlay.opaque", b"y")  # nothing of the image's shines through
+        (facts,) = (image / site).glob("lastcall-*.dist-info")
+        (layer / site / facts.name).mkdir()
+        points = re.findall(r"^\[project\.entry-points\.(\S+)\]\n(.*?)\n\n", (PROJECT / "pyproject.toml").read_text(),
+                            re.MULTILINE | re.DOTALL)  # fmt: skip
+        console = "[console_scripts]\nlastcall = lastcall.cli:main\n\n"
+        told = "\n\n".join(f"[{group}]\n" + text.replace('"', "") for group, text in points)
+        (layer / site / facts.name / "entry_points.txt").write_text(console + told + "\n")
+        yield Path(f"{layer}:{image}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the journal: its time in seconds on the host's monotonic clock, unit, message and fields."""
+
+    at: float
+    unit: str
+    message: str
+    fields: dict[str, Any]
+
+
+class Host:
+    """One host. It is off until `boot`."""
+
+    def __init__(self, lower: Path, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"lab-{folder.name[-8:]}".replace("_", "-").lower()
+        self._lower = lower
+        self._process: subprocess.Popen[bytes] | None = None
+        self.boots = 0
+        for name in ("upper", "work"):
+            (folder / name).mkdir()
+
+    @property
+    def upper(self) -> Path:
+        """What the host has written, as seen from outside."""
+        return self.folder / "upper"
+
+    def boot(self) -> None:
+        """Power on, and wait until everything is started."""
+        self.boots += 1
+        self.power_on()
+        until = time.monotonic() + BOOT_TIME
+        while time.monotonic() < until:
+            state = self.run("systemctl is-system-running", check=False).strip()
+            if state in {"running", "degraded"}:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"the host does not come up: {self.console()[-3000:]}")
+
+    def power_on(self) -> None:
+        """Power on, and wait only until processes can be started in it."""
+        kernel, _ = build_guest()
+        script = _ENTER.format(folder=self.folder, lower=self._lower, name=self.name, guests=kernel.parent)
+        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
+                 "--mount-proc", "sh", "-e", "-c", script]  # fmt: skip
+        with (self.folder / "console.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self._leader.cache_clear()
+        until = time.monotonic() + BOOT_TIME
+        while self.run("systemctl show --property=Version", check=False) == "":
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the host does not start: {self.console()[-3000:]}")
+            self._leader.cache_clear()
+            time.sleep(0.05)
+
+    def run(self, script: str, *, check: bool = True, timeout: float = 120, given: str | None = None) -> str:
+        """Run a script in the host as root; returns what it prints."""
+        try:
+            leader = self._leader()
+        except ProcessLookupError:
+            if check:
+                raise
+            return ""
+        environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+        command = ["nsenter", "--target", str(leader), "--all", "sh", "-c", script]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=environment, input=given
+        )
+        if check and done.returncode:
+            raise RuntimeError(f"{script}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout + ("" if check else done.stderr if done.returncode == 0 else "")
+
+    def tries(self, script: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script that may fail."""
+        command = ["nsenter", "--target", str(self._leader()), "--all", "sh", "-c", script]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    def stop(self, script: str = "systemctl --no-block poweroff", *, timeout: float = 120) -> float:
+        """Have it stop, and wait until it is off; returns how long that took."""
+        began = time.monotonic()
+        self.run(script, check=False)
+        self.wait_until_off(timeout)
+        return time.monotonic() - began
+
+    def wait_until_off(self, timeout: float = 120) -> None:
+        """Wait until it is off, or is about to boot again."""
+        assert self._process is not None
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"the host does not go off: {self.console()[-3000:]}") from None
+
+    def pull_the_plug(self) -> None:
+        """Kill everything in it."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def console(self) -> str:
+        """Everything that was written to its console."""
+        path = self.folder / "console.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def guests(self, **switches: str) -> None:
+        """Define and start guests, and wait until they are up; the switches are those of `lab.image`."""
+        for name, words in switches.items():
+            self.run(f"virsh -q define /dev/stdin && virsh -q start '{name}'",
+                     given=_GUEST.format(name=name, switches=words))  # fmt: skip
+        for name in switches:
+            self.wait_until_up(name)
+
+    def wait_until_up(self, name: str) -> None:
+        """Wait until a guest says that it is up."""
+        until = time.monotonic() + BOOT_TIME
+        while "guest is up" not in self.serial(name).rsplit("\f", 1)[-1]:
+            if time.monotonic() > until:
+                raise RuntimeError(f"{name} does not come up: {self.serial(name)[-2000:]}")
+            time.sleep(0.1)
+
+    def serial(self, name: str) -> str:
+        """What a guest has said on its serial console since it was started."""
+        path = self.upper / f"var/log/guests/{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def went_down_cleanly(self, name: str) -> bool:
+        """True when the guest's own shutdown ran to the end."""
+        said = self.serial(name)
+        return "guest is going down" in said and "Power down" in said
+
+    def running(self) -> set[str]:
+        """The names of the guests that run."""
+        return set(self.run("virsh -q list --name").split())
+
+    def journal(self, *, boot: int = 0) -> list[Entry]:
+        """The journal of a boot, 0 being the latest; also of a host that is off."""
+        folder = self.upper / "var/log/journal"
+        command = ["journalctl", "-D", str(folder), "-b", str(boot), "-o", "json", "--no-pager", "-q", "--all"]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return [_entry(json.loads(line)) for line in text.splitlines()]
+
+    @cache  # noqa: B019  a host lives as long as its test
+    def _leader(self) -> int:
+        """The process id of its systemd, as seen from here."""
+        assert self._process is not None
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if (path / "comm").read_text().strip() == "systemd" and self._is_ours(int(path.name)):
+                    return int(path.name)
+            except OSError:
+                continue
+        raise ProcessLookupError("the host is off")
+
+    def _is_ours(self, process: int) -> bool:
+        assert self._process is not None
+        for _ in range(4):
+            if process == self._process.pid:
+                return True
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            process = int(fields[1])
+        return False
+
+
+def _entry(fields: dict[str, Any]) -> Entry:
+    message = fields.get("MESSAGE", "")
+    text = message if isinstance(message, str) else bytes(message or []).decode(errors="replace")
+    unit = fields.get("UNIT") or fields.get("_SYSTEMD_UNIT", "")
+    return Entry(int(fields["__MONOTONIC_TIMESTAMP"]) / 1e6, unit, text, fields)
+
+
+@contextmanager
+def host(lower: Path) -> Generator[Host]:
+    """A host that is off; nothing of it is left afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="lastcall-host-", dir=CACHE))
+    made = Host(lower, folder)
+    try:
+        yield made
+    finally:
+        made.pull_the_plug()
+        shutil.rmtree(folder, ignore_errors=True)
