@@ -1,4 +1,4 @@
-"""What is no shutdown of the host: manual stops, daemons that restart, boots where libvirt is missing, broken or slow."""
+"""What is no shutdown of the host: manual stops, daemons that restart, boots without libvirt, upgrades."""
 
 import time
 
@@ -8,6 +8,8 @@ from host.test_poweroff import configure, find, last_report, unit_time
 from lab.host import Host
 
 pytestmark = pytest.mark.timeout(600)
+
+SOCKETS = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
 
 
 def wait_for(host: Host, names: set[str], seconds: float = 90) -> None:
@@ -26,8 +28,7 @@ def test_manual_stops_and_daemon_restarts_stop_no_guest_and_the_next_poweroff_st
         assert "refused" in refused.stderr, refused.stderr
     for daily in (
         "systemctl restart libvirtd",
-        "systemctl stop libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket; "
-        "systemctl start libvirtd.socket",
+        f"systemctl stop {SOCKETS}; systemctl start libvirtd.socket",
         "systemctl daemon-reload; systemctl daemon-reexec",
         "systemctl isolate rescue.target; systemctl isolate multi-user.target",
         "systemctl stop graceful-shutdown.service || :",
@@ -69,9 +70,8 @@ def test_by_hand_it_asks_on_a_terminal_only(installed: Host) -> None:
 
 
 def test_guests_are_restored_when_a_libvirtd_that_was_disabled_at_boot_comes(installed: Host) -> None:
-    sockets = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
     installed.guests(one="slow=1")
-    installed.run(f"systemctl -q disable {sockets}")
+    installed.run(f"systemctl -q disable {SOCKETS}")
     installed.stop()
     installed.boot()
     time.sleep(3)
@@ -82,7 +82,7 @@ def test_guests_are_restored_when_a_libvirtd_that_was_disabled_at_boot_comes(ins
     # A poweroff in between loses nobody.
     installed.stop()
     installed.boot()
-    installed.run(f"systemctl start {sockets}")
+    installed.run(f"systemctl start {SOCKETS}")
     wait_for(installed, {"one"})
     until = time.monotonic() + 20
     while "no guest waits" not in installed.run("lastcall status"):

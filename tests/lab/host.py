@@ -303,7 +303,7 @@ class Host:
 
     def running(self) -> set[str]:
         """The names of the guests that run."""
-        return set(self.run("virsh -q list --name").split())
+        return set(self.tries("virsh -q list --name").stdout.split())
 
     def journal(self, *, boot: int = 0) -> list[Entry]:
         """The journal of a boot, 0 being the latest; also of a host that is off."""

@@ -22,6 +22,7 @@ SAVE_TIME = 600  # seconds for one save; the original waits for ever
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _WORKED_OUT = re.compile(r"[$`]")
 _QUOTED = re.compile(r"'[^']*'|\\.", re.DOTALL)  # where a dollar sign is only a dollar sign
+_GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\$")  # an odd number of backslashes at the end of a line
 _ODD = re.compile(r"[;&|<>()]")
 
 
@@ -96,11 +97,12 @@ def _assignments(text: str, unread: list[tuple[int, str]]) -> Iterator[tuple[int
     pending, began = "", 0
     for number, line in enumerate(text.splitlines(), 1):
         began = began if pending else number
-        pending += ("\n" if pending else "") + line
-        if pending.endswith("\\") and not pending.endswith("\\\\"):
+        pending += line
+        if _GOES_ON.search(pending):
             pending = pending[:-1]
             continue
         if not _closed(pending):
+            pending += "\n"
             continue
         found = _ASSIGNMENT.fullmatch(pending)
         if found:

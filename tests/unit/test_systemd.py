@@ -1,0 +1,474 @@
+"""What lastcall tells systemd, the journal and the console, and what it reads from them."""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lastcall import Guest, GuestState, Outcome, Reason, RunKind, Verdict
+from lastcall.announcement import NoticeBoard, announce
+from lastcall.api.results import HookRecord, Problem
+from lastcall.config.models import PathSettings, Settings
+from lastcall.duty import Duty
+from lastcall.lock import Holder, Request, RunLock
+from lastcall.motd import Motd
+from lastcall.records import (
+    GuestAsked,
+    GuestBegun,
+    GuestEnded,
+    GuestPlanned,
+    HookBegun,
+    HookEnded,
+    HookSaid,
+    ProblemFound,
+    RunEnded,
+    RunJoined,
+    RunStarted,
+)
+from lastcall.state import StateFile, boot_id
+from lastcall.systemd import takeover
+from lastcall.systemd.attendant import Attendant
+from lastcall.systemd.completion import completions
+from lastcall.systemd.console import Console
+from lastcall.systemd.examination import examine, seconds
+from lastcall.systemd.install import Duel, Installation, boot_time
+from lastcall.systemd.jobs import host_stop, reason_of
+from lastcall.systemd.journal import Journal
+from lastcall.systemd.notify import Notifier
+from lastcall.systemd.rivals import find_rivals
+from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.systemd.units import job_timeout, restore, service
+
+GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
+OTHER = Guest(uri="qemu:///system", uuid="66666666-2222-3333-4444-555555555555", name="web")
+
+
+def started(deadline: float | None = 60.0) -> RunStarted:
+    return RunStarted(
+        at=0.0, id="run-1", kind=RunKind.SHUTDOWN, reason=Reason.POWEROFF, started="2026-01-01T00:00:00+00:00",
+        deadline=deadline, boot_id="b", host="h", config="file", versions={},
+    )  # fmt: skip
+
+
+@contextmanager
+def listener(path: Path) -> Generator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(path))
+        heard.settimeout(5)
+        yield heard
+
+
+@pytest.mark.parametrize(
+    ("jobs", "reason"),
+    [
+        ("12 poweroff.target start waiting\n13 shutdown.target start waiting\n14 libvirtd.service stop waiting",
+         Reason.POWEROFF),
+        ("12 reboot.target start waiting\n13 shutdown.target start waiting", Reason.REBOOT),
+        ("12 halt.target start waiting\n13 shutdown.target start waiting", Reason.HALT),
+        ("12 kexec.target start waiting\n13 shutdown.target start waiting", Reason.KEXEC),
+        ("12 soft-reboot.target start waiting\n13 shutdown.target start waiting", Reason.SOFT_REBOOT),
+        ("13 shutdown.target start waiting", Reason.OTHER),
+        ("13 rescue.target start waiting\n14 lastcall.service stop running", None),
+        ("12 poweroff.target stop waiting", None),
+        ("No jobs running.", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_the_job_queue_tells_why_the_host_stops(jobs: str, reason: Reason | None) -> None:
+    assert reason_of(jobs) == reason
+
+
+class FakeSystemctl(Systemctl):
+    """Answers from a table: what `show` says of units, and everything else from `answers`."""
+
+    def __init__(self, units: dict[str, dict[str, str]] | None = None, **answers: str) -> None:
+        self.units, self.answers = units or {}, answers
+        self.told: list[tuple[str, ...]] = []
+
+    def ask(self, *words: str) -> str:
+        if words[0] == "show" and not words[1].startswith("--"):
+            return "\n".join(f"{name}={value}" for name, value in self.units.get(words[1], {}).items())
+        if words[0] not in self.answers:
+            raise SystemctlFailed("no answer within 5 s")
+        return self.answers[words[0]]
+
+    def tell(self, *words: str) -> str:
+        self.told.append(words)
+        return ""
+
+
+def test_a_queue_that_cannot_be_read_is_a_host_stop() -> None:
+    assert host_stop(FakeSystemctl()) is Reason.OTHER
+
+
+def test_systemctl_that_fails_hangs_or_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemctlFailed, match="no such file"):
+        Systemctl().ask("list-jobs")
+    program = tmp_path / "systemctl"
+    program.write_text("#!/bin/sh\necho no bus >&2; exit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(SystemctlFailed, match="no bus"):
+        Systemctl().ask("list-jobs")
+    program.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
+    monkeypatch.setattr("lastcall.systemd.systemctl.ANSWER_TIME", 0.3)
+    with pytest.raises(SystemctlFailed, match="no answer within"):
+        Systemctl().ask("list-jobs")
+
+
+def test_systemd_is_told_a_line_and_asked_for_time_and_programs_of_hooks_are_not_let_in(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "PATH": "/bin"}
+    with listener(tmp_path / "notify") as heard:
+        notifier = Notifier.from_environment(environment)
+        assert notifier
+        assert environment == {"PATH": "/bin"}
+        notifier.send(status="stopping\n1/2", extend=2.5)
+        assert heard.recv(4096) == b"STATUS=stopping 1/2\nEXTEND_TIMEOUT_USEC=2500000"
+        notifier.send(status="over", extend=-1)
+        assert heard.recv(4096) == b"STATUS=over"
+    notifier.send(status="nobody listens any more")
+    assert Notifier.from_environment({}) is None
+
+
+def test_a_line_says_how_things_stand_and_time_is_asked_for_until_the_deadline_only(tmp_path: Path) -> None:
+    with listener(tmp_path / "notify") as heard:
+        attendant = Attendant(Notifier(str(tmp_path / "notify")), None)
+        attendant.take(started(deadline=60.0))
+        assert heard.recv(4096) == b"STATUS=stopping 0/0 \xc2\xb7 60 s left\nEXTEND_TIMEOUT_USEC=30000000"
+        for guest in (GUEST, OTHER):
+            attendant.take(GuestPlanned(at=0.1, guest=guest))
+        attendant.take(HookBegun(at=0.1, guest=None, hook="pre_shutdown", plugin="tell"))
+        assert attendant.line(1) == "stopping 0/2 · pre_shutdown of tell · 59 s left"
+        record = HookRecord(hook="pre_shutdown", plugin="tell", result=Verdict.OK, started=0.1, duration=1)
+        attendant.take(HookEnded(at=1.1, guest=None, record=record))
+        attendant.take(GuestBegun(at=1.1, guest=GUEST.key))
+        attendant.take(HookBegun(at=1.1, guest=GUEST.key, hook="on_guest_stop", plugin="databases"))
+        attendant.take(GuestAsked(at=1.2, guest=OTHER.key, method="acpi"))
+        assert attendant.line(19) == "stopping 0/2 · db 1 flushing · web asked (acpi) · 41 s left"
+        attendant.take(GuestEnded(at=20, guest=OTHER.key, outcome=Outcome.STOPPED))
+        assert attendant.line(25) == "stopping 1/2 · db 1 flushing · 35 s left"
+        attendant.tick(65)
+        assert heard.recv(4096).endswith(b"EXTEND_TIMEOUT_USEC=5000000")
+        attendant.tick(71)
+        assert b"EXTEND" not in heard.recv(4096), "never past the deadline"
+        attendant.take(RunJoined(at=72, reason=Reason.POWER, deadline=90))
+        attendant.tick(72)
+        assert b"18 s left\nEXTEND_TIMEOUT_USEC=28000000" in heard.recv(4096)
+
+
+def test_the_console_gets_a_line_every_few_seconds_and_one_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "console"
+    path.touch()
+    attendant = Attendant(None, Console(path))
+    attendant.take(started())
+    for now in (1.0, 2.0, 5.0, 6.0, 10.5):
+        time.sleep(0.05)
+        attendant.tick(now)
+    time.sleep(0.2)
+    attendant.take(GuestPlanned(at=11, guest=GUEST))
+    attendant.take(GuestEnded(at=11, guest=GUEST.key, outcome=Outcome.FORCED))
+    attendant.take(RunEnded(at=12, exit_code=1))
+    lines = path.read_text().splitlines()  # the file is written from its start each time it is opened
+    assert lines[0] == "lastcall: done: 1 forced"
+    os.mkfifo(tmp_path / "hangs")
+    began = time.monotonic()
+    stuck = Attendant(None, Console(tmp_path / "hangs"))
+    stuck.take(started())
+    stuck.take(RunEnded(at=1, exit_code=0))
+    assert time.monotonic() - began < 3
+    with (tmp_path / "hangs").open() as release:
+        release.readline()
+
+
+def fields_of(data: bytes) -> dict[str, str]:
+    """A datagram of the journal's own protocol, read as journald reads it."""
+    found: dict[str, str] = {}
+    while data:
+        line, _, rest = data.partition(b"\n")
+        name, sign, value = line.partition(b"=")
+        if sign:
+            found[name.decode()], data = value.decode(), rest
+        else:
+            size = int.from_bytes(rest[:8], "little")
+            found[name.decode()], data = rest[8 : 8 + size].decode(), rest[8 + size + 1 :]
+    return found
+
+
+def test_every_entry_of_the_journal_has_its_fields_and_how_much_it_matters(tmp_path: Path) -> None:
+    with listener(tmp_path / "journal") as heard:
+        journal = Journal.find(tmp_path / "journal")
+        assert journal
+        journal.take(started())
+        first = fields_of(heard.recv(65536))
+        assert first["MESSAGE"] == "shutdown (poweroff) begins, over within 60s"
+        assert (first["PRIORITY"], first["SYSLOG_IDENTIFIER"]) == ("5", "lastcall")
+        journal.take(GuestPlanned(at=0.1, guest=GUEST))
+        journal.take(GuestAsked(at=0.2, guest=GUEST.key, method="acpi"))
+        asked = fields_of(heard.recv(65536))
+        assert {name: asked.get(name) for name in ("LASTCALL_RUN", "LASTCALL_GUEST", "LASTCALL_UUID", "LASTCALL_URI",
+                                                   "LASTCALL_METHOD", "LASTCALL_EVENT")} == {
+            "LASTCALL_RUN": "run-1", "LASTCALL_GUEST": "db 1", "LASTCALL_UUID": GUEST.uuid,
+            "LASTCALL_URI": "qemu:///system", "LASTCALL_METHOD": "acpi", "LASTCALL_EVENT": "GuestAsked",
+        }  # fmt: skip
+        journal.take(HookSaid(at=1, guest=GUEST.key, hook="on_guest_stop", plugin="tell", line="two\nlines=1"))
+        said = fields_of(heard.recv(65536))
+        assert said["MESSAGE"] == "db 1: tell: two\nlines=1"
+        assert (said["LASTCALL_HOOK"], said["LASTCALL_PLUGIN"]) == ("on_guest_stop", "tell")
+        priorities: list[str] = []
+        for record in (
+            GuestEnded(at=2, guest=GUEST.key, outcome=Outcome.STOPPED),
+            GuestEnded(at=2, guest=GUEST.key, outcome=Outcome.FORCED),
+            GuestEnded(at=2, guest=GUEST.key, outcome=Outcome.UNKNOWN),
+            ProblemFound(at=3, problem=Problem(what="w", where="x", message="m")),
+            RunEnded(at=4, exit_code=1),
+        ):
+            journal.take(record)
+            priorities.append(fields_of(heard.recv(65536))["PRIORITY"])
+        assert priorities == ["6", "4", "3", "3", "4"]
+    journal.take(started())  # nobody listens any more
+    assert Journal.find(tmp_path / "none") is None
+
+
+def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
+    text = service(Path("/opt/my tools/100%/lastcall"), Path("/var/lib/lastcall"))
+    assert 'ExecStop="/opt/my tools/100%%/lastcall" shutdown --from-unit' in text
+    assert 'RequiresMountsFor=/var/lib/lastcall "/opt/my tools/100%%"' in text
+    for unit in (text, restore(Path("/usr/bin/lastcall"), Path("/srv/state"))):
+        for daemon in ("libvirtd", "virtqemud", "virtlxcd", "virtnetworkd", "virtstoraged", "virtlogd", "virtlockd"):
+            assert f" {daemon}.service" in unit or f"={daemon}.service" in unit
+            assert f"{daemon}.socket" in unit
+        for bound in ("Requires=", "PartOf=", "BindsTo="):
+            assert f"\n{bound}" not in unit, "a daemon that is restarted must not stop guests"
+    assert "Before=pacemaker.service" in text
+
+
+def test_the_units_in_contrib_are_those_that_are_installed_into_usr() -> None:
+    folder = Path(__file__).parents[2] / "contrib" / "systemd"
+    program, state = Path("/usr/bin/lastcall"), Path("/var/lib/lastcall")
+    assert (folder / "lastcall.service").read_text() == service(program, state)
+    assert (folder / "lastcall-restore.service").read_text() == restore(program, state)
+
+
+def test_the_limit_of_a_whole_shutdown_is_raised_only_where_the_deadline_needs_it() -> None:
+    assert job_timeout(600) is None
+    assert "JobTimeoutSec=3900" in (job_timeout(3600) or "")
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"), [("30min", 1800), ("1h 5min", 3900), ("90s", 90), ("infinity", None), ("500ms", 0.5)]
+)
+def test_time_spans_of_systemctl_are_read(span: str, expected: float | None) -> None:
+    assert seconds(span) == expected
+
+
+ACTIVE = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+GUESTS_ON_DUTY = {**ACTIVE, "Id": "libvirt-guests.service", "ExecStart": "{ x }", "ExecStop": "{ x }"}
+
+
+def test_whoever_else_stops_guests_is_named_with_the_remedy(tmp_path: Path) -> None:
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    (units / "night.service").write_text("[Service]\nExecStop=/usr/bin/virsh shutdown db\n")
+    (units / "off.service").write_text("[Service]\nExecStop=/usr/bin/virsh shutdown db\n")
+    (units / "web.service").write_text("[Service]\nExecStart=/usr/bin/web\n")
+    (tmp_path / "etc/libvirt").mkdir()
+    (tmp_path / "etc/libvirt/qemu.conf").write_text(
+        '#auto_shutdown_try_save = "all"\nauto_shutdown_try_shutdown = "persistent"\nauto_shutdown_poweroff="none"\n'
+    )
+    systemctl = FakeSystemctl(
+        {"libvirt-guests.service": GUESTS_ON_DUTY,
+         "night.service": {**ACTIVE, "Id": "night.service", "ExecStop": "{ }"},
+         "off.service": {**ACTIVE, "ActiveState": "inactive", "UnitFileState": "disabled", "ExecStop": "{ }"}}
+    )  # fmt: skip
+    found = {rival.where: rival for rival in find_rivals(systemctl, tmp_path)}
+    assert list(found) == ["libvirt-guests.service", "night.service", str(tmp_path / "etc/libvirt/qemu.conf")]
+    assert "--replace night.service" in found["night.service"].remedy
+    assert "auto_shutdown_try_shutdown is persistent" in found[str(tmp_path / "etc/libvirt/qemu.conf")].message
+    harmless = {**GUESTS_ON_DUTY, "ExecStop": ""}
+    assert "libvirt-guests.service" not in [
+        rival.where for rival in find_rivals(FakeSystemctl({"libvirt-guests.service": harmless}), tmp_path)
+    ]
+
+
+def installation(root: Path, systemctl: Systemctl) -> Installation:
+    def settings(_text: str | None) -> Settings:
+        return Settings()
+
+    return Installation(program=Path("/opt/lastcall/bin/lastcall"), settings=settings, systemctl=systemctl, root=root)
+
+
+def test_nothing_is_installed_beside_libvirts_own_shutdown(tmp_path: Path) -> None:
+    (tmp_path / "etc/libvirt").mkdir(parents=True)
+    (tmp_path / "etc/libvirt/qemu.conf").write_text('auto_shutdown_try_save = "persistent"\n')
+    with pytest.raises(Duel, match='set auto_shutdown_try_save = "none"'):
+        installation(tmp_path, FakeSystemctl()).plan()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["etc"]
+
+
+def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_configuration_and_the_list(
+    tmp_path: Path,
+) -> None:
+    systemctl = FakeSystemctl()
+    found: list[dict[Path, str]] = []
+    for _ in range(2):
+        for step in installation(tmp_path, systemctl).plan():
+            step.do()
+        found.append({path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()})
+    files, again = found
+    assert files == again
+    assert systemctl.told[-2:] == [
+        ("enable", "lastcall.service", "lastcall-restore.service"), ("start", "lastcall.service"),
+    ]  # fmt: skip
+    names = {str(path.relative_to(tmp_path)) for path in files}
+    assert {"etc/lastcall/config.yaml", "etc/systemd/system/lastcall.service"} <= names
+    assert {name for name, _ in completions()} <= names
+    for step in installation(tmp_path, systemctl).undo():
+        step.do()
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"etc/lastcall/config.yaml"}
+    assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
+
+
+def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) -> None:
+    target = {"JobTimeoutUSec": "30min"}
+
+    def told(unit: dict[str, str], deadline: float = 600) -> list[str]:
+        units = {"lastcall.service": unit, "poweroff.target": target, "reboot.target": target}
+        settings = Settings.model_validate({"shutdown": {"deadline": deadline}})
+        return [problem.message for problem in examine(FakeSystemctl(units), settings, tmp_path)]
+
+    assert told({"LoadState": "not-found"}) == ["is not installed: a shutdown of this host stops no guest"]
+    assert told({**ACTIVE, "ActiveState": "inactive", "UnitFileState": "disabled"}) == [
+        "is inactive: the next shutdown stops no guest", "is not enabled: it does not serve the next boot",
+    ]  # fmt: skip
+    assert told(ACTIVE) == []
+    assert told(ACTIVE, 3600)[0] == (
+        "systemd forces the host off after 30min, before the run's deadline of 1h"
+    )  # fmt: skip
+
+
+def test_libvirt_guests_list_becomes_ours_and_ours_becomes_its(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.boot, state.previous_boot = boot_id(), "before"
+    text = f"default {GUEST.uuid} 00000000-0000-0000-0000-000000000000\nlxc:///system {OTHER.uuid.upper()}\n\n"
+    older = takeover.GuestsList(text, written=100.0, booted=200.0)
+    added = takeover.adopt(older, state, {GUEST.uuid: GUEST})
+    assert [(entry.name, entry.uri, entry.boot_id, entry.due) for entry in added] == [
+        ("db 1", "qemu:///system", "before", True), (OTHER.uuid, "lxc:///system", "before", True),
+    ]  # fmt: skip
+    assert all(entry.is_due_from(state.previous_boot) for entry in added)
+    assert takeover.adopt(older, state, {}) == [], "who is on the list stays as he is"
+    assert takeover.as_list(added) == f"qemu:///system {GUEST.uuid}\nlxc:///system {OTHER.uuid}\n"
+    younger = takeover.GuestsList(f"lxc:///system {GUEST.uuid}", written=300.0, booted=200.0)
+    (entry,) = takeover.adopt(younger, state, {})
+    assert (entry.boot_id, entry.due) == (boot_id(), True)
+
+
+def test_the_time_of_the_boot_is_systemds() -> None:
+    assert boot_time(FakeSystemctl(show="UserspaceTimestamp=@1700000000\n")) == pytest.approx(1700000000)  # pyright: ignore[reportUnknownMemberType]
+    assert 0 < boot_time(FakeSystemctl(show="UserspaceTimestamp=n/a")) < time.time()
+
+
+def test_an_announcement_counts_for_this_boot_until_its_time_is_over(tmp_path: Path) -> None:
+    board = NoticeBoard(tmp_path)
+    assert board.read() is None
+    board.put(announce(Reason.POWER, 90))
+    found = board.read()
+    assert found
+    assert found.reason == "power"
+    assert 88 < (found.left() or 0) <= 90
+    content = json.loads(board.path.read_text())
+    for wrong in ({"boot": "another"}, {"until": 0.0}, {"reason": "nonsense"}, {"ends": None, "until": "x"}):
+        board.path.write_text(json.dumps({**content, **wrong}))
+        assert board.read() is None, wrong
+    board.path.write_text("{")
+    assert board.read() is None
+    assert board.cancel()
+    assert not board.cancel()
+
+
+def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    assert not lock.tell(Request("power", 1.0)), "nobody is there"
+    for kind, reason in (("restore", "boot"), ("shutdown", "manual")):
+        holder = RunLock(tmp_path)
+        holder.take(Holder(kind, reason, os.getpid()))
+        assert not lock.tell(Request("power", 1.0)), "no host stop"
+        holder.release()
+    holder = RunLock(tmp_path)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    heard: list[Request | None] = []
+
+    def answer() -> None:
+        until = time.monotonic() + 5
+        while not heard and time.monotonic() < until:
+            request = holder.request()
+            if request:
+                heard.append(request)
+            time.sleep(0.02)
+
+    holder.take(Holder("shutdown", "poweroff", sleeper.pid))
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        assert lock.tell(Request("power", 7.0))
+    finally:
+        thread.join()
+        sleeper.wait()  # the signal has ended it
+        holder.release()
+    assert heard == [Request("power", 7.0)]
+
+
+def test_on_duty_is_for_this_boot(tmp_path: Path) -> None:
+    duty = Duty(tmp_path / "run")
+    assert not duty.on
+    duty.begin()
+    assert duty.on
+    duty.path.write_text("another boot\n")
+    assert not duty.on
+    duty.begin()
+    duty.end()
+    assert not duty.on
+
+
+def test_whoever_logs_in_reads_who_is_not_back(tmp_path: Path) -> None:
+    paths = PathSettings(state=tmp_path / "state", run=tmp_path / "run")
+    motd = Motd(paths)
+    motd.refresh()
+    assert not (tmp_path / "run/motd").exists()
+    state = StateFile(paths.state)
+    state.add([GUEST], run="r", boot_id="before", host_stop=True)
+    state.add([OTHER], run="r", boot_id=boot_id(), host_stop=False)
+    state.save()
+    motd.refresh()
+    assert (tmp_path / "run/motd").read_text() == (
+        "lastcall: 1 guest is not back since the last shutdown: db 1. See `lastcall report`.\n"
+    )
+    state.drop([GUEST.key])
+    state.save()
+    motd.refresh()
+    assert not (tmp_path / "run/motd").exists()
+
+
+def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_left_for_a_person_is_not(
+    tmp_path: Path,
+) -> None:
+    state = StateFile(tmp_path)
+    state.add([GUEST], run="r", boot_id="a", host_stop=True)
+    state.stamp("a")
+    state.stamp("b")
+    assert [entry.is_due_from(state.previous_boot) for entry in state.entries.values()] == [True]
+    cut_off = state.entries[GUEST.key]
+    state.make_due("b")
+    assert state.entries[GUEST.key].boot_id == "b", "no restore came to its end in b"
+    state.entries[GUEST.key], state.restored_in = cut_off, "b"
+    state.make_due("b")
+    assert state.entries[GUEST.key].boot_id == "a", "it may run elsewhere by now"
+    assert GUEST.state is GuestState.RUNNING
