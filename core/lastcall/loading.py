@@ -1,7 +1,7 @@
 """Configuration and plugins together, which need each other; no libvirt yet."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -49,6 +49,17 @@ def load(config: Path | None, reason: Reason = Reason.MANUAL, last_good: LastGoo
     _, named = config_file(config)
     if document.files and not named and os.geteuid() == 0:
         last_good.remember(document.files)
+    return loaded
+
+
+def load_anyway(config: Path | None, tell: Callable[[str], None]) -> Loaded:
+    """The same for who only looks at what happened: a broken configuration is told of, and gone without."""
+    loaded = load(config, Reason.OTHER)
+    for problem in loaded.problems:
+        tell(f"{problem.where}: {problem.message}")
+    if loaded.problems:
+        kind = "the last good configuration" if loaded.origin == "last_good" else "the defaults"
+        tell(f"lastcall: the configuration is broken; this is by {kind}")
     return loaded
 
 

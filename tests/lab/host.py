@@ -58,7 +58,7 @@ mkdir -p {folder}/root
 mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work {folder}/root
 cp /etc/resolv.conf {folder}/root/etc/resolv.conf 2> /dev/null || :
 exec systemd-nspawn --quiet --directory={folder}/root --machine={name} --boot --private-network --capability=all \\
-    --register=no --keep-unit --console=read-only --bind-ro={guests}:/lab
+    --register=no --keep-unit --console=read-only {binds}
 """
 
 
@@ -180,14 +180,14 @@ class Entry:
 
 
 class Host:
-    """One host. It is off until `boot`."""
+    """One host. It is off until `boot`. `shown`: further folders of this machine that it sees, by its paths."""
 
     def __init__(self, lower: Path, folder: Path) -> None:
         self.folder = folder
         self.name = f"lab-{folder.name[-8:]}".replace("_", "-").lower()
         self._lower = lower
         self._process: subprocess.Popen[bytes] | None = None
-        self.boots = 0
+        self.shown: dict[str, Path] = {}
         for name in ("upper", "work"):
             (folder / name).mkdir()
 
@@ -198,7 +198,6 @@ class Host:
 
     def boot(self) -> None:
         """Power on, and wait until everything is started."""
-        self.boots += 1
         self.power_on()
         until = time.monotonic() + BOOT_TIME
         while time.monotonic() < until:
@@ -211,7 +210,9 @@ class Host:
     def power_on(self) -> None:
         """Power on, and wait only until processes can be started in it."""
         kernel, _ = build_guest()
-        script = _ENTER.format(folder=self.folder, lower=self._lower, name=self.name, guests=kernel.parent)
+        shown = {"/lab": kernel.parent, **self.shown}
+        binds = " ".join(f"--bind-ro={path}:{target}" for target, path in shown.items())
+        script = _ENTER.format(folder=self.folder, lower=self._lower, name=self.name, binds=binds)
         words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
                  "--mount-proc", "sh", "-e", "-c", script]  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:

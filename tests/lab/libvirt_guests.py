@@ -40,9 +40,9 @@ class LibvirtGuests:
         """Stop all guests; `check`: raise where something went wrong."""
         return measure(["bash", str(self._script), "stop"], check=check)
 
-    def start(self) -> Measured:
+    def start(self, *, check: bool = True) -> Measured:
         """Start those that were running."""
-        return measure(["bash", str(self._script), "start"])
+        return measure(["bash", str(self._script), "start"], check=check)
 
 
 def measure(command: "list[str]", *, check: bool = True) -> Measured:

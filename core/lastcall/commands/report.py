@@ -9,7 +9,7 @@ import click
 from lastcall.cli import Invocation
 from lastcall.commands.options import json_option
 from lastcall.errors import ExitCode, NoPermission, UsageError
-from lastcall.loading import load
+from lastcall.loading import load_anyway
 from lastcall.report.past import PastRun, as_line, as_story, latest, past_runs
 from lastcall.report.plain import as_json as as_json_text
 
@@ -26,7 +26,8 @@ def command(invocation: Invocation, run: str | None, *, listed: bool, as_json: b
 
     Exit code 1 when something was not as planned in what is shown.
     """
-    folder = load(invocation.config).settings.paths.state / "runs"
+    loaded = load_anyway(invocation.config, lambda line: click.echo(line, err=True))
+    folder = loaded.settings.paths.state / "runs"
     try:
         runs = _chosen(past_runs(folder), run, listed=listed)
     except PermissionError as error:

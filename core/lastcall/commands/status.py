@@ -10,7 +10,7 @@ from lastcall.commands.options import json_option
 from lastcall.durations import format_duration
 from lastcall.duty import Duty
 from lastcall.errors import ExitCode
-from lastcall.loading import load
+from lastcall.loading import load_anyway
 from lastcall.report.plain import as_json as as_json_text
 from lastcall.state import Entry, boot_id, open_state
 
@@ -23,7 +23,7 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
 
     Exit code 0: on duty, so that the next host stop is served. 3: it is not, as the unit was not started in this boot.
     """
-    paths = load(invocation.config).settings.paths
+    paths = load_anyway(invocation.config, lambda line: click.echo(line, err=True)).settings.paths
     duty, state = Duty(paths.run).on, open_state(paths.state)
     announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))
