@@ -121,6 +121,13 @@ def by_name_in(report: Any, name: str) -> Any:
     return next(guest for guest in report["guests"] if guest["name"] == name)
 
 
+def shell_blocks(page: str) -> list[list[str]]:
+    """The blocks of commands that a page of the docs shows, a line each."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block.splitlines() for language, block in blocks if not language]
+
+
 def yaml_blocks(page: str) -> list[str]:
     """The configurations that a page of the docs shows."""
     text = (Path(__file__).parents[1] / "docs" / page).read_text()

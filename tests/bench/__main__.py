@@ -8,8 +8,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lab import replaced
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, linux_guests
+from lab.host import host, host_image
 from lab.libvirt_guests import LibvirtGuests, Measured, measure
 from support import PROGRAM, dependencies, write_config
 
@@ -38,6 +40,9 @@ def main() -> None:
             over = _after_the_slowest(ours)
         _row("six real guests with agents, 2…7 s", theirs, ours)
         last = _event_to_exit(lab, folder)
+    theirs_off, ours_off = _whole_hosts()
+    cells = f"{_seconds(theirs_off)} | {_seconds(ours_off)} | {theirs_off / ours_off:.1f} | — | — |"
+    print(f"| a host with six guests of 2…7 s, from `poweroff` to off | {cells}", flush=True)
     version = min(_timed([str(PROGRAM), "--version"]) for _ in range(10))
     print(f"\n- 1000 guests take {whole.seconds / half.seconds:.2f} times as long as 500")
     print(f"- six real guests: over {over:.2f} s after the slowest guest")
@@ -101,6 +106,18 @@ def _event_to_exit(lab: Daemon, folder: Path) -> float:
             last = max(record["at"] for record in records if record["type"] == "GuestWentOff")
             found.append(ended - datetime.fromisoformat(run["started"]).timestamp() - last)
     return min(found)
+
+
+def _whole_hosts() -> tuple[float, float]:
+    """Seconds from `poweroff` to off: with libvirt-guests and a graceful-shutdown.service beside it, and with us."""
+    guests = {f"slow-{number}": f"slow={number}" for number in range(2, 8)}
+    with host_image() as image, host(image) as theirs, host(image) as ours:
+        theirs.boot()
+        replaced.set_up(theirs)
+        needed = replaced.time_to_off(theirs, **guests)
+        ours.boot()
+        ours.run("lastcall install")
+        return needed, replaced.time_to_off(ours, **guests)
 
 
 def _row(what: str, theirs: Measured | None, ours: Measured) -> None:

@@ -1,5 +1,6 @@
 """The deadline holds whatever hangs, and everybody else is stopped cleanly before it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, firmware_guests, linux_guests, opened, states
-from support import report_of, run_lastcall, write_config
+from support import report_of, run_lastcall, start_and_wait_for, write_config
 
 HANGS = """
 import time, lastcall
@@ -86,3 +87,18 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
         with opened(lab.qemu) as connection:
             now = states(connection)
         assert {now[name] for name in ("clean", "hook", "deaf", "agent")} == {"off"}
+
+
+def test_a_host_stop_that_is_under_way_heeds_what_is_announced(lab: Daemon, tmp_path: Path) -> None:
+    """The UPS speaks up late: the run is over by its time, not by the one that was configured."""
+    config = write_config(tmp_path, lab.qemu, more="shutdown: {deadline: 5min}")
+    with firmware_guests(lab, "deaf"):
+        process = start_and_wait_for(config, "deaf: acpi", "shutdown", "--reason", "poweroff", "--json")
+        began = time.monotonic()
+        told = run_lastcall(config, "announce", "--reason", "power", "--deadline", "9s")
+        assert "the one that is under way knows it" in told.stdout
+        output, _ = process.communicate(timeout=60)
+        assert time.monotonic() - began < 30
+        report = json.loads(output)
+        assert report["run"]["reason"] == "power"
+        assert report["guests"][0]["outcome"] == "forced"

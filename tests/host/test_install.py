@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from host.test_poweroff import SEED_SCRIPT, SEED_SETTINGS, SEED_UNIT, configure, find, last_report
+from host.test_poweroff import configure, find, last_report
+from lab import replaced
 from lab.host import PROJECT, Host, install_commands
+from support import shell_blocks
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -35,7 +37,7 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
 ) -> None:
     host = make_host()
     host.boot()
-    host.run("cat > /etc/default/libvirt-guests", given=SEED_SETTINGS)
+    host.run("cat > /etc/default/libvirt-guests", given=replaced.SETTINGS)
     host.guests(one="slow=1", two="slow=1")
     host.run("systemctl restart libvirt-guests.service", check=False)  # on duty with these settings
     for name in ("one", "two"):
@@ -93,9 +95,7 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
 ) -> None:
     host = make_host()
     host.boot()
-    host.run("cat > /etc/systemd/system/graceful-shutdown.service", given=SEED_UNIT)
-    host.run("cat > /usr/local/bin/stopvm.sh; chmod 755 /usr/local/bin/stopvm.sh", given=SEED_SCRIPT)
-    host.run("systemctl daemon-reload; systemctl -q enable --now graceful-shutdown")
+    replaced.set_up(host, libvirt_guests=False)
     host.guests(one="slow=1")
     refused = host.tries("lastcall install")
     assert refused.returncode == 1
@@ -103,20 +103,36 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     assert "lastcall install --replace graceful-shutdown.service" in refused.stderr
     assert host.tries("ls /etc/lastcall").returncode != 0, "nothing was done"
     assert "rival graceful-shutdown.service" in host.tries("lastcall check").stdout
-    host.run("lastcall install --replace graceful-shutdown.service")
+    for command in shell_blocks("migrate.md")[0]:  # as the docs tell it; the script goes on as a hook
+        host.run(command)
     assert host.running() == {"one"}
     assert "nothing wrong found" in host.run("lastcall check")
     assert host.run("systemctl show -P Id graceful-shutdown.service").strip() == "lastcall.service"
-    # What the script did goes on as a hook.
-    configure(host, "")
-    host.run("install -D -m 755 /usr/local/bin/stopvm.sh /etc/lastcall/hooks.d/pre_shutdown/50-stopvm.sh")
     host.stop()
     assert host.went_down_cleanly("one")
     assert not find(host.journal(), "Stopping graceful-shutdown")
     host.boot()
     assert [hook["result"] for hook in last_report(host, "shutdown")["hooks"]] == ["ok"]
-    host.run("lastcall uninstall")
+    for command in shell_blocks("install.md")[0]:
+        host.run(command)
     assert "stopvm.sh" in host.run("cat /etc/systemd/system/graceful-shutdown.service")
+
+
+def test_it_works_from_usr_too_and_raises_systemds_limit_above_a_long_deadline(make_host: Callable[[], Host]) -> None:
+    host = make_host()
+    host.boot()
+    host.run("echo /opt/lastcall/lib/python3.11/site-packages > /usr/lib/python3/dist-packages/lastcall.pth; "
+             "sed '1s,.*,#!/usr/bin/python3,' /opt/lastcall/bin/lastcall > /usr/bin/lastcall; "
+             "chmod 755 /usr/bin/lastcall; rm /usr/local/bin/lastcall; mkdir /etc/lastcall")  # fmt: skip
+    configure(host, "shutdown: {by_reason: {reboot: {deadline: 1h}}}\n")
+    assert "systemd forces the host off after 30min" in host.tries("/usr/bin/lastcall check").stdout
+    host.run("/usr/bin/lastcall install")
+    assert "/usr/bin/lastcall" in host.run("systemctl show -P ExecStop lastcall.service")
+    assert host.run("systemctl show -P JobTimeoutUSec poweroff.target").strip() == "1h 5min"
+    assert "nothing wrong found" in host.run("/usr/bin/lastcall check")
+    host.guests(one="slow=1")
+    host.stop()
+    assert host.went_down_cleanly("one")
 
 
 def test_the_hardened_drop_in_works_and_is_worth_its_figure(installed: Host) -> None:

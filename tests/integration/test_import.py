@@ -25,9 +25,11 @@ VALUES = {
     "PARALLEL_SHUTDOWN": ("0", "1", "3"),
     "ON_BOOT": ("start", "ignore"),
 }
-COMBINATIONS = [dict(zip(VALUES, chosen, strict=True)) for chosen in itertools.product(*VALUES.values())]
-# How many stop at once says nothing about the start.
-COMBINATIONS += [{"ON_SHUTDOWN": way, "ON_BOOT": "start", "START_DELAY": "1"} for way in VALUES["ON_SHUTDOWN"]]
+COMBINATIONS = [
+    *(dict(zip(VALUES, chosen, strict=True)) for chosen in itertools.product(*VALUES.values())),
+    # How many stop at once says nothing about the start.
+    *({"ON_SHUTDOWN": way, "ON_BOOT": "start", "START_DELAY": "1"} for way in VALUES["ON_SHUTDOWN"]),
+]
 
 
 @contextmanager

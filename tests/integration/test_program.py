@@ -164,12 +164,73 @@ def test_json_is_all_there_is_on_standard_output(tmp_path: Path) -> None:
 
 def test_status_tells_who_waits_and_forget_drops_them(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD)
-    assert run_lastcall(config, "status").returncode == 0
+    assert "no guest waits" in run_lastcall(config, "status").stdout
     run_lastcall(config, "shutdown")
-    shown = run_lastcall(config, "status")
-    assert (shown.returncode, shown.stdout.split()[0]) == (3, "test")
+    assert run_lastcall(config, "status").stdout.splitlines()[1].startswith("test  was running on test:///default")
     assert run_lastcall(config, "forget", "test").returncode == 0
-    assert run_lastcall(config, "status").returncode == 0
+    assert "no guest waits" in run_lastcall(config, "status").stdout
+
+
+def test_status_has_the_exit_codes_of_libvirt_guests(tmp_path: Path) -> None:
+    """0: started. 3: stopped, with or without saved guests."""
+    config = write_config(tmp_path, WORLD)
+    assert run_lastcall(config, "status").returncode == 3
+    assert run_lastcall(config, "stamp").returncode == 0
+    shown = run_lastcall(config, "status")
+    assert (shown.returncode, shown.stdout.splitlines()[0]) == (0, "on duty")
+    run_lastcall(config, "shutdown")
+    assert run_lastcall(config, "status").returncode == 0, "a run by hand leaves it on duty"
+    facts = json.loads(run_lastcall(config, "status", "--json").stdout)
+    assert (facts["on_duty"], [guest["name"] for guest in facts["guests"]]) == (True, ["test"])
+
+
+def test_an_announcement_is_shown_and_taken_back(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    told = run_lastcall(config, "announce", "--reason", "power", "--deadline", "90s")
+    assert told.stdout == "the next host stop is for power, over within 90s from now\n"
+    assert "announced: the next host stop is for power, over within" in run_lastcall(config, "status").stdout
+    assert run_lastcall(config, "announce", "--cancel").stdout == "taken back\n"
+    assert "announced" not in run_lastcall(config, "status").stdout
+    for wrong in ([], ["--reason", "manual"], ["--reason", "power", "--cancel"]):
+        assert run_lastcall(config, "announce", *wrong).returncode == 2
+
+
+def test_report_tells_what_the_last_shutdown_and_the_restore_after_it_did(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    assert "no run has been logged" in run_lastcall(config, "report").stdout
+    run_lastcall(config, "shutdown", "--reason", "reboot")
+    run_lastcall(config, "restore")
+    told = run_lastcall(config, "report")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("shutdown (reboot) of ")
+    assert lines[1].startswith("✓ test  stopped by acpi in ")
+    assert any(line.startswith("restore (manual) of ") for line in lines)
+    listed = run_lastcall(config, "report", "--list").stdout.splitlines()
+    assert len(listed) == 2
+    identity = listed[1].split()[0]
+    (run,) = json.loads(run_lastcall(config, "report", identity, "--json").stdout)["runs"]
+    assert (run["run"]["id"], run["run"]["reason"], run["complete"]) == (identity, "reboot", True)
+    assert run_lastcall(config, "report", "never").returncode == 2
+
+    # A log that was cut off by a kill is told as far as it goes, whatever the configuration is now.
+    log = tmp_path / "state" / "runs" / f"{identity}.jsonl"
+    log.write_text(log.read_text()[:-30])
+    config.write_text(config.read_text() + "nonsense: true\n")
+    cut = run_lastcall(config, "report", identity)
+    assert cut.returncode in {1, 2}
+    assert "nonsense: unknown key" in cut.stderr
+
+
+def test_a_run_that_was_killed_is_told_as_far_as_it_came(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    run_lastcall(config, "shutdown")
+    (log,) = (tmp_path / "state" / "runs").glob("*.jsonl")
+    log.write_text(log.read_text()[:-30])
+    told = run_lastcall(config, "report")
+    assert (told.returncode, told.stdout.splitlines()[-1]) == (
+        1, "! it did not come to its end: it was killed, or is still under way",
+    )  # fmt: skip
 
 
 def test_check_names_what_a_run_would_stumble_over(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def command(
 
 
 def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
-    from lastcall.systemd.service import bring_back
+    from lastcall.commands.from_unit import bring_back
 
     return bring_back(invocation, deadline)
 

@@ -51,7 +51,7 @@ def command(
     from lastcall.shutdown import Shutdown
 
     if from_unit:
-        from lastcall.systemd.service import stop_host
+        from lastcall.commands.from_unit import stop_host
 
         report = stop_host(invocation, deadline)
         return ExitCode.OK if report is None else _tell(report)

@@ -26,7 +26,7 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
 
     Raises PermissionError.
     """
-    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+    for path in sorted(folder.glob("*.jsonl"), key=_began, reverse=True):
         try:
             records = list(read(path))
             report = ReportBuilder(records).report()
@@ -35,6 +35,11 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
         except (OSError, ValueError, KeyError):
             continue
         yield PastRun(report, isinstance(records[-1], RunEnded))
+
+
+def _began(log: Path) -> tuple[str, int]:
+    """A run's id begins with the second in which it began; of two in one second the later one ended later."""
+    return log.name.partition("-")[0], log.stat().st_mtime_ns
 
 
 def latest(runs: Iterator[PastRun]) -> list[PastRun]:
