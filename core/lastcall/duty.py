@@ -1,12 +1,17 @@
 """Whether lastcall is on duty: the unit has been started in this boot, so that the next host stop is served."""
 
+import math
+import time
 from pathlib import Path
 
 from lastcall.state import boot_id
 
 
 class Duty:
-    """`<paths.run>/on-duty` holds the id of the boot. Raises OSError where it cannot be written."""
+    """`<paths.run>/on-duty`: the id of the boot, and once the host stops the end of that run on the monotonic clock.
+
+    Raises OSError where it cannot be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "on-duty"
@@ -14,16 +19,36 @@ class Duty:
     @property
     def on(self) -> bool:
         """Say whether."""
+        return self._words()[:1] == [boot_id()]
+
+    @property
+    def left(self) -> float:
+        """Seconds that a run which has begun and was cut off still has; none where none has begun, or all is done."""
+        _, *ends = self._words() or [""]
         try:
-            return self.path.read_text(encoding="ascii").strip() == boot_id()
-        except (OSError, UnicodeDecodeError):
-            return False
+            return max(0.0, float(ends[0]) - time.monotonic()) if ends and self.on else 0.0
+        except ValueError:
+            return 0.0
 
     def begin(self) -> None:
         """The unit was started."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        self.path.write_text(f"{boot_id()}\n", encoding="ascii")
+        self._write(boot_id())
+
+    def stop_by(self, ends: float) -> None:
+        """The host stops, and the run that goes with it is over by then."""
+        if ends < math.inf:
+            self._write(f"{boot_id()} {ends:.3f}")
 
     def end(self) -> None:
-        """The unit was stopped."""
+        """Everything is done."""
         self.path.unlink(missing_ok=True)
+
+    def _words(self) -> list[str]:
+        try:
+            return self.path.read_text(encoding="ascii").split()
+        except (OSError, UnicodeDecodeError):
+            return []
+
+    def _write(self, text: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self.path.write_text(f"{text}\n", encoding="ascii")

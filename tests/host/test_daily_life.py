@@ -139,5 +139,11 @@ def test_a_broken_configuration_is_told_and_the_host_stop_goes_on(installed: Hos
     installed.stop()
     assert installed.went_down_cleanly("one")
     installed.boot()
+    configure(installed, "shutdown: {deadline: none}\n")
     run = last_report(installed, "shutdown")["run"]
     assert run["config"] == "last_good"
+    assert "shutdown.deadline: none is good for runs by hand only" in installed.tries("lastcall check").stdout
+    wait_for(installed, {"one"})
+    installed.wait_until_up("one")
+    installed.stop()
+    assert installed.went_down_cleanly("one"), "no deadline is no reason to lose a guest"

@@ -22,6 +22,11 @@ guests:
   - {match: g10, depends_on: [g03]}
 """
 
+CRASH = """\
+#!/bin/sh
+[ -e /var/crashed ] || { touch /var/crashed; kill -SEGV $PPID; sleep 1; }
+"""
+
 
 def configure(host: Host, more: str) -> None:
     """Put a configuration in place of the sample."""
@@ -177,3 +182,19 @@ def test_a_poweroff_while_guests_are_brought_back_stops_those_that_are(installed
     while installed.running() != {"one", "two", "three"}:
         assert time.monotonic() < until, installed.tries("lastcall report; lastcall status").stdout
         time.sleep(0.5)
+
+
+def test_a_run_that_is_killed_gets_a_second_chance_in_what_is_left_of_its_time(installed: Host) -> None:
+    """As when a library crashes, or memory is short."""
+    hook = "/etc/lastcall/hooks.d/pre_shutdown/10-crash"
+    installed.run(f"mkdir -p $(dirname {hook}); cat > {hook}; chmod 755 {hook}", given=CRASH)
+    configure(installed, "shutdown: {deadline: 2min}\n")
+    installed.guests(one="slow=1", two="slow=2")
+    installed.stop()
+    assert all(installed.went_down_cleanly(name) for name in ("one", "two"))
+    begun = find(installed.journal(), r"^shutdown \(poweroff\) begins")
+    assert len(begun) == 2
+    assert "over within 2min" in begun[0].message
+    assert "over within 11" in begun[1].message
+    installed.boot()
+    assert last_report(installed, "shutdown")["complete"]

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -37,7 +38,7 @@ _SHIPPED = ("core", "plugins", "hooks.d", "contrib", "pyproject.toml", "README.m
 # libvirtd's own TCP and TLS sockets are enabled when it is installed into a folder, and fail without certificates.
 _SETUP = """\
 set -e
-printf 'user = "root"\\ngroup = "root"\\ncgroup_controllers = [ ]\\n' > /etc/libvirt/qemu.conf
+printf 'user = "root"\\ngroup = "root"\\ncgroup_controllers = [ ]\\nstdio_handler = "file"\\n' > /etc/libvirt/qemu.conf
 mkdir -p /etc/systemd/journald.conf.d /var/log/guests /lab
 printf '[Journal]\\nStorage=persistent\\n' > /etc/systemd/journald.conf.d/lab.conf
 mkdir -p /etc/systemd/logind.conf.d
@@ -184,7 +185,7 @@ class Host:
 
     def __init__(self, lower: Path, folder: Path) -> None:
         self.folder = folder
-        self.name = f"lab-{folder.name[-8:]}".replace("_", "-").lower()
+        self.name = f"lab-{secrets.token_hex(4)}"
         self._lower = lower
         self._process: subprocess.Popen[bytes] | None = None
         self.shown: dict[str, Path] = {}

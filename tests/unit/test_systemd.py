@@ -238,7 +238,7 @@ def test_every_entry_of_the_journal_has_its_fields_and_how_much_it_matters(tmp_p
 
 def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
     text = service(Path("/opt/my tools/100%/lastcall"), Path("/var/lib/lastcall"))
-    assert 'ExecStop="/opt/my tools/100%%/lastcall" shutdown --from-unit' in text
+    assert 'ExecStop="/opt/my tools/100%%/lastcall" shutdown --from-unit --again' in text
     assert 'RequiresMountsFor=/var/lib/lastcall "/opt/my tools/100%%"' in text
     for unit in (text, restore(Path("/usr/bin/lastcall"), Path("/srv/state"))):
         for daemon in ("libvirtd", "virtqemud", "virtlxcd", "virtnetworkd", "virtstoraged", "virtlogd", "virtlockd"):
@@ -339,7 +339,7 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
 def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) -> None:
     target = {"JobTimeoutUSec": "30min"}
 
-    def told(unit: dict[str, str], deadline: float = 600) -> list[str]:
+    def told(unit: dict[str, str], deadline: float | str = 600) -> list[str]:
         units = {"lastcall.service": unit, "poweroff.target": target, "reboot.target": target}
         settings = Settings.model_validate({"shutdown": {"deadline": deadline}})
         return [problem.message for problem in examine(FakeSystemctl(units), settings, tmp_path)]
@@ -349,6 +349,7 @@ def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) 
         "is inactive: the next shutdown stops no guest", "is not enabled: it does not serve the next boot",
     ]  # fmt: skip
     assert told(ACTIVE) == []
+    assert told(ACTIVE, "none") == ["none is good for runs by hand only: when the host stops, 10min is used"]
     assert told(ACTIVE, 3600)[0] == (
         "systemd forces the host off after 30min, before the run's deadline of 1h"
     )  # fmt: skip
@@ -434,8 +435,16 @@ def test_on_duty_is_for_this_boot(tmp_path: Path) -> None:
     duty.path.write_text("another boot\n")
     assert not duty.on
     duty.begin()
+    assert duty.left == 0, "no run has begun"
+    duty.stop_by(time.monotonic() + 50)
+    assert duty.on
+    assert 48 < duty.left <= 50
+    duty.stop_by(time.monotonic() - 1)
+    assert duty.left == 0, "never past the deadline"
+    duty.path.write_text(f"{boot_id()} soon\n")
+    assert duty.left == 0
     duty.end()
-    assert not duty.on
+    assert (duty.on, duty.left) == (False, 0)
 
 
 def test_whoever_logs_in_reads_who_is_not_back(tmp_path: Path) -> None:

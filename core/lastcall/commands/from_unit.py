@@ -1,20 +1,23 @@
 """What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 
 from lastcall.announcement import Announcement, NoticeBoard
 from lastcall.api.guests import Reason, RunKind
-from lastcall.api.results import Report
+from lastcall.api.results import Problem, Report
 from lastcall.assembly import RunRequest, perform
 from lastcall.cli import Invocation
 from lastcall.commands.options import progress
-from lastcall.config.models import PathSettings
+from lastcall.config.load import read
+from lastcall.config.models import PathSettings, ShutdownSettings
+from lastcall.durations import format_duration
 from lastcall.duty import Duty
-from lastcall.errors import LastcallError
-from lastcall.loading import load
+from lastcall.errors import ConfigInvalid, LastcallError
+from lastcall.loading import Loaded, load
 from lastcall.motd import Motd
 from lastcall.records import Sink
 from lastcall.restore import Restore
@@ -53,19 +56,42 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     if reason is None:
         _stay_on_duty(systemctl)
         return None
-    audience = Audience.gather(invocation, console=True)
     loaded = load(invocation.config, reason)
-    paths = loaded.settings.paths
-    announced = NoticeBoard(paths.run).read()
-    reason, deadline = _heed(announced, reason, deadline)
+    reason, deadline = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, deadline)
+    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline)
+
+
+def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
+    """Go on with a run that was cut off: it was killed, or something in it crashed. None where there is none."""
+    left = Duty(_folder(invocation.config)).left
+    if not left:
+        return None
+    reason = host_stop(Systemctl()) or Reason.OTHER
+    loaded = load(invocation.config, reason)
+    return _stop(invocation, loaded.for_reason(reason), reason, min(left, deadline or left))
+
+
+def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None) -> Report:
+    duty, limit = Duty(loaded.settings.paths.run), deadline or loaded.settings.shutdown.deadline or 0.0
+    audience = Audience.gather(invocation, console=True)
     request = RunRequest(
         kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, sinks=audience.sinks, tick=audience.attendant.tick,
         started=invocation.started,
     )  # fmt: skip
-    report = perform(loaded.for_reason(reason), request, Shutdown)
+    with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
+        duty.stop_by(invocation.started + limit)
+    report = perform(loaded, request, Shutdown)
     with contextlib.suppress(OSError):
-        Duty(paths.run).end()
+        duty.end()
     return report
+
+
+def _folder(config: Path | None) -> Path:
+    """paths.run, without loading any plugin."""
+    try:
+        return read(config).bootstrap.paths.run
+    except ConfigInvalid:
+        return PathSettings().run
 
 
 def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
@@ -81,6 +107,18 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     report = perform(loaded, request, lambda parts: Restore(parts, at_boot=True))
     Motd(loaded.settings.paths).refresh()
     return report
+
+
+def _with_a_deadline(loaded: Loaded) -> Loaded:
+    """A host stop has to end: `deadline: none` is good for runs by hand only, and must cost no guest its last call."""
+    shutdown = loaded.settings.shutdown
+    if shutdown.deadline is not None:
+        return loaded
+    usual = ShutdownSettings().deadline
+    message = f"none; a host stop has to end: {format_duration(usual)} is used"
+    problem = Problem(what="config", where="shutdown.deadline", message=message, remedy="set it")
+    settings = loaded.settings.model_copy(update={"shutdown": shutdown.model_copy(update={"deadline": usual})})
+    return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
 def _all_are_back(paths: PathSettings) -> bool:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Let a manual run force guests off that do not stop by themselves.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @click.option("--from-unit", is_flag=True, help="Run by systemd as it stops the unit: only if the host really stops.")
+@click.option(
+    "--again", is_flag=True, help="With --from-unit: only if the run before was cut off, in what it has left."
+)
 @json_option
 @click.pass_obj
 def command(
@@ -37,6 +40,7 @@ def command(
     force: bool,
     yes: bool,
     from_unit: bool,
+    again: bool,
     as_json: bool,
 ) -> int:
     """Stop the guests: all that are active, or those named.
@@ -51,9 +55,9 @@ def command(
     from lastcall.shutdown import Shutdown
 
     if from_unit:
-        from lastcall.commands.from_unit import stop_host
+        from lastcall.commands.from_unit import stop_host, stop_host_again
 
-        report = stop_host(invocation, deadline)
+        report = (stop_host_again if again else stop_host)(invocation, deadline)
         return ExitCode.OK if report is None else _tell(report)
     why = Reason(reason)
     if why.voluntary and not yes and sys.stdin.isatty():

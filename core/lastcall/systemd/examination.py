@@ -67,6 +67,9 @@ def _text(path: Path) -> str:
 
 
 def _job_timeouts(systemctl: Systemctl, settings: Settings) -> Iterator[Problem]:
+    if settings.shutdown.deadline is None:
+        message = "none is good for runs by hand only: when the host stops, 10min is used"
+        yield Problem(what="config", where="shutdown.deadline", message=message, remedy="set it")
     deadline = longest_deadline(settings)
     for target in JOB_TARGETS:
         limit = seconds(systemctl.show(target, "JobTimeoutUSec").get("JobTimeoutUSec", "infinity"))

@@ -1,7 +1,6 @@
 """The journal: every step of a run as an entry with fields, so that `journalctl LASTCALL_GUEST=db-1` works."""
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from lastcall.records import (
     RunJoined,
     RunStarted,
 )
+from lastcall.systemd.notify import send
 
 SOCKET = Path("/run/systemd/journal/socket")
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7  # syslog(3)
@@ -37,8 +37,6 @@ class Journal:
 
     def __init__(self, path: Path = SOCKET) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.setblocking(False)
         self._narrator = Narrator(verbose=True)
         self._guests: dict[Key, Guest] = {}
         self._run = self._kind = ""
@@ -95,11 +93,7 @@ class Journal:
 
     def _send(self, fields: dict[str, str]) -> None:
         fields |= {"SYSLOG_IDENTIFIER": "lastcall", "SYSLOG_PID": str(os.getpid())}
-        data = b"".join(_field(name, value) for name, value in fields.items() if value)
-        try:
-            self._socket.sendto(data, str(self._path))
-        except OSError:
-            return
+        send(str(self._path), b"".join(_field(name, value) for name, value in fields.items() if value))
 
 
 def priority(record: Record) -> int:

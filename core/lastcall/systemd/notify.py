@@ -12,8 +12,6 @@ class Notifier:
 
     def __init__(self, address: str) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.setblocking(False)
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> "Notifier | None":
@@ -26,7 +24,15 @@ class Notifier:
         lines = [f"STATUS={' '.join(status.split())}"] if status else []
         lines += [f"EXTEND_TIMEOUT_USEC={int(extend * 1e6)}"] if extend > 0 else []
         if lines:
-            try:
-                self._socket.sendto("\n".join(lines).encode(), self._address)
-            except OSError:
-                return  # the next one is a second away
+            send(self._address, "\n".join(lines).encode())  # where it is lost, the next one is a second away
+
+
+def send(address: str, data: bytes) -> bool:
+    """Send a datagram to a local socket without waiting; returns whether it was taken."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        sender.setblocking(False)
+        try:
+            sender.sendto(data, address)
+        except OSError:
+            return False
+    return True

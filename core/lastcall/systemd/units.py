@@ -42,7 +42,9 @@ Type=oneshot
 RemainAfterExit=yes
 # Whatever becomes of the stamp: without a start that succeeded there is no ExecStop.
 ExecStart=-/usr/bin/timeout --kill-after=5 20 {program} stamp
-ExecStop={program} shutdown --from-unit
+# A run that was killed, or crashed, gets a second chance in what is left of its time.
+ExecStop=-{program} shutdown --from-unit
+ExecStop={program} shutdown --from-unit --again
 # Extended while the run makes progress, never past its deadline.
 TimeoutStopSec=2min
 NotifyAccess=exec
