@@ -20,9 +20,9 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
 
-# One run of pytest, so that there is one lab and one closing line.
+# One run of pytest, so that there is one closing line; in two processes, see tests/conftest.py.
 test: lint type $(STAMPS)/lab
-	$(PYTEST) tests/unit tests/integration tests/guests tests/host
+	$(PYTEST) -n 2 --dist loadgroup tests/unit tests/integration tests/guests tests/host
 
 setup: $(STAMPS)/venv
 

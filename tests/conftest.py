@@ -16,3 +16,10 @@ def lab() -> Iterator[Daemon]:
     """A libvirtd of our own."""
     with daemon() as started:
         yield started
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the work (`make test`): hosts wait most of the time, the others need the processors."""
+    for item in items:
+        apart = {"host", "unit"} & set(item.path.parts)
+        item.add_marker(pytest.mark.xdist_group("hosts" if apart else "guests"))

@@ -10,7 +10,7 @@ import pytest
 
 from lab.agent import AgentDoor
 from lab.daemon import Daemon
-from lab.guests import linux_guests
+from lab.guests import driver_guests, linux_guests
 from support import report_of, run_lastcall, write_config
 
 TWELVE = {f"twelve-{number:02}": "slow=5" for number in range(12)}
@@ -167,9 +167,10 @@ def test_a_rehearsal_runs_no_command_that_does_not_ask_for_it(guest: AgentDoor, 
 
 def test_what_nobody_configured_costs_nothing(guest: AgentDoor, lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test)
-    done = run_lastcall(config, "hook", "on_guest_stop", "--guest", "test", "--json")
-    assert json.loads(done.stdout)["fired"][0]["calls"] == []
-    done = run_lastcall(config, "shutdown", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    with driver_guests(lab, ["plain"]):
+        done = run_lastcall(config, "hook", "on_guest_stop", "--guest", "plain", "--json")
+        assert json.loads(done.stdout)["fired"][0]["calls"] == []
+        done = run_lastcall(config, "shutdown", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert "lastcall_plugins.ssh" in done.stderr
     assert "paramiko" not in done.stderr
     assert "cryptography" not in done.stderr

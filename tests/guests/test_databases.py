@@ -206,7 +206,7 @@ def test_redis_with_a_folder_that_it_cannot_write_fails_and_a_dump_under_way_is_
     assert call["result"] == "ok", f"the folder is as it should be again: {call['message']}"
     db.sh("redis-cli -e set other thing; "
           "redis-cli eval \"for i=1,3000 do redis.call('set','slow'..i,i) end\" 0; "
-          "redis-cli config set rdb-key-save-delay 1000; redis-cli -e bgsave; "
+          "redis-cli config set rdb-key-save-delay 200; redis-cli -e bgsave; "
           "redis-cli -e set latest thing")  # fmt: skip
     call, _ = fire(db, tmp_path, ["redis"])
     assert call["result"] == "ok", call["message"]

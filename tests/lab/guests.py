@@ -112,9 +112,10 @@ def remove(connection: libvirt.virConnect, names: Iterable[str]) -> None:
     wanted = set(names)
     for domain in connection.listAllDomains():
         if domain.name() in wanted:
+            persistent = domain.isPersistent()  # a transient one is gone when it is off
             if domain.isActive():
                 domain.destroy()
-            if domain.isPersistent():
+            if persistent:
                 saved = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if domain.hasManagedSaveImage() else 0
                 domain.undefineFlags(saved)
 

@@ -37,14 +37,15 @@ def command(
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
     all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
     """
-    from lastcall.report import text
+    from lastcall.report import plain, text
 
     if from_unit and guests:
         raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
     with only_output(wanted=as_json):
         report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, guests, deadline)
     if report is None:
-        click.echo("nothing is due", err=True)
+        empty = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
+        click.echo(plain.as_json(empty, indent=1) if as_json else "nothing is due")
         return ExitCode.OK
     click.echo(text.as_json(report) if as_json else text.as_text(report))
     return report.run.exit_code

@@ -16,7 +16,7 @@ info() { ask INFO persistence | tr -d '\r'; }
 value() { info | sed -n "s/^$1://p"; }
 say() { info | sed -n "s/^\(rdb_changes_since_last_save\|rdb_last_save_time\|aof_enabled\):/$1_\1=/p"; }
 said=$(ask INFO persistence)  # PING answers with an error where the last dump failed, and a new one may mend that
-case $said in *rdb_changes_since_last_save:*) ;; *) echo "$said" >&2; exit 1 ;; esac
+case $said in "# Persistence"*) ;; *) echo "$said" >&2; exit 1 ;; esac
 """
 # A BGSAVE that somebody else began may lack what was written since: it is waited for, then ours is made.
 _WAIT = r"""
