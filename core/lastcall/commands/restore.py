@@ -1,6 +1,6 @@
 """`lastcall restore`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,7 +44,7 @@ def command(
     with only_output(wanted=as_json):
         report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, guests, deadline)
     if report is None:
-        empty = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
+        empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
         click.echo(plain.as_json(empty, indent=1) if as_json else "nothing is due")
         return ExitCode.OK
     click.echo(text.as_json(report) if as_json else text.as_text(report))
