@@ -336,6 +336,23 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
 
 
+def test_where_selinux_is_on_the_program_gets_its_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps() -> list[str]:
+        return [step.text for step in installation(tmp_path, FakeSystemctl()).plan()]
+
+    assert not any("restorecon" in text for text in steps())
+    (tmp_path / "sys/fs/selinux").mkdir(parents=True)
+    (tmp_path / "sys/fs/selinux/enforce").write_text("1")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/restorecon").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/labelled\n')
+    (tmp_path / "bin/restorecon").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    for step in installation(tmp_path, FakeSystemctl()).plan():
+        if "restorecon" in step.text:
+            step.do()
+    assert "/opt/lastcall/bin" in (tmp_path / "labelled").read_text()
+
+
 def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) -> None:
     target = {"JobTimeoutUSec": "30min"}
 

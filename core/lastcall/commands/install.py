@@ -46,8 +46,11 @@ def command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool) 
     return ExitCode.OK
 
 
-def prepare(invocation: Invocation, replace: tuple[str, ...] = ()) -> Installation:
-    """What is there to be installed or taken away. Raises UsageError and NoPermission."""
+def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Reason = Reason.MANUAL) -> Installation:
+    """What is there to be installed or taken away. Raises UsageError and NoPermission.
+
+    A configuration that is broken raises ConfigInvalid, unless the `reason` is one that goes on without.
+    """
     if invocation.config is not None:
         raise UsageError("the units use /etc/lastcall/config.yaml", "put your configuration there; leave --config out")
     if not booted():
@@ -57,7 +60,7 @@ def prepare(invocation: Invocation, replace: tuple[str, ...] = ()) -> Installati
 
     def settings(text: str | None) -> Settings:
         if text is None:
-            return load(None).settings
+            return load(None, reason).settings
         document = parse(text, str(Path("/") / CONFIG))
         return document.settings(Plugins(document.bootstrap).vocabulary)
 

@@ -2,6 +2,7 @@
 
 import click
 
+from lastcall.api.guests import Reason
 from lastcall.cli import Invocation
 from lastcall.commands.install import do, prepare
 from lastcall.errors import ExitCode
@@ -16,7 +17,7 @@ def command(invocation: Invocation, *, dry_run: bool) -> int:
     No guest is touched. The configuration, the list of guests to restore and the run logs stay: /etc/lastcall and
     /var/lib/lastcall.
     """
-    for step in prepare(invocation).undo():
+    for step in prepare(invocation, reason=Reason.OTHER).undo():
         click.echo(f"{'would ' if dry_run else ''}{step.text}")
         if not dry_run:
             do(step)

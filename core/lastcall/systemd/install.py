@@ -1,6 +1,7 @@
 """Putting lastcall on duty on this host, and taking it away. Every step says what it does; none stops a guest."""
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,7 +56,10 @@ class Installation:
     known: Callable[[], Mapping[str, Guest]] = dict
 
     def plan(self) -> list[Step]:
-        """Everything that is to be done; raises Duel where somebody else stops guests and goes on doing so."""
+        """Everything that is to be done; raises Duel where somebody else stops guests and goes on doing so.
+
+        There is no moment in which nobody is on duty: libvirt-guests is made harmless when lastcall has started.
+        """
         rivals = list(find_rivals(self.systemctl, self.root))
         self._refuse_to_duel(rivals)
         takes_over = any(rival.where == LIBVIRT_GUESTS for rival in rivals)
@@ -64,13 +68,14 @@ class Installation:
         return [
             *self._folders(),
             *([_write(self._path(CONFIG), config, config.splitlines()[0].lstrip("# "))] if config else ()),
-            *(self._set_aside(rival.where) for rival in rivals if rival.where in self.replace),
-            *(self._neutralise() if takes_over else ()),
             *self._files(settings),
+            *self._labels(),
             self._reload(),
             *self._adoption(settings),
+            *(self._set_aside(rival.where) for rival in rivals if rival.where in self.replace),
             self._enable(),
             Step(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE)),
+            *(self._neutralise() if takes_over else ()),
         ]
 
     def undo(self) -> list[Step]:
@@ -78,6 +83,7 @@ class Installation:
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
         there = [name for name in (units.SERVICE, units.RESTORE) if self._path(UNITS / name).exists()]
         return [
+            *self._give_back(),
             *([_write(drop_in, _NO_STOP), self._reload()] if there else []),
             *(
                 Step(f"stop {name}, which stops no guest", lambda name=name: self._quietly("stop", name))
@@ -87,7 +93,7 @@ class Installation:
             *(_remove(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
             *([_remove(drop_in)] if there else []),
             Step("go off duty", lambda: Duty(self._path_of(self.settings(None).paths.run)).end()),
-            *self._give_back(),
+            *self._put_back(),
             self._reload(),
         ]
 
@@ -118,7 +124,6 @@ class Installation:
     def _neutralise(self) -> Iterator[Step]:
         why = f"so that {LIBVIRT_GUESTS} does nothing any more; it is not stopped"
         yield _write(self._path(takeover.DROP_IN), takeover.DROP_IN_TEXT, why)
-        # Before anything else: whatever happens from here on must find it harmless.
         yield self._reload()
 
     def _set_aside(self, unit: str) -> Step:
@@ -147,6 +152,12 @@ class Installation:
         yield _link(self._path(MOTD), paths.run / "motd")
         for name, text in completions():
             yield _write(self._path(Path(name)), text)
+
+    def _labels(self) -> Iterator[Step]:
+        """Where SELinux is on, systemd starts no program that carries the label of the folder it was unpacked into."""
+        if self._path(Path("sys/fs/selinux/enforce")).exists():
+            command = ["restorecon", "-R", str(self.program.parent), str(self._path(UNITS)), "/etc/lastcall"]
+            yield Step(" ".join(command), lambda: subprocess.run(command, check=False, timeout=60, capture_output=True))
 
     def _adoption(self, settings: Settings) -> Iterator[Step]:
         path = self._path(takeover.LIST)
@@ -178,6 +189,9 @@ class Installation:
         if drop_in.exists():
             yield _remove(drop_in, f"and give the guests back to {LIBVIRT_GUESTS}")
             yield from self._give_list_back()
+            yield self._reload()
+
+    def _put_back(self) -> Iterator[Step]:
         for kept in sorted(self._path(SET_ASIDE).glob("*.service")):
             target = self._path(UNITS / kept.name)
             yield Step(
