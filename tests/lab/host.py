@@ -56,8 +56,8 @@ _GUEST = """\
 """
 _ENTER = """\
 mkdir -p {folder}/root
+mount -t tmpfs tmpfs /run
 mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work {folder}/root
-cp /etc/resolv.conf {folder}/root/etc/resolv.conf 2> /dev/null || :
 exec systemd-nspawn --quiet --directory={folder}/root --machine={name} --boot --private-network --capability=all \\
     --register=no --keep-unit --console=read-only {binds}
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lastcall import Guest, GuestState, Outcome, Reason, RunKind, Verdict
+from lastcall import Guest, Outcome, Reason, RunKind, Verdict
 from lastcall.announcement import NoticeBoard, announce
 from lastcall.api.results import HookRecord, Problem
 from lastcall.config.models import PathSettings, Settings
@@ -497,4 +497,5 @@ def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_le
     state.entries[GUEST.key], state.restored_in = cut_off, "b"
     state.make_due("b")
     assert state.entries[GUEST.key].boot_id == "a", "it may run elsewhere by now"
-    assert GUEST.state is GuestState.RUNNING
+    state.park(GUEST.key)
+    assert not state.entries[GUEST.key].is_due_from("a"), "started only by name"

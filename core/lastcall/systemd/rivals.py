@@ -62,8 +62,7 @@ def _scripted(systemctl: Systemctl, root: Path) -> Iterator[str]:
 
 def _is_live(systemctl: Systemctl, unit: str) -> bool:
     """Whether it is enabled or active, and has something that it would do."""
-    shown = systemctl.show(unit, "Id", "LoadState", "ActiveState", "UnitFileState", "ExecStart", "ExecStop")
-    ours = shown.get("Id") == SERVICE
+    shown = systemctl.show(unit, "LoadState", "ActiveState", "UnitFileState", "ExecStart", "ExecStop")
     does = shown.get("ExecStop") or (shown.get("ExecStart") and unit != LIBVIRT_GUESTS)
     on = shown.get("ActiveState") in {"active", "activating"} or shown.get("UnitFileState") in _ENABLED
-    return not ours and shown.get("LoadState") == "loaded" and bool(does) and on
+    return shown.get("LoadState") == "loaded" and bool(does) and on
