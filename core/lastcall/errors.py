@@ -7,6 +7,7 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── UsageError                exit 2
 ├── HypervisorError           libvirt refused or failed
 │   ├── GuestGone             there is no such domain (any more)
+│   ├── NotRunning            the domain does not run (any more)
 │   ├── NotPermitted          libvirt denies us this
 │   └── ConnectionLost        the connection is dead; nothing is known about its guests
 ├── CallExpired               a hook call used its run after its time was over
@@ -84,6 +85,10 @@ class HypervisorError(LastcallError):
 
 class GuestGone(HypervisorError):
     """There is no such domain: it was transient and is off, or somebody undefined it."""
+
+
+class NotRunning(HypervisorError):
+    """The domain does not run: it is paused, or off, or just going off, of which libvirt's event is still to come."""
 
 
 class NotPermitted(HypervisorError):

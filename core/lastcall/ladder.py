@@ -9,7 +9,7 @@ from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.asking import Asker, Told, Unfit
 from lastcall.bell import Bell
-from lastcall.errors import ConnectionLost, LastcallError
+from lastcall.errors import ConnectionLost, LastcallError, NotRunning
 from lastcall.milestone import Milestone
 from lastcall.plan import Step
 from lastcall.ports import Hypervisor
@@ -20,6 +20,7 @@ from lastcall.stream import Stream
 
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
+GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
 OUTCOMES = {
     Ended.SHUTDOWN: Outcome.STOPPED,
@@ -140,10 +141,16 @@ class _Rung:
             message = str(error) or "no answer to the request"
         except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
             verdict, message = Verdict.FAILED, _described(error)
-            await self._ladder.settle(self._guest)  # it may have failed because the guest is off by now
+            await self._reconsider(error)
         finally:
             self._record(started, verdict, message)
         return verdict
+
+    async def _reconsider(self, error: Exception) -> None:
+        """It may have failed because the guest is off by now, or goes off: then libvirt says so a moment later."""
+        until = self._loop.time() + GOING_OFF if isinstance(error, NotRunning) else 0.0
+        while await self._ladder.settle(self._guest) is GuestState.RUNNING and self._loop.time() < until:
+            await asyncio.sleep(GOING_OFF / 20)
 
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._presence.ended(self._guest.key)

@@ -63,7 +63,7 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
         found = {guest["name"]: guest for guest in report["guests"]}
         assert {name: guest["method"] for name, guest in found.items()} == {
             "frozen": "acpi", "gone": "acpi", "healthy": "agent",
-        }  # fmt: skip
+        }, json.dumps(found["healthy"])  # fmt: skip
         frozen, gone = found["frozen"]["attempts"][0], found["gone"]["attempts"][0]
         assert (frozen["method"], frozen["result"]) == ("agent", "failed"), frozen
         assert frozen["duration"] < 15

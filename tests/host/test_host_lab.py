@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from lab.leftovers import leftovers, wait_until_nothing_is_left
 from support import AWAKE
 
 PROGRAM = """
@@ -23,18 +23,6 @@ with host(Path({image!r})) as made:
 """
 
 
-def named(folder: str) -> list[str]:
-    """Processes and mounts that name the folder."""
-    found = [line for line in Path("/proc/mounts").read_text().splitlines() if folder in line]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        found += [line] if folder in line else []
-    return found
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signals) -> None:
     before = set(Path("/run").iterdir())
@@ -44,14 +32,11 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
     )
     assert process.stdout
     folder = process.stdout.readline().strip()
-    assert named(folder)
+    assert leftovers(folder)
     os.kill(process.pid, number)
     process.wait(60)
     process.stdout.close()
-    until = time.monotonic() + 30
-    while named(folder) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert named(folder) == []
+    wait_until_nothing_is_left(folder)
     assert set(Path("/run").iterdir()) <= before
     if number is signal.SIGINT:
         assert not Path(folder).exists()

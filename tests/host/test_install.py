@@ -72,7 +72,7 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     assert host.running() == {"one", "two", "three"}
     host.wait_until_up("three")
     host.stop()
-    assert all(host.went_down_cleanly(name) for name in ("one", "two", "three"))
+    assert host.cut_off("one", "two", "three") == {}
     host.boot()
     until = time.monotonic() + 60
     while host.running() != {"one", "two", "three"}:
@@ -86,7 +86,7 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     for name in ("one", "two", "three"):
         host.wait_until_up(name)
     host.stop()
-    assert all(host.went_down_cleanly(name) for name in ("one", "two", "three")), "by libvirt-guests"
+    assert host.cut_off("one", "two", "three") == {}, "by libvirt-guests"
     assert not find(host.journal(), r"^shutdown \(")
 
 
@@ -109,7 +109,7 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     assert "nothing wrong found" in host.run("lastcall check")
     assert host.run("systemctl show -P Id graceful-shutdown.service").strip() == "lastcall.service"
     host.stop()
-    assert host.went_down_cleanly("one")
+    assert host.cut_off("one") == {}
     assert not find(host.journal(), "Stopping graceful-shutdown")
     host.boot()
     assert [hook["result"] for hook in last_report(host, "shutdown")["hooks"]] == ["ok"]
@@ -132,7 +132,7 @@ def test_it_works_from_usr_too_and_raises_systemds_limit_above_a_long_deadline(m
     assert "nothing wrong found" in host.run("/usr/bin/lastcall check")
     host.guests(one="slow=1")
     host.stop()
-    assert host.went_down_cleanly("one")
+    assert host.cut_off("one") == {}
 
 
 def test_the_hardened_drop_in_works_and_is_worth_its_figure(installed: Host) -> None:
@@ -147,7 +147,7 @@ def test_the_hardened_drop_in_works_and_is_worth_its_figure(installed: Host) -> 
     assert f"{plain} to {figure}" in told
     installed.guests(one="slow=1")
     installed.stop()
-    assert installed.went_down_cleanly("one")
+    assert installed.cut_off("one") == {}
     assert find(installed.journal(), r"^shutdown is over .*: as planned")
 
 

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from lab.leftovers import leftovers, wait_until_nothing_is_left
 from support import AWAKE
 
 PROGRAM = """
@@ -22,19 +22,6 @@ with daemon() as lab, firmware_guests(lab, "left-behind"):
 """
 
 
-def processes(folder: str) -> list[str]:
-    """The command lines that name the lab's folder."""
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if folder in line:
-            found.append(line)
-    return found
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -> None:
     text = PROGRAM.format(tests=str(Path(__file__).parents[1]))
@@ -43,14 +30,11 @@ def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -
     )
     assert process.stdout
     folder = process.stdout.readline().strip()
-    assert len(processes(folder)) >= 2, "libvirtd and a guest"
+    assert len(leftovers(folder)) >= 2, "libvirtd and a guest"
     os.kill(process.pid, number)
     process.wait(60)
     process.stdout.close()
-    until = time.monotonic() + 30
-    while processes(folder) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert processes(folder) == []
+    wait_until_nothing_is_left(folder)
     if number is signal.SIGINT:
         assert not Path(folder).exists()
     else:

@@ -298,10 +298,14 @@ class Host:
         path = self.upper / f"var/log/guests/{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def went_down_cleanly(self, name: str) -> bool:
-        """True when the guest's own shutdown ran to the end."""
-        said = self.serial(name)
-        return "guest is going down" in said and "Power down" in said
+    def cut_off(self, *names: str) -> dict[str, str]:
+        """The guests whose own shutdown did not run to the end, and what they said last."""
+        said = {name: self.serial(name) for name in names}
+        return {
+            name: text[-500:]
+            for name, text in said.items()
+            if "guest is going down" not in text or "Power down" not in text
+        }
 
     def running(self) -> set[str]:
         """The names of the guests that run."""

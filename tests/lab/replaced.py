@@ -35,6 +35,7 @@ def time_to_off(host: Host, **switches: str) -> float:
     """Seconds from `poweroff` until the host is off, with these guests running."""
     host.guests(**switches)
     took = host.stop()
-    if not all(host.went_down_cleanly(name) for name in switches):
-        raise RuntimeError("a guest was not shut down")
+    cut_off = host.cut_off(*switches)
+    if cut_off:
+        raise RuntimeError(f"not shut down: {cut_off}")
     return took

@@ -46,6 +46,18 @@ def test_a_request_that_is_refused_leads_to_the_next_rung_at_once(tmp_path: Path
     assert by_name(report, "g").attempts[0].message == "acpi is refused"
 
 
+@pytest.mark.parametrize("method", ["acpi", "agent"])
+def test_a_guest_that_goes_off_while_it_is_asked_is_stopped_whatever_became_of_the_request(
+    tmp_path: Path, method: str
+) -> None:
+    """QEMU is gone, libvirt has not said so yet: to ask by the next method, or to give up, would be wrong."""
+    guest = FakeGuest("quick", agent=True, breaks=frozenset({"default", "acpi", "agent"}), takes=1.2)
+    report = run_shutdown(tmp_path, [guest], config=f"defaults: {{stop: [{method}]}}")
+    (result,) = report.guests
+    assert (result.outcome, result.method, result.ended) == (Outcome.STOPPED, method, "shutdown")
+    assert len(guest.asked) == 1
+
+
 def test_destroy_is_graceful_first_then_hard_and_only_hard_when_time_is_short(tmp_path: Path) -> None:
     stuck, config = (
         FakeGuest("stuck", refuses=frozenset({"graceful"})),

@@ -10,7 +10,7 @@ from typing import Any
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import AddressSource, Domain, Json, ShutdownMode
 from lastcall.config.metadata import parse
-from lastcall.errors import ConnectionLost, HypervisorError
+from lastcall.errors import ConnectionLost, HypervisorError, NotRunning
 from lastcall.ports import (
     Call,
     Connected,
@@ -36,6 +36,7 @@ class FakeGuest:
     """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
 
     `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
+    `breaks`: by what it goes off so fast that the request itself fails.
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     """
 
@@ -44,6 +45,7 @@ class FakeGuest:
     deaf_to: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
     hangs_in: frozenset[str] = frozenset()
+    breaks: frozenset[str] = frozenset()
     state: GuestState = GuestState.RUNNING
     persistent: bool = True
     driver: str = "QEMU"
@@ -302,3 +304,7 @@ class FakeDomain:
         loop, fake = self._hypervisor.loop, self._fake
         if how not in fake.deaf_to:
             loop.call_later(0 if ended is Ended.DESTROYED else fake.takes, self._hypervisor.stop, fake, ended)
+        if how in fake.breaks:
+            if how == "agent":
+                raise HypervisorError("End of file from agent socket", code=1)
+            raise NotRunning("domain is not running", code=55)
