@@ -18,6 +18,7 @@ def lab() -> Iterator[Daemon]:
         yield started
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two processes share the work (`make test`): hosts wait most of the time, the others need the processors."""
     for item in items:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.host import remove_groups
 from lab.leftovers import leftovers, wait_until_nothing_is_left
 from support import AWAKE
 
@@ -42,3 +43,5 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
         assert not Path(folder).exists()
     else:
         subprocess.run(["rm", "-rf", folder], check=True)  # nobody is left to do it
+        remove_groups(patience=10)
+    assert list(Path("/sys/fs/cgroup").glob("**/lab-*")) == []

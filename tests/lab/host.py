@@ -54,7 +54,12 @@ _GUEST = """\
 <features><acpi/></features><on_crash>destroy</on_crash>
 <devices><serial type='file'><source path='/var/log/guests/{name}.log'/></serial></devices></domain>
 """
+# Two hosts in one control group would kill each other's processes.
+_TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 _ENTER = """\
+for tree in {trees}; do
+    if [ -e $tree/cgroup.procs ]; then mkdir $tree/{name}; echo 0 > $tree/{name}/cgroup.procs; fi
+done
 mkdir -p {folder}/root
 mount -t tmpfs tmpfs /run
 mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work {folder}/root
@@ -213,7 +218,10 @@ class Host:
         kernel, _ = build_guest()
         shown = {"/lab": kernel.parent, **self.shown}
         binds = " ".join(f"--bind-ro={path}:{target}" for target, path in shown.items())
-        script = _ENTER.format(folder=self.folder, lower=self._lower, name=self.name, binds=binds)
+        remove_groups()
+        script = _ENTER.format(
+            folder=self.folder, lower=self._lower, name=self.name, binds=binds, trees=" ".join(_TREES)
+        )
         words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
                  "--mount-proc", "sh", "-e", "-c", script]  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:
@@ -357,3 +365,19 @@ def host(lower: Path) -> Generator[Host]:
     finally:
         made.pull_the_plug()
         shutil.rmtree(folder, ignore_errors=True)
+        remove_groups(made.name, patience=10)
+
+
+def remove_groups(name: str = "lab-*", *, patience: float = 0) -> None:
+    """Remove the control groups of hosts that are off, also of those whose maker was killed.
+
+    `patience`: seconds in which their last processes may still end.
+    """
+    until = time.monotonic() + patience
+    while groups := [one for tree in _TREES for one in Path(tree).glob(name)]:
+        for below in (below for group in groups for below in (*sorted(group.glob("**/"), reverse=True), group)):
+            with contextlib.suppress(OSError):  # it is in use
+                below.rmdir()
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.02)

@@ -149,6 +149,7 @@ def test_a_line_says_how_things_stand_and_time_is_asked_for_until_the_deadline_o
         record = HookRecord(hook="pre_shutdown", plugin="tell", result=Verdict.OK, started=0.1, duration=1)
         attendant.take(HookEnded(at=1.1, guest=None, record=record))
         attendant.take(GuestBegun(at=1.1, guest=GUEST.key))
+        assert attendant.line(19) == "stopping 0/2 · db 1 to be asked · 41 s left"
         attendant.take(HookBegun(at=1.1, guest=GUEST.key, hook="on_guest_stop", plugin="databases"))
         attendant.take(GuestAsked(at=1.2, guest=OTHER.key, method="acpi"))
         assert attendant.line(19) == "stopping 0/2 · db 1 flushing · web asked (acpi) · 41 s left"

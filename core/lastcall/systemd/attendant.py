@@ -23,6 +23,7 @@ EXTENSION = 30.0  # seconds that systemd is asked for again and again
 MARGIN = 10.0  # seconds after the deadline in which the process has ended for certain
 CONSOLE_INTERVAL = 5.0  # seconds
 _SHOWN = 3  # guests that a line names
+_NEXT = {RunKind.SHUTDOWN: "to be asked", RunKind.RESTORE: "to be started"}
 _VERBS = {RunKind.SHUTDOWN: "stopping", RunKind.RESTORE: "starting"}
 
 
@@ -81,9 +82,10 @@ class Attendant:
                 self._names[record.guest.key] = record.guest.name
                 self._ended.pop(record.guest.key, None)
             case GuestBegun():
-                self._doing[record.guest] = "begins"
+                self._doing[record.guest] = _NEXT[self._kind]
             case GuestAsked():
-                self._doing[record.guest] = f"asked ({record.method})"
+                stops = self._kind is RunKind.SHUTDOWN
+                self._doing[record.guest] = f"asked ({record.method})" if stops else "starting"
             case GuestEnded():
                 self._ended[record.guest] = record.outcome
                 self._doing.pop(record.guest, None)
@@ -99,7 +101,7 @@ class Attendant:
         elif record.guest not in self._ended:
             plugin = record.plugin if isinstance(record, HookBegun) else record.record.plugin
             told = "flushing" if plugin == "databases" else plugin
-            self._doing[record.guest] = told if begins else "begins"
+            self._doing[record.guest] = told if begins else _NEXT[self._kind]
 
     def _conclude(self) -> None:
         if self._console:
