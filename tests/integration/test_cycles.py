@@ -35,7 +35,6 @@ def test_cycles_of_ten_guests_let_nothing_grow(lab: Daemon, tmp_path: Path) -> N
     names = [f"guest-{number}" for number in range(6)]
     counted: list[tuple[Any, ...]] = []
     with driver_guests(lab, names) as driver, firmware_guests(lab, *(f"real-{number}" for number in range(4))) as real:
-        before = processes()
         for cycle in range(1, CYCLES + 1):
             for command, now in (("shutdown", "off"), ("restore", "running")):
                 done = run_lastcall(config, command, "--json")
@@ -48,7 +47,7 @@ def test_cycles_of_ten_guests_let_nothing_grow(lab: Daemon, tmp_path: Path) -> N
             assert waiting_guests(state) == []
             assert sorted(path.name for path in state.iterdir()) == ["history.json", "runs", "state.json"]
             assert len(list((state / "runs").iterdir())) == 2 * cycle <= 100
-            assert processes() == before
+            assert processes(config) == 0
     for command in ("shutdown", "restore"):
         first, *_, last = [entry for entry in counted if entry[0] == command]
         assert last[1] <= first[1] + 2, f"descriptors of the runner: {counted}"
@@ -59,9 +58,10 @@ def open_files(process: int) -> int:
     return len(list(Path(f"/proc/{process}/fd").iterdir()))
 
 
-def processes() -> int:
-    """How many processes of lastcall there are."""
-    return len(subprocess.run(["pgrep", "-f", "bin/lastcall"], capture_output=True, text=True).stdout.split())
+def processes(config: Path) -> int:
+    """How many processes there are with this configuration."""
+    command = ["pgrep", "-f", f"[-]-config {config}"]
+    return len(subprocess.run(command, capture_output=True, text=True).stdout.split())
 
 
 def test_the_oldest_run_logs_make_room(tmp_path: Path) -> None:
