@@ -4,9 +4,12 @@ import importlib.util
 import os
 import shutil
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 from lastcall import Outcome, Reason, Report
 from lastcall.testing import FakeGuest, run_shutdown
@@ -61,3 +64,18 @@ def test_the_fixtures_for_plugin_authors_run_whole_runs(
     guests = [FakeGuest("a", takes=3)]
     assert lastcall_shutdown(guests).guests[0].outcome is Outcome.STOPPED
     assert lastcall_restore(guests).guests[0].outcome is Outcome.STARTED
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [("echo 600", "300s"), ("echo 17.5", "30s"), ("exit 1", "90s"), ("echo nonsense", "90s")]
+)
+def test_the_script_for_nut_announces_what_the_battery_lasts_and_powers_off(
+    tmp_path: Path, answer: str, seconds: str
+) -> None:
+    for name, body in (("upsc", answer), ("lastcall", 'echo lastcall "$@"'), ("systemctl", 'echo systemctl "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    script = ROOT / "contrib" / "ups" / "nut-shutdown"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    said = subprocess.run([script], capture_output=True, text=True, check=True, env=environment).stdout.splitlines()
+    assert said == [f"lastcall announce --reason power --deadline {seconds}", "systemctl poweroff"]
