@@ -22,7 +22,7 @@ demo: $(STAMPS)/venv
 
 # One run of pytest, so that there is one closing line; in two processes, see tests/conftest.py.
 test: lint type $(STAMPS)/lab
-	$(PYTEST) -n 2 --dist loadgroup tests/unit tests/integration tests/guests tests/host
+	$(PYTEST) -n 2 --dist loadscope tests/unit tests/integration tests/guests tests/host
 
 setup: $(STAMPS)/venv
 

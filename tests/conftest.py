@@ -1,9 +1,11 @@
 """The lab: one private libvirtd per test session, made when the first test needs it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from lab.daemon import Daemon, daemon
 
@@ -18,9 +20,14 @@ def lab() -> Iterator[Daemon]:
         yield started
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share the work (`make test`): hosts wait most of the time, the others need the processors."""
-    for item in items:
-        apart = {"host", "unit"} & set(item.path.parts)
-        item.add_marker(pytest.mark.xdist_group("hosts" if apart else "guests"))
+class TwoHalves(LoadScopeScheduling):
+    """For two processes (`make test`): hosts wait most of the time, the other tests need the processors."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "hosts" if nodeid.startswith(("tests/host/", "tests/unit/")) else "guests"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoHalves:
+    """Share the work out by halves."""
+    return TwoHalves(config, log)

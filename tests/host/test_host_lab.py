@@ -19,7 +19,7 @@ sys.path.insert(0, {tests!r})
 from lab.host import host
 with host(Path({image!r})) as made:
     made.boot()
-    print(made.folder, flush=True)
+    print(made.folder, made.name, flush=True)
     time.sleep(300)
 """
 
@@ -32,7 +32,7 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
         [*AWAKE, sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert process.stdout
-    folder = process.stdout.readline().strip()
+    folder, name = process.stdout.readline().split()
     assert leftovers(folder)
     os.kill(process.pid, number)
     process.wait(60)
@@ -43,5 +43,5 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
         assert not Path(folder).exists()
     else:
         subprocess.run(["rm", "-rf", folder], check=True)  # nobody is left to do it
-        remove_groups(patience=10)
-    assert list(Path("/sys/fs/cgroup").glob("**/lab-*")) == []
+        remove_groups(name, patience=10)
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{name}")) == []
