@@ -122,7 +122,7 @@ def _connected(root: Path) -> Generator[str]:
     """How this machine reaches its package registries, for as long as the image is made."""
     lines = [f"mount -t proc proc {root}/proc", f"mount --rbind /dev {root}/dev"]
     made: list[Path] = []
-    for name in ("etc/resolv.conf", "etc/pip.conf", "etc/xdg/pip", "etc/ssl/certs", "etc/apt/apt.conf.d", "opt/wheels"):
+    for name in ("etc/resolv.conf", "etc/pip.conf", "etc/xdg/pip", "etc/ssl/certs", "etc/apt/apt.conf.d"):
         source, target = Path("/") / name, root / name
         if not source.exists():
             continue
