@@ -194,6 +194,7 @@ class Host:
         self._lower = lower
         self._process: subprocess.Popen[bytes] | None = None
         self.shown: dict[str, Path] = {}
+        self._systemd = 0
         for name in ("upper", "work"):
             (folder / name).mkdir()
 
@@ -228,12 +229,12 @@ class Host:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._leader.cache_clear()
+        self._systemd = 0
         until = time.monotonic() + BOOT_TIME
         while self.run("systemctl show --property=Version", check=False) == "":
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the host does not start: {self.console()[-3000:]}")
-            self._leader.cache_clear()
+            self._systemd = 0
             time.sleep(0.05)
 
     def run(self, script: str, *, check: bool = True, timeout: float = 120, given: str | None = None) -> str:
@@ -326,9 +327,12 @@ class Host:
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return [_entry(json.loads(line)) for line in text.splitlines()]
 
-    @cache  # noqa: B019  a host lives as long as its test
     def _leader(self) -> int:
         """The process id of its systemd, as seen from here."""
+        self._systemd = self._systemd or self._find_systemd()
+        return self._systemd
+
+    def _find_systemd(self) -> int:
         assert self._process is not None
         for path in Path("/proc").glob("[0-9]*"):
             try:

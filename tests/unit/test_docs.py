@@ -86,7 +86,7 @@ def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:
 def test_every_configuration_in_the_docs_is_valid_as_written(page: Path) -> None:
     vocabulary = Plugins(Bootstrap()).vocabulary
     for block in yaml_blocks(page.name):
-        load.parse(block, page.name).settings(vocabulary)
+        assert load.parse(block, page.name).settings(vocabulary).connections
 
 
 def test_every_dependency_says_why_it_is_there() -> None:

@@ -108,6 +108,12 @@ def test_every_setting_keeps_its_meaning() -> None:
         assert settings(f"PERSISTENT_ONLY={value}").defaults.transient == suspend
 
 
+def test_a_value_with_a_line_end_stays_in_its_comment() -> None:
+    found = settings("ON_BOOT='start\nguests: nonsense'\nURIS=$(x\nshutdown: nonsense)\n")
+    assert found.restore.policy == "none"
+    assert found.guests == ()
+
+
 def test_the_file_and_the_distributions_defaults_are_found(tmp_path: Path) -> None:
     assert find_file(tmp_path) is None
     assert distribution_defaults(tmp_path) == DEFAULTS

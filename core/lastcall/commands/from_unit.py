@@ -68,6 +68,7 @@ def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | 
         return None
     reason = host_stop(Systemctl()) or Reason.OTHER
     loaded = load(invocation.config, reason)
+    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, None)
     return _stop(invocation, loaded.for_reason(reason), reason, min(left, deadline or left))
 
 
