@@ -121,6 +121,18 @@ def by_name_in(report: Any, name: str) -> Any:
     return next(guest for guest in report["guests"] if guest["name"] == name)
 
 
+def records(folder: Path, report: Any, kind: str) -> list[Any]:
+    """The records of one type in the log of the run that this report is of."""
+    log = folder / "state" / "runs" / f"{report['run']['id']}.jsonl"
+    return [record for record in map(json.loads, log.read_text().splitlines()) if record["type"] == kind]
+
+
+def order_asked(folder: Path, report: Any) -> list[str]:
+    """The names of a run's guests as they were asked first: by the log, since two may share a millisecond."""
+    names = {guest["uuid"]: guest["name"] for guest in report["guests"]}
+    return [names[record["guest"][1]] for record in records(folder, report, "GuestAsked") if record["attempt"] == 1]
+
+
 def shell_blocks(page: str) -> list[list[str]]:
     """The blocks of commands that a page of the docs shows, a line each."""
     text = (Path(__file__).parents[1] / "docs" / page).read_text()

@@ -11,7 +11,7 @@ import pytest
 from lab.agent import AgentDoor
 from lab.daemon import Daemon
 from lab.guests import driver_guests, linux_guests
-from support import report_of, run_lastcall, write_config
+from support import records, report_of, run_lastcall, write_config
 
 TWELVE = {f"twelve-{number:02}": "slow=5" for number in range(12)}
 
@@ -30,11 +30,6 @@ def wait_for_agent(lab: Daemon, name: str) -> AgentDoor:
             return door
 
 
-def records(folder: Path, kind: str) -> list[Any]:
-    log = max((folder / "state" / "runs").glob("*.jsonl"))
-    return [record for record in map(json.loads, log.read_text().splitlines()) if record["type"] == kind]
-
-
 def test_twelve_guests_that_need_five_seconds_are_asked_at_once_by_their_agents(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [agent]}")
     with linux_guests(lab, **TWELVE) as guests:
@@ -42,9 +37,9 @@ def test_twelve_guests_that_need_five_seconds_are_asked_at_once_by_their_agents(
             wait_for_agent(lab, name)
         report = report_of(run_lastcall(config, "shutdown", "--json"))
         assert {(guest["outcome"], guest["method"]) for guest in report["guests"]} == {("stopped", "agent")}
-        asked = [record["at"] for record in records(tmp_path, "GuestAsked")]
+        asked = [record["at"] for record in records(tmp_path, report, "GuestAsked")]
         assert max(asked) - min(asked) < 1.0
-        off = [record["at"] for record in records(tmp_path, "GuestWentOff")]
+        off = [record["at"] for record in records(tmp_path, report, "GuestWentOff")]
         assert max(off) - min(asked) < 8.0
         assert all(guest.went_down_cleanly for guest in guests.values())
 

@@ -3,11 +3,10 @@
 import json
 import socket
 from pathlib import Path
-from typing import Any
 
 from lab.daemon import Daemon
 from lab.guests import linux_guests, opened, states
-from support import report_of, run_lastcall, write_config
+from support import order_asked, records, report_of, run_lastcall, write_config
 
 CHAIN = """\
 guests:
@@ -19,12 +18,6 @@ restore: {parallel: 0}
 """
 
 
-def records(folder: Path, kind: str) -> list[Any]:
-    """The records of the last run's log, of one type."""
-    log = max((folder / "state" / "runs").glob("*.jsonl"))
-    return [record for record in map(json.loads, log.read_text().splitlines()) if record["type"] == kind]
-
-
 def test_a_chain_and_independent_guests_stop_in_order_and_start_in_reverse(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more=CHAIN)
     takes = {"web": 1, "app": 2, "db": 2, "storage": 1, "alone": 3, "other": 1}
@@ -34,10 +27,10 @@ def test_a_chain_and_independent_guests_stop_in_order_and_start_in_reverse(lab: 
         found = {guest["name"]: guest for guest in report["guests"]}
         assert {guest["outcome"] for guest in report["guests"]} == {"stopped"}, done.stderr
         names = {guest["uuid"]: guest["name"] for guest in report["guests"]}
-        asked = [names[record["guest"][1]] for record in records(tmp_path, "GuestAsked") if record["attempt"] == 1]
+        asked = order_asked(tmp_path, report)
         assert sorted(asked[:3]) == ["alone", "other", "web"]
         assert asked[3:] == ["app", "db", "storage"]
-        off = {names[record["guest"][1]]: record["at"] for record in records(tmp_path, "GuestWentOff")}
+        off = {names[record["guest"][1]]: record["at"] for record in records(tmp_path, report, "GuestWentOff")}
         for needing, needed in (("web", "app"), ("app", "db"), ("db", "storage")):
             assert off[needing] <= found[needed]["asked"] + 0.002
         chain = sum(found[name]["duration"] for name in ("web", "app", "db", "storage"))

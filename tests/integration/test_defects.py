@@ -13,7 +13,7 @@ import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, firmware_guests, linux_guests, opened, states
-from support import report_of, run_lastcall, waiting_guests, write_config
+from support import order_asked, report_of, run_lastcall, waiting_guests, write_config
 
 
 def test_defect_1_a_daemon_that_dies_makes_no_running_guest_complete(lab: Daemon, tmp_path: Path) -> None:
@@ -165,13 +165,13 @@ def test_defect_9_there_is_a_total_deadline_and_guests_that_do_not_stop_are_forc
 def test_defect_10_the_stop_order_is_the_start_order_reversed(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more="guests: [{match: a, order: 1}, {match: b, order: 2}]")
     with driver_guests(lab, ["a", "b", "c"]):
-        stop = report_of(run_lastcall(config, "shutdown", "--json"))["guests"]
-        assert sorted("abc", key=lambda name: next(g["asked"] for g in stop if g["name"] == name)) == ["c", "b", "a"]
-        assert {guest["name"]: guest["waited_for"] for guest in stop} == {
+        stop = report_of(run_lastcall(config, "shutdown", "--json"))
+        assert order_asked(tmp_path, stop) == ["c", "b", "a"]
+        assert {guest["name"]: guest["waited_for"] for guest in stop["guests"]} == {
             "a": ["(order 1)"], "b": ["(order 2)"], "c": []
         }  # fmt: skip
-        start = report_of(run_lastcall(config, "restore", "--json"))["guests"]
-        assert sorted("abc", key=lambda name: next(g["asked"] for g in start if g["name"] == name)) == ["a", "b", "c"]
+        start = report_of(run_lastcall(config, "restore", "--json"))
+        assert order_asked(tmp_path, start) == ["a", "b", "c"]
 
 
 def test_defect_11_after_a_failed_save_the_guest_is_asked_otherwise(lab: Daemon, tmp_path: Path) -> None:
