@@ -11,7 +11,7 @@ AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
-LAB_PACKAGES := libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
+LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	qemu-utils dnsmasq-base iptables systemd-container
 

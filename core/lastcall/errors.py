@@ -7,7 +7,7 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── UsageError                exit 2
 ├── HypervisorError           libvirt refused or failed
 │   ├── GuestGone             there is no such domain (any more)
-│   ├── NotRunning            the domain does not run (any more)
+│   ├── OperationInvalid      the domain's state does not allow it
 │   ├── NotPermitted          libvirt denies us this
 │   └── ConnectionLost        the connection is dead; nothing is known about its guests
 ├── CallExpired               a hook call used its run after its time was over
@@ -87,8 +87,8 @@ class GuestGone(HypervisorError):
     """There is no such domain: it was transient and is off, or somebody undefined it."""
 
 
-class NotRunning(HypervisorError):
-    """The domain does not run: it is paused, or off, or just going off, of which libvirt's event is still to come."""
+class OperationInvalid(HypervisorError):
+    """The domain's state does not allow it: it is off, say, or just going off, of which libvirt's event is to come."""
 
 
 class NotPermitted(HypervisorError):

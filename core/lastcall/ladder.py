@@ -9,7 +9,7 @@ from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.asking import Asker, Told, Unfit
 from lastcall.bell import Bell
-from lastcall.errors import ConnectionLost, LastcallError, NotRunning
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
 from lastcall.milestone import Milestone
 from lastcall.plan import Step
 from lastcall.ports import Hypervisor
@@ -148,7 +148,7 @@ class _Rung:
 
     async def _reconsider(self, error: Exception) -> None:
         """It may have failed because the guest is off by now, or goes off: then libvirt says so a moment later."""
-        until = self._loop.time() + GOING_OFF if isinstance(error, NotRunning) else 0.0
+        until = self._loop.time() + GOING_OFF if isinstance(error, OperationInvalid) else 0.0
         while await self._ladder.settle(self._guest) is GuestState.RUNNING and self._loop.time() < until:
             await asyncio.sleep(GOING_OFF / 20)
 

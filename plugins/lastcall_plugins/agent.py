@@ -33,8 +33,8 @@ from lastcall.options import StepOptions
 
 ANSWER_TIME = 3.0  # seconds in which a healthy agent answers; libvirt adds up to 5 of its own
 ASKED_TIME = 1.0  # seconds; an agent never answers to a shutdown, and libvirt cannot send without waiting
-REFUSED = "unable to execute"  # what libvirt says where the agent answers with an error
 UNRESPONSIVE = 86  # libvirt's VIR_ERR_AGENT_UNRESPONSIVE
+SILENT = frozenset({UNRESPONSIVE, 111})  # and VIR_ERR_AGENT_COMMAND_TIMEOUT
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at a running command
 _NEEDED = ("guest-exec", "guest-exec-status")
 _ALLOW = "allow it in the guest: BLACKLIST_RPC or --allow-rpcs in /etc/sysconfig/qemu-ga, or block-rpcs in qemu-ga.conf"
@@ -69,8 +69,8 @@ class Agent(StopMethod[StepOptions]):
         try:
             domain.agent("guest-shutdown", {"mode": "powerdown"}, timeout=ASKED_TIME)
         except HypervisorError as error:
-            if REFUSED in str(error):  # else it was asked: the agent goes down with its guest, and its socket with it
-                raise
+            if _is_answer(error, "guest-shutdown"):
+                raise  # else it was asked: the agent goes down with its guest, and its socket with it
 
 
 class AgentShell(GuestShell):
@@ -151,6 +151,11 @@ def capabilities(domain: Domain) -> dict[str, bool]:
     """The agent's commands and whether they are enabled. Raises HypervisorError."""
     answer = cast("Mapping[str, Any]", domain.agent("guest-info", timeout=ANSWER_TIME))
     return {one["name"]: bool(one["enabled"]) for one in answer["supported_commands"]}
+
+
+def _is_answer(error: HypervisorError, command: str) -> bool:
+    """Whether the agent itself refused: in whatever language libvirt tells it, it names the command."""
+    return error.code not in SILENT and command in str(error)
 
 
 def _text(data: str) -> str:

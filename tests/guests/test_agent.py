@@ -16,25 +16,11 @@ from support import records, report_of, run_lastcall, write_config
 TWELVE = {f"twelve-{number:02}": "slow=5" for number in range(12)}
 
 
-def wait_for_agent(lab: Daemon, name: str) -> AgentDoor:
-    """Its agent, once it answers."""
-    door, until = AgentDoor(lab, name), time.monotonic() + 60
-    while True:
-        try:
-            door.agent("guest-ping")
-        except Exception:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
-        else:
-            return door
-
-
 def test_twelve_guests_that_need_five_seconds_are_asked_at_once_by_their_agents(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [agent]}")
     with linux_guests(lab, **TWELVE) as guests:
         for name in TWELVE:
-            wait_for_agent(lab, name)
+            AgentDoor(lab, name).wait()
         report = report_of(run_lastcall(config, "shutdown", "--json"))
         assert {(guest["outcome"], guest["method"]) for guest in report["guests"]} == {("stopped", "agent")}
         asked = [record["at"] for record in records(tmp_path, report, "GuestAsked")]
@@ -49,8 +35,8 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
 ) -> None:
     config = write_config(tmp_path, lab.qemu)
     with linux_guests(lab, frozen="slow=0", gone="agent=0", healthy="slow=0"):
-        wait_for_agent(lab, "healthy")
-        wait_for_agent(lab, "frozen").sh("(sleep 1; kill -STOP $(pidof qemu-ga)) > /dev/null 2>&1 &")
+        AgentDoor(lab, "healthy").wait()
+        AgentDoor(lab, "frozen").wait().sh("(sleep 1; kill -STOP $(pidof qemu-ga)) > /dev/null 2>&1 &")
         time.sleep(2.5)
         checked = run_lastcall(config, "check").stdout
         assert "agent frozen: the guest agent is connected and does not answer" in checked
@@ -69,8 +55,8 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
 @pytest.fixture(scope="module")
 def guest(lab: Daemon) -> Iterator[AgentDoor]:
     with linux_guests(lab, **{"inner guest": "slow=0", "mute": "exec=0"}):
-        wait_for_agent(lab, "mute")
-        yield wait_for_agent(lab, "inner guest")
+        AgentDoor(lab, "mute").wait()
+        yield AgentDoor(lab, "inner guest").wait()
 
 
 def commands(tmp_path: Path, lab: Daemon, *given: Any, match: str = "inner guest", shell: str = "agent") -> Any:
@@ -177,7 +163,7 @@ def test_the_clock_of_a_guest_that_was_saved_is_set_as_configured(
 ) -> None:
     config = write_config(tmp_path, lab.qemu, more=f"defaults: {{stop: [save]}}\nrestore: {{sync_time: {sync}}}")
     with linux_guests(lab, sleeper="slow=0"):
-        door = wait_for_agent(lab, "sleeper")
+        door = AgentDoor(lab, "sleeper").wait()
         before = time.time() - int(door.sh("date +%s"))
         assert run_lastcall(config, "shutdown").returncode == 0
         time.sleep(8)

@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import libvirt
 import libvirt_qemu
 
 from lab.daemon import Daemon
@@ -16,6 +17,19 @@ class AgentDoor:
 
     def __init__(self, lab: Daemon, name: str) -> None:
         self.lab, self.name = lab, name
+
+    def wait(self, seconds: float = 60) -> "AgentDoor":
+        """Wait until it answers."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.agent("guest-ping")
+            except libvirt.libvirtError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+            else:
+                return self
 
     def agent(self, command: str, **arguments: Any) -> Any:
         """Ask the agent."""

@@ -134,13 +134,13 @@ class Daemon:
 
 
 @contextmanager
-def daemon(*, session: bool = False) -> Generator[Daemon]:
+def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
     """Start a libvirtd and end it with everything it runs. `session`: as a user without rights."""
     folder = Path(tempfile.mkdtemp(prefix="lastcall-lab-"))
     folder.chmod(0o755)
     groups = set(_machine_groups())
     try:
-        process = _start(folder, session=session)
+        process = _start(folder, session=session, language=language)
         try:
             lab = Daemon(folder, process, session=session)
             lab.wait()
@@ -164,7 +164,7 @@ def _remove_groups(group: Path) -> None:
             below.rmdir()
 
 
-def _start(folder: Path, *, session: bool) -> "subprocess.Popen[bytes]":
+def _start(folder: Path, *, session: bool, language: str) -> "subprocess.Popen[bytes]":
     for name in ("sockets", *(_under(path) for path in _PRIVATE)):
         (folder / name).mkdir(parents=True)
     (folder / "sockets").chmod(0o755)
@@ -195,7 +195,7 @@ def _start(folder: Path, *, session: bool) -> "subprocess.Popen[bytes]":
         "--mount-proc",
     ]
     with (folder / "init.log").open("wb") as log:
-        command = [*words, "sh", "-c", init]
+        command = ["env", "LC_ALL=C.UTF-8", f"LANGUAGE={language}", *words, "sh", "-c", init]
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True)
 
 

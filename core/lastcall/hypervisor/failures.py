@@ -1,11 +1,11 @@
-"""libvirt's errors as ours."""
+"""libvirt's errors as ours, by their codes: their texts are in the daemon's language, and good for remedies only."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import libvirt
 
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, NotPermitted, NotRunning
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, NotPermitted, OperationInvalid
 
 _DENIED = {
     libvirt.VIR_ERR_OPERATION_DENIED,
@@ -25,8 +25,8 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         return ConnectionLost(f"the connection to libvirt was lost: {text}", code=code)
     if code == libvirt.VIR_ERR_NO_DOMAIN:
         return GuestGone(text, code=code)
-    if code == libvirt.VIR_ERR_OPERATION_INVALID and "not running" in text:
-        return NotRunning(text, code=code)
+    if code == libvirt.VIR_ERR_OPERATION_INVALID:
+        return OperationInvalid(text, code=code)
     if code in _DENIED or "Permission denied" in text:
         return NotPermitted(text, _permission_remedy(text), code=code)
     return HypervisorError(text, _remedy(text), code=code)

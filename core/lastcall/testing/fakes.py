@@ -10,7 +10,7 @@ from typing import Any
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import AddressSource, Domain, Json, ShutdownMode
 from lastcall.config.metadata import parse
-from lastcall.errors import ConnectionLost, HypervisorError, NotRunning
+from lastcall.errors import ConnectionLost, HypervisorError, OperationInvalid
 from lastcall.ports import (
     Call,
     Connected,
@@ -307,4 +307,4 @@ class FakeDomain:
         if how in fake.breaks:
             if how == "agent":
                 raise HypervisorError("End of file from agent socket", code=1)
-            raise NotRunning("domain is not running", code=55)
+            raise OperationInvalid("domain is not running", code=55)
