@@ -94,11 +94,16 @@ class RunLock:
             return None
 
     def _known_holder(self) -> Holder | None:
-        """Who holds the lock; one that has just taken it may not have written its name yet."""
+        """Who really holds the lock; one that has just taken it may not have written its name yet."""
         until = time.monotonic() + 1.0
-        while (found := self.holder()) is None and time.monotonic() < until:
+        while (found := self._real_holder()) is None and time.monotonic() < until:
             time.sleep(POLL)
         return found
+
+    def _real_holder(self) -> Holder | None:
+        """Who has written its name and has the file open: a number that was written earlier may be another's by now."""
+        found = self.holder()
+        return found if found and _has_open(found, self.path) else None
 
     def request(self) -> Request | None:
         """What another process asks of the run that holds the lock; asking takes it, which is the answer."""
@@ -118,7 +123,7 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            found = self.holder()
+            found = self._real_holder()
             stops = found is not None and found.kind == "shutdown" and found.reason not in {"manual", "boot"}
             return stops and found is not None and self._join(found, request)
         finally:
@@ -173,6 +178,24 @@ class RunLock:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(POLL)
+
+
+def _has_open(found: Holder, path: Path) -> bool:
+    try:
+        lock = path.stat()
+        links = list(Path(f"/proc/{found.process}/fd").iterdir())
+    except PermissionError:
+        return True  # not ours, and hears no signal of ours
+    except OSError:
+        return False
+    return any(_is_same(link, lock) for link in links)
+
+
+def _is_same(link: Path, lock: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(link.stat(), lock)
+    except OSError:
+        return False  # closed meanwhile
 
 
 def _send(found: Holder, number: signal.Signals) -> None:

@@ -422,7 +422,8 @@ def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path
         assert not lock.tell(Request("power", 1.0)), "no host stop"
         holder.release()
     holder = RunLock(tmp_path)
-    sleeper = subprocess.Popen(["sleep", "60"])
+    with lock.path.open() as held:
+        sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
     heard: list[Request | None] = []
 
     def answer() -> None:
