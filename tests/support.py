@@ -20,7 +20,8 @@ DIES = """\
 import os, signal, sys
 from pathlib import Path
 from lastcall import Reason, RunKind
-from lastcall.assembly import RunRequest, perform
+from lastcall.assembly import RunRequest
+from lastcall.runner import perform
 from lastcall.loading import load
 from lastcall.restore import Restore
 from lastcall.shutdown import Shutdown

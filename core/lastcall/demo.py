@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.assembly import RunRequest, perform
+from lastcall.assembly import RunRequest
 from lastcall.hypervisor.world import WORLD, make_world
 from lastcall.loading import load
 from lastcall.progress import Progress
 from lastcall.report.text import as_text
 from lastcall.restore import Restore
+from lastcall.runner import perform
 from lastcall.shutdown import Shutdown
 
 GUESTS = ("db-1", "db-2", "ha-vip", "mail", "scratch", "web-1")

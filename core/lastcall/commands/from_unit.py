@@ -9,7 +9,7 @@ import click
 from lastcall.announcement import Announcement, NoticeBoard
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Problem, Report
-from lastcall.assembly import RunRequest, perform
+from lastcall.assembly import RunRequest
 from lastcall.cli import Invocation
 from lastcall.commands.options import progress
 from lastcall.config.load import read
@@ -21,6 +21,7 @@ from lastcall.loading import Loaded, load
 from lastcall.motd import Motd
 from lastcall.records import Sink
 from lastcall.restore import Restore
+from lastcall.runner import perform
 from lastcall.shutdown import Shutdown
 from lastcall.state import boot_id, open_state
 from lastcall.systemd.attendant import Attendant

@@ -58,10 +58,11 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
 
 
 def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | None) -> "Report":
-    from lastcall.assembly import RunRequest, perform
+    from lastcall.assembly import RunRequest
     from lastcall.loading import load
     from lastcall.motd import Motd
     from lastcall.restore import Restore
+    from lastcall.runner import perform
 
     request = RunRequest(
         kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress(invocation),

@@ -49,9 +49,10 @@ def command(
     and waits until libvirt says that it is off. `lastcall plan` shows all of it beforehand. A manual run leaves guests
     running that do not stop by themselves, unless --force is given.
     """
-    from lastcall.assembly import RunRequest, perform
+    from lastcall.assembly import RunRequest
     from lastcall.loading import load
     from lastcall.report import text
+    from lastcall.runner import perform
     from lastcall.shutdown import Shutdown
 
     if from_unit:

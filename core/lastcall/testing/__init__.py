@@ -8,7 +8,8 @@ def test_tells_people(tmp_path):
 """
 
 from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.fakes import FakeGuest, FakeHypervisor
+from lastcall.testing.guest import FakeGuest
+from lastcall.testing.hypervisor import FakeHypervisor
 from lastcall.testing.runs import run_restore, run_shutdown
 from lastcall.testing.workers import Hangs, InlineWorkers
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.assembly import Outside, Run, RunRequest, assemble
+from lastcall.assembly import Outside, RunRequest, assemble
 from lastcall.config.load import parse
 from lastcall.config.models import Bootstrap
 from lastcall.engine import Parts
@@ -15,9 +15,11 @@ from lastcall.loading import Loaded
 from lastcall.records import Sink
 from lastcall.restore import Restore
 from lastcall.runlog import RunLog
+from lastcall.runner import Run
 from lastcall.shutdown import Shutdown
 from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.fakes import URI, FakeGuest, FakeHypervisor
+from lastcall.testing.guest import URI, FakeGuest
+from lastcall.testing.hypervisor import FakeHypervisor
 from lastcall.testing.workers import InlineWorkers
 
 

@@ -1,0 +1,118 @@
+"""What a stop method sees of a guest in memory."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lastcall.api.guests import Ended, GuestState
+from lastcall.api.run import AddressSource, Json, ShutdownMode
+from lastcall.errors import HypervisorError, OperationInvalid
+from lastcall.ports import Call
+from lastcall.testing.guest import FakeGuest
+from lastcall.testing.workers import Hangs
+
+if TYPE_CHECKING:
+    from lastcall.testing.hypervisor import FakeHypervisor
+
+
+class FakeDomain:
+    """Implements `lastcall.Domain` for a guest in memory."""
+
+    def __init__(
+        self, hypervisor: "FakeHypervisor", fake: FakeGuest, call: Call, sent: Callable[[], None] | None
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._fake = fake
+        self._call = call
+        self._sent = sent
+
+    def state(self) -> GuestState:
+        """The state."""
+        self._call.remaining()
+        return self._fake.state
+
+    def xml(self) -> str:
+        """A minimal domain."""
+        return f"<domain><name>{self._fake.name}</name></domain>"
+
+    def agent_connected(self) -> bool:
+        """Say whether it hears its agent."""
+        return self._fake.agent
+
+    def raw(self) -> Any:
+        """There is no libvirt object behind it."""
+        raise HypervisorError("a fake guest has no libvirt domain")
+
+    def shutdown(self, mode: ShutdownMode) -> None:
+        """Go off after `takes` seconds, unless deaf to this."""
+        self._ask(mode, Ended.SHUTDOWN)
+
+    def save(self, *, bypass_cache: bool = False) -> None:
+        """Be saved after `takes` seconds."""
+        self._ask("save", Ended.SAVED)
+
+    def destroy(self, *, graceful: bool = False) -> None:
+        """Be off at once."""
+        self._ask("graceful" if graceful else "destroy", Ended.DESTROYED)
+
+    def resume(self) -> None:
+        """Go on at once."""
+        self._prepare("resume")
+
+    def wake(self) -> None:
+        """Wake up at once."""
+        self._prepare("wake")
+
+    def send_signal(self, number: int, pid: int = 1) -> None:
+        """Go off after `takes` seconds, unless deaf to this signal."""
+        self._ask(f"signal {number}", Ended.SHUTDOWN)
+
+    def unsaveable(self) -> str:
+        """What the test says."""
+        return self._fake.traits.unsaveable
+
+    def abort_job(self) -> None:
+        """Note that somebody asked for it."""
+        self._fake.asked.append((self._hypervisor.loop.time(), "abort"))
+
+    def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
+        """Answer a ping, and go off when asked to shut down; know nothing else."""
+        if not self._fake.agent or "agent" in self._fake.deaf_to:
+            raise HypervisorError("the guest agent does not answer", code=86)
+        if command == "guest-shutdown":
+            self._ask("agent", Ended.SHUTDOWN)
+        elif command != "guest-ping":
+            raise HypervisorError(f"the agent of a fake guest knows no {command}")
+        return {}
+
+    def addresses(self, source: AddressSource) -> tuple[str, ...]:
+        """Have no address."""
+        return ()
+
+    def sync_time(self) -> None:
+        """Have no clock."""
+
+    def _prepare(self, how: str) -> None:
+        self._send(how)
+        self._fake.state = GuestState.RUNNING
+
+    def _send(self, how: str) -> None:
+        self._call.remaining()
+        fake = self._fake
+        self._hypervisor.require(fake.uri)
+        if self._sent:
+            self._sent()
+        fake.asked.append((self._hypervisor.loop.time(), how))
+        if how in fake.hangs_in:
+            raise Hangs
+        if how in fake.refuses:
+            raise HypervisorError(f"{how} is refused")
+
+    def _ask(self, how: str, ended: Ended) -> None:
+        self._send(how)
+        loop, fake = self._hypervisor.loop, self._fake
+        if how not in fake.deaf_to:
+            loop.call_later(0 if ended is Ended.DESTROYED else fake.takes, self._hypervisor.stop, fake, ended)
+        if how in fake.breaks:
+            if how == "agent":
+                raise HypervisorError("End of file from agent socket", code=1)
+            raise OperationInvalid("domain is not running", code=55)

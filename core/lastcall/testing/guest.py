@@ -1,0 +1,55 @@
+"""A guest in memory."""
+
+import uuid
+from dataclasses import dataclass, field
+
+from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.traits import PLAIN, Traits
+
+URI = "fake:///system"
+
+
+@dataclass(slots=True)
+class FakeGuest:
+    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
+
+    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
+    `breaks`: by what it goes off so fast that the request itself fails.
+    `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
+    """
+
+    name: str
+    takes: float = 1.0
+    deaf_to: frozenset[str] = frozenset()
+    refuses: frozenset[str] = frozenset()
+    hangs_in: frozenset[str] = frozenset()
+    breaks: frozenset[str] = frozenset()
+    state: GuestState = GuestState.RUNNING
+    persistent: bool = True
+    driver: str = "QEMU"
+    uri: str = URI
+    starts_after: int = 1
+    uuid: str = ""
+    saved: bool = False
+    traits: Traits = PLAIN
+    appears_at: float | None = None
+    reboots: int = 0
+    agent: bool = False
+    ended: Ended | None = None
+    asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    off_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self.uuid = self.uuid or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.uri}#{self.name}"))
+
+    @property
+    def guest(self) -> Guest:
+        """As libvirt would list it."""
+        return Guest(
+            uri=self.uri,
+            uuid=self.uuid,
+            name=self.name,
+            driver=self.driver,
+            persistent=self.persistent,
+            state=self.state,
+        )
