@@ -51,4 +51,6 @@ class Duty:
 
     def _write(self, text: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        self.path.write_text(f"{text}\n", encoding="ascii")
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(f"{text}\n", encoding="ascii")
+        fresh.replace(self.path)  # whoever is killed just now leaves the old word, or the new one

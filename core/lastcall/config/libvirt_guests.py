@@ -90,9 +90,8 @@ def read(text: str, defaults: Mapping[str, str] = DEFAULTS) -> GuestsSettings:
 def as_yaml(settings: GuestsSettings, name: str) -> str:
     """The same as our configuration, with a note for each line that says where it comes from."""
     lines = [*_head(settings, name), *_sections(settings)]
-    return (
-        "\n".join(line.replace("\n", " ") for line in lines) + "\n"
-    )  # a value may have line ends; a comment ends there
+    in_one = [line.replace("\n", " ") for line in lines]  # a value may have line ends, at which a comment would end
+    return "\n".join(in_one) + "\n"
 
 
 def _assignments(text: str, unread: list[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:

@@ -109,4 +109,4 @@ class Attendant:
             self._console.say(
                 "done: " + (", ".join(f"{count} {one.value}" for one, count in counts.items()) or "no guests")
             )
-            self._console.flush()
+            self._console.close()

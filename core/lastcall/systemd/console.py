@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from pathlib import Path
 
 CONSOLE = Path("/dev/console")
@@ -13,33 +14,38 @@ class Console:
 
     def __init__(self, path: Path = CONSOLE) -> None:
         self._path = path
-        self._lines: list[str] = []
-        self._more, self._idle = threading.Event(), threading.Event()
-        self._idle.set()
-        threading.Thread(target=self._write, name="lastcall-console", daemon=True).start()
+        self._lines: deque[str] = deque(maxlen=1)
+        self._news = threading.Event()
+        self._over = False
+        self._thread = threading.Thread(target=self._write, name="lastcall-console", daemon=True)
+        self._thread.start()
 
     def say(self, line: str) -> None:
         """Show a line; where the one before is still being written, later ones take each other's place."""
-        self._idle.clear()
-        self._lines = [line]
-        self._more.set()
+        self._lines.append(line)
+        self._news.set()
 
-    def flush(self) -> None:
+    def close(self) -> None:
         """Give the last line a moment."""
-        self._idle.wait(_LAST_LINE)
+        self._over = True
+        self._news.set()
+        self._thread.join(_LAST_LINE)
 
     def _write(self) -> None:
-        while self._more.wait():
-            self._more.clear()
-            lines, self._lines = self._lines, []
-            for line in lines:
-                try:
-                    descriptor = os.open(self._path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
-                    try:
-                        os.write(descriptor, f"lastcall: {line}\r\n".encode(errors="replace"))
-                    finally:
-                        os.close(descriptor)
-                except OSError:
-                    pass  # there is none, and nobody in front of it
-            if not self._lines:
-                self._idle.set()
+        over = False
+        while not over:
+            self._news.wait()
+            self._news.clear()
+            over = self._over  # what was said before is in the queue by now
+            while self._lines:
+                self._show(self._lines.popleft())
+
+    def _show(self, line: str) -> None:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+            try:
+                os.write(descriptor, f"lastcall: {line}\r\n".encode(errors="replace"))
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass  # there is none, and nobody in front of it
