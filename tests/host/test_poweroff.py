@@ -190,9 +190,10 @@ def test_a_run_that_is_killed_gets_a_second_chance_in_what_is_left_of_its_time(i
     installed.run(f"mkdir -p $(dirname {hook}); cat > {hook}; chmod 755 {hook}", given=CRASH)
     configure(installed, "shutdown: {deadline: 2min}\n")
     installed.guests(one="slow=1", two="slow=2")
+    installed.run("lastcall announce --reason power")
     installed.stop()
     assert installed.cut_off("one", "two") == {}
-    begun = find(installed.journal(), r"^shutdown \(poweroff\) begins")
+    begun = find(installed.journal(), r"^shutdown \(power\) begins")
     assert len(begun) == 2
     assert "over within 2min" in begun[0].message
     assert "over within 11" in begun[1].message
