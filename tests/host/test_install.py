@@ -13,6 +13,13 @@ from support import shell_blocks
 
 pytestmark = pytest.mark.timeout(600)
 
+DAEMONS = "libvirtd virtqemud virtlxcd virtnetworkd virtstoraged virtnodedevd virtsecretd virtlogd virtlockd virtproxyd"
+STARTED_BEFORE = {f"{daemon}.{kind}" for daemon in DAEMONS.split() for kind in ("service", "socket")} | {
+    "virt-guest-shutdown.target", "network.target", "network-online.target", "nss-lookup.target", "remote-fs.target",
+    "iscsid.service", "multipathd.service", "firewalld.service", "systemd-machined.service",
+}  # fmt: skip
+"""Whatever a stop may need has to be stopped after it, which systemd does for what was started before it."""
+
 
 def test_the_readmes_commands_lead_to_an_enabled_unit_and_a_passing_check(make_host: Callable[[], Host]) -> None:
     """The image was made by those before `lastcall install`, as they stand there."""
@@ -24,6 +31,11 @@ def test_the_readmes_commands_lead_to_an_enabled_unit_and_a_passing_check(make_h
     assert "nothing wrong found" in said[-1]
     assert host.run("systemctl is-enabled lastcall.service lastcall-restore.service").split() == ["enabled"] * 2
     assert host.run("systemctl is-active lastcall.service graceful-shutdown.service").split() == ["active"] * 2
+    first = set(host.run("systemctl show -P After lastcall.service").split())
+    assert STARTED_BEFORE - first == set()
+    assert "pacemaker.service" in host.run("systemctl show -P Before lastcall.service")
+    bound = host.run("systemctl show -p Requires -p BindsTo -p PartOf -p PropagatesStopTo lastcall.service")
+    assert "virt" not in bound, "a daemon that stops must not stop guests"
     assert host.tries("systemd-analyze verify lastcall.service lastcall-restore.service").stderr == ""
     assert "complete -" in host.run("cat /usr/local/share/bash-completion/completions/lastcall")
     told = host.run("COMP_WORDS='lastcall shut' COMP_CWORD=1 _LASTCALL_COMPLETE=bash_complete lastcall", check=False)

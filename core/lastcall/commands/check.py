@@ -140,7 +140,8 @@ def _state(loaded: Loaded) -> list[Problem]:
     waiting = len(state.entries)
     if not waiting:
         return []
-    message = f"{waiting} guest{'' if waiting == 1 else 's'} of an earlier shutdown wait to be restored"
+    told = "1 guest of an earlier shutdown waits" if waiting == 1 else f"{waiting} guests of an earlier shutdown wait"
+    message = f"{told} to be restored"
     return [
         Problem(
             what="state", where=str(state.path), message=message, remedy="lastcall status", severity=Severity.WARNING

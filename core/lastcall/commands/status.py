@@ -12,7 +12,7 @@ from lastcall.duty import Duty
 from lastcall.errors import ExitCode
 from lastcall.loading import load_anyway
 from lastcall.report.plain import as_json as as_json_text
-from lastcall.state import Entry, boot_id, open_state
+from lastcall.state import Entry, StateFile, boot_id, open_state
 
 
 @click.command("status")
@@ -36,20 +36,22 @@ def command(invocation: Invocation, *, as_json: bool) -> int:
         left = announced.left()
         within = "" if left is None else f", over within {format_duration(round(left))}"
         click.echo(f"announced: the next host stop is for {announced.reason}{within}")
-    click.echo("\n".join(map(_line, entries)) or "no guest waits to be restored")
+    click.echo("\n".join(_line(entry, state) for entry in entries) or "no guest waits to be restored")
     return ExitCode.OK if duty else ExitCode.NOT_STARTED
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: Entry, state: StateFile) -> str:
     age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
     off = format_duration(max(0, age // 60 * 60))
-    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {_how(entry)}"
+    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {_how(entry, state)}"
 
 
-def _how(entry: Entry) -> str:
+def _how(entry: Entry, state: StateFile) -> str:
     by_hand = f"by `lastcall restore {entry.name}`"
     if entry.parked:
         return f"parked: started only {by_hand}"
     if entry.due and entry.boot_id == boot_id():
         return "waits to be restored at the next boot"
+    if entry.is_due_from(state.previous_boot) and state.boot == boot_id() != state.restored_in:
+        return "waits to be restored in this boot, as soon as libvirt answers"
     return f"waits to be restored {by_hand}"

@@ -1,0 +1,59 @@
+"""docs/troubleshooting.md, followed step by step on a host where things went wrong."""
+
+import time
+
+import pytest
+
+from host.test_poweroff import configure
+from lab.host import Host
+from support import shell_blocks
+
+pytestmark = pytest.mark.timeout(600)
+
+MISSING = "virsh dumpxml --inactive lost | sed 's,/lab/vmlinuz,/lab/nowhere,' | virsh -q define /dev/stdin"
+FOUND = "virsh dumpxml --inactive lost | sed 's,/lab/nowhere,/lab/vmlinuz,' | virsh -q define /dev/stdin"
+
+
+def test_the_page_leads_from_what_went_wrong_to_why_and_to_the_remedy(installed: Host) -> None:
+    overview, guest, back, journal = shell_blocks("troubleshooting.md")
+    configure(installed, "shutdown: {deadline: 30s, reserve: 15s}\nrestore: {retry: 1s}\n")
+    installed.guests(deaf="slow=0 deaf=1", lost="slow=0", fine="slow=0")
+    installed.run(MISSING)
+    installed.stop()
+    installed.boot()
+    until = time.monotonic() + 90
+    while "parked" not in installed.tries("lastcall status").stdout:
+        assert time.monotonic() < until, installed.tries("lastcall report; lastcall status").stdout
+        time.sleep(0.5)
+
+    checked, status, report = (installed.tries(command) for command in overview)
+    assert "1 guest of an earlier shutdown waits to be restored" in checked.stdout
+    assert status.stdout.splitlines()[0] == "on duty"
+    assert "parked: started only by `lastcall restore lost`" in status.stdout
+    assert report.returncode == 1
+    told = report.stdout.splitlines()
+    (forced,) = [number for number, line in enumerate(told) if line.startswith("✗ deaf  forced by destroy")]
+    assert "acpi timeout after" in told[forced + 1] + told[forced + 2]
+    assert any("lost" in line and "parked after 3 attempts" in line and "/lab/nowhere" in line for line in told), told
+
+    (explained,) = [installed.run(command) for command in guest]
+    assert "stop: [agent, acpi]  (built-in)" in explained
+
+    entries = [installed.run(command) for command in journal]
+    assert all("deaf: forced" in text for text in entries[:3])
+    assert "fine: stopped" in entries[0]
+    assert "fine: stopped" not in entries[1] + entries[2]
+    assert "shutdown (poweroff)" in entries[3]
+
+    restore, forget = back
+    installed.run(FOUND)
+    assert "✓ lost  started" in installed.run(restore)
+    assert installed.running() == {"deaf", "lost", "fine"}
+    assert "is not on the list" in installed.tries(forget).stderr, "it has come back"
+
+    installed.run("lastcall uninstall")
+    status = installed.tries("lastcall status")
+    assert (status.returncode, status.stdout.splitlines()[0].split(":")[0]) == (3, "not on duty")
+    assert "is not installed" in installed.tries("lastcall check").stdout
+    installed.run("lastcall install")
+    assert installed.tries("lastcall status").returncode == 0
