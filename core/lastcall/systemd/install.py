@@ -1,5 +1,6 @@
 """Putting lastcall on duty on this host, and taking it away. Every step says what it does; none stops a guest."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -157,7 +158,12 @@ class Installation:
         """Where SELinux is on, systemd starts no program that carries the label of the folder it was unpacked into."""
         if self._path(Path("sys/fs/selinux/enforce")).exists():
             command = ["restorecon", "-R", str(self.program.parent), str(self._path(UNITS)), "/etc/lastcall"]
-            yield Step(" ".join(command), lambda: subprocess.run(command, check=False, timeout=60, capture_output=True))
+
+            def label() -> None:
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # `start` fails where it was needed
+                    subprocess.run(command, check=False, timeout=60, capture_output=True)
+
+            yield Step(" ".join(command), label)
 
     def _adoption(self, settings: Settings) -> Iterator[Step]:
         path = self._path(takeover.LIST)
