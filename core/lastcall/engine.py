@@ -61,9 +61,9 @@ async def keep(parts: Parts, *, begun: bool = True) -> None:
 
     Raises NoPermission in a voluntary run that has not begun, and had better not.
     """
-    content, state = parts.state.render(), parts.state
+    state, write = parts.state, parts.state.snapshot()
     try:
-        await _write(parts, lambda: state.write(content))
+        await _write(parts, write)
     except PermissionError:
         if parts.context.reason.voluntary and not begun:
             raise NoPermission(f"no permission to write {state.path}", "run as root, or set paths.state") from None

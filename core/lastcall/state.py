@@ -1,7 +1,8 @@
 """What must survive a reboot: the guests to bring back. Written atomically, before any guest is touched."""
 
 import json
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,8 @@ class StateFile:
         self.boot: str | None = None
         self.previous_boot: str | None = None
         self.restored_in: str | None = None
+        self._turn = threading.Lock()
+        self._taken = self._written = 0  # snapshots, by number
 
     def load(self) -> None:
         """Read the file; none means no guests. Raises StateInvalid, or OSError."""
@@ -67,7 +70,7 @@ class StateFile:
             raise self._invalid(str(error)) from None
         self.entries = self._parse(text)
 
-    def render(self) -> str:
+    def _render(self) -> str:
         """The file's content: JSON, one guest a line."""
         lines = ",\n".join(map(as_json, self.entries.values()))
         boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
@@ -80,13 +83,26 @@ class StateFile:
         self.boot, self.previous_boot = boot, self.boot
         return True
 
-    def write(self, content: str) -> None:
-        """Write the file so that after any crash it is the old one or the new one, whole. Blocks; raises OSError."""
-        write_whole(self.path, content)
+    def snapshot(self) -> Callable[[], None]:
+        """What writes the entries as they are now, for another thread: it blocks, and raises OSError.
+
+        After any crash the file is the old one or the new one, whole. A write that somebody has given up may still be
+        under way when the next one begins, or come after it: whatever the order, the latest snapshot stays.
+        """
+        self._taken += 1
+        number, content = self._taken, self._render()
+
+        def write() -> None:
+            with self._turn:
+                if number > self._written:
+                    write_whole(self.path, content)
+                    self._written = number
+
+        return write
 
     def save(self) -> None:
-        """Write the entries as they are now."""
-        self.write(self.render())
+        """Write the entries as they are now. Blocks; raises OSError."""
+        self.snapshot()()
 
     def set_aside(self) -> Path:
         """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""

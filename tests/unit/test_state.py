@@ -1,6 +1,9 @@
 """What must survive a reboot, and what happened."""
 
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,35 @@ def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"state\.new"):
         state.save()
     assert (tmp_path / "state.json").read_text() == before
+
+
+def test_of_writes_that_overlap_or_come_late_the_latest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = StateFile(tmp_path)
+    empty = state.snapshot()
+    state.add([A], run="r", boot_id="boot", host_stop=False)
+    one = state.snapshot()
+    state.add([B], run="r", boot_id="boot", host_stop=False)
+    both = state.snapshot()
+    begun, goes_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        assert goes_on.wait(20)
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", slow)
+    with ThreadPoolExecutor() as threads:
+        given_up = threads.submit(one)
+        assert begun.wait(20)
+        last = threads.submit(both)
+        goes_on.set()
+        given_up.result(20)
+        last.result(20)
+        threads.submit(empty).result(20)
+    found = StateFile(tmp_path)
+    found.load()
+    assert list(found.entries) == [A.key, B.key]
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
 
 
 def test_guests_still_off_from_an_earlier_run_of_this_boot_become_due_when_the_host_stops(tmp_path: Path) -> None:
