@@ -55,12 +55,13 @@ kill -KILL -"$p" 2> /dev/null
 exit 0
 """
 # The leader of a process group of its own, in which everything is that belongs to the frame; the command has another.
+# What it says, it says in a shell of its own: where nobody listens any more, SIGPIPE ends that and not the timer.
 _INNER = """\
 n=$1 t=$2 l=$3; shift 3; unset INNER
 exec 8<&0 9>&2
 trap : TERM
 bounded() { exec 2> /dev/null; trap : TERM; cat | { trap '' TERM; head -c "$l"; cat > /dev/null; }; }
-said() { printf '\\n%s %s\\n' "$n" "$*" >&9; }
+said() { ( printf '\\n%s %s\\n' "$n" "$*" >&9 ) }
 {
     trap : TERM
     {

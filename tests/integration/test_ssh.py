@@ -213,10 +213,11 @@ def test_a_server_that_dies_while_the_command_runs_is_a_lost_connection(tmp_path
         killer.join()
 
 
-def test_a_command_that_ignores_sigterm_times_out_and_does_not_live_on(context: RunContext) -> None:
+@pytest.mark.parametrize("timeout", [1.5, 1], ids=["the guest ends it", "we hang up in the same moment"])
+def test_a_command_that_ignores_sigterm_times_out_and_does_not_live_on(context: RunContext, timeout: float) -> None:
     began = time.monotonic()
     with pytest.raises(CommandTimeout):
-        run(context, "trap '' TERM; sleep 4713 & sleep 4713", timeout=1.5)
+        run(context, "trap '' TERM; sleep 4713 & sleep 4713", timeout=timeout)
     assert time.monotonic() - began < 10
     until = time.monotonic() + 15
     while subprocess.run(["pgrep", "-f", "sleep 4713"], capture_output=True).returncode == 0:

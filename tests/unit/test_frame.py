@@ -64,6 +64,31 @@ def test_a_command_that_ignores_sigterm_is_killed_with_its_children(shell: list[
 
 
 @SHELLS
+def test_when_nobody_listens_any_more_the_command_is_killed_all_the_same(shell: list[str]) -> None:
+    """Who waits for it has the same time, and often hangs up a moment before."""
+    frame = framed(["sleep", "4716"], timeout=3)
+    command = [*shell, *frame.command.argv[1:]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(frame.command.input)
+        process.stdin.close()
+        until = time.monotonic() + 3
+        while not running("^sleep 4716"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.stdout.close()
+        process.stderr.close()
+        try:
+            process.wait(20)
+            assert running("sleep 4716") == []
+        finally:
+            process.kill()
+            subprocess.run(["pkill", "-KILL", "-f", "sleep 4716"], check=False)
+
+
+@SHELLS
 def test_a_background_process_that_keeps_the_output_open_holds_nobody_up_and_lives_on(shell: list[str]) -> None:
     began = time.monotonic()
     result = perform(shell, ["/bin/sh", "-c", "echo started; sleep 4712 & exit 5"], timeout=60)
