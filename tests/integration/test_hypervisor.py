@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 import libvirt
@@ -13,7 +14,7 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Budget, Lanes
+from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Budget, Lanes, Need
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
 from lastcall.workers import ThreadWorkers, boxed
@@ -82,12 +83,12 @@ def test_events_tell_how_a_guest_ended_and_where_it_came_from(lab: Daemon) -> No
 class Occupied:
     """Lanes of which some are held by other threads until the end of the test."""
 
-    def __init__(self, lab: Daemon, calls: int, *, blocking: bool) -> None:
+    def __init__(self, lab: Daemon, calls: int, need: Need) -> None:
         self.budget = Budget()
         self.lanes = Lanes(lambda: libvirt.open(lab.test), self.budget)
         self._begun = threading.Barrier(calls + 1)
         self._release = threading.Event()
-        self._threads = [threading.Thread(target=self._hold, args=(blocking,)) for _ in range(calls)]
+        self._threads = [threading.Thread(target=self._hold, args=(need, f"guest-{number}")) for number in range(calls)]
 
     def __enter__(self) -> Lanes:
         for thread in self._threads:
@@ -100,8 +101,8 @@ class Occupied:
         for thread in self._threads:
             thread.join(60)
 
-    def _hold(self, blocking: bool) -> None:
-        with self.lanes.borrow(blocking=blocking, timeout=60):
+    def _hold(self, need: Need, guest: str) -> None:
+        with self.lanes.borrow(need, guest, timeout=60):
             self._begun.wait(60)
             self._release.wait(60)
 
@@ -109,30 +110,46 @@ class Occupied:
 def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(lab: Daemon) -> None:
     with driver_guests(lab, ["g"]) as connection:
         uuid = connection.lookupByName("g").UUIDString()
-        with Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, blocking=True) as lanes:
-            with pytest.raises(CallExpired, match="too busy"), lanes.borrow(blocking=True, timeout=0.05):
+        with Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking") as lanes:
+            with pytest.raises(CallExpired, match="too busy"), lanes.borrow("blocking", "g", timeout=0.05):
                 pytest.fail("a thirteenth blocking call began")
-            with lanes.borrow(blocking=False, timeout=5) as lane:
+            with lanes.borrow("quick", "g", timeout=5) as lane:
                 assert lane.domain(uuid).isActive()
         assert CALLS_PER_LANE * BLOCKING_LANES == 12
 
 
+def test_plugs_are_pulled_when_every_blocking_call_hangs_and_nobody_waits_for_the_plug_of_a_guest_that_hangs(
+    lab: Daemon,
+) -> None:
+    with (
+        driver_guests(lab, ["g"]),
+        Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking") as lanes,
+        ExitStack() as hung,
+    ):
+        for number in range(CALLS_PER_LANE):
+            hung.enter_context(lanes.borrow("plug", f"guest-{number}", timeout=5))
+        with pytest.raises(CallExpired, match="too busy"), lanes.borrow("plug", "guest-7", timeout=0.05):
+            pytest.fail("a fifth plug of a guest that hangs")
+        with lanes.borrow("plug", "deaf", timeout=5) as lane:
+            assert lane.connection.isAlive()
+
+
 def test_connections_to_one_daemon_share_its_blocking_calls(lab: Daemon) -> None:
     """As qemu:///system and lxc:///system do where one libvirtd serves both."""
-    occupied = Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, blocking=True)
+    occupied = Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking")
     others = Lanes(lambda: libvirt.open(lab.test), occupied.budget)
     with driver_guests(lab, ["g"]), occupied:
-        with pytest.raises(CallExpired, match="too busy"), others.borrow(blocking=True, timeout=0.05):
+        with pytest.raises(CallExpired, match="too busy"), others.borrow("blocking", "g", timeout=0.05):
             pytest.fail("a thirteenth blocking call began")
-        with others.borrow(blocking=False, timeout=5) as lane:
+        with others.borrow("quick", "g", timeout=5) as lane:
             assert lane.connection.isAlive()
 
 
 def test_hung_quick_requests_overflow_into_free_blocking_lanes(lab: Daemon) -> None:
     with (
         driver_guests(lab, ["g"]),
-        Occupied(lab, CALLS_PER_LANE, blocking=False) as lanes,
-        lanes.borrow(blocking=False, timeout=5) as lane,
+        Occupied(lab, CALLS_PER_LANE, "quick") as lanes,
+        lanes.borrow("quick", "g", timeout=5) as lane,
     ):
         assert lane.connection.isAlive()
 

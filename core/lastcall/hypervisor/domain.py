@@ -14,6 +14,7 @@ from lastcall.errors import GuestGone
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import guest_state
 from lastcall.hypervisor.failures import translated
+from lastcall.hypervisor.lanes import Need
 from lastcall.hypervisor.look import unsaveable
 from lastcall.ports import Call
 
@@ -64,19 +65,20 @@ class LibvirtDomain:
     def shutdown(self, mode: ShutdownMode) -> None:
         """Ask the guest to power off."""
         if mode == "default":
-            self._ask(lambda domain: domain.shutdown(), blocking=self._guest.driver == "QEMU")
+            need: Need = "blocking" if self._guest.driver == "QEMU" else "quick"
+            self._ask(lambda domain: domain.shutdown(), need)
         else:
-            self._ask(lambda domain: domain.shutdownFlags(_MODES[mode]), blocking=mode == "agent")
+            self._ask(lambda domain: domain.shutdownFlags(_MODES[mode]), "blocking" if mode == "agent" else "quick")
 
     def save(self, *, bypass_cache: bool = False) -> None:
         """Managed save."""
         flags = libvirt.VIR_DOMAIN_SAVE_BYPASS_CACHE if bypass_cache else 0
-        self._ask(lambda domain: domain.managedSave(flags), blocking=True)
+        self._ask(lambda domain: domain.managedSave(flags), "blocking")
 
     def destroy(self, *, graceful: bool = False) -> None:
         """Pull the plug."""
         flags = libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if graceful else 0
-        self._ask(lambda domain: domain.destroyFlags(flags), blocking=True)
+        self._ask(lambda domain: domain.destroyFlags(flags), "blocking" if graceful else "plug")
 
     def resume(self) -> None:
         """Let a paused guest go on."""
@@ -106,7 +108,7 @@ class LibvirtDomain:
         seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
         answer = self._ask(
             lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
-            blocking=True,
+            "blocking",
             asks=command == "guest-shutdown",
         )
         return json.loads(answer)["return"]
@@ -125,9 +127,9 @@ class LibvirtDomain:
         """Set the guest's clock from its RTC; as libvirt would, but in a bounded time."""
         self.agent("guest-set-time", timeout=SYNC_TIME)
 
-    def _ask(self, work: Callable[[libvirt.virDomain], T], *, blocking: bool = False, asks: bool = True) -> T:
+    def _ask(self, work: Callable[[libvirt.virDomain], T], need: Need = "quick", *, asks: bool = True) -> T:
         """Do it on a lane. `asks`: it may be what asks the guest to stop, of which the ladder wants to know."""
-        with self._connection.lanes.borrow(blocking=blocking, timeout=self._call.remaining()) as lane:
+        with self._connection.lanes.borrow(need, self._guest.uuid, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
             if self._sent and asks:
                 self._sent()

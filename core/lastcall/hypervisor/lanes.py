@@ -3,11 +3,17 @@
 libvirtd serves five requests per connection and twenty per daemon at a time; an agent request or a managed save holds
 one for as long as it lasts. So there is one connection for quick requests and three for blocking ones, four calls on
 each: at most twelve blocking calls per daemon. A quick request may use a blocking lane when quick ones hang.
+
+To pull a plug must be possible when every blocking call hangs, as all saves do where the storage hangs; libvirtd itself
+keeps five workers for that. So there are two more lanes, opened when they are needed: one for guests of which a call
+hangs already, whose plug takes longest, and one for all others, who do not wait for those.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Literal
 
 import libvirt
 
@@ -15,7 +21,8 @@ from lastcall.errors import CallExpired
 
 CALLS_PER_LANE = 4
 BLOCKING_LANES = 3
-_QUICK = 0
+_QUICK, _PLUG, _PLUG_OF_HUNG = 0, BLOCKING_LANES + 1, BLOCKING_LANES + 2
+Need = Literal["quick", "blocking", "plug"]
 
 
 class Lane:
@@ -48,38 +55,41 @@ class Lanes:
         self._open_one = open_one
         self._budget = budget
         self._changed = budget.changed
-        self._free = [CALLS_PER_LANE] * (1 + BLOCKING_LANES)
-        self._lanes: list[Lane | None] = [None] * (1 + BLOCKING_LANES)
+        self._free = [CALLS_PER_LANE] * (_PLUG_OF_HUNG + 1)
+        self._lanes: list[Lane | None] = [None] * len(self._free)
         self._opening = [threading.Lock() for _ in self._free]
+        self._under_way: Counter[str] = Counter()  # blocking calls, by guest
 
     @contextmanager
-    def borrow(self, *, blocking: bool, timeout: float) -> Generator[Lane]:
-        """Yield a lane for one call; raises CallExpired when none becomes free within `timeout` seconds."""
-        index = self._take(blocking=blocking, timeout=timeout)
+    def borrow(self, need: Need, uuid: str, *, timeout: float) -> Generator[Lane]:
+        """Yield a lane for a call about a guest; raises CallExpired when none is free within `timeout` seconds."""
+        index = self._take(need, uuid, timeout)
         try:
             yield self._lane(index)
         finally:
-            with self._changed:
-                self._free[index] += 1
-                self._budget.free += index != _QUICK
-                self._changed.notify_all()
+            self._count(index, uuid, 1)
 
-    def _take(self, *, blocking: bool, timeout: float) -> int:
+    def _take(self, need: Need, uuid: str, timeout: float) -> int:
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._best(blocking=blocking) is not None, min(timeout, threading.TIMEOUT_MAX)
-            )
-            index = self._best(blocking=blocking)
+            self._changed.wait_for(lambda: self._best(need, uuid) is not None, min(timeout, threading.TIMEOUT_MAX))
+            index = self._best(need, uuid)
             if index is None:
                 raise CallExpired("libvirt was too busy to take the request in time")
-            self._free[index] -= 1
-            self._budget.free -= index != _QUICK
+            self._count(index, uuid, -1)
             return index
 
-    def _best(self, *, blocking: bool) -> int | None:
-        if blocking and not self._budget.free:
-            return None
-        lanes = range(_QUICK + 1 if blocking else _QUICK, len(self._free) if self._budget.free else 1)
+    def _count(self, index: int, uuid: str, change: int) -> None:
+        with self._changed:
+            self._free[index] += change
+            if _QUICK < index < _PLUG:
+                self._budget.free += change
+                self._under_way[uuid] -= change
+            self._changed.notify_all()
+
+    def _best(self, need: Need, uuid: str) -> int | None:
+        blocking = range(_QUICK + 1, _PLUG if self._budget.free else _QUICK + 1)
+        plug = _PLUG_OF_HUNG if self._under_way[uuid] else _PLUG
+        lanes = {"quick": (_QUICK, *blocking), "blocking": blocking, "plug": (*blocking, plug)}[need]
         return next((lane for lane in lanes if self._free[lane]), None)
 
     def _lane(self, index: int) -> Lane:

@@ -101,7 +101,10 @@ class LibvirtHypervisor:
         connection = self._connection(guest.uri)
 
         def start() -> None:
-            with connection.lanes.borrow(blocking=True, timeout=START_TIMEOUT) as lane, translated(lane.connection):
+            with (
+                connection.lanes.borrow("blocking", guest.uuid, timeout=START_TIMEOUT) as lane,
+                translated(lane.connection),
+            ):
                 domain = lane.domain(guest.uuid)
                 if bypass_cache:
                     domain.createWithFlags(libvirt.VIR_DOMAIN_START_BYPASS_CACHE)
