@@ -1,6 +1,9 @@
 """SSH servers on loopback (dropbear, whose package starts no service), as guests would have them."""
 
+import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -49,12 +52,16 @@ def ssh_server(folder: Path, key: Path | None = None) -> Generator[SshServer]:
     with (folder / "ssh.log").open("wb") as log:
         server = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-e", "-c", script]
         process = subprocess.Popen(server, stderr=log)
+    world: Path | None = None
     try:
         _wait(port, folder)
+        world = _world(process.pid)
         yield SshServer(port, shown.stdout, key, process)
     finally:
-        subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)  # the sessions
         process.kill()
+        for inhabitant in _inhabitants(world):  # the sessions, and what they have started
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(inhabitant, signal.SIGKILL)
         process.wait()
 
 
@@ -63,6 +70,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _world(process: int) -> Path | None:
+    """Its mount namespace; None where it has ended, or is in ours."""
+    try:
+        world = Path(f"/proc/{process}/ns/mnt").readlink()
+    except OSError:
+        return None
+    return None if world == Path("/proc/self/ns/mnt").readlink() else world
+
+
+def _inhabitants(world: Path | None) -> list[int]:
+    """The processes in a server's mount namespace."""
+    everybody = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [process for process in everybody if world and _world(process) == world]
 
 
 def _wait(port: int, folder: Path) -> None:
