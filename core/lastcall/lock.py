@@ -181,20 +181,21 @@ class RunLock:
 
 
 def _has_open(found: Holder, path: Path) -> bool:
+    """Whether it has the file open. One that lives and may not be looked into, as from a sandbox, is believed."""
+    if not _alive(found):
+        return False
     try:
         lock = path.stat()
-        links = list(Path(f"/proc/{found.process}/fd").iterdir())
-    except PermissionError:
-        return True  # not ours, and hears no signal of ours
+        return any(_is_same(link, lock) for link in Path(f"/proc/{found.process}/fd").iterdir())
     except OSError:
-        return False
-    return any(_is_same(link, lock) for link in links)
+        return True
 
 
 def _is_same(link: Path, lock: os.stat_result) -> bool:
+    """Raises PermissionError where that may not be known."""
     try:
         return os.path.samestat(link.stat(), lock)
-    except OSError:
+    except FileNotFoundError:
         return False  # closed meanwhile
 
 

@@ -3,7 +3,9 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -12,6 +14,13 @@ from pathlib import Path
 import pytest
 
 from lastcall.lock import Holder, Request, RunLock
+
+TELL = """\
+import sys
+from pathlib import Path
+from lastcall.lock import Request, RunLock
+RunLock(Path(sys.argv[1])).tell(Request("power", 7.0))
+"""
 
 
 @pytest.mark.parametrize("kind", ["shutdown", "restore"])
@@ -37,3 +46,21 @@ def test_a_process_with_the_number_of_a_run_that_is_gone_is_left_alone(tmp_path:
             lock.release()
             innocent.kill()
             innocent.wait()
+
+
+def test_a_run_that_may_not_be_looked_into_is_believed_to_hold_its_lock(tmp_path: Path) -> None:
+    """As from a unit with fewer capabilities than a run by hand has."""
+    lock = RunLock(tmp_path)
+    lock.take(Holder("shutdown", "poweroff", os.getpid()))
+    with lock.path.open() as held:
+        sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
+    lock.release()
+    lock.take(Holder("shutdown", "poweroff", sleeper.pid))
+    lesser = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", sys.executable, "-c", TELL]
+    try:
+        subprocess.run([*lesser, str(tmp_path)], check=True, timeout=60)
+        assert sleeper.poll() == -signal.SIGUSR1, "it was told"
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+        lock.release()
