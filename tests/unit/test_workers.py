@@ -99,27 +99,19 @@ def test_spinning_abandoned_workers_do_not_slow_the_hand_over_to_others() -> Non
         while not stop.is_set():
             pass
 
-    async def hand_overs(workers: ThreadWorkers) -> float:
-        began = time.monotonic()
-        for _ in range(50):
-            await workers.call(lambda: None, timeout=None)
-        return time.monotonic() - began
-
-    async def story() -> tuple[float, float]:
+    async def story() -> float:
         workers = ThreadWorkers(asyncio.get_running_loop())
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 await workers.call(spin, timeout=0.05)
-        ours = await hand_overs(workers)
-        sys.setswitchinterval(usual)
-        return ours, await hand_overs(workers)
+        began = time.monotonic()
+        for _ in range(100):
+            await workers.call(lambda: None, timeout=None)
+        return time.monotonic() - began
 
-    usual = sys.getswitchinterval()
-    try:
-        ours, theirs = asyncio.run(story())
-    finally:
-        stop.set()
-    assert 2 * ours < theirs, "the interpreter's own switch interval slows it down"
+    took = asyncio.run(story())
+    stop.set()
+    assert took < 2.5, "at the interpreter's own switch interval this takes more than three seconds"
 
 
 def test_a_milestone_cuts_work_off_by_time_or_when_it_is_hastened(virtual_loop: VirtualLoop) -> None:
