@@ -29,6 +29,12 @@ done
 echo "$slow" > /slow
 [ "$deaf" = 1 ] || acpid -d > /dev/null 2>&1 &
 mkdir -p /dev/virtio-ports /var/run
+# The kernel hears of the ports, and then of their names, a moment after their driver was loaded.
+for try in $(seq 100); do
+    [ -n "$(ls -d /sys/bus/virtio/drivers/virtio_console/virtio* 2> /dev/null)" ] || break
+    grep -qs . /sys/class/virtio-ports/*/name && break
+    sleep 0.1
+done
 for port in /sys/class/virtio-ports/*; do
     [ -e "$port/name" ] && ln -s "../${port##*/}" "/dev/virtio-ports/$(cat "$port/name")"
 done
