@@ -34,7 +34,7 @@ def test_a_chain_and_independent_guests_stop_in_order_and_start_in_reverse(lab: 
         for needing, needed in (("web", "app"), ("app", "db"), ("db", "storage")):
             assert off[needing] <= found[needed]["asked"] + 0.002
         chain = sum(found[name]["duration"] for name in ("web", "app", "db", "storage"))
-        assert report["run"]["duration"] <= chain + 4.0
+        assert report["run"]["duration"] <= chain + 1.0
         assert all(guest.went_down_cleanly for guest in guests.values())
 
         plan = json.loads(run_lastcall(config, "plan", "--json").stdout)

@@ -64,7 +64,7 @@ def test_a_poweroff_lets_every_guest_shut_down_and_the_next_boot_brings_them_bac
     assert not find(journal, r"^Stopping machine-qemu"), "no scope was stopped by systemd"
     (daemon,) = find(journal, r"^Stopping libvirtd\.service")
     assert ended <= daemon.at
-    assert ended - began < 12 + 1 + 15, "the longest chain decides: g12 and then g01"
+    assert ended - began < 12 + 1 + 8, "the longest chain decides: g12 and then g01"
 
     # Whoever stands in front of it sees what it waits for; who looks afterwards finds every step by its fields.
     assert re.search(r"lastcall: stopping \d/6 · .*g12 asked.* s left", installed.console())
@@ -97,7 +97,7 @@ def test_the_set_up_that_it_replaces_is_not_much_faster_on_the_same_guests(make_
     needed = replaced.time_to_off(theirs, one="slow=1", four="slow=4")
     ours.boot()
     ours.run("lastcall install")
-    assert replaced.time_to_off(ours, one="slow=1", four="slow=4") < 2 * needed + 5
+    assert replaced.time_to_off(ours, one="slow=1", four="slow=4") < 2 * needed
 
 
 def test_a_reboot_is_told_from_a_poweroff_and_policy_may_differ(installed: Host) -> None:
@@ -120,7 +120,7 @@ def test_what_was_announced_counts_for_the_next_host_stop(installed: Host) -> No
     assert "power" in installed.run("lastcall announce --reason power --deadline 35s")
     assert "announced: the next host stop is for power, over within 3" in installed.run("lastcall status")
     took = installed.stop()
-    assert took < 35 + 20
+    assert took < 35 + 5
     installed.boot()
     shutdown = last_report(installed, "shutdown")
     assert shutdown["run"]["reason"] == "power"

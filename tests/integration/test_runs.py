@@ -42,7 +42,7 @@ def test_four_hundred_guests_are_stopped_and_brought_back(lab: Daemon, tmp_path:
 def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stopped_quickly(
     lab: Daemon, tmp_path: Path
 ) -> None:
-    """`make bench` has the exact figures; here a machine may be many times slower."""
+    """`make bench` has the exact figures; here only a machine that is three times slower may fail."""
     config = write_config(tmp_path, lab.test, more=dependencies(names(1000), 3000))
     with driver_guests(lab, names(1000)) as connection:
         began = time.monotonic()
@@ -56,8 +56,8 @@ def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stop
         ends = {guest["name"]: guest["started"] + guest["duration"] for guest in report["guests"]}
         for guest in report["guests"]:
             assert all(ends[name] <= guest["asked"] + 0.002 for name in guest["waited_for"])
-        assert planned - began < 15
-        assert stopped - planned < 30
+        assert planned - began < 4.5
+        assert stopped - planned < 9.0
 
 
 def test_memory_and_threads_do_not_grow_with_the_number_of_guests(lab: Daemon, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_process_ends_right_after_the_last_guest(lab: Daemon, tmp_path: Path
     started = ReportBuilder(read(log)).report().run.started
     from datetime import datetime
 
-    assert ended - (datetime.fromisoformat(started).timestamp() + last) < 5.0
+    assert ended - (datetime.fromisoformat(started).timestamp() + last) < 2.0
 
 
 def test_the_libvirt_default_uri_works(lab: Daemon, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_the_console_gets_a_line_every_few_seconds_and_one_that_hangs_holds_up_n
     stuck = Attendant(None, Console(tmp_path / "hangs"))
     stuck.take(started())
     stuck.take(RunEnded(at=1, exit_code=0))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 3
     with (tmp_path / "hangs").open() as release:
         release.readline()
 
@@ -402,7 +402,7 @@ def test_an_announcement_counts_for_this_boot_until_its_time_is_over(tmp_path: P
     found = board.read()
     assert found
     assert found.reason == "power"
-    assert 70 < (found.left() or 0) <= 90
+    assert 88 < (found.left() or 0) <= 90
     content = json.loads(board.path.read_text())
     for wrong in ({"boot": "another"}, {"until": 0.0}, {"reason": "nonsense"}, {"ends": None, "until": "x"}):
         board.path.write_text(json.dumps({**content, **wrong}))
@@ -457,7 +457,7 @@ def test_on_duty_is_for_this_boot(tmp_path: Path) -> None:
     assert duty.left == 0, "no run has begun"
     duty.stop_by(time.monotonic() + 50)
     assert duty.on
-    assert 30 < duty.left < 50.1
+    assert 48 < duty.left < 50.1
     duty.stop_by(time.monotonic() - 1)
     assert duty.left == 0, "never past the deadline"
     duty.path.write_text(f"{boot_id()} soon\n")
