@@ -33,6 +33,7 @@ fmt: $(STAMPS)/venv
 lint: $(STAMPS)/venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 
 type: $(STAMPS)/venv
 	$(BIN)/basedpyright

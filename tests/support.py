@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lastcall import GuestResult, HypervisorError, Reason, Report, RunKind
-from lastcall.deadline import Deadline
 from lastcall.hooks.call import RunContext
+from lastcall.timing.deadline import Deadline
+from lastcall.timing.terms import Terms
 
 AWAKE = ("env", "--default-signal=INT")  # whoever started the tests may ignore it, which would be inherited
 PROGRAM = Path(sys.executable).with_name("lastcall")
@@ -20,11 +21,9 @@ DIES = """\
 import os, signal, sys
 from pathlib import Path
 from lastcall import Reason, RunKind
-from lastcall.assembly import RunRequest
-from lastcall.runner import perform
-from lastcall.loading import load
-from lastcall.restore import Restore
-from lastcall.shutdown import Shutdown
+from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.runner import perform
+from lastcall.runs.loading import load
 
 count = 0
 def die(record):
@@ -35,7 +34,7 @@ def die(record):
 
 kind = RunKind(sys.argv[3])
 request = RunRequest(kind=kind, reason=Reason.MANUAL, sinks=[("dies", die)])
-perform(load(Path(sys.argv[1])), request, Shutdown if kind is RunKind.SHUTDOWN else Restore)
+perform(load(Path(sys.argv[1])), request, build_shutdown if kind is RunKind.SHUTDOWN else build_restore)
 """
 """A program that does a run (of this configuration, kind) and is killed at its nth record."""
 
@@ -59,10 +58,8 @@ def run_context(clock: Callable[[], float]) -> RunContext:
     return RunContext(
         id="run",
         kind=RunKind.SHUTDOWN,
-        reason=Reason.MANUAL,
         rehearsal=False,
-        clock=clock,
-        deadline=Deadline.after(clock(), None),
+        terms=Terms(Reason.MANUAL, Deadline.after(clock(), None), clock),
         folders=Path("/nonexistent"),
         options=nothing,
         domain=nothing,

@@ -6,7 +6,7 @@ Everything a plugin needs is here, in `lastcall.options` (the pydantic bases for
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
 from lastcall.api.markers import hookimpl, hookspec
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Problem, Report, RunFacts, Severity, Verdict
+from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
 from lastcall.api.run import Domain, Json, PluginOptions, Run
 from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
 from lastcall.api.stopping import StopMethod, StopRequest
@@ -18,6 +18,8 @@ from lastcall.errors import (
     HypervisorError,
     LastcallError,
     NoShell,
+    Problem,
+    Severity,
     ShellError,
     ShellLost,
     ShellRefused,

@@ -1,4 +1,4 @@
-"""Every error of lastcall, and the exit codes.
+"""Every error of lastcall, the problems that are reported instead of raised, and the exit codes.
 
 LastcallError                 expected: one line and a remedy, no traceback
 ├── ConfigInvalid             exit 6, carries every problem found
@@ -15,13 +15,9 @@ LastcallError                 expected: one line and a remedy, no traceback
 └── ShellError                NoShell, ShellUnreachable, ShellRefused, CommandTimeout, ShellLost, CommandFailed
 """
 
-from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lastcall.api.results import Problem
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
 
 
 class ExitCode(IntEnum):
@@ -35,6 +31,24 @@ class ExitCode(IntEnum):
     LOCKED = 5
     CONFIG_INVALID = 6
     INTERNAL = 70
+
+
+class Severity(StrEnum):
+    """An error makes the run end in exit code 1; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is not as it should be: what kind of thing, where it is, what is wrong and what to do."""
+
+    what: str
+    where: str
+    message: str
+    remedy: str = ""
+    severity: Severity = Severity.ERROR
 
 
 class LastcallError(Exception):
@@ -52,7 +66,7 @@ class ConfigInvalid(LastcallError):
 
     exit_code = ExitCode.CONFIG_INVALID
 
-    def __init__(self, problems: "Sequence[Problem]") -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(f"{problem.where}: {problem.message}" for problem in problems))
         self.problems = tuple(problems)
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
-from lastcall.durations import parse_duration
 from lastcall.errors import LastcallError
+from lastcall.formats.durations import parse_duration
 
 BY_METADATA: JsonDict = {"by_metadata": True}
 """`Field(json_schema_extra=BY_METADATA)` lets a guest's own metadata set this field. Never mark a command."""

@@ -65,7 +65,7 @@ def processes(config: Path) -> int:
 
 
 def test_the_oldest_run_logs_make_room(tmp_path: Path) -> None:
-    from lastcall.runlog import KEEP
+    from lastcall.records.run_log import KEEP
     from lastcall.testing import FakeGuest, run_shutdown
 
     folder = tmp_path / "runs"

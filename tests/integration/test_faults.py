@@ -15,9 +15,9 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
-from lastcall.report.fold import ReportBuilder
-from lastcall.runlog import read
-from lastcall.state import open_state
+from lastcall.persistence.state import open_state
+from lastcall.records.report_builder import ReportBuilder
+from lastcall.records.run_log import read_log
 from support import AWAKE, DIES, PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 SLOW = "import lastcall\n@lastcall.hookimpl\ndef {hook}(guest, run):\n    run.log('slow')\n    run.sleep({seconds})\n"
@@ -42,7 +42,7 @@ def test_a_run_killed_at_any_record_is_finished_by_the_next(lab: Daemon, tmp_pat
         waiting = {entry.name for entry in open_state(tmp_path / "state").entries.values()}
         assert off <= waiting, "a guest that is off has to be on the list"
         for log in (tmp_path / "state" / "runs").glob("*.jsonl"):
-            assert list(read(log)) is not None
+            assert list(read_log(log)) is not None
         assert run_lastcall(config, "shutdown").returncode == 0
         assert set(states(connection).values()) == {"off"}
         assert sorted(waiting_guests(tmp_path / "state")) == names(10)
@@ -213,8 +213,8 @@ def test_a_host_stop_that_finds_its_configuration_broken_uses_the_last_good_one(
 
 def test_an_old_last_good_configuration_that_nobody_understands_any_more_leaves_the_defaults(tmp_path: Path) -> None:
     from lastcall import Reason
-    from lastcall.last_good import LastGood
-    from lastcall.loading import load
+    from lastcall.persistence.last_good import LastGood
+    from lastcall.runs.loading import load
 
     broken = tmp_path / "config.yaml"
     broken.write_text("shutdown: 5")
@@ -270,5 +270,5 @@ def test_the_report_of_a_killed_run_can_still_be_told(lab: Daemon, tmp_path: Pat
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         (log,) = (tmp_path / "state" / "runs").glob("*.jsonl")
-        report = ReportBuilder(read(log)).report()
+        report = ReportBuilder(read_log(log)).report()
         assert [guest.name for guest in report.guests] == names(3)

@@ -14,10 +14,10 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.lanes import BLOCKING_LANES, CALLS_PER_LANE, Budget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, CallBudget, Lanes, Need
 from lastcall.hypervisor.pool import LibvirtHypervisor
-from lastcall.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
-from lastcall.workers import ThreadWorkers, boxed
+from lastcall.hypervisor.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
+from lastcall.threads.workers import ThreadWorkers, boxed
 
 Story = Callable[[LibvirtHypervisor, list[HypervisorEvent]], Coroutine[Any, Any, None]]
 
@@ -84,7 +84,7 @@ class Occupied:
     """Lanes of which some are held by other threads until the end of the test."""
 
     def __init__(self, lab: Daemon, calls: int, need: Need) -> None:
-        self.budget = Budget()
+        self.budget = CallBudget()
         self.lanes = Lanes(lambda: libvirt.open(lab.test), self.budget)
         self._begun = threading.Barrier(calls + 1)
         self._release = threading.Event()

@@ -16,7 +16,7 @@ import pytest
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
 from lab.libvirt_guests import LibvirtGuests
-from lastcall.config.libvirt_guests import as_yaml, read
+from lastcall.installation.libvirt_guests import as_yaml, read_settings
 from support import run_lastcall, write_config
 
 TRANSIENT = "<domain type='test'><name>transient</name><memory unit='MiB'>1</memory><os><type>hvm</type></os></domain>"
@@ -66,7 +66,7 @@ def ours(lab: Daemon, folder: Path, settings: dict[str, str]) -> list[Any]:
     text = "\n".join(f"{name}='{value}'" for name, value in {**settings, "URIS": lab.test}.items())
     config = write_config(folder, lab.test)
     paths = next(line for line in config.read_text().splitlines() if line.startswith("paths"))
-    config.write_text(f"{as_yaml(read(text), 'libvirt-guests')}{paths}\n")
+    config.write_text(f"{as_yaml(read_settings(text), 'libvirt-guests')}{paths}\n")
     with guests(lab) as connection:
         done = run_lastcall(config, "shutdown", "--reason", "poweroff", "--json")
         assert done.returncode in {0, 1}, done.stderr

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from lastcall.lock import Holder, RunLock
+from lastcall.runs.lock import Holder, RunLock
 from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"
 
 
 def imported(*words: str) -> set[str]:
-    command = [sys.executable, "-X", "importtime", "-c", "from lastcall.cli import main; main()", *words]
+    command = [sys.executable, "-X", "importtime", "-c", "from lastcall.cli.main import main; main()", *words]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in result.stderr.splitlines() if "|" in line}
 
@@ -293,7 +293,7 @@ def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
 
 
 def test_the_engine_and_its_tests_need_no_libvirt() -> None:
-    modules = "lastcall.testing, lastcall.commands.config, lastcall.commands.status"
+    modules = "lastcall.testing, lastcall.cli.commands.config, lastcall.cli.commands.status"
     text = f"import sys, {modules}; print('libvirt' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "False\n"

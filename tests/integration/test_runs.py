@@ -11,8 +11,8 @@ import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
-from lastcall.report.fold import ReportBuilder
-from lastcall.runlog import read
+from lastcall.records.report_builder import ReportBuilder
+from lastcall.records.run_log import read_log
 from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 
@@ -80,7 +80,7 @@ def test_the_process_ends_right_after_the_last_guest(lab: Daemon, tmp_path: Path
     (log,) = (tmp_path / "state" / "runs").iterdir()
     records = [json.loads(line) for line in log.read_text().splitlines()]
     last = max(record["at"] for record in records if record["type"] == "GuestWentOff")
-    started = ReportBuilder(read(log)).report().run.started
+    started = ReportBuilder(read_log(log)).report().run.started
     from datetime import datetime
 
     assert ended - (datetime.fromisoformat(started).timestamp() + last) < 2.0
@@ -204,7 +204,7 @@ def test_a_killed_run_leaves_a_list_from_which_restore_works(lab: Daemon, tmp_pa
         assert list(states(connection).values()) == ["off"] * 4 + ["running"] * 4
         assert len(waiting_guests(tmp_path / "state")) == 8
         (log,) = (tmp_path / "state" / "runs").iterdir()
-        ReportBuilder(read(log)).report()
+        ReportBuilder(read_log(log)).report()
         (tmp_path / "hooks.d" / "10-kills.py").unlink()
         done = run_lastcall(config, "restore", "--json")
         assert [guest["outcome"] for guest in report_of(done)["guests"]] == ["started"] * 4 + ["present"] * 4

@@ -169,7 +169,7 @@ def host_image() -> Generator[Path]:
         (layer / site / facts.name).mkdir()
         points = re.findall(r"^\[project\.entry-points\.(\S+)\]\n(.*?)\n\n", (PROJECT / "pyproject.toml").read_text(),
                             re.MULTILINE | re.DOTALL)  # fmt: skip
-        console = "[console_scripts]\nlastcall = lastcall.cli:main\n\n"
+        console = "[console_scripts]\nlastcall = lastcall.cli.main:main\n\n"
         told = "\n\n".join(f"[{group}]\n" + text.replace('"', "") for group, text in points)
         (layer / site / facts.name / "entry_points.txt").write_text(console + told + "\n")
         yield Path(f"{layer}:{image}")

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[str, str]
+"""What identifies a guest: (URI, UUID)."""
 
 
 class RunKind(StrEnum):
@@ -81,6 +85,6 @@ class Guest:
     state: GuestState = field(compare=False, default=GuestState.RUNNING)
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """What identifies the guest: (URI, UUID)."""
         return (self.uri, self.uuid)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from lastcall.api.guests import Ended, GuestState, Outcome, Reason, RunKind
+from lastcall.errors import Problem
 
 
 class Verdict(StrEnum):
@@ -18,13 +19,6 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     TIMEOUT = "timeout"
-
-
-class Severity(StrEnum):
-    """An error makes the run end in exit code 1; a warning does not."""
-
-    ERROR = "error"
-    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +43,6 @@ class HookRecord:
     duration: float
     message: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something that is not as it should be: what kind of thing, where it is, what is wrong and what to do."""
-
-    what: str
-    where: str
-    message: str
-    remedy: str = ""
-    severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

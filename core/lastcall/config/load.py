@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from lastcall.api.results import Problem
 from lastcall.config.compose import Vocabulary, settings_model
 from lastcall.config.models import Bootstrap, Settings
 from lastcall.config.nodes import ListNode, MapNode, Mark, Reader, merge
 from lastcall.config.validation import Located, validate, without_unread
-from lastcall.errors import ConfigInvalid
+from lastcall.errors import ConfigInvalid, Problem
 
 DEFAULT_FILE = Path("/etc/lastcall/config.yaml")
 VARIABLE = "LASTCALL_CONFIG"

@@ -20,10 +20,10 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel
 
 from lastcall.api.guests import Guest
-from lastcall.api.results import Problem
 from lastcall.config.nodes import ListNode, MapNode, Mark, Node, Reader
 from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.config.validation import model_below, validate
+from lastcall.errors import Problem
 from lastcall.options import BY_METADATA
 
 NAMESPACE = "https://lastcall.dev/xmlns/guest/1"
@@ -100,7 +100,7 @@ def _about(guest: Guest, message: str, remedy: str) -> Problem:
     return Problem(what="metadata", where=guest.name, message=f"{message}; it is not used", remedy=remedy)
 
 
-def parse(xml: str | None) -> dict[str, str]:
+def parse_element(xml: str | None) -> dict[str, str]:
     """The keys and texts of our element as `virsh metadata` shows it. Raises ParseError."""
     return texts_of(ET.fromstring(xml)) if xml else {}  # noqa: S314  written by libvirt
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from lastcall.api.results import Problem
+from lastcall.errors import Problem
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?$")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}

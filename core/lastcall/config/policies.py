@@ -10,7 +10,7 @@ from lastcall.config.models import Settings
 from lastcall.config.policy import GuestPolicy, GuestRule
 
 if TYPE_CHECKING:
-    from lastcall.records import Key
+    from lastcall.api.guests import Key
 
 _GLOB = frozenset("*?[")
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.run import Domain, Json, OptionsT
 from lastcall.api.shell import GuestShell, Shell
-from lastcall.deadline import Deadline
 from lastcall.errors import CallExpired, LastcallError
-from lastcall.files import private_folder
-from lastcall.guest_shell import ChosenShell, Providers
-from lastcall.ports import Call
+from lastcall.guest_shell.shell import ChosenShell, Providers
+from lastcall.hypervisor.ports import Call
+from lastcall.persistence.files import private_folder
+from lastcall.timing.terms import Terms
 
 if TYPE_CHECKING:
     from lastcall.options import Options
@@ -30,14 +30,12 @@ class OptionLookup(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """What all calls of one run share. `clock` is that of the loop and may be read from any thread; `wait` sleeps."""
+    """What all calls of one run share. `wait` sleeps, until the event is set or the seconds are over."""
 
     id: str
     kind: RunKind
-    reason: Reason
     rehearsal: bool
-    clock: Callable[[], float]
-    deadline: Deadline
+    terms: Terms
     folders: Path
     options: OptionLookup
     domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
@@ -78,7 +76,7 @@ class HookCall:
     @property
     def expired(self) -> bool:
         """True once the call is over."""
-        return self._over.is_set() or self._context.clock() >= self._expires
+        return self._over.is_set() or self._context.terms.clock() >= self._expires
 
     @property
     def id(self) -> str:
@@ -93,7 +91,7 @@ class HookCall:
     @property
     def reason(self) -> Reason:
         """Why the run takes place."""
-        return self._alive().reason
+        return self._alive().terms.reason
 
     @property
     def rehearsal(self) -> bool:
@@ -114,17 +112,16 @@ class HookCall:
 
     def remaining(self) -> float:
         """Seconds left to this call."""
-        return max(0.0, self._expires - self._alive().clock())
+        return max(0.0, self._expires - self._alive().terms.clock())
 
     def elapsed(self) -> float:
         """Seconds since the first call of a series."""
-        now = self._alive().clock()
+        now = self._alive().terms.clock()
         return 0.0 if self._since is None else now - self._since
 
     def deadline(self) -> float | None:
         """Seconds left to the run."""
-        context = self._alive()
-        return context.deadline.remaining(context.clock())
+        return self._alive().terms.left()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""

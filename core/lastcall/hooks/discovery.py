@@ -5,18 +5,18 @@ from importlib import metadata
 from typing import Any, TypeVar, cast
 
 from lastcall.api.markers import PROJECT
-from lastcall.api.results import Problem
 from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
 from lastcall.config.models import Bootstrap
 from lastcall.config.policy import GuestPolicy
+from lastcall.errors import Problem
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source
 from lastcall.options import Options, StepOptions
-from lastcall.workers import boxed
+from lastcall.threads.workers import boxed
 
 IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
 T = TypeVar("T")

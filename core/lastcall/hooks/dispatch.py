@@ -8,15 +8,15 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
-from lastcall.api.results import HookRecord, Problem, Verdict
+from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.models import HookSettings
-from lastcall.deadline import soonest
-from lastcall.errors import CallExpired, HookFailed, LastcallError, Skip
+from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
-from lastcall.records import HookBegun, HookEnded, HookSaid
-from lastcall.stream import Stream
-from lastcall.workers import Workers
+from lastcall.records.records import HookBegun, HookEnded, HookSaid
+from lastcall.records.stream import Stream
+from lastcall.threads.workers import Workers
+from lastcall.timing.deadline import soonest
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start"})
 _ASKED_AGAIN = "guest_ready"
@@ -61,7 +61,7 @@ class Hooks(Protocol):
         ...
 
 
-class Source(Protocol):
+class FiringOrder(Protocol):
     """Where implementations come from."""
 
     def implementations(self, hook: str) -> list[Implementation]:
@@ -74,7 +74,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        source: Source,
+        source: FiringOrder,
         settings: HookSettings,
         context: RunContext,
         workers: Workers,

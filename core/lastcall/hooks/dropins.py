@@ -8,12 +8,12 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.api.results import Problem
+from lastcall.errors import Problem
 from lastcall.hooks.executables import executable_hook
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
 from lastcall.hooks.trust import Untrusted, open_trusted
-from lastcall.workers import boxed
+from lastcall.threads.workers import boxed
 
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
 _NUMBER = re.compile(r"^\d+-")

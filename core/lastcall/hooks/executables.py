@@ -14,15 +14,15 @@ from typing import IO, Any
 from lastcall.api.guests import Guest
 from lastcall.api.run import Run
 from lastcall.errors import HookFailed, Skip
+from lastcall.formats.json_text import to_json
 from lastcall.hooks.trust import open_trusted
-from lastcall.report.plain import as_json
+from lastcall.timing.budget import KILLING, TERMINATION
 
 SKIPPED = 75  # EX_TEMPFAIL, sysexits.h
 NOT_READY = 1
 _LINGER = (
     0.2  # seconds in which output of a process that has exited is still read; a background child may hold the pipe
 )
-_KILL_AFTER = 2.0  # seconds between SIGTERM and SIGKILL
 _LINE_LIMIT = 8192
 
 
@@ -75,13 +75,13 @@ def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
     }
     if "guest" not in arguments:
         facts["guests"] = run.guests
-    return as_json(facts)
+    return to_json(facts)
 
 
 def _own_time(run: Run) -> float:
-    """Seconds the program gets: a tenth of the call, at most the time to kill it, is kept for ending it."""
+    """Seconds the program gets: some of the call is kept for ending it."""
     remaining = run.remaining()
-    return remaining - min(_KILL_AFTER + _LINGER, remaining / 10)
+    return remaining - KILLING.of(remaining)
 
 
 class _Process:
@@ -151,7 +151,7 @@ class _Process:
         self._run.log(line[:_LINE_LIMIT].decode(errors="replace").rstrip())
 
     def _end_group(self) -> None:
-        for number, wait in ((signal.SIGTERM, min(_KILL_AFTER, self._run.remaining() / 2)), (signal.SIGKILL, 1.0)):
+        for number, wait in ((signal.SIGTERM, TERMINATION.of(self._run.remaining())), (signal.SIGKILL, 1.0)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):

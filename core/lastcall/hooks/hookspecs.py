@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest
 from lastcall.api.markers import hookspec
-from lastcall.api.results import Attempt, GuestResult, Problem, Report
+from lastcall.api.results import Attempt, GuestResult, Report
 from lastcall.api.run import Json, PluginOptions, Run
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
+from lastcall.errors import Problem
 
 if TYPE_CHECKING:
     import click

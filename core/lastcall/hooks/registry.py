@@ -9,8 +9,8 @@ from typing import Any
 import pluggy
 
 from lastcall.api.markers import PROJECT
-from lastcall.api.results import Problem
 from lastcall.config.models import HookSettings
+from lastcall.errors import Problem
 from lastcall.hooks import hookspecs
 from lastcall.hooks.order import Position, firing_order
 from lastcall.hooks.sources import Source

@@ -8,13 +8,13 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import ConnectionLost, HypervisorError
+from lastcall.hypervisor.call_limits import CallBudget, Lanes
+from lastcall.hypervisor.domain_facts import facts_of
 from lastcall.hypervisor.eventloop import start_event_loop
 from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason
 from lastcall.hypervisor.failures import translated
-from lastcall.hypervisor.lanes import Budget, Lanes
-from lastcall.hypervisor.look import traits_of
-from lastcall.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, Standing
-from lastcall.traits import Traits
+from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, Standing
 
 _KEEPALIVE = (5, 3)  # seconds between, and number of, unanswered messages until a silent peer counts as dead
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"  # Xen's host domain is no guest
@@ -25,7 +25,7 @@ _CLOSE_REASONS = {0: "error", 1: "end of file", 2: "keepalive timeout"}
 class Connection:
     """An open connection. `post` receives its events, on libvirt's event thread."""
 
-    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None], budget: Budget) -> None:
+    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None], budget: CallBudget) -> None:
         """Open it; raises HypervisorError. `budget` is shared with other connections to the same daemon."""
         start_event_loop()
         self._asked_for = asked_for
@@ -70,9 +70,9 @@ class Connection:
                 for domain in self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
             ]
 
-    def traits(self, guests: Iterable[Guest]) -> dict[tuple[str, str], Traits]:
+    def facts(self, guests: Iterable[Guest]) -> dict[tuple[str, str], GuestFacts]:
         """Look at guests; one that is gone meanwhile is left out."""
-        found: dict[tuple[str, str], Traits] = {}
+        found: dict[tuple[str, str], GuestFacts] = {}
         with translated(self._control):
             kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
             autostarted = self._uuids(kinds)
@@ -81,7 +81,7 @@ class Connection:
                 domain = domains.get(guest.uuid)
                 if domain is not None:
                     with contextlib.suppress(libvirt.libvirtError):
-                        found[guest.key] = traits_of(domain, guest, autostart=guest.uuid in autostarted)
+                        found[guest.key] = facts_of(domain, guest, autostart=guest.uuid in autostarted)
             if not self._control.isAlive():
                 raise ConnectionLost("the connection to libvirt was lost")
         return found

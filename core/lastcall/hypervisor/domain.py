@@ -11,12 +11,12 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
 from lastcall.errors import GuestGone
+from lastcall.hypervisor.call_limits import Need
 from lastcall.hypervisor.connection import Connection
+from lastcall.hypervisor.domain_facts import unsaveable
 from lastcall.hypervisor.events import guest_state
 from lastcall.hypervisor.failures import translated
-from lastcall.hypervisor.lanes import Need
-from lastcall.hypervisor.look import unsaveable
-from lastcall.ports import Call
+from lastcall.hypervisor.ports import Call
 
 T = TypeVar("T")
 _AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"

@@ -3,7 +3,7 @@
 import libvirt
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.ports import GuestCrashed, GuestStarted, GuestStopped
+from lastcall.hypervisor.ports import GuestCrashed, GuestStarted, GuestStopped
 
 _STOPPED = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: Ended.SHUTDOWN,

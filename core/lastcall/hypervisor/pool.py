@@ -10,11 +10,12 @@ import libvirt
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Domain
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted
+from lastcall.hypervisor.call_limits import CallBudget
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.failures import translated
-from lastcall.hypervisor.lanes import Budget
-from lastcall.ports import (
+from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.ports import (
     Call,
     Connected,
     ConnectionClosed,
@@ -24,8 +25,7 @@ from lastcall.ports import (
     Standing,
     Target,
 )
-from lastcall.traits import Traits
-from lastcall.workers import Workers
+from lastcall.threads.workers import Workers
 
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
 PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
@@ -39,12 +39,12 @@ _ACTIONS = {
 
 
 class LibvirtHypervisor:
-    """Implements `lastcall.ports.Hypervisor` with libvirt."""
+    """Implements `lastcall.hypervisor.ports.Hypervisor` with libvirt."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._connections: dict[str, Connection] = {}
-        self._budgets: dict[str, Budget] = {}
+        self._budgets: dict[str, CallBudget] = {}
         self._reconnecting: set[asyncio.Task[None]] = set()
         self._attempts: dict[str, object] = {}  # which attempt each connection came from
         self._stillborn: set[object] = set()
@@ -66,10 +66,10 @@ class LibvirtHypervisor:
         """List the guests of one connection that are defined and off."""
         return await self._workers.call(self._connection(uri).inactive_guests, timeout=QUERY_TIMEOUT)
 
-    async def traits(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], Traits]:
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
         """Look at guests of one connection."""
         connection = self._connection(uri)
-        return await self._workers.call(lambda: connection.traits(guests), timeout=QUERY_TIMEOUT)
+        return await self._workers.call(lambda: connection.facts(guests), timeout=QUERY_TIMEOUT)
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:
         """Set what becomes of a running guest that powers off."""
@@ -140,7 +140,7 @@ class LibvirtHypervisor:
     async def _try_to_open(
         self, target: Target, timeout: float, listener: Callable[[HypervisorEvent], None]
     ) -> Connection | LastcallError:
-        budget, attempt = self._budgets.setdefault(_daemon(target.uri), Budget()), object()
+        budget, attempt = self._budgets.setdefault(_daemon(target.uri), CallBudget()), object()
 
         def post(event: HypervisorEvent) -> None:
             self._workers.post(partial(self._hear, target, attempt, listener, event))

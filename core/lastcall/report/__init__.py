@@ -1,1 +1,1 @@
-"""What a run did, told: from records to the report, and from the report to text and JSON."""
+"""What a run does and did, told to people: as it goes on, its report, runs of the past, the plan as a timetable."""

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from lastcall.api.guests import Outcome, RunKind
-from lastcall.api.results import GuestResult, HookRecord, Problem, Report, Severity, Verdict
-from lastcall.durations import format_duration
-from lastcall.report import plain
-from lastcall.report.fold import as_planned
+from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
+from lastcall.errors import Problem, Severity
+from lastcall.formats.durations import format_duration
+from lastcall.formats.json_text import to_json
+from lastcall.records.report_builder import as_planned
 
 
-def as_json(report: Report) -> str:
+def report_json(report: Report) -> str:
     """The report as section 7 of the contract shows it."""
-    return plain.as_json(report, indent=1)
+    return to_json(report, indent=1)
 
 
 def as_text(report: Report) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lastcall.durations import format_duration
-from lastcall.outlook import Outlook
-from lastcall.plan import PlannedGuest, Step
-from lastcall.records import Key
+from lastcall.api.guests import Key
+from lastcall.formats.durations import format_duration
+from lastcall.planning.plan import PlannedGuest, Step
+from lastcall.planning.worst_case import Outlook
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lastcall.api.guests import Guest, Outcome
-from lastcall.api.results import Severity, Verdict
-from lastcall.durations import format_duration
-from lastcall.progress import Narrator
-from lastcall.records import (
+from lastcall.api.guests import Guest, Key, Outcome
+from lastcall.api.results import Verdict
+from lastcall.errors import Severity
+from lastcall.formats.durations import format_duration
+from lastcall.records.records import (
     AttemptEnded,
     GuestAsked,
     GuestEnded,
@@ -16,13 +16,13 @@ from lastcall.records import (
     HookBegun,
     HookEnded,
     HookSaid,
-    Key,
     ProblemFound,
     Record,
     RunEnded,
     RunJoined,
     RunStarted,
 )
+from lastcall.report.narrator import Narrator
 from lastcall.systemd.notify import send
 
 SOCKET = Path("/run/systemd/journal/socket")

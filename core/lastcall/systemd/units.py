@@ -1,7 +1,11 @@
 """The units, as they are written for a program that lies anywhere."""
 
+import sys
 from pathlib import Path
 
+from lastcall.config.models import Settings
+
+UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"
 RESTORE = "lastcall-restore.service"
 ALIAS = "graceful-shutdown.service"
@@ -88,14 +92,26 @@ JOB_TIMEOUT = 1800.0  # seconds that systemd's own files give
 JOB_MARGIN = 300.0  # seconds for everything else that a shutdown stops
 
 
-def service(program: Path, state: Path) -> str:
+def longest_deadline(settings: Settings) -> float:
+    """Seconds that a host stop may take, whatever its reason."""
+    given = [settings.shutdown.deadline, *(one.deadline for one in settings.shutdown.by_reason.values())]
+    return max((one for one in given if one is not None), default=0.0)
+
+
+def program_path() -> Path:
+    """Where this program lies: in its virtual environment, or in /usr/bin."""
+    beside = Path(sys.executable).with_name("lastcall")
+    return beside if beside.exists() else Path(sys.argv[0]).absolute()
+
+
+def service_unit(program: Path, state: Path) -> str:
     """`lastcall.service` for this program; `state` is paths.state."""
     return _SERVICE.format(
         restore=RESTORE, after=_after(), mounts=_mounts(program, state), program=_escaped(program), alias=ALIAS
     )
 
 
-def restore(program: Path, state: Path) -> str:
+def restore_unit(program: Path, state: Path) -> str:
     """`lastcall-restore.service`."""
     return _RESTORE.format(
         service=SERVICE, after=_after(), mounts=_mounts(program, state), program=_escaped(program),

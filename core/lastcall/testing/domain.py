@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lastcall.api.guests import Ended, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
 from lastcall.errors import HypervisorError, OperationInvalid
-from lastcall.ports import Call
+from lastcall.hypervisor.ports import Call
 from lastcall.testing.guest import FakeGuest
 from lastcall.testing.workers import Hangs
 

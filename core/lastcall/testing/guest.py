@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, Guest, GuestState
-from lastcall.traits import PLAIN, Traits
+from lastcall.hypervisor.guest_facts import PLAIN, GuestFacts
 
 URI = "fake:///system"
 
@@ -31,7 +31,7 @@ class FakeGuest:
     starts_after: int = 1
     uuid: str = ""
     saved: bool = False
-    traits: Traits = PLAIN
+    traits: GuestFacts = PLAIN
     appears_at: float | None = None
     reboots: int = 0
     agent: bool = False

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Domain
-from lastcall.config.metadata import parse
+from lastcall.config.metadata import parse_element
 from lastcall.errors import ConnectionLost, HypervisorError
-from lastcall.ports import (
+from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.ports import (
     Call,
     Connected,
     ConnectionClosed,
@@ -24,11 +25,10 @@ from lastcall.ports import (
 )
 from lastcall.testing.domain import FakeDomain
 from lastcall.testing.guest import FakeGuest
-from lastcall.traits import Traits
 
 
 class FakeHypervisor:
-    """Implements `lastcall.ports.Hypervisor` in memory. URIs in `dead` cannot be connected to."""
+    """Implements `lastcall.hypervisor.ports.Hypervisor` in memory. URIs in `dead` cannot be connected to."""
 
     def __init__(
         self, guests: Sequence[FakeGuest], loop: asyncio.AbstractEventLoop, *, dead: Sequence[str] = ()
@@ -58,7 +58,7 @@ class FakeHypervisor:
         self.require(uri)
         return [fake.guest for fake in self.guests.values() if fake.uri == uri and fake.state is GuestState.OFF]
 
-    async def traits(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], Traits]:
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
         """Tell what the tests gave them."""
         self.require(uri)
         return {guest.key: self.guests[guest.key].traits for guest in guests if guest.key in self.guests}
@@ -79,7 +79,7 @@ class FakeHypervisor:
         """Keep it."""
         self.require(guest.uri)
         fake = self.guests[guest.key]
-        fake.traits = dataclasses.replace(fake.traits, metadata=parse(xml))
+        fake.traits = dataclasses.replace(fake.traits, metadata=parse_element(xml))
 
     async def standing(self, guest: Guest) -> Standing:
         """Tell a guest's state."""

@@ -6,17 +6,15 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.assembly import Outside, RunRequest, assemble
 from lastcall.config.load import parse
 from lastcall.config.models import Bootstrap
-from lastcall.engine import Parts
 from lastcall.hooks.discovery import Plugins
-from lastcall.loading import Loaded
-from lastcall.records import Sink
-from lastcall.restore import Restore
-from lastcall.runlog import RunLog
-from lastcall.runner import Run
-from lastcall.shutdown import Shutdown
+from lastcall.records.records import Sink
+from lastcall.records.run_log import RunLog
+from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
+from lastcall.runs.loading import Loaded
+from lastcall.runs.runner import Execution
+from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.clock import VirtualLoop
 from lastcall.testing.guest import URI, FakeGuest
 from lastcall.testing.hypervisor import FakeHypervisor
@@ -41,8 +39,8 @@ def run_shutdown(
     `meanwhile` is called once at the start and may schedule things with `hypervisor.loop.call_later`.
     """
 
-    def build(parts: Parts, hypervisor: FakeHypervisor) -> Run:
-        run = Shutdown(parts, names=names, force=force)
+    def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
+        run = build_shutdown(parts, names=names, force=force)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run
@@ -62,8 +60,8 @@ def run_restore(
 ) -> Report:
     """Restore what an earlier `run_shutdown` in the same folder wrote down."""
 
-    def build(parts: Parts, _hypervisor: FakeHypervisor) -> Run:
-        return Restore(parts, names=names)
+    def build(parts: Parts, _hypervisor: FakeHypervisor) -> Execution:
+        return build_restore(parts, names=names)
 
     return _run(folder, guests, RunKind.RESTORE, Reason.MANUAL, plugins, config, dead, sink, build)
 
@@ -77,7 +75,7 @@ def _run(
     config: str,
     dead: Sequence[str],
     sink: Sink | None,
-    build: Callable[[Parts, FakeHypervisor], Run],
+    build: Callable[[Parts, FakeHypervisor], Execution],
 ) -> Report:
     uris = dict.fromkeys(guest.uri for guest in guests)
     connections = "" if "connections:" in config else f"connections: [{', '.join(map(repr, uris or [URI]))}]\n"
@@ -92,5 +90,5 @@ def _run(
         )
         sinks = [("sink", sink)] if sink else []
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
-        parts.state.load()
+        parts.books.state.load()
         return loop.run_until_complete(build(parts, hypervisor).execute())

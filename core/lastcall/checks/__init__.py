@@ -1,0 +1,1 @@
+"""What `lastcall check` looks at, beyond what units and plugins say."""

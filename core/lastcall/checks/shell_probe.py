@@ -1,0 +1,50 @@
+"""Trying the shells of guests: does a command get in, by each of them?"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lastcall.api.guests import Guest
+from lastcall.api.shell import CommandResult
+from lastcall.errors import LastcallError
+from lastcall.hooks.call import HookCall, RunContext
+from lastcall.threads.workers import Workers
+
+TIME = 30.0  # seconds for one login
+
+
+@dataclass(frozen=True, slots=True)
+class ShellProbe:
+    """One shell of one guest: who the command was there and how long it took, or why it did not get in."""
+
+    guest: Guest
+    shell: str
+    user: str = ""
+    seconds: float = 0.0
+    error: LastcallError | None = None
+
+
+async def probe_shells(context: RunContext, workers: Workers, guests: Sequence[Guest]) -> list[ShellProbe]:
+    """Log in to all guests at once, by every shell that they have."""
+    pairs = [(guest, shell) for guest in guests for shell in context.shell_names(guest)]
+    return await asyncio.gather(*(_try(context, workers, guest, shell) for guest, shell in pairs))
+
+
+async def _try(context: RunContext, workers: Workers, guest: Guest, shell: str) -> ShellProbe:
+    call = HookCall(context, "core", expires=context.terms.clock() + TIME)
+
+    def log_in() -> CommandResult:
+        try:
+            return call.shell(guest, use=[shell]).run(["id", "-un"]).check()
+        finally:
+            call.release()
+
+    try:
+        result = await workers.call(log_in, timeout=TIME)
+    except TimeoutError:
+        return ShellProbe(guest, shell, error=LastcallError(f"no answer within {TIME:.0f} s"))
+    except LastcallError as error:
+        return ShellProbe(guest, shell, error=error)
+    finally:
+        call.expire()
+    return ShellProbe(guest, shell, result.stdout.strip(), result.duration)

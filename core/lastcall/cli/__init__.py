@@ -1,0 +1,1 @@
+"""The command line: arguments, dispatch, one file a command, and what a person sees."""

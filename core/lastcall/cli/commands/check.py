@@ -1,0 +1,137 @@
+"""`lastcall check`: would a run work? Configuration, plugins, connections, permissions, and what plugins look at."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lastcall.api.guests import Guest, RunKind
+from lastcall.checks.preflight import advise
+from lastcall.checks.shell_probe import probe_shells
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
+from lastcall.config.validation import unknown_steps
+from lastcall.errors import ExitCode, LastcallError, Problem, Severity
+from lastcall.formats.json_text import to_json
+from lastcall.hooks.dispatch import problems_of
+from lastcall.ordering.graph import make_graph
+from lastcall.persistence.state import open_state
+from lastcall.records.records import GuestPlanned
+from lastcall.report.text import problem_line
+from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.loading import Loaded, load
+from lastcall.systemd.systemctl import Systemctl, booted
+from lastcall.systemd.unit_checks import check_units
+
+
+@click.command("check")
+@click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
+@json_option
+@click.pass_obj
+def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int:
+    """Look for what would make a run fail, and say what to do about it.
+
+    Exit code 0: nothing found, or warnings only. 1: errors. 6: the configuration is invalid.
+    """
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    parts.stream.problems((*_steps(loaded), *_shells(loaded), *_folders(loaded), *_state(loaded)))
+    if booted() and invocation.config is None:  # the units know the default configuration only
+        parts.stream.problems(check_units(Systemctl(), loaded.settings))
+    seen = loop.run_until_complete(_ask(parts, log_in=log_in))
+    problems = parts.stream.story.report().problems
+    if as_json:
+        click.echo(to_json({"version": 1, "problems": problems}, indent=1))
+    else:
+        click.echo("\n".join([*seen, *map(problem_line, problems), "" if problems else "nothing wrong found"]).rstrip())
+    errors = any(problem.severity is Severity.ERROR for problem in problems)
+    return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
+
+
+async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
+    """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
+    inventory, connections = parts.inventory, parts.connections
+    await connections.connect()
+    guests = await connections.active()
+    everybody = [*guests, *await connections.inactive()]
+    await inventory.learn(everybody)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
+    parts.stream.problems([*make_graph(everybody, parts.policies.of, ()).problems, *advice])
+    parts.stream.problems(problems_of(await parts.hooks.fire("check")))
+    for fired in await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests)):
+        parts.stream.problems(problems_of(fired))
+    counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
+    seen = [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
+    return [*seen, *(await _log_in(parts, guests) if log_in else [])]
+
+
+async def _log_in(parts: Parts, guests: Sequence[Guest]) -> list[str]:
+    """Try every shell; returns what worked, the rest becomes problems."""
+    seen: list[str] = []
+    for login in await probe_shells(parts.context, parts.workers, guests):
+        if login.error is None:
+            seen.append(f"✓ {login.guest.name}: {login.shell} as {login.user}, {login.seconds:.1f}s")
+        else:
+            parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
+    without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
+    return [*seen, *([f"- no shell is configured for {', '.join(without)}"] if without else [])]
+
+
+def _steps(loaded: Loaded) -> list[Problem]:
+    known = ", ".join(sorted(loaded.plugins.methods))
+    message = "no plugin provides the stop method {!r}; a run skips this step"
+    return [
+        Problem(what="ladder", where=path, message=message.format(method), remedy=f"methods there are: {known}")
+        for path, method in unknown_steps(loaded.settings)
+    ]
+
+
+def _shells(loaded: Loaded) -> list[Problem]:
+    policies = [
+        ("defaults", loaded.settings.defaults),
+        *((f"guests[{i}]", one) for i, one in enumerate(loaded.settings.guests)),
+    ]
+    known = ", ".join(sorted(loaded.plugins.shells)) or "none"
+    return [
+        Problem(what="shell", where=f"{path}.shell", message=f"no plugin provides the guest shell {name!r}",
+                remedy=f"guest shells there are: {known}")
+        for path, policy in policies for name in policy.shell if name not in loaded.plugins.shells
+    ]  # fmt: skip
+
+
+def _folders(loaded: Loaded) -> list[Problem]:
+    """The folders that a run writes to, or the nearest that is there."""
+    found: list[Problem] = []
+    for name, folder in (("paths.state", loaded.settings.paths.state), ("paths.run", loaded.settings.paths.run)):
+        nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            found.append(_not_writable(name, folder, nearest))
+    return found
+
+
+def _not_writable(name: str, folder: Path, nearest: Path) -> Problem:
+    message = f"{folder} cannot be written" + ("" if nearest == folder else f" ({nearest} is not writable)")
+    return Problem(what="permission", where=name, message=message, remedy="run as root, or name another folder")
+
+
+def _state(loaded: Loaded) -> list[Problem]:
+    try:
+        state = open_state(loaded.settings.paths.state)
+    except LastcallError as error:
+        return [Problem(what="state", where=str(loaded.settings.paths.state), message=str(error), remedy=error.remedy)]
+    waiting = len(state.entries)
+    if not waiting:
+        return []
+    told = "1 guest of an earlier shutdown waits" if waiting == 1 else f"{waiting} guests of an earlier shutdown wait"
+    message = f"{told} to be restored"
+    return [
+        Problem(
+            what="state", where=str(state.path), message=message, remedy="lastcall status", severity=Severity.WARNING
+        )
+    ]

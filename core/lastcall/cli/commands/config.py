@@ -1,0 +1,131 @@
+"""`lastcall config`: check, show, guest, schema, sample, import."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lastcall.api.guests import RunKind
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
+from lastcall.config.policy import GuestRule
+from lastcall.errors import ExitCode, Problem, UsageError
+from lastcall.formats.json_text import to_json
+from lastcall.report.text import problem_line
+from lastcall.runs.loading import load
+
+
+@click.group("config")
+def config_command() -> None:
+    """Look at the configuration."""
+
+
+@config_command.command("check")
+@click.pass_obj
+def check_config(invocation: Invocation) -> int:
+    """Validate the configuration, plugin sections included; shows every error at once.
+
+    Exit code 6 when there is one.
+    """
+    loaded = load(invocation.config)
+    for problem in loaded.plugins.registry.problems:
+        click.echo(problem_line(problem), err=True)
+    click.echo("valid: " + (", ".join(map(str, loaded.files)) or "no file, built-in defaults"))
+    return ExitCode.OK
+
+
+@config_command.command("show")
+@json_option
+@click.pass_obj
+def show_config(invocation: Invocation, *, as_json: bool) -> int:
+    """Print the configuration in force, defaults included."""
+    import yaml
+
+    shown = load(invocation.config).settings.model_dump(mode="json", exclude_none=False)
+    click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
+    return ExitCode.OK
+
+
+@config_command.command("guest")
+@click.argument("name", metavar="GUEST")
+@json_option
+@click.pass_obj
+def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
+    """Show every setting of a guest, and where each comes from: default, configuration, metadata, plugin or rule."""
+    import yaml
+
+    rows, problems = _settings_of(invocation, name)
+    if as_json:
+        facts = {key: {"value": value, "from": source} for key, value, source in rows}
+        click.echo(to_json({"version": 1, "guest": name, "settings": facts, "problems": problems}, indent=1))
+        return ExitCode.OK
+    for key, value, source in rows:
+        text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        click.echo(f"{key}: {text}  ({source})")
+    for problem in problems:
+        click.echo(problem_line(problem), err=True)
+    return ExitCode.OK
+
+
+def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...]]:
+    """Rows of key, value and source."""
+    from lastcall.guests.lookup import find_guest
+    from lastcall.runs.assembly import RunRequest, assemble
+
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    guest = loop.run_until_complete(find_guest(parts.inventory, parts.stream, name))
+    sources = dict.fromkeys(loaded.settings.defaults.model_fields_set, "defaults")
+    for layer in parts.policies.layers(guest):
+        where = layer.source
+        if isinstance(layer.policy, GuestRule):
+            where += f", match {json.dumps(layer.policy.match.model_dump(mode='json'))}"
+        sources |= dict.fromkeys(layer.policy.model_fields_set, where)
+    shown = parts.policies.of(guest).model_dump(mode="json")
+    rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]
+    return rows, parts.stream.story.report().problems
+
+
+@config_command.command("schema")
+@click.pass_obj
+def schema(invocation: Invocation) -> int:
+    """Print the JSON Schema of the configuration with the loaded plugins, for editors."""
+    settings = type(load(invocation.config).settings)
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings.model_json_schema()}
+    click.echo(json.dumps(content, indent=1))
+    return ExitCode.OK
+
+
+@config_command.command("sample")
+def sample() -> int:
+    """Print a commented configuration to start from; it says what the built-in defaults say."""
+    from lastcall.config.sample import SAMPLE
+
+    click.echo(SAMPLE.rstrip())
+    return ExitCode.OK
+
+
+@config_command.command("import")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]")
+def import_(file: Path | None) -> int:
+    """Print libvirt-guests' settings (by default those of this host) as our configuration.
+
+    The file is read, never run. What could not be read stands in a comment, and on standard error; exit code 1 then.
+    """
+    from lastcall.installation import libvirt_guests
+
+    found = file or libvirt_guests.find_file()
+    if found is None:
+        raise UsageError("this host has no settings of libvirt-guests", "name the file")
+    try:
+        text = found.read_text(encoding="utf-8", errors="replace")
+        settings = libvirt_guests.read_settings(text, libvirt_guests.distribution_defaults())
+    except OSError as error:
+        raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
+    for line, what in settings.unread:
+        click.echo(f"{found}:{line}: not taken over: {what}", err=True)
+    return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK

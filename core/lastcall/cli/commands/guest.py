@@ -1,0 +1,70 @@
+"""`lastcall guest`: the settings that a guest carries in its own domain XML."""
+
+import asyncio
+from collections.abc import Callable
+
+import click
+
+from lastcall.api.guests import RunKind
+from lastcall.cli.invocation import Invocation
+from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
+from lastcall.errors import ExitCode, UsageError
+from lastcall.guests.lookup import find_guest
+from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.loading import load
+
+
+@click.group("guest")
+def guest_command() -> None:
+    """Write the settings that a guest carries in its own metadata; `lastcall config guest` shows what counts."""
+
+
+@guest_command.command("set")
+@click.argument("name", metavar="GUEST")
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.pass_obj
+def set_(invocation: Invocation, name: str, settings: tuple[str, ...]) -> int:
+    """Set keys in the guest's metadata; values are written as in the configuration file.
+
+    For example `lastcall guest set db-1 depends_on=storage timeout=5min`. Keys of plugins that run commands cannot be
+    set so. Rules of the configuration file win over metadata.
+    """
+    given: dict[str, str] = {}
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign:
+            raise UsageError(f"{setting!r} is not KEY=VALUE", "for example timeout=5min")
+        given[key.strip()] = value.strip()
+    return _change(invocation, name, lambda texts: {**texts, **given})
+
+
+@guest_command.command("unset")
+@click.argument("name", metavar="GUEST")
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.pass_obj
+def unset(invocation: Invocation, name: str, keys: tuple[str, ...]) -> int:
+    """Take keys out of the guest's metadata."""
+    return _change(invocation, name, lambda texts: {key: text for key, text in texts.items() if key not in keys})
+
+
+def _change(invocation: Invocation, name: str, change: Callable[[dict[str, str]], dict[str, str]]) -> int:
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    written = loop.run_until_complete(_write(parts, name, change))
+    click.echo("\n".join(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata")
+    return ExitCode.OK
+
+
+async def _write(parts: Parts, name: str, change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+    guest = await find_guest(parts.inventory, parts.stream, name)
+    before = dict(parts.inventory.facts[guest.key].metadata)
+    after = change(before)
+    changed = {key: text for key, text in after.items() if before.get(key) != text}
+    _, problems = read_metadata(type(parts.settings.defaults), guest, changed)
+    if problems:
+        raise UsageError(
+            "; ".join(problem.message.removesuffix("; it is not used") for problem in problems), problems[0].remedy
+        )
+    await parts.hypervisor.write_metadata(guest, PREFIX, NAMESPACE, render(after) if after else None)
+    return after

@@ -1,0 +1,87 @@
+"""`lastcall hook`: fire one hook, without the run that it belongs to."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from lastcall.api.guests import Guest, RunKind
+from lastcall.api.results import HookRecord, Verdict
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option, only_output, progress
+from lastcall.errors import ExitCode, UsageError
+from lastcall.formats.json_text import to_json
+from lastcall.guests.lookup import find_guest
+from lastcall.hooks.order import RESTORE_HOOKS
+from lastcall.records.records import GuestPlanned
+from lastcall.report.text import evidence_lines, hook_line
+from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.loading import load
+
+HOOKS = (
+    "pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown",
+    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
+)  # fmt: skip
+
+
+@click.command("hook")
+@click.argument("name", type=click.Choice(HOOKS), metavar="NAME")
+@click.option("--guest", "guests", multiple=True, metavar="GUEST", help="For this guest; may be given more than once.")
+@json_option
+@click.pass_obj
+def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, as_json: bool) -> int:
+    """Fire one hook of a run, to try a configuration in daytime. Nothing is stopped or started by lastcall itself.
+
+    It is a rehearsal, which plugins are told: `databases` flushes and proves but stops no service, `commands` runs only
+    what says `rehearse: true`. Names: pre_shutdown, on_guest_stop, on_guest_stuck, on_guest_stopped, post_shutdown,
+    pre_restore, on_guest_start, guest_ready, on_guest_started, post_restore. Exit code 1 when a call failed.
+    """
+    for_guests = name.startswith(("on_guest_", "guest_"))
+    if for_guests != bool(guests):
+        raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
+                         "give --guest" if for_guests else "leave --guest out")  # fmt: skip
+    kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
+    loop = asyncio.new_event_loop()
+    with only_output(wanted=as_json):
+        request = RunRequest(kind=kind, rehearsal=True, sinks=progress(invocation), started=invocation.started)
+        parts = assemble(load(invocation.config), request, loop)
+        fired = loop.run_until_complete(_fire(parts, name, guests))
+    if as_json:
+        shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]
+        problems = parts.stream.story.report().problems
+        click.echo(to_json({"version": 1, "hook": name, "fired": shown, "problems": problems}, indent=1))
+    else:
+        click.echo("\n".join(line for guest, calls in fired for line in _lines(name, guest, calls)))
+    failed = {Verdict.FAILED, Verdict.TIMEOUT}
+    return ExitCode.NOT_AS_PLANNED if any(one.result in failed for _, calls in fired for one in calls) else ExitCode.OK
+
+
+async def _fire(parts: Parts, name: str, names: tuple[str, ...]) -> list[tuple[Guest | None, tuple[HookRecord, ...]]]:
+    guests = [await find_guest(parts.inventory, parts.stream, one) for one in names]
+    if not guests:
+        await parts.connections.connect()
+        guests = await parts.connections.active()
+        await parts.inventory.learn(guests)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    story = parts.stream.story
+    if not names:
+        await parts.hooks.fire(name, report=story.report())
+        return [(None, story.report().hooks)]
+    await asyncio.gather(*(_fire_for(parts, name, guest) for guest in guests))
+    return [(guest, story.result(guest.key).hooks) for guest in guests]
+
+
+async def _fire_for(parts: Parts, name: str, guest: Guest) -> None:
+    result = parts.stream.story.result(guest.key)
+    box = parts.policies.of(guest).hooks.timeout
+    arguments: dict[str, Any] = {"result": result, "attempts": ()}
+    await parts.hooks.fire(name, guest, box=box, since=parts.loop.time(), **arguments)
+
+
+def _lines(name: str, guest: Guest | None, calls: tuple[HookRecord, ...]) -> list[str]:
+    lines = [f"{guest.name}:"] if guest else []
+    for call in calls:
+        lines += [hook_line(call, "  "), *evidence_lines(call, "    ")]
+    return lines if calls else [*lines, f"  no plugin does anything in {name}" + (" for this guest" if guest else "")]

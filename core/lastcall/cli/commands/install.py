@@ -1,0 +1,95 @@
+"""`lastcall install`: put lastcall on duty on this host."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.cli.invocation import Invocation
+from lastcall.config.load import parse
+from lastcall.config.models import Settings
+from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
+from lastcall.hooks.discovery import Plugins
+from lastcall.installation.install import CONFIG, Installation, InstallStep
+from lastcall.runs.loading import load
+from lastcall.systemd.systemctl import Systemctl, booted
+from lastcall.systemd.units import SERVICE, program_path
+
+
+@click.command("install")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--replace",
+    multiple=True,
+    metavar="UNIT",
+    help="Set aside a hand-written unit that stops guests (graceful-shutdown.service), without running it.",
+)
+@click.pass_obj
+def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool) -> int:
+    """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
+
+    Takes over from libvirt-guests: what it is configured to do is written as our configuration, the guests on its list
+    are taken to ours, and it is made harmless without being stopped, which would stop every guest. No guest is touched.
+    Run again, it brings the files up to date. `lastcall uninstall` undoes it.
+    """
+    installation = prepare(invocation, replace)
+    for step in installation.plan():
+        click.echo(f"{'would ' if dry_run else ''}{step.text}")
+        if not dry_run:
+            do(step)
+    if not dry_run:
+        click.echo(f"{SERVICE} is on duty: guests are stopped when this host is, and come back with it.")
+        click.echo("Next: `lastcall check`, `lastcall plan`.")
+    return ExitCode.OK
+
+
+def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Reason = Reason.MANUAL) -> Installation:
+    """What is there to be installed or taken away. Raises UsageError and NoPermission.
+
+    A configuration that is broken raises ConfigInvalid, unless the `reason` is one that goes on without.
+    """
+    if invocation.config is not None:
+        raise UsageError("the units use /etc/lastcall/config.yaml", "put your configuration there; leave --config out")
+    if not booted():
+        raise LastcallError("this host is not run by systemd", "call `lastcall shutdown` from what stops your host")
+    if os.geteuid() != 0:
+        raise NoPermission("only root can do this", "run as root")
+
+    def settings(text: str | None) -> Settings:
+        if text is None:
+            return load(None, reason).settings
+        document = parse(text, str(Path("/") / CONFIG))
+        return document.settings(Plugins(document.bootstrap).vocabulary)
+
+    def known() -> Mapping[str, Guest]:
+        return _guests(invocation)
+
+    return Installation(
+        program=program_path(), settings=settings, systemctl=Systemctl(), replace=replace, known=known,
+    )  # fmt: skip
+
+
+def _guests(invocation: Invocation) -> dict[str, Guest]:
+    """All guests by UUID, as far as libvirt answers."""
+    from lastcall.runs.assembly import RunRequest, assemble
+
+    loop = asyncio.new_event_loop()
+    request = RunRequest(kind=RunKind.RESTORE, reason=Reason.MANUAL, rehearsal=True)
+    connections = assemble(load(invocation.config), request, loop).connections
+
+    async def ask() -> list[Guest]:
+        await connections.connect()
+        return [*await connections.inactive(), *await connections.active()]
+
+    return {guest.uuid: guest for guest in loop.run_until_complete(ask())}
+
+
+def do(step: InstallStep) -> None:
+    """Do it; raises NoPermission where a file cannot be written."""
+    try:
+        step.do()
+    except PermissionError as error:
+        raise NoPermission(f"no permission to write {error.filename}", "is the file system read-only?") from None

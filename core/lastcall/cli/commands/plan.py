@@ -1,0 +1,189 @@
+"""`lastcall plan`: the dry run."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import DurationType, json_option, reason_option
+from lastcall.errors import ExitCode, Problem, Severity
+from lastcall.formats.json_text import to_json
+from lastcall.hooks.dispatch import Fired
+from lastcall.ordering.graph import names_of
+from lastcall.planning.forecast import Forecast
+from lastcall.planning.history import History
+from lastcall.planning.plan import Plan, PlannedGuest, select
+from lastcall.planning.worst_case import HookTime, Outlook, look_ahead
+from lastcall.records.records import GuestPlanned
+from lastcall.report import timetable
+from lastcall.report.text import problem_line
+from lastcall.report.timetable import Line
+from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.loading import Loaded, load
+from lastcall.timing.budget import STEP
+from lastcall.timing.deadline import Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The plan, what it is going to be like, and what plugins say about each guest."""
+
+    plan: Plan
+    outlook: Outlook
+    lines: list[Line]
+
+
+@click.command("plan")
+@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@reason_option
+@click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
+@click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
+@json_option
+@click.pass_obj
+def plan_command(
+    invocation: Invocation, guests: tuple[str, ...], reason: str, deadline: float | None, *, force: bool, as_json: bool
+) -> int:
+    """Show what a shutdown would do, without doing it: who is asked when and how, what comes then, and if it fits.
+
+    `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
+    is used up. With -v (before the command) it also shows what plugins tell about each guest.
+    """
+    request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True)
+    loaded = load(invocation.config).for_reason(Reason(reason))
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, request, loop)
+    seen = loop.run_until_complete(_look(parts, guests, describe=invocation.verbose))
+    problems = parts.stream.story.report().problems
+    forced = force or not Reason(reason).voluntary
+    click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    return parts.stream.story.exit_code if errors else ExitCode.OK
+
+
+async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _Seen:
+    inventory, connections = parts.inventory, parts.connections
+    parallel = parts.settings.shutdown.parallel
+    await connections.connect()
+    guests = select(await connections.active(), names)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    await inventory.learn(guests)
+    plan = await inventory.plan(guests, parallel, limited=parts.deadline.end != float("inf"))
+    history = History(parts.settings.paths.state)
+    history.load()
+    unfit = await asyncio.gather(*(_unfit(parts, planned) for planned in plan.guests))
+    meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
+    outlook = look_ahead(meant, history, connections.limits(parallel), _hook_time(parts, plan), _from_start(parts))
+    _report(parts, plan, outlook)
+    waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
+    lines = [
+        _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=describe)
+        for planned, why in zip(plan.guests, unfit, strict=True)
+    ]
+    return _Seen(plan, outlook, await asyncio.gather(*lines))
+
+
+def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
+    unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
+    parts.stream.problems((*plan.problems, *([unfit] if unfit else [])))
+
+
+def _hook_time(parts: Parts, plan: Plan) -> HookTime:
+    """The most that the hooks may take, by their boxes."""
+    hooks = parts.settings.hooks
+    before = min(parts.hooks.boxes("pre_shutdown"), hooks.pre_budget, STEP.of(parts.deadline.remaining(0.0) or 0.0))
+    guests = {one.guest.key: parts.hooks.boxes("on_guest_stop", one.guest, one.hook_timeout) for one in plan.guests}
+    return HookTime(before=before if parts.hooks.listens("pre_shutdown") else 0.0, guests=guests)
+
+
+def _from_start(parts: Parts) -> Deadline:
+    """The milestones as seconds from the start of the run."""
+    moments = dataclasses.astuple(parts.deadline)
+    return Deadline(*(moment - parts.stream.start for moment in moments))
+
+
+async def _unfit(parts: Parts, planned: PlannedGuest) -> dict[str, str]:
+    """The rungs that are no use for the guest as it is now, and why."""
+    reasons, guest = dict[str, str](), planned.guest
+    for step in planned.steps:
+        reasons[step.method] = await parts.asker.unfit(guest, step)
+        guest = dataclasses.replace(guest, state=GuestState.RUNNING) if step.prepares else guest
+    return {method: why for method, why in reasons.items() if why}
+
+
+def _without(planned: PlannedGuest, unfit: Mapping[str, str]) -> PlannedGuest:
+    """The guest as it is going to be stopped: a rung that is skipped takes no time."""
+    return dataclasses.replace(planned, steps=tuple(step for step in planned.steps if step.method not in unfit))
+
+
+async def _line(
+    parts: Parts, planned: PlannedGuest, after: tuple[str, ...], unfit: dict[str, str], *, describe: bool
+) -> Line:
+    fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
+    facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
+    return Line(planned, after, unfit, facts)
+
+
+def _json(parts: Parts, seen: _Seen, problems: tuple[Problem, ...]) -> str:
+    outlook = seen.outlook
+    guests = [_guest_facts(outlook, line) for line in seen.lines]
+    deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
+    run: dict[str, Any] = {
+        "reason": parts.context.terms.reason.value,
+        "deadline": parts.deadline.remaining(parts.stream.start),
+        "milestones": deadline,
+        "fits": outlook.fits,
+        "usual": _chain(outlook.usual.total, outlook.usual.path, seen),
+        "worst": _chain(outlook.before + outlook.worst.total, outlook.worst.path, seen),
+    }
+    return to_json({"version": 1, "run": run, "guests": guests, "problems": problems}, indent=1)
+
+
+def _chain(total: float, path: tuple[Key, ...], seen: _Seen) -> dict[str, Any]:
+    names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
+    return {"seconds": round(total, 2), "path": [names[key] for key in path]}
+
+
+def _span(forecast: Forecast, key: Key) -> float:
+    return forecast.ends.get(key, 0.0) - forecast.starts.get(key, 0.0)
+
+
+def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
+    planned, key = line.planned, line.planned.guest.key
+    guest: Guest = planned.guest
+    steps = [
+        {"method": step.method, "timeout": step.timeout, "unfit": line.unfit.get(step.method)} for step in planned.steps
+    ]
+    return {
+        **dataclasses.asdict(guest),
+        "waits_for": line.after,
+        "asked_usually": None if key in outlook.unknown else round(outlook.usual.starts.get(key, 0.0), 2),
+        "asked_latest": round(outlook.latest(key), 2),
+        "takes_usually": None if key in outlook.unknown else round(_span(outlook.usual, key), 2),
+        "takes_at_worst": None if key in outlook.endless else round(_span(outlook.worst, key), 2),
+        "stop": steps,
+        "last_resort": [step.method for step in planned.last_resort],
+        "restore": planned.restore,
+        "left_because": planned.left_because or None,
+        "facts": line.facts,
+    }
+
+
+def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...], *, forced: bool) -> str:
+    source = ", ".join(map(str, loaded.files)) or "built-in defaults"
+    lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
+    lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
+    for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown"):
+        plugins = [one.plugin for one in loaded.plugins.registry.implementations(hook)]
+        if hook.startswith("on_guest_"):
+            guests = [line.planned.guest for line in seen.lines]
+            plugins = [name for name in plugins if any(parts.context.concerns(name, guest) for guest in guests)]
+        if plugins:
+            lines.append(f"  hook {hook}: {', '.join(plugins)}")
+    return "\n".join([*lines, *map(problem_line, problems)])

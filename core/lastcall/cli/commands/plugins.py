@@ -1,0 +1,80 @@
+"""`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
+from lastcall.config.load import read
+from lastcall.errors import ConfigInvalid, ExitCode
+from lastcall.formats.json_text import to_json
+from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.order import RESTORE_HOOKS
+from lastcall.report.text import problem_line
+from lastcall.threads.workers import boxed
+
+REGISTER_TIMEOUT = 5.0  # seconds
+
+
+@click.command("plugins")
+@json_option
+@click.pass_obj
+def plugins_command(invocation: Invocation, *, as_json: bool) -> int:
+    """Show every plugin, the firing order of every hook, and what could not be loaded and why.
+
+    Exit code 1 when something could not be loaded.
+    """
+    plugins = Plugins(read(invocation.config).bootstrap)
+    click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))
+    return ExitCode.NOT_AS_PLANNED if plugins.registry.problems else ExitCode.OK
+
+
+def _facts(plugins: Plugins) -> dict[str, Any]:
+    registry = plugins.registry
+    return {
+        "version": 1,
+        "plugins": [
+            {"name": one.name, "origin": one.origin.name.lower(), "where": one.where} for one in registry.sources
+        ],
+        "blocked": [source.name for source in registry.blocked],
+        "hooks": {hook: [one.plugin for one in registry.implementations(hook)] for hook in registry.hook_names()},
+        "stop_methods": {name: source.name for name, (source, _) in sorted(plugins.methods.items())},
+        "guest_shells": {name: source.name for name, (source, _) in sorted(plugins.shells.items())},
+        "problems": registry.problems,
+    }
+
+
+def _text(plugins: Plugins) -> str:
+    facts, lines = _facts(plugins), ["plugins"]
+    lines += [f"  {one['name']}  {one['origin']}" + _where(one) for one in facts["plugins"]]
+    lines += [f"  {name}  blocked by hooks.block" for name in facts["blocked"]]
+    lines.append("firing order")
+    for hook, names in facts["hooks"].items():
+        if names:
+            mirrored = "  (mirrored, as it belongs to the restore)" if hook in RESTORE_HOOKS and len(names) > 1 else ""
+            lines.append(f"  {hook}: {', '.join(names)}{mirrored}")
+    unused = [hook for hook, names in facts["hooks"].items() if not names]
+    lines.append(f"  nobody implements: {', '.join(unused)}" if unused else "  every hook has an implementation")
+    lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts["stop_methods"].items()))
+    return "\n".join([*lines, *map(problem_line, plugins.registry.problems)])
+
+
+def _where(one: dict[str, str]) -> str:
+    return "" if one["where"] == one["origin"] else f"  {one['where']}"
+
+
+def register_plugin_commands(group: click.Group, config: Path | None) -> None:
+    """Let plugins add their commands to the group; one that fails is reported and the others are added."""
+    try:
+        registry = Plugins(read(config).bootstrap).registry
+    except ConfigInvalid:
+        return  # the command itself will say so
+    for one in registry.implementations("register_commands"):
+        known = dict(group.commands)
+        try:
+            boxed(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
+        except Exception as error:  # noqa: BLE001  that plugin's failure only
+            group.commands = known
+            click.echo(f"lastcall: the commands of {one.plugin} are missing: {type(error).__name__}: {error}", err=True)

@@ -1,0 +1,54 @@
+"""`lastcall report`: what earlier runs did."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+
+import click
+
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
+from lastcall.errors import ExitCode, NoPermission, UsageError
+from lastcall.formats.json_text import to_json
+from lastcall.report.run_history import PastRun, as_line, as_story, latest, past_runs
+from lastcall.runs.loading import load_anyway
+
+_LISTED = 20
+
+
+@click.command("report")
+@click.argument("run", required=False, metavar="[RUN]")
+@click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
+@json_option
+@click.pass_obj
+def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_json: bool) -> int:
+    """Say what the last shutdown did, and the restore after it; or the run with this id.
+
+    Exit code 1 when something was not as planned in what is shown.
+    """
+    loaded = load_anyway(invocation.config, lambda line: click.echo(line, err=True))
+    folder = loaded.settings.paths.state / "runs"
+    try:
+        runs = _chosen(past_runs(folder), run, listed=listed)
+    except PermissionError as error:
+        raise NoPermission(f"no permission to read {error.filename}", "run as root, or set paths.state") from None
+    if as_json:
+        shown = [{"complete": one.complete, **asdict(one.report)} for one in runs]
+        click.echo(to_json({"version": 1, "runs": shown}, indent=1))
+    elif listed:
+        click.echo("\n".join(map(as_line, runs)) or "no run has been logged")
+    else:
+        click.echo("\n\n".join(map(as_story, runs)) or "no run has been logged")
+    bad = any(one.report.run.exit_code or not one.complete for one in runs)
+    return ExitCode.NOT_AS_PLANNED if bad and not listed else ExitCode.OK
+
+
+def _chosen(runs: Iterator[PastRun], wanted: str | None, *, listed: bool) -> list[PastRun]:
+    if listed:
+        return list(islice(runs, _LISTED))
+    if wanted is None:
+        return latest(runs)
+    found = [one for one in runs if one.report.run.id == wanted]
+    if not found:
+        raise UsageError(f"there is no log of a run {wanted!r}", "`lastcall report --list` shows them")
+    return found

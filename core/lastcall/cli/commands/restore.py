@@ -1,0 +1,74 @@
+"""`lastcall restore`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lastcall.api.guests import Reason, RunKind
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import DurationType, json_option, only_output, progress
+from lastcall.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from lastcall.api.results import Report
+
+
+@click.command("restore")
+@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@click.option(
+    "--deadline",
+    type=DurationType(),
+    metavar="DURATION",
+    help="The run is over by then; overrides the configured deadline.",
+)
+@click.option(
+    "--from-unit",
+    is_flag=True,
+    help="At boot: start what the last shutdown of the host stopped, and what is to run always.",
+)
+@json_option
+@click.pass_obj
+def restore_command(
+    invocation: Invocation, guests: tuple[str, ...], deadline: float | None, *, from_unit: bool, as_json: bool
+) -> int:
+    """Start the guests again that were running when they were shut down, or those named.
+
+    A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
+    guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
+    all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
+    """
+    from lastcall.formats.json_text import to_json
+    from lastcall.report import text
+
+    if from_unit and guests:
+        raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
+    with only_output(wanted=as_json):
+        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, guests, deadline)
+    if report is None:
+        empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
+        click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
+        return ExitCode.OK
+    click.echo(text.report_json(report) if as_json else text.as_text(report))
+    return report.run.exit_code
+
+
+def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
+    from lastcall.cli.from_unit import bring_back
+
+    return bring_back(invocation, deadline)
+
+
+def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | None) -> "Report":
+    from lastcall.persistence.motd import Motd
+    from lastcall.runs.assembly import RunRequest, build_restore
+    from lastcall.runs.loading import load
+    from lastcall.runs.runner import perform
+
+    request = RunRequest(
+        kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress(invocation),
+        started=invocation.started,
+    )  # fmt: skip
+    loaded = load(invocation.config)
+    report = perform(loaded, request, lambda parts: build_restore(parts, names=guests))
+    Motd(loaded.settings.paths).refresh()
+    return report

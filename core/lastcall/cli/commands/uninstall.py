@@ -1,0 +1,24 @@
+"""`lastcall uninstall`: take lastcall off duty."""
+
+import click
+
+from lastcall.api.guests import Reason
+from lastcall.cli.commands.install import do, prepare
+from lastcall.cli.invocation import Invocation
+from lastcall.errors import ExitCode
+
+
+@click.command("uninstall")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.pass_obj
+def uninstall_command(invocation: Invocation, *, dry_run: bool) -> int:
+    """Take lastcall off duty, and give the guests back to libvirt-guests where they were taken from it.
+
+    No guest is touched. The configuration, the list of guests to restore and the run logs stay: /etc/lastcall and
+    /var/lib/lastcall.
+    """
+    for step in prepare(invocation, reason=Reason.OTHER).undo():
+        click.echo(f"{'would ' if dry_run else ''}{step.text}")
+        if not dry_run:
+            do(step)
+    return ExitCode.OK

@@ -1,0 +1,149 @@
+"""What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import progress
+from lastcall.config.load import read
+from lastcall.config.models import PathSettings, ShutdownSettings
+from lastcall.errors import ConfigInvalid, LastcallError, Problem
+from lastcall.formats.durations import format_duration
+from lastcall.persistence.announcement import Announcement, NoticeBoard
+from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.motd import Motd
+from lastcall.persistence.state import open_state
+from lastcall.records.records import Sink
+from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.loading import Loaded, load
+from lastcall.runs.runner import perform
+from lastcall.systemd.console import Console
+from lastcall.systemd.jobs import host_stop
+from lastcall.systemd.journal import Journal
+from lastcall.systemd.notify import Notifier
+from lastcall.systemd.status_lines import StatusLines
+from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+
+SERVICE = "lastcall.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who is told of a run: the sinks, and the attendant, who wants to know the time as well."""
+
+    attendant: StatusLines
+    sinks: list[tuple[str, Sink]]
+
+    @classmethod
+    def gather(cls, invocation: Invocation, *, console: bool) -> "Audience":
+        """Everybody who is there; without a journal the lines go to standard error."""
+        journal = Journal.find()
+        attendant = StatusLines(Notifier.from_environment(), Console() if console else None)
+        lines = [("journal", journal.take)] if journal else progress(invocation)
+        return cls(attendant, [("systemd", attendant.take), *lines])
+
+
+def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
+    """The shutdown run as systemd stops the unit; None where the host does not stop, and no guest is touched."""
+    systemctl = Systemctl()
+    reason = host_stop(systemctl)
+    if reason is None:
+        _stay_on_duty(systemctl)
+        return None
+    loaded = load(invocation.config, reason)
+    reason, deadline = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, deadline)
+    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline)
+
+
+def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
+    """Go on with a run that was cut off: it was killed, or something in it crashed. None where there is none."""
+    left = BootStamp(_folder(invocation.config)).left
+    if not left:
+        return None
+    reason = host_stop(Systemctl()) or Reason.OTHER
+    loaded = load(invocation.config, reason)
+    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, None)
+    return _stop(invocation, loaded.for_reason(reason), reason, min(left, deadline or left))
+
+
+def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None) -> Report:
+    duty, limit = BootStamp(loaded.settings.paths.run), deadline or loaded.settings.shutdown.deadline or 0.0
+    audience = Audience.gather(invocation, console=True)
+    request = RunRequest(
+        kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, sinks=audience.sinks, tick=audience.attendant.tick,
+        started=invocation.started,
+    )  # fmt: skip
+    with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
+        duty.stop_by(invocation.started + limit)
+    report = perform(loaded, request, build_shutdown)
+    with contextlib.suppress(OSError):
+        duty.end()
+    return report
+
+
+def _folder(config: Path | None) -> Path:
+    """paths.run, without loading any plugin."""
+    try:
+        return read(config).bootstrap.paths.run
+    except ConfigInvalid:
+        return PathSettings().run
+
+
+def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
+    """The restore run at boot; None where nothing is due (any more), as when a daemon is restarted in daily life."""
+    loaded = load(invocation.config, Reason.OTHER)  # a broken configuration must not keep guests from coming back
+    if _all_are_back(loaded.settings.paths):
+        return None
+    audience = Audience.gather(invocation, console=False)
+    request = RunRequest(
+        kind=RunKind.RESTORE, reason=Reason.BOOT, deadline=deadline, sinks=audience.sinks,
+        tick=audience.attendant.tick, started=invocation.started,
+    )  # fmt: skip
+    report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True))
+    Motd(loaded.settings.paths).refresh()
+    return report
+
+
+def _with_a_deadline(loaded: Loaded) -> Loaded:
+    """A host stop has to end: `deadline: none` is good for runs by hand only, and must cost no guest its last call."""
+    shutdown = loaded.settings.shutdown
+    if shutdown.deadline is not None:
+        return loaded
+    usual = ShutdownSettings().deadline
+    message = f"none; a host stop has to end: {format_duration(usual)} is used"
+    problem = Problem(what="config", where="shutdown.deadline", message=message, remedy="set it")
+    settings = loaded.settings.model_copy(update={"shutdown": shutdown.model_copy(update={"deadline": usual})})
+    return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
+
+
+def _all_are_back(paths: PathSettings) -> bool:
+    try:
+        state = open_state(paths.state)
+    except LastcallError:
+        return False  # the run will say what is wrong
+    waiting = any(entry.is_due_from(state.previous_boot) for entry in state.entries.values())
+    return state.restored_in == boot_id() and not waiting
+
+
+def _heed(announced: Announcement | None, reason: Reason, deadline: float | None) -> tuple[Reason, float | None]:
+    """What was announced is true; the earlier of two deadlines counts."""
+    if announced is None:
+        return reason, deadline
+    left = announced.left()
+    limits = [limit for limit in (left, deadline) if limit is not None]
+    return Reason(announced.reason), min(limits, default=None)
+
+
+def _stay_on_duty(systemctl: Systemctl) -> None:
+    """Somebody stops the unit although the host goes on. Without the unit the next poweroff would stop no guest."""
+    click.echo("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,", err=True)
+    click.echo(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.", err=True)
+    try:
+        systemctl.ask("start", "--no-block", SERVICE)
+    except SystemctlFailed as error:
+        click.echo(f"it is not: {error}; run `systemctl start {SERVICE}`", err=True)

@@ -1,0 +1,69 @@
+"""Options and output that several subcommands share."""
+
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from lastcall.api.guests import Reason
+from lastcall.cli.invocation import Invocation
+from lastcall.formats.durations import parse_duration
+from lastcall.records.records import Sink
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only
+    """A duration such as 90s or 5min, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; a wrong one is a usage error."""
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def reason_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--reason`: why; everything but manual is a host stop."""
+    reasons = [reason.value for reason in Reason if reason is not Reason.BOOT]
+    text = "Why. Everything but manual is a host stop: it goes through, and takes the last resort."
+    return click.option(
+        "--reason", type=click.Choice(reasons), default=Reason.MANUAL.value, show_default=True, help=text
+    )(function)
+
+
+def progress(invocation: Invocation) -> list[tuple[str, Sink]]:
+    """The sink for progress on standard error, unless it is to be quiet."""
+    if invocation.quiet:
+        return []
+    from lastcall.cli.progress import Progress
+
+    return [("progress", Progress(lambda line: _write(f"{line}\n"), verbose=invocation.verbose).take)]
+
+
+@contextmanager
+def only_output(*, wanted: bool) -> Generator[None]:
+    """Keep standard output for the result: what plugins and the programs they start print goes to standard error."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(ours, 1)
+        os.close(ours)
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""How values are written: durations as people write them, values of ours as JSON."""

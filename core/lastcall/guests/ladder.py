@@ -1,0 +1,282 @@
+"""Stopping one guest: rung by rung, each with its time, until libvirt says that the guest is off."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.api.results import Attempt, Verdict
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
+from lastcall.guests.on_poweroff import PoweroffAction
+from lastcall.guests.status import LiveStatus
+from lastcall.guests.stop_request import Asker, Notices, Unfit
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.planning.plan import Step
+from lastcall.records.records import AttemptEnded, GuestAsked
+from lastcall.records.stream import Stream
+from lastcall.threads.wakeup import Wakeup
+from lastcall.timing.milestone import Milestone
+
+LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
+REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
+GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
+SENT_POLL = 0.5  # seconds between two looks whether it was sent
+OUTCOMES = {
+    Ended.SHUTDOWN: Outcome.STOPPED,
+    Ended.DESTROYED: Outcome.FORCED,
+    Ended.SAVED: Outcome.SAVED,
+    Ended.CRASHED: Outcome.FAILED,
+    Ended.FAILED: Outcome.FAILED,
+    Ended.MIGRATED: Outcome.SKIPPED,
+    Ended.VANISHED: Outcome.STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Climbed:
+    """How far the ladder came: off by `method`, or still not known to be off. `sent`: the guest was asked at all."""
+
+    ended: Ended | None = None
+    method: str | None = None
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Climbs guests' ladders; knows neither libvirt nor plugins. Nothing is waited for after `last_hook`."""
+
+    asker: Asker
+    hypervisor: Hypervisor
+    status: LiveStatus
+    stream: Stream
+    loop: asyncio.AbstractEventLoop
+    last_hook: Milestone
+
+    async def climb(
+        self,
+        guest: Guest,
+        steps: Sequence[Step],
+        until: Milestone,
+        poweroff: PoweroffAction,
+        *,
+        out_of_order: bool = False,
+    ) -> Climbed:
+        """Try the steps in order until the guest is off, they are exhausted, or the milestone passes."""
+        sent = False
+        for step in steps:
+            if until.passed or self.over(guest, step):
+                break
+            await poweroff.prepare_for(step)
+            rung = _Rung(self, guest, step, until, out_of_order=out_of_order)
+            verdict = await rung.climb()
+            sent |= rung.sent and not step.prepares
+            if self.status.ended(guest.key):
+                return Climbed(self.status.ended(guest.key), step.method, sent)
+            if step.prepares and verdict is Verdict.OK:
+                guest = replace(guest, state=GuestState.RUNNING)
+        return Climbed(self.status.ended(guest.key), sent=sent)
+
+    def over(self, guest: Guest, step: Step) -> bool:
+        """Whether there is no point in (further) asking: it is off, has crashed, or libvirt is gone for good."""
+        return (
+            self.status.ended(guest.key) is not None
+            or self.status.lost(guest.uri) is not None
+            or (self.status.crashed(guest.key) and not step.last_resort)
+        )
+
+    async def reach(self, guest: Guest) -> None:
+        """Wait while the guest's connection is dead and being tried again, at most until the end."""
+        wakeup = Wakeup(self.loop)
+        with self.status.watch(guest.key, wakeup.ring), self.last_hook.watch(wakeup.ring):
+            while self.status.away(guest.uri) and not self.last_hook.passed:
+                await wakeup.wait()
+
+    async def look_again(self, guest: Guest) -> GuestState:
+        """Ask libvirt what the guest does now; being off is noted. UNKNOWN where libvirt does not answer."""
+        try:
+            async with asyncio.timeout_at(None if self.last_hook.at == math.inf else self.last_hook.at):
+                standing = await self.hypervisor.standing(guest)
+        except (LastcallError, TimeoutError):
+            return GuestState.UNKNOWN
+        if standing.state is GuestState.OFF:
+            self.status.confirm_off(guest.key, standing.ended or Ended.VANISHED)
+        return standing.state
+
+
+class _Rung:
+    """One attempt with one method."""
+
+    def __init__(self, ladder: Ladder, guest: Guest, step: Step, until: Milestone, *, out_of_order: bool) -> None:
+        self._ladder, self._guest, self._step, self._until = ladder, guest, step, until
+        self._out_of_order = out_of_order
+        self._asker, self._status, self._stream = ladder.asker, ladder.status, ladder.stream
+        self._loop = ladder.loop
+        self._wakeup = Wakeup(ladder.loop)
+        self._sent_at: float | None = None
+        self._attempt = 0
+        self._accepted, self._unread = False, False
+        self._ask_again_at = math.inf
+        self._begun = ladder.loop.time()
+        self._patience = (step.timeout or math.inf) + LANE_PATIENCE
+        self._era = self._status.era(guest.uri)
+        self._reboots = self._status.reboots(guest.key)
+
+    @property
+    def sent(self) -> bool:
+        """Whether a request went out."""
+        return self._sent_at is not None
+
+    async def climb(self) -> Verdict:
+        """Ask, wait, ask again where that helps, and record how it went."""
+        started = self._stream.now()
+        message, verdict = "not off when its time was up", Verdict.TIMEOUT
+        try:
+            with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
+                if await self._wait():
+                    message, verdict = "", Verdict.OK
+        except Unfit as error:
+            verdict, message = Verdict.SKIPPED, str(error)
+        except TimeoutError as error:
+            message = str(error) or "no answer to the request"
+        except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
+            verdict, message = Verdict.FAILED, _described(error)
+            await self._reconsider(error)
+        finally:
+            self._record(started, verdict, message)
+        return verdict
+
+    async def _reconsider(self, error: Exception) -> None:
+        """It may have failed because the guest is off by now, or goes off: then libvirt says so a moment later."""
+        until = self._loop.time() + GOING_OFF if isinstance(error, OperationInvalid) else 0.0
+        while await self._ladder.look_again(self._guest) is GuestState.RUNNING and self._loop.time() < until:
+            await asyncio.sleep(GOING_OFF / 20)
+
+    def _record(self, started: float, verdict: Verdict, message: str) -> None:
+        ended = self._status.ended(self._guest.key)
+        attempt = Attempt(
+            method=self._step.method,
+            result=OUTCOMES[ended].value if ended else verdict.value,
+            started=started,
+            duration=self._stream.since(started),
+            message="" if ended else message,
+        )
+        self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt))
+
+    async def _wait(self) -> bool:
+        """Until the guest is off, its time is up, or the first request failed (which is raised).
+
+        Returns whether a step that only prepares has done so.
+        """
+        asking, repeats = self._ask(), self._asker.repeats(self._step)
+        try:
+            while not self._over():
+                if asking.done() and self._unread:
+                    self._heed(asking)
+                if self._accepted and self._step.prepares:
+                    return True
+                if self._came_back():
+                    asking = await self._ask_anew(asking)
+                    continue
+                if asking.done():
+                    self._expect_to_ask_again(repeats)
+                    if self._ask_again_at <= self._loop.time():
+                        asking = self._ask()
+                await self._wakeup.wait(min(self._limit(), self._ask_again_at))
+            why = self._status.lost(self._guest.uri)
+            if why and self._status.ended(self._guest.key) is None:
+                raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
+            if self._status.crashed(self._guest.key):
+                raise LastcallError("its system has crashed")
+            return False
+        finally:
+            await self._end(asking)
+
+    def _heed(self, asking: "asyncio.Task[None]") -> None:
+        """Look at a request's answer; raises its failure unless an earlier one was accepted.
+
+        A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
+        """
+        self._unread, error = False, asking.exception()
+        if isinstance(error, ConnectionLost):
+            self._ask_again_at = self._loop.time() + REBOOT_TIME
+        elif error is None:
+            self._accepted = True
+            self._note_sent()
+        elif not self._accepted:
+            raise error
+
+    def _came_back(self) -> bool:
+        """Whether the connection died and lives again since the guest was asked."""
+        era = self._status.era(self._guest.uri)
+        came_back, self._era = era != self._era, era
+        return came_back
+
+    async def _ask_anew(self, asking: "asyncio.Task[None]") -> "asyncio.Task[None]":
+        """Ask libvirt what became of the guest while the connection was dead, and the guest again if it still runs."""
+        await self._end(asking)
+        await self._ladder.look_again(self._guest)
+        return asking if self._status.ended(self._guest.key) else self._ask()
+
+    def _expect_to_ask_again(self, repeats: float) -> None:
+        """Decide when: regularly where that helps, and whenever the guest began anew instead of powering off."""
+        now = self._loop.time()
+        if repeats:
+            self._ask_again_at = min(self._ask_again_at, now + repeats)
+        reboots = self._status.reboots(self._guest.key)
+        if reboots != self._reboots:
+            self._reboots = reboots
+            self._ask_again_at = min(self._ask_again_at, now + REBOOT_TIME)
+
+    def _over(self) -> bool:
+        return (
+            self._ladder.over(self._guest, self._step)
+            or self._until.passed
+            or self._loop.time() >= (self._begun + self._patience if self._sent_at is None else self._limit())
+        )
+
+    def _limit(self) -> float:
+        """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
+        if self._sent_at is None:
+            return self._loop.time() + SENT_POLL
+        return self._sent_at + (self._step.timeout or math.inf)
+
+    def _ask(self) -> "asyncio.Task[None]":
+        self._attempt += 1
+        asked = GuestAsked(
+            at=self._stream.now(),
+            guest=self._guest.key,
+            method=self._step.method,
+            attempt=self._attempt,
+            out_of_order=self._out_of_order,
+        )
+        self._unread, self._ask_again_at = True, math.inf
+        until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
+        notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
+        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
+        asking = self._loop.create_task(request)
+        asking.add_done_callback(self._answered)
+        return asking
+
+    def _answered(self, asking: "asyncio.Task[None]") -> None:
+        if not asking.cancelled():
+            asking.exception()  # looked at, so that asyncio does not complain of one that nobody has retrieved
+        self._wakeup.ring()
+
+    def _note_sent(self) -> None:
+        """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
+        if self._sent_at is None:
+            self._sent_at = self._loop.time()
+
+    async def _end(self, asking: "asyncio.Task[None]") -> None:
+        """Abandon a request that has not returned, and take it back if its guest still runs."""
+        if asking.done():
+            return
+        asking.cancel()
+        await asyncio.wait({asking})
+        if self._status.ended(self._guest.key) is None:
+            await self._asker.withdraw(self._guest, self._step)
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,49 @@
+"""Guests that come back by themselves: with `on_poweroff=restart` a shutdown is a reboot."""
+
+import asyncio
+
+from lastcall.api.guests import Guest
+from lastcall.errors import LastcallError
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.planning.plan import SAVE, Step
+from lastcall.records.stream import Stream
+
+TIMEOUT = 5.0  # seconds; the setting is changed in libvirt and QEMU without waiting for the guest
+
+
+class PoweroffAction:
+    """Keeps one guest from coming back, for this stop only: put back before a save, and when the guest stays up.
+
+    The change is to the running guest, never to its definition; it ends with the guest.
+    """
+
+    def __init__(self, hypervisor: Hypervisor, stream: Stream, guest: Guest, *, restarts: bool) -> None:
+        self._hypervisor = hypervisor
+        self._stream = stream
+        self._guest = guest
+        self._restarts = restarts
+        self._neutralised = False
+
+    async def prepare_for(self, step: Step) -> None:
+        """Make the guest stay off after this step; a saved image keeps the guest's own setting."""
+        if not self._restarts:
+            return
+        if step.method == SAVE:
+            await self.put_back()
+        elif not self._neutralised:
+            self._neutralised = await self._set("destroy")
+
+    async def put_back(self) -> None:
+        """Give the guest its own setting back."""
+        if self._neutralised and await self._set("restart"):
+            self._neutralised = False
+
+    async def _set(self, action: str) -> bool:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await self._hypervisor.set_on_poweroff(self._guest, action)
+        except (LastcallError, TimeoutError) as error:
+            message = f"on_poweroff=restart could not be changed to {action!r}: {error or 'no answer'}"
+            self._stream.problem("guest", self._guest.name, message, "take it out of the domain's XML")
+            return False
+        return True

@@ -1,0 +1,35 @@
+"""The readiness wait: plugins are asked again and again, until nobody says that a started guest is not ready."""
+
+import asyncio
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.config.models import RestoreSettings
+from lastcall.config.policies import Policies
+from lastcall.hooks.dispatch import Hooks
+from lastcall.timing.terms import Terms
+
+INTERVAL = 1.0  # seconds between two rounds of guest_ready
+
+
+class Readiness:
+    """Waits for guests that were started, each for its own `ready_timeout` and never past the end of the run."""
+
+    def __init__(self, hooks: Hooks, policies: Policies, settings: RestoreSettings, terms: Terms) -> None:
+        self._hooks = hooks
+        self._policies = policies
+        self._settings = settings
+        self._terms = terms
+
+    async def reached(self, guest: Guest) -> bool:
+        """Wait; returns whether it is ready. A guest that was paused and is again cannot become so, nor has to."""
+        if guest.state is GuestState.PAUSED:
+            return True
+        now = self._terms.clock()
+        limit = self._policies.of(guest).ready_timeout or self._settings.ready_timeout
+        until = min(now + limit, self._terms.deadline.end)
+        while self._terms.clock() < until:
+            fired = await self._hooks.fire("guest_ready", guest, until=until, since=now)
+            if not any(answer is False for _, answer in fired.answers):
+                return True
+            await asyncio.sleep(INTERVAL)
+        return False

@@ -1,0 +1,132 @@
+"""What libvirt has said about guests: off and how, running and from where, or nothing any more."""
+
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from lastcall.api.guests import Ended, Key
+from lastcall.hypervisor.ports import (
+    ConnectionClosed,
+    ConnectionGivenUp,
+    ConnectionRestored,
+    GuestCrashed,
+    GuestRebooted,
+    GuestStarted,
+    GuestStopped,
+    HypervisorEvent,
+)
+
+
+class LiveStatus:
+    """Fed by events and by the answers to queries; used on the loop thread only.
+
+    `on_start` is called when a guest starts, `on_restored` when a connection lives again.
+    """
+
+    def __init__(self) -> None:
+        self._ended: dict[Key, Ended] = {}
+        self._restored: dict[Key, bool] = {}
+        self._crashed: set[Key] = set()
+        self._reboots: Counter[Key] = Counter()
+        self._away: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
+        self._eras: Counter[str] = Counter()
+        self._watchers: dict[Key, list[Callable[[], None]]] = {}
+        self.on_start: Callable[[Key], None] = _ignore
+        self.on_restored: Callable[[str], None] = _ignore
+
+    def take(self, event: HypervisorEvent) -> None:
+        """Learn from an event."""
+        match event:
+            case GuestStopped(uri, uuid, ended):
+                self._restored.pop((uri, uuid), None)
+                self.confirm_off((uri, uuid), ended)
+            case GuestStarted(uri, uuid, restored):
+                self.forget((uri, uuid))
+                self._restored[uri, uuid] = restored
+                self._tell((uri, uuid))
+                self.on_start((uri, uuid))
+            case GuestCrashed(uri, uuid):
+                self._crashed.add((uri, uuid))
+                self._tell((uri, uuid))
+            case GuestRebooted(uri, uuid):
+                self._reboots[uri, uuid] += 1
+                self._tell((uri, uuid))
+            case ConnectionClosed() | ConnectionRestored() | ConnectionGivenUp():
+                self._take_connection(event)
+
+    def _take_connection(self, event: ConnectionClosed | ConnectionRestored | ConnectionGivenUp) -> None:
+        match event:
+            case ConnectionClosed(uri, why):
+                self._away[uri] = why
+            case ConnectionRestored(uri):
+                self._away.pop(uri, None)
+                self._eras[uri] += 1
+                self.on_restored(uri)
+            case ConnectionGivenUp(uri, why):
+                self._away.pop(uri, None)
+                self._lost[uri] = why
+        for key in [key for key in self._watchers if key[0] == event.uri]:
+            self._tell(key)
+
+    def forget(self, key: Key) -> None:
+        """Forget how a guest ended: it runs again."""
+        self._ended.pop(key, None)
+        self._crashed.discard(key)
+
+    def confirm_off(self, key: Key, ended: Ended) -> None:
+        """Note that libvirt said the guest is off; the first word about how it ended stays."""
+        self._ended.setdefault(key, ended)
+        self._tell(key)
+
+    def ended(self, key: Key) -> Ended | None:
+        """How the guest ended; None while libvirt has not said that it is off."""
+        return self._ended.get(key)
+
+    def restored(self, key: Key) -> bool | None:
+        """Whether the guest came from a saved image; None while libvirt has not said that it was started."""
+        return self._restored.get(key)
+
+    def crashed(self, key: Key) -> bool:
+        """Whether libvirt said that the guest's system has crashed."""
+        return key in self._crashed
+
+    def reboots(self, key: Key) -> int:
+        """How often the guest began anew."""
+        return self._reboots[key]
+
+    def away(self, uri: str) -> str | None:
+        """Why a connection is dead and being tried again; None while it lives or is given up."""
+        return self._away.get(uri)
+
+    def era(self, uri: str) -> int:
+        """How often a connection came back; whatever was asked in an earlier era has to be asked again."""
+        return self._eras[uri]
+
+    def lost(self, uri: str) -> str | None:
+        """Why nothing more will be heard of a connection's guests; None while there is hope."""
+        return self._lost.get(uri)
+
+    def watched(self) -> set[Key]:
+        """The guests that somebody waits for."""
+        return set(self._watchers)
+
+    @contextmanager
+    def watch(self, key: Key, tell: Callable[[], None]) -> Generator[None]:
+        """Have `tell` called whenever there is news of a guest."""
+        watchers = self._watchers.setdefault(key, [])
+        watchers.append(tell)
+        try:
+            yield
+        finally:
+            watchers.remove(tell)
+            if not watchers:
+                self._watchers.pop(key, None)
+
+    def _tell(self, key: Key) -> None:
+        for tell in self._watchers.get(key, ()):
+            tell()
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""

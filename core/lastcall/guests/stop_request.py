@@ -1,0 +1,165 @@
+"""Sending one request to one guest: a plugin's stop method, called in a worker and bounded by its time."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lastcall.api.guests import Guest
+from lastcall.api.stopping import StopMethod, StopRequest
+from lastcall.errors import LastcallError
+from lastcall.hooks.call import HookCall, RunContext
+from lastcall.options import StepOptions
+from lastcall.planning.plan import CORE_METHOD, RESUME, WAKE, Step
+from lastcall.threads.workers import Workers
+from lastcall.timing.budget import WITHDRAWAL
+
+UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
+WAKING = 3.0  # seconds until a guest that was asleep hears again
+
+
+class Unfit(LastcallError):
+    """The method is no use for this guest; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What a request tells on its way: `begun`, on the loop thread, when the method is of use and is called; `sent`, by
+    the worker, when something goes out to libvirt."""
+
+    begun: Callable[[], None]
+    sent: Callable[[], None]
+
+
+class Asker(Protocol):
+    """The ladder's door to the stop methods."""
+
+    def repeats(self, step: Step) -> float:
+        """Seconds after which to ask again; 0 = never."""
+        ...
+
+    async def unfit(self, guest: Guest, step: Step) -> str:
+        """Say why a step is no use for the guest, or nothing. Raises nothing."""
+        ...
+
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
+        """Send the request; returns when the method has.
+
+        Raises Unfit, TimeoutError at `until`, or what the method raises.
+        """
+        ...
+
+    async def withdraw(self, guest: Guest, step: Step) -> None:
+        """Take the request back, as far as the method can. Raises nothing."""
+        ...
+
+
+class CoreShutdown(StopMethod[StepOptions]):
+    """libvirt's own default: the agent where one is connected, else ACPI; for a ladder of which nothing is left."""
+
+    name = CORE_METHOD
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Ask as `virsh shutdown` does."""
+        call.run.domain(call.guest).shutdown("default")
+
+
+class CoreResume(StopMethod[StepOptions]):
+    """Lets a paused guest go on, so that it can hear a request."""
+
+    name = RESUME
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Resume it."""
+        call.run.domain(call.guest).resume()
+
+
+class CoreWake(StopMethod[StepOptions]):
+    """Wakes a guest that sleeps (pm-suspended), so that it can hear a request."""
+
+    name = WAKE
+    options = StepOptions
+
+    def request(self, call: StopRequest[StepOptions]) -> None:
+        """Wake it, and give it a moment: what it is sent while it opens its eyes is lost."""
+        call.run.domain(call.guest).wake()
+        call.run.sleep(min(WAKING, call.run.remaining()))
+
+
+class MethodAsker:
+    """Implements `Asker` with the plugins' stop methods. `methods` maps a name to (plugin, method)."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, tuple[str, StopMethod[Any]]],
+        context: RunContext,
+        workers: Workers,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        core = [CoreShutdown(), CoreResume(), CoreWake()]
+        self._methods = {**{method.name: ("core", method) for method in core}, **methods}
+        self._context = context
+        self._workers = workers
+        self._loop = loop
+
+    def repeats(self, step: Step) -> float:
+        """The method's `resend`, if it may be asked again at all."""
+        method = self._methods[step.method][1]
+        return getattr(self._options(step), "resend", 0.0) if method.repeatable else 0.0
+
+    async def unfit(self, guest: Guest, step: Step) -> str:
+        """Ask the method; see `Asker.unfit`."""
+        plugin, method = self._methods[step.method]
+        call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT)
+        try:
+            return await self._workers.call(lambda: method.unfit(guest, call), timeout=UNFIT_TIMEOUT) or ""
+        except Exception as error:  # noqa: BLE001  shown in the plan, where somebody can do something about it
+            return f"{plugin} failed: {error or type(error).__name__}"
+        finally:
+            call.expire()
+
+    async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
+        """Send the request; see `Asker.request`."""
+        plugin, method = self._methods[step.method]
+        call = HookCall(self._context, plugin, expires=until, sent=notices.sent)
+        looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
+
+        def ask() -> None:
+            why = method.unfit(guest, looking)
+            if why:
+                raise Unfit(why)
+            call.remaining()  # a call that was given up must not say that it begins
+            self._workers.post(notices.begun)
+            try:
+                method.request(self._stop_request(guest, step, call, attempt))
+            finally:
+                call.release()
+
+        try:
+            await self._workers.call(ask, timeout=None if until == math.inf else max(0.0, until - self._loop.time()))
+        finally:
+            call.expire()
+            looking.expire()
+
+    async def withdraw(self, guest: Guest, step: Step) -> None:
+        """Take the request back; see `Asker.withdraw`."""
+        plugin, method = self._methods[step.method]
+        limit = self._context.terms.share(WITHDRAWAL)
+        call = HookCall(self._context, plugin, expires=self._loop.time() + limit)
+        try:
+            request = self._stop_request(guest, step, call, attempt=1)
+            await self._workers.call(lambda: method.withdraw(request), timeout=limit)
+        except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
+            pass
+        finally:
+            call.expire()
+
+    def _stop_request(self, guest: Guest, step: Step, call: HookCall, attempt: int) -> StopRequest[Any]:
+        options = self._options(step)
+        return StopRequest(guest=guest, options=options, run=call, attempt=attempt, last_resort=step.last_resort)
+
+    def _options(self, step: Step) -> Any:
+        return step.options if step.options is not None else self._methods[step.method][1].options()

@@ -1,0 +1,36 @@
+"""What planning has to know of a guest beyond its state; read from libvirt at no cost to the guest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Condition(Enum):
+    """Whether a guest can be asked to stop, and what stands in the way."""
+
+    FREE = "free"
+    HELD = "paused by a user, a watchdog or a snapshot"
+    IO_ERROR = "paused by an I/O error"
+    ARRIVING = "it is migrating here"
+    LEAVING = "it is migrating away"
+    SAVING = "somebody else saves it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestFacts:
+    """What libvirt tells without asking the guest.
+
+    `metadata`: our keys and their texts. `unsaveable`: why it cannot be saved. `restarts`: on_poweroff=restart.
+    `memory` in bytes.
+    """
+
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    condition: Condition = Condition.FREE
+    unsaveable: str = ""
+    restarts: bool = False
+    memory: int = 0
+    autostart: bool = False
+
+
+PLAIN = GuestFacts()
+"""What a guest is taken for of which nothing more is known."""

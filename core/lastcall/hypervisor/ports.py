@@ -1,0 +1,172 @@
+"""What the runs need from the outside: a hypervisor (here), workers and hooks (`workers`, `hooks.dispatch`).
+
+The engine knows only these, so that tests can put a fake hypervisor, inline workers and an injected clock there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.api.run import Domain
+from lastcall.errors import LastcallError
+from lastcall.hypervisor.guest_facts import GuestFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A connection to open: URI (or `default`), seconds to try, and whether it may be missing.
+
+    `patient`: one that is refused is tried again within that time. `reconnect`: seconds to try again when it dies.
+    `parallel`: guests of it that may move at once, 0 = no limit.
+    """
+
+    uri: str
+    timeout: float = 10.0
+    optional: bool = False
+    patient: bool = False
+    reconnect: float = 60.0
+    parallel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What became of a target: the canonical URI and the name of the host behind it, or the error."""
+
+    target: Target
+    uri: str | None = None
+    error: LastcallError | None = None
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStarted:
+    """libvirt says that a guest runs (again); `restored` = from a saved image."""
+
+    uri: str
+    uuid: str
+    restored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStopped:
+    """libvirt says that a guest is off, and how it ended."""
+
+    uri: str
+    uuid: str
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCrashed:
+    """A guest's system has crashed and it is kept as it is: it hears nothing any more."""
+
+    uri: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRebooted:
+    """A guest begins anew instead of powering off."""
+
+    uri: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """A connection died; it is tried again."""
+
+    uri: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRestored:
+    """A connection lives again; what happened meanwhile has to be asked."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionGivenUp:
+    """A connection that died did not come back in its time; nothing more will be heard of its guests."""
+
+    uri: str
+    why: str
+
+
+HypervisorEvent: TypeAlias = (
+    GuestStarted
+    | GuestStopped
+    | GuestCrashed
+    | GuestRebooted
+    | ConnectionClosed
+    | ConnectionRestored
+    | ConnectionGivenUp
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a query says about a guest; `ended` only when it is off."""
+
+    state: GuestState
+    ended: Ended | None = None
+    saved: bool = False
+
+
+class Call(Protocol):
+    """What bounds the use of a domain: one hook call, or one stop request."""
+
+    def remaining(self) -> float:
+        """Seconds left; raises CallExpired when the call is over."""
+        ...
+
+
+class Hypervisor(Protocol):
+    """Every connection of the run. Coroutines run on the loop thread and raise HypervisorError or TimeoutError."""
+
+    async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
+        """Open all connections at once and post their events to the listener, on the loop thread."""
+        ...
+
+    async def active(self, uri: str) -> list[Guest]:
+        """List the active guests of one connection."""
+        ...
+
+    async def inactive(self, uri: str) -> list[Guest]:
+        """List the guests of one connection that are defined and off."""
+        ...
+
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
+        """Look at guests of one connection; one that is gone meanwhile is missing from the answer."""
+        ...
+
+    async def set_on_poweroff(self, guest: Guest, action: str) -> None:
+        """Let a running guest be destroyed (`destroy`) or begin anew (`restart`) when it powers off."""
+        ...
+
+    async def abort_job(self, guest: Guest) -> None:
+        """End a save or migration that is under way; the guest goes on."""
+        ...
+
+    async def write_metadata(self, guest: Guest, key: str, namespace: str, xml: str | None) -> None:
+        """Set, or with None remove, an element of a guest's metadata."""
+        ...
+
+    async def standing(self, guest: Guest) -> Standing:
+        """Ask libvirt about one guest."""
+        ...
+
+    async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
+        """Start a guest, from its saved image where there is one (read around the page cache, if asked for)."""
+        ...
+
+    def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
+        """A view of the guest's domain for worker threads; `sent` is called when a request goes out."""
+        ...
+
+    def close(self) -> None:
+        """Give the connections back, as far as that cannot block."""
+        ...

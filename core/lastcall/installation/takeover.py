@@ -1,0 +1,76 @@
+"""Taking over from libvirt-guests, without ever running what it does at a stop; and giving back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.config.models import DEFAULT_URI
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.state import Entry, StateFile
+
+LIST = Path("var/lib/libvirt/libvirt-guests")
+DROP_IN = Path("etc/systemd/system/libvirt-guests.service.d/lastcall.conf")
+DROP_IN_TEXT = """\
+# Written by `lastcall install`, which does this unit's work; `lastcall uninstall` takes it away. The unit itself stays
+# as it is: to stop it would run its ExecStop, which stops every guest.
+[Service]
+ExecStart=
+ExecStart=/bin/true
+ExecReload=
+ExecStop=
+"""
+_DOMAIN_0 = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestsList:
+    """libvirt-guests' list: a line for each connection, `URI UUID UUID …`.
+
+    `written` and `booted` are seconds since the epoch: a list older than this boot is what the boot before has left,
+    and is due now; a younger one is due at the next boot.
+    """
+
+    text: str
+    written: float
+    booted: float
+
+
+def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> list[Entry]:
+    """Put its guests on ours; returns those that were not there. `known`: what libvirt tells of guests, by UUID."""
+    boot = boot_id() if listed.written >= listed.booted else _before(state)
+    since = datetime.fromtimestamp(listed.written, UTC).isoformat(timespec="seconds")
+    added: list[Entry] = []
+    for unknown in _guests(listed.text):
+        guest = known.get(unknown.uuid, unknown)
+        if guest.key not in state.entries:
+            entry = Entry(
+                uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=GuestState.RUNNING,
+                run="libvirt-guests", boot_id=boot, since=since, due=True,
+            )  # fmt: skip
+            state.entries[guest.key] = entry
+            added.append(entry)
+    return added
+
+
+def as_list(entries: Iterable[Entry]) -> str:
+    """Entries as libvirt-guests keeps them."""
+    by_uri: dict[str, list[str]] = {}
+    for entry in entries:
+        by_uri.setdefault(entry.uri, []).append(entry.uuid)
+    return "".join(f"{uri} {' '.join(uuids)}\n" for uri, uuids in by_uri.items())
+
+
+def _guests(text: str) -> Sequence[Guest]:
+    found: list[Guest] = []
+    for line in text.splitlines():
+        uri, *uuids = line.split() or [""]
+        uri = DEFAULT_URI if uri == "default" else uri
+        found += [Guest(uri=uri, uuid=one.lower(), name=one.lower()) for one in uuids if one != _DOMAIN_0]
+    return found
+
+
+def _before(state: StateFile) -> str:
+    """The boot before this one, as far as our own list knows."""
+    return (state.previous_boot if state.boot == boot_id() else state.boot) or ""

@@ -1,0 +1,1 @@
+"""Who waits for whom, and whose turn it is."""

@@ -1,0 +1,93 @@
+"""Whose turn it is: the graph and the limits, without a clock; the forecast and the run use the same."""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from lastcall.api.guests import Key
+from lastcall.ordering.graph import Edges, Node, Rank
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelLimits:
+    """How many guests may move at once, of all and of single connections (by URI); 0 = no limit."""
+
+    parallel: int = 0
+    connections: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def for_uri(self, uri: str) -> int:
+        """The limit of one connection."""
+        return self.connections.get(uri, 0)
+
+
+class TurnQueue:
+    """Hands out turns: to guests that wait for nobody any more, the one of the lowest `rank` first."""
+
+    def __init__(self, waits: Edges, limits: ParallelLimits, rank: Callable[[Key], float]) -> None:
+        self._limits = limits
+        self._rank = rank
+        self._left: dict[Node, set[Node]] = {}
+        self._behind: dict[Node, list[Node]] = {}
+        self._free: list[tuple[float, int, Key]] = []
+        self._moving: set[Key] = set()
+        self._by_uri: Counter[str] = Counter()
+        self._done: set[Node] = set()
+        self._count = 0
+        self.add(waits)
+
+    def add(self, waits: Edges) -> None:
+        """Let further guests take part; one that is done already takes part anew."""
+        self._done -= waits.keys()
+        for node, others in waits.items():
+            self._left[node] = {other for other in others if other in waits}
+            self._behind[node] = []
+        for node in waits:
+            for other in self._left[node]:
+                self._behind[other].append(node)
+        for node in [node for node in waits if not self._left[node]]:
+            self._release(node)
+
+    def grant(self) -> list[Key]:
+        """Give turns to all that may move now."""
+        granted: list[Key] = []
+        held_back: list[tuple[float, int, Key]] = []
+        while self._free and self._room(self._limits.parallel, len(self._moving)):
+            entry = heapq.heappop(self._free)
+            key = entry[2]
+            if key in self._done or key in self._moving:
+                continue
+            if not self._room(self._limits.for_uri(key[0]), self._by_uri[key[0]]):
+                held_back.append(entry)
+                continue
+            self._moving.add(key)
+            self._by_uri[key[0]] += 1
+            granted.append(key)
+        for entry in held_back:
+            heapq.heappush(self._free, entry)
+        return granted
+
+    def done(self, node: Node) -> None:
+        """Let those go on that waited for it."""
+        if node in self._done:
+            return
+        self._done.add(node)
+        if not isinstance(node, Rank) and node in self._moving:
+            self._moving.discard(node)
+            self._by_uri[node[0]] -= 1
+        for other in self._behind.get(node, ()):
+            left = self._left[other]
+            left.discard(node)
+            if not left:
+                self._release(other)
+
+    def _release(self, node: Node) -> None:
+        if isinstance(node, Rank):
+            self.done(node)
+        else:
+            self._count += 1  # equals keep their order
+            heapq.heappush(self._free, (self._rank(node), self._count, node))
+
+    @staticmethod
+    def _room(limit: int, taken: int) -> bool:
+        return not limit or taken < limit

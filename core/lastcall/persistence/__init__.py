@@ -1,0 +1,1 @@
+"""What survives a crash or a reboot: the files that lastcall keeps."""

@@ -1,0 +1,71 @@
+"""What somebody knows about a host stop that is still to come: its true reason, and how much time there will be."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lastcall.api.guests import Reason
+from lastcall.errors import NoPermission
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.files import write_whole
+
+LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """`reason` as in the report; `ends` (when the host stop has to be over) and `until` on the monotonic clock."""
+
+    reason: str
+    ends: float | None
+    until: float
+    boot: str
+
+    def left(self) -> float | None:
+        """Seconds until its deadline; None where it has none."""
+        return None if self.ends is None else max(0.0, self.ends - time.monotonic())
+
+
+def announce(reason: Reason, deadline: float | None, lifetime: float = LIFETIME) -> Announcement:
+    """One made now; with a deadline (seconds) it counts until that, else for its lifetime (seconds)."""
+    now = time.monotonic()
+    ends = None if deadline is None else now + deadline
+    return Announcement(reason.value, ends, now + lifetime if ends is None else ends, boot_id())
+
+
+class NoticeBoard:
+    """`<paths.run>/announcement.json`: at most one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "announcement.json"
+
+    def put(self, announcement: Announcement) -> None:
+        """Announce; raises NoPermission."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+            write_whole(self.path, json.dumps(asdict(announcement)), sync=False)
+        except OSError as error:
+            raise NoPermission(f"{self.path} cannot be written: {error.strerror}", "run as root") from None
+
+    def cancel(self) -> bool:
+        """Take it back; returns whether there was one. Raises NoPermission."""
+        try:
+            self.path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise NoPermission(f"{self.path} cannot be removed: {error.strerror}", "run as root") from None
+        return True
+
+    def read(self) -> Announcement | None:
+        """The one that counts now: of this boot, and not outlived. What cannot be read is none."""
+        try:
+            found: Any = json.loads(self.path.read_text(encoding="utf-8"))
+            announcement = Announcement(**{one.name: found[one.name] for one in fields(Announcement)})
+            Reason(announcement.reason)
+            current = announcement.boot == boot_id() and time.monotonic() < announcement.until
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return announcement if current else None

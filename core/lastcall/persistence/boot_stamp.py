@@ -1,0 +1,64 @@
+"""Whether lastcall is on duty: the unit has been started in this boot, so that the next host stop is served."""
+
+import math
+import time
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
+class BootStamp:
+    """`<paths.run>/on-duty`: the id of the boot, and once the host stops the end of that run on the monotonic clock.
+
+    Raises OSError where it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "on-duty"
+
+    @property
+    def on(self) -> bool:
+        """Say whether."""
+        return self._words()[:1] == [boot_id()]
+
+    @property
+    def left(self) -> float:
+        """Seconds that a run which has begun and was cut off still has; none where none has begun, or all is done."""
+        _, *ends = self._words() or [""]
+        try:
+            return max(0.0, float(ends[0]) - time.monotonic()) if ends and self.on else 0.0
+        except ValueError:
+            return 0.0
+
+    def begin(self) -> None:
+        """The unit was started."""
+        self._write(boot_id())
+
+    def stop_by(self, ends: float) -> None:
+        """The host stops, and the run that goes with it is over by then."""
+        if ends < math.inf:
+            self._write(f"{boot_id()} {ends:.3f}")
+
+    def end(self) -> None:
+        """Everything is done."""
+        self.path.unlink(missing_ok=True)
+
+    def _words(self) -> list[str]:
+        try:
+            return self.path.read_text(encoding="ascii").split()
+        except (OSError, UnicodeDecodeError):
+            return []
+
+    def _write(self, text: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(f"{text}\n", encoding="ascii")
+        fresh.replace(self.path)  # whoever is killed just now leaves the old word, or the new one

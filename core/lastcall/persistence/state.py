@@ -1,0 +1,190 @@
+"""What must survive a reboot: the guests to bring back. Written atomically, before any guest is touched."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from lastcall.api.guests import Guest, GuestState, Key
+from lastcall.errors import LastcallError, NoPermission, UsageError
+from lastcall.formats.json_text import to_json
+from lastcall.persistence.files import write_whole
+
+VERSION = 1
+
+
+class StateInvalid(LastcallError):
+    """The state file cannot be understood; it is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name."""
+
+    uri: str
+    uuid: str
+    name: str
+    driver: str
+    state: GuestState
+    run: str
+    boot_id: str
+    since: str
+    due: bool
+    parked: bool = False
+
+    def is_due_from(self, boot: str | None) -> bool:
+        """Whether it is to come back by itself in the boot after this one."""
+        return self.due and not self.parked and self.boot_id == (boot or "")
+
+    @property
+    def guest(self) -> Guest:
+        """The guest as it was."""
+        return Guest(uri=self.uri, uuid=self.uuid, name=self.name, driver=self.driver, state=self.state)
+
+
+class StateFile:
+    """`<paths.state>/state.json` (mode 0600). `restored_in`: the boot whose restore got an answer from everybody."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "state.json"
+        self.entries: dict[Key, Entry] = {}
+        self.boot: str | None = None
+        self.previous_boot: str | None = None
+        self.restored_in: str | None = None
+        self._turn = threading.Lock()
+        self._taken = self._written = 0  # snapshots, by number
+
+    def load(self) -> None:
+        """Read the file; none means no guests. Raises StateInvalid, or OSError."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            self.entries = {}
+            return
+        except UnicodeDecodeError as error:
+            raise self._invalid(str(error)) from None
+        self.entries = self._parse(text)
+
+    def _render(self) -> str:
+        """The file's content: JSON, one guest a line."""
+        lines = ",\n".join(map(to_json, self.entries.values()))
+        boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
+        return f'{{"version": {VERSION}, {json.dumps(boots)[1:-1]}, "guests": [\n{lines}\n]}}\n'
+
+    def stamp(self, boot: str) -> bool:
+        """Note that the host has booted; returns whether it is the first note of this boot."""
+        if boot == self.boot:
+            return False
+        self.boot, self.previous_boot = boot, self.boot
+        return True
+
+    def snapshot(self) -> Callable[[], None]:
+        """What writes the entries as they are now, for another thread: it blocks, and raises OSError.
+
+        After any crash the file is the old one or the new one, whole. A write that somebody has given up may still be
+        under way when the next one begins, or come after it: whatever the order, the latest snapshot stays.
+        """
+        self._taken += 1
+        number, content = self._taken, self._render()
+
+        def write() -> None:
+            with self._turn:
+                if number > self._written:
+                    write_whole(self.path, content)
+                    self._written = number
+
+        return write
+
+    def save(self) -> None:
+        """Write the entries as they are now. Blocks; raises OSError."""
+        self.snapshot()()
+
+    def set_aside(self) -> Path:
+        """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""
+        aside = self.path.with_name(f"state.json.invalid-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        self.path.rename(aside)
+        return aside
+
+    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> list[Entry]:
+        """Add the guests of a run; what waits already stays, and becomes due when the host stops."""
+        if host_stop:
+            self.make_due(boot_id)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        added = [
+            Entry(
+                uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
+                run=run, boot_id=boot_id, since=since, due=host_stop,
+            )
+            for guest in guests
+        ]  # fmt: skip
+        self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
+        return added
+
+    def make_due(self, boot_id: str) -> None:
+        """The host stops: whatever waits since this boot is to come back by itself at the next.
+
+        So is what was to come back in this boot, where that was cut off or libvirt never answered.
+        """
+        same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
+        self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
+        if self.restored_in != boot_id:
+            before = self.previous_boot if self.boot == boot_id else self.boot
+            missed = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
+            self.entries |= {key: replace(entry, boot_id=boot_id) for key, entry in missed.items()}
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Take guests off the list."""
+        for key in keys:
+            self.entries.pop(key, None)
+
+    def park(self, key: Key) -> None:
+        """Keep a guest on the list, to be started only by name."""
+        self.entries[key] = replace(self.entries[key], parked=True)
+
+    def _parse(self, text: str) -> dict[Key, Entry]:
+        try:
+            content: Any = json.loads(text)
+            if content["version"] != VERSION:
+                raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
+            entries = [_entry(fields) for fields in content["guests"]]
+            self.boot, self.previous_boot = content.get("boot"), content.get("previous_boot")
+            self.restored_in = content.get("restored_in")
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._invalid(f"{type(error).__name__}: {error}") from None
+        return {(entry.uri, entry.uuid): entry for entry in entries}
+
+    def _invalid(self, why: str) -> StateInvalid:
+        remedy = "it is kept; look at it, then move it away or mend it"
+        return StateInvalid(f"{self.path} cannot be understood ({why})", remedy)
+
+
+def open_state(folder: Path) -> StateFile:
+    """Load the state file; raises StateInvalid, or NoPermission where it may not be read."""
+    state = StateFile(folder)
+    try:
+        state.load()
+    except PermissionError:
+        raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
+    except OSError as error:
+        raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    return state
+
+
+def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
+    """The entries that are named, by name or UUID; raises UsageError for a name that is not on the list."""
+    for name in names:
+        if not any(name in {entry.name, entry.uuid} for entry in entries):
+            raise UsageError(f"{name!r} is not on the list of guests to restore", "`lastcall status` shows the list")
+    return [entry for entry in entries if entry.name in names or entry.uuid in names]
+
+
+def _entry(fields: Mapping[str, Any]) -> Entry:
+    values: dict[str, Any] = {**fields, "state": GuestState(fields["state"])}
+    entry = Entry(**values)
+    texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
+    if not all(isinstance(cast("object", text), str) for text in texts):
+        raise TypeError("a field of a guest is no text")
+    return entry

@@ -1,0 +1,187 @@
+"""Settings and guests make a plan: pure, so that the dry run is the run."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lastcall.api.guests import Guest, GuestState, Key
+from lastcall.config.policy import GuestPolicy, LadderStep
+from lastcall.errors import Problem, UsageError
+from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
+from lastcall.ordering.graph import Graph, make_graph
+
+CORE_METHOD = "shutdown"  # libvirt's own default request, for an empty ladder
+RESUME, WAKE = "resume", "wake"  # the core's own rungs, which bring a guest into a state that can stop
+SIGNAL = "signal"
+SAVE = "save"
+PREPARE_TIMEOUT = 15.0  # seconds; resuming and waking do not wait for anything
+_CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off, then SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end."""
+
+    method: str
+    timeout: float | None
+    options: Any = None
+    last_resort: bool = False
+
+    @property
+    def prepares(self) -> bool:
+        """True for a rung that only brings the guest into a state in which it can be asked."""
+        return self.method in {RESUME, WAKE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedGuest:
+    """What is going to happen to one guest. `left_because` is set for a guest that is not touched."""
+
+    guest: Guest
+    steps: tuple[Step, ...] = ()
+    last_resort: tuple[Step, ...] = ()
+    restore: bool = True
+    hook_timeout: float | None = None
+    left_because: str = ""
+    ours: bool = True
+    facts: GuestFacts = PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every guest, the order among them, and what is wrong with the settings for them."""
+
+    guests: tuple[PlannedGuest, ...]
+    graph: Graph = field(default_factory=Graph)
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a plan depends on besides the guests and their settings.
+
+    `methods`: the stop methods there are. `facts`: what libvirt tells of each guest. `others`: names of guests that
+    exist and have no part in the run. `limited`: the run has a deadline. `slots`: guests moving at once, 0 = no limit.
+    """
+
+    methods: Mapping[str, Any]
+    facts: Mapping[Key, GuestFacts] = field(default_factory=dict[Key, GuestFacts])
+    others: Iterable[str] = ()
+    limited: bool = True
+    slots: int = 0
+
+
+def make_plan(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy], around: Circumstances) -> Plan:
+    """Decide for every guest."""
+    graph = make_graph(guests, policy_of, around.others)
+    crowded = bool(around.slots) and len(guests) > around.slots
+    planned: list[PlannedGuest] = []
+    problems: dict[str, Problem] = {}
+    for guest in guests:
+        policy = policy_of(guest)
+        for name, _ in (step.chosen for step in (*policy.stop, *policy.last_resort)):
+            if name not in around.methods:
+                problems.setdefault(name, _unknown(name, guest, around.methods))
+        awaited = crowded or bool(graph.needs[guest.key])
+        planned.append(_planned(guest, policy, around, endless=around.limited and not awaited))
+    return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
+
+
+def _planned(guest: Guest, policy: GuestPolicy, around: Circumstances, *, endless: bool) -> PlannedGuest:
+    facts = around.facts.get(guest.key, PLAIN)
+    why = _left_because(guest, policy, facts)
+    if why:
+        return PlannedGuest(guest=guest, left_because=why, restore=False, ours=policy.manage, facts=facts)
+    final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
+    return PlannedGuest(
+        guest=guest,
+        steps=_ladder(guest, policy, facts, around.methods, endless=endless),
+        last_resort=tuple(_last(method, options, policy, endless=endless) for method, options in final),
+        restore=bool(policy.restore) and guest.persistent,
+        hook_timeout=policy.hooks.timeout,
+        facts=facts,
+    )
+
+
+def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
+    if not policy.manage:
+        return "not managed by lastcall"
+    if policy.transient == "leave" and not guest.persistent:
+        return "transient, and transient guests are left"
+    if facts.condition is Condition.ARRIVING:
+        return f"{Condition.ARRIVING.value}: stopping it now could lose it"
+    if policy.paused == "leave" and guest.state is GuestState.PAUSED and facts.condition is Condition.FREE:
+        return "paused, and paused guests are left"
+    return ""
+
+
+def _ladder(
+    guest: Guest, policy: GuestPolicy, facts: GuestFacts, methods: Mapping[str, Any], *, endless: bool
+) -> tuple[Step, ...]:
+    if guest.state is GuestState.CRASHED or facts.condition is Condition.IO_ERROR:
+        return ()  # it hears nothing any more: straight to the last resort
+    container = guest.driver == "LXC"
+    chosen = () if container and "stop" not in policy.model_fields_set else policy.stop
+    known = [step for step in chosen if step.chosen[0] in methods]
+    steps = [_step(step, policy) for step in known]
+    if endless and known and not _own_timeout(known[-1]):
+        steps[-1] = Step(steps[-1].method, None, steps[-1].options)
+    if container and SIGNAL in methods and all(step.method != SIGNAL for step in steps):
+        model = methods[SIGNAL].options  # a container has no power button: its init gets signals
+        steps += [Step(SIGNAL, policy.timeout, model.model_validate(number)) for number in _CONTAINER_SIGNALS]
+    return tuple(_prepared(guest, policy, facts, methods, steps or [Step(CORE_METHOD, policy.timeout)]))
+
+
+def _prepared(
+    guest: Guest, policy: GuestPolicy, facts: GuestFacts, methods: Mapping[str, Any], steps: list[Step]
+) -> list[Step]:
+    """Add what brings the guest into a state that can stop. libvirt refuses ACPI for a paused guest (error 55)."""
+    if guest.state is GuestState.SUSPENDED:
+        return [Step(WAKE, PREPARE_TIMEOUT), *steps]
+    if guest.state is not GuestState.PAUSED:
+        return steps
+    resume = Step(RESUME, PREPARE_TIMEOUT)
+    if policy.paused != SAVE or SAVE not in methods or not guest.persistent or facts.unsaveable:
+        return [resume, *steps]
+    others = [step for step in steps if step.method != SAVE]
+    return [Step(SAVE, policy.timeout), *([resume, *others] if others else [])]
+
+
+def _step(step: LadderStep, policy: GuestPolicy) -> Step:
+    method, options = step.chosen
+    return Step(method, _own_timeout(step) or policy.timeout, options)
+
+
+def _last(method: str, options: Any, policy: GuestPolicy, *, endless: bool) -> Step:
+    """A step of the last resort: has its own time, or what is left where nobody waits for the guest."""
+    own = getattr(options, "timeout", None)
+    return Step(method, own or (None if endless else policy.timeout), options, last_resort=True)
+
+
+def _own_timeout(step: LadderStep) -> float | None:
+    return getattr(step.chosen[1], "timeout", None)
+
+
+def _unknown(name: str, guest: Guest, methods: Mapping[str, Any]) -> Problem:
+    close = difflib.get_close_matches(name, methods, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    remedy = f"methods there are: {', '.join(sorted(methods))}; `lastcall plugins` says what could not be loaded"
+    return Problem(
+        what="ladder",
+        where=guest.name,
+        message=f"no plugin provides the stop method {name!r}{hint}; the step is skipped",
+        remedy=remedy,
+    )
+
+
+def select(guests: Sequence[Guest], names: Sequence[str]) -> list[Guest]:
+    """The guests that are named (by name or UUID); raises UsageError for a name that matches none."""
+    for name in names:
+        if not any(name in {guest.name, guest.uuid} for guest in guests):
+            close = difflib.get_close_matches(name, [guest.name for guest in guests], n=1)
+            raise UsageError(
+                f"no active guest is called {name!r}",
+                f"did you mean {close[0]!r}?" if close else "`lastcall plan` lists them",
+            )
+    return [guest for guest in guests if not names or guest.name in names or guest.uuid in names]

@@ -1,0 +1,1 @@
+"""What happens in a run, as typed records: the stream, the run log, and the report that is folded from them."""

@@ -1,0 +1,161 @@
+"""What happens in a run, as typed records: one stream, from which run log, progress and report are made.
+
+`at` is seconds since the start of the run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason, RunKind
+from lastcall.api.results import Attempt, HookRecord
+from lastcall.errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run begins. `started` is RFC 3339, `deadline` seconds."""
+
+    at: float
+    id: str
+    kind: RunKind
+    reason: Reason
+    started: str
+    deadline: float | None
+    boot_id: str
+    host: str
+    config: Literal["file", "last_good", "defaults"]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunJoined:
+    """Another process wanted to stop the host: this run becomes that one. `deadline` is seconds."""
+
+    at: float
+    reason: Reason
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestPlanned:
+    """A guest belongs to the run."""
+
+    at: float
+    guest: Guest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestBegun:
+    """It is this guest's turn. `waited_for`: the names of those that had to be done first."""
+
+    at: float
+    guest: Key
+    waited_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestAsked:
+    """A request to stop (or the command to start) goes out."""
+
+    at: float
+    guest: Key
+    method: str
+    attempt: int = 1
+    out_of_order: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestWentOff:
+    """libvirt says that a guest is off."""
+
+    at: float
+    guest: Key
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """One rung of a guest's ladder is over."""
+
+    at: float
+    guest: Key
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookBegun:
+    """A plugin is called. `guest` is null for the hooks of the run."""
+
+    at: float
+    guest: Key | None
+    hook: str
+    plugin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSaid:
+    """A line of a plugin's output."""
+
+    at: float
+    guest: Key | None
+    hook: str
+    plugin: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookEnded:
+    """A plugin's call is over. `traceback` only for unexpected failures."""
+
+    at: float
+    guest: Key | None
+    record: HookRecord
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestEnded:
+    """What became of a guest is decided."""
+
+    at: float
+    guest: Key
+    outcome: Outcome
+    method: str | None = None
+    ended: Ended | None = None
+    message: str = ""
+    state: GuestState = GuestState.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemFound:
+    """Something is not as it should be."""
+
+    at: float
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over."""
+
+    at: float
+    exit_code: int
+
+
+Record: TypeAlias = (
+    RunStarted
+    | RunJoined
+    | GuestPlanned
+    | GuestBegun
+    | GuestAsked
+    | GuestWentOff
+    | AttemptEnded
+    | HookBegun
+    | HookSaid
+    | HookEnded
+    | GuestEnded
+    | ProblemFound
+    | RunEnded
+)
+Sink: TypeAlias = Callable[[Record], None]

@@ -1,0 +1,170 @@
+"""From records to the report. The same fold serves the run itself and a run log read back later."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
+from lastcall.errors import ExitCode, Problem, Severity
+from lastcall.records.records import (
+    AttemptEnded,
+    GuestAsked,
+    GuestBegun,
+    GuestEnded,
+    GuestPlanned,
+    HookEnded,
+    ProblemFound,
+    Record,
+    RunEnded,
+    RunJoined,
+    RunStarted,
+)
+
+VERSION = 1
+_AS_PLANNED = frozenset(
+    {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.SKIPPED}
+)
+
+
+def as_planned(result: GuestResult) -> bool:
+    """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung did."""
+    if result.outcome is Outcome.FORCED:
+        asked = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]  # ok: it was only woken
+        return len(asked) == 1 and result.state_before is not GuestState.CRASHED
+    return result.outcome in _AS_PLANNED
+
+
+@dataclass(slots=True)
+class _Story:
+    guest: Guest
+    began: float | None = None
+    asked: float | None = None
+    waited_for: tuple[str, ...] = ()
+    out_of_order: bool = False
+    attempts: list[Attempt] = field(default_factory=list)
+    hooks: list[HookRecord] = field(default_factory=list)
+    end: GuestEnded | None = None
+
+
+class ReportBuilder:
+    """Collects records; gives the report, or one guest's result, at any moment."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._start: RunStarted | None = None
+        self._end: RunEnded | None = None
+        self._last = 0.0
+        self._stories: dict[Key, _Story] = {}
+        self._hooks: list[HookRecord] = []
+        self._problems: list[Problem] = []
+        for record in records:
+            self.take(record)
+
+    def take(self, record: Record) -> None:
+        """Add a record."""
+        self._last = max(self._last, record.at)
+        match record:
+            case RunStarted():
+                self._start = record
+            case RunJoined() if self._start:
+                self._start = replace(self._start, reason=record.reason, deadline=record.deadline)
+            case RunEnded():
+                self._end = record
+            case ProblemFound():
+                self._problems.append(record.problem)
+            case GuestPlanned():
+                self.plan(record.guest)
+            case HookEnded():
+                story = self._stories.get(record.guest) if record.guest else None
+                (story.hooks if story else self._hooks).append(record.record)
+            case GuestBegun() | GuestAsked() | AttemptEnded() | GuestEnded():
+                self._take_story(self._stories[record.guest], record)
+            case _:
+                pass
+
+    def plan(self, guest: Guest) -> None:
+        """Begin a guest's story."""
+        self._stories[guest.key] = _Story(guest)
+
+    def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
+        match record:
+            case GuestBegun():
+                story.began, story.waited_for = record.at, record.waited_for
+            case GuestAsked():
+                story.asked = record.at if story.asked is None else story.asked
+                story.out_of_order |= record.out_of_order
+            case AttemptEnded():
+                story.attempts.append(record.attempt)
+            case GuestEnded():
+                story.end = record
+
+    def result(self, key: Key) -> GuestResult:
+        """What is known of one guest so far; its outcome is `unknown` until it is decided."""
+        story = self._stories[key]
+        end = story.end
+        started = story.began if story.began is not None else end.at if end else self._last
+        return GuestResult(
+            name=story.guest.name,
+            uuid=story.guest.uuid,
+            uri=story.guest.uri,
+            outcome=end.outcome if end else Outcome.UNKNOWN,
+            method=end.method if end else None,
+            started=started,
+            duration=round((end.at if end else self._last) - started, 3),
+            state_before=story.guest.state,
+            persistent=story.guest.persistent,
+            ended=end.ended if end else None,
+            asked=story.asked,
+            waited_for=story.waited_for,
+            out_of_order=story.out_of_order,
+            message=end.message if end else "",
+            attempts=tuple(story.attempts),
+            hooks=tuple(story.hooks),
+        )
+
+    def decided(self, key: Key) -> bool:
+        """Say whether it is decided what became of the guest."""
+        return self._stories[key].end is not None
+
+    @property
+    def as_planned(self) -> bool:
+        """True while every guest, hook and connection is as it should be."""
+        results = [self.result(key) for key in self._stories]
+        hooks = [*self._hooks, *(hook for result in results for hook in result.hooks)]
+        return (
+            all(as_planned(result) for result in results)
+            and all(hook.result in {Verdict.OK, Verdict.SKIPPED} for hook in hooks)
+            and all(problem.severity is not Severity.ERROR for problem in self._problems)
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the run's exit code is, or would be by what is known now.
+
+        Where nothing could be done because of missing rights, that is the code, as it is the remedy.
+        """
+        if self.as_planned:
+            return ExitCode.OK
+        done = any(as_planned(self.result(key)) for key in self._stories)
+        denied = any(problem.what == "permission" for problem in self._problems)
+        return ExitCode.NO_PERMISSION if denied and not done else ExitCode.NOT_AS_PLANNED
+
+    def report(self) -> Report:
+        """The report so far."""
+        start = self._start
+        if start is None:
+            raise ValueError("no record of a run's start")
+        run = RunFacts(
+            id=start.id,
+            kind=start.kind,
+            reason=start.reason,
+            started=start.started,
+            duration=self._end.at if self._end else self._last,
+            deadline=start.deadline,
+            exit_code=(self._end.exit_code if self._end else 0) or self.exit_code.value,
+            boot_id=start.boot_id,
+            host=start.host,
+            config=start.config,
+            versions=start.versions,
+        )
+        guests = tuple(self.result(key) for key in self._stories)
+        return Report(version=VERSION, run=run, guests=guests, hooks=tuple(self._hooks), problems=tuple(self._problems))

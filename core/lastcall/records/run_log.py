@@ -1,0 +1,119 @@
+"""What happened, as it happened: one JSON object a line, readable after any crash."""
+
+import contextlib
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, get_args
+
+from lastcall.formats.json_text import to_json
+from lastcall.persistence.files import LAST_MOMENT, private_folder
+from lastcall.records.records import Record, RunEnded, RunStarted
+
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
+KEEP = 100  # run logs; a few kilobytes a guest each
+BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
+FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must not hold up the end of the run
+
+
+class RunLog:
+    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Blocks as long as the disk does; raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor = -1
+
+    def take(self, record: Record) -> None:
+        """Append a record; the first opens the file, with the last everything is on disk."""
+        self.write([record])
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append several records at once."""
+        for record in records:
+            if isinstance(record, RunStarted):
+                private_folder(self._folder)
+                self._make_room()
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
+        data = "".join(map(_line, records)).encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        if isinstance(records[-1], RunEnded):
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+
+    def _make_room(self) -> None:
+        """Remove the oldest logs; what cannot be removed stays."""
+        for old in sorted(self._folder.glob("*.jsonl"))[: 1 - KEEP]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+
+class BackgroundRunLog:
+    """A run log written by a thread of its own: a disk that hangs must not hang a run.
+
+    `ends`: the run's deadline on the monotonic clock; the last lines get what is left, and a moment in any case.
+    """
+
+    def __init__(self, log: RunLog, ends: float = math.inf) -> None:
+        self._log = log
+        self._ends = ends
+        self._queue: SimpleQueue[Record] = SimpleQueue()
+        self._hurry, self._ended = threading.Event(), threading.Event()
+        self._error: OSError | None = None
+
+    def take(self, record: Record) -> None:
+        """Append a record. The last one waits until everything is on disk; raises OSError once the disk has refused."""
+        if isinstance(record, RunStarted):
+            threading.Thread(target=self._write, name="lastcall-runlog", daemon=True).start()
+        self._queue.put(record)
+        if isinstance(record, RunEnded):
+            self._hurry.set()
+            left = max(LAST_MOMENT, self._ends - time.monotonic())
+            if not self._ended.wait(min(FLUSH_TIMEOUT, left)):
+                raise TimeoutError("the disk does not answer")
+        if self._error:
+            raise self._error
+
+    def _write(self) -> None:
+        try:
+            last = False
+            while not last:
+                records = self._next()
+                last = isinstance(records[-1], RunEnded)
+                self._log.write(records)
+                self._hurry.wait(BATCH)
+        except OSError as error:
+            self._error = error
+        finally:
+            self._ended.set()
+
+    def _next(self) -> list[Record]:
+        """Wait for a record; take all that are there."""
+        records = [self._queue.get()]
+        try:
+            while not isinstance(records[-1], RunEnded):
+                records.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return records
+
+
+def _line(record: Record) -> str:
+    return f'{{"type":"{type(record).__name__}",{to_json(record)[1:]}\n'
+
+
+def read_log(path: Path) -> Iterator[Record]:
+    """Read a run log back; a last line that was cut off by a crash is passed over. Raises OSError, ValueError."""
+    from pydantic import TypeAdapter
+
+    adapters = {name: TypeAdapter(kind) for name, kind in _KINDS.items()}
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            fields = json.loads(line)
+            yield adapters[fields.pop("type")].validate_python(fields)

@@ -1,0 +1,52 @@
+"""The stream of a run's records: one clock, several sinks, none of which can spoil the run."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from lastcall.errors import Problem, Severity
+from lastcall.records.records import ProblemFound, Record, Sink
+from lastcall.records.report_builder import ReportBuilder
+
+
+class Stream:
+    """Hands each record to every sink; used on the loop thread only."""
+
+    def __init__(
+        self, clock: Callable[[], float], sinks: Sequence[tuple[str, Sink]] = (), *, started: float | None = None
+    ) -> None:
+        self.clock = clock
+        self.start = clock() if started is None else started
+        self.story = ReportBuilder()
+        self._sinks = list(sinks)
+
+    def now(self) -> float:
+        """Seconds since the start of the run, to the millisecond."""
+        return round(self.clock() - self.start, 3)
+
+    def since(self, moment: float) -> float:
+        """Seconds from an earlier `now()` to this one."""
+        return round(self.now() - moment, 3)
+
+    def emit(self, record: Record) -> None:
+        """Hand a record to every sink; one that fails is not used any more, and that is a problem of the report."""
+        self.story.take(record)
+        failed: list[tuple[str, Exception]] = []
+        for entry in list(self._sinks):
+            name, sink = entry
+            try:
+                sink(record)
+            except Exception as error:  # noqa: BLE001  a full disk or a closed terminal must not stop the run
+                self._sinks.remove(entry)
+                failed.append((name, error))
+        for name, error in failed:  # only now: every sink gets the records in the same order
+            self.problem(name, "this run", f"cannot be written any more: {error}", "is the disk full or read-only?")
+
+    def problem(
+        self, what: str, where: str, message: str, remedy: str = "", severity: Severity = Severity.ERROR
+    ) -> None:
+        """Report a problem."""
+        self.problems([Problem(what=what, where=where, message=message, remedy=remedy, severity=severity)])
+
+    def problems(self, found: Iterable[Problem]) -> None:
+        """Report problems that somebody else has found."""
+        for problem in found:
+            self.emit(ProblemFound(at=self.now(), problem=problem))

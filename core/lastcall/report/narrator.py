@@ -1,0 +1,58 @@
+"""A run as it goes on, told in lines: what matters of each record, for people, the console and the journal."""
+
+from lastcall.api.guests import Key
+from lastcall.api.results import Verdict
+from lastcall.records.records import (
+    AttemptEnded,
+    GuestAsked,
+    GuestEnded,
+    GuestPlanned,
+    HookBegun,
+    HookEnded,
+    HookSaid,
+    ProblemFound,
+    Record,
+)
+from lastcall.report.text import problem_line
+
+
+class Narrator:
+    """Turns records into lines; `verbose` tells of hooks and every request as well."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._names: dict[Key, str] = {}
+
+    def line(self, record: Record) -> str | None:
+        """The record's line, if it has one."""
+        match record:
+            case GuestPlanned():
+                self._names[record.guest.key] = record.guest.name
+                return None
+            case GuestEnded():
+                why = f" ({record.message})" if record.message else ""
+                return f"{self._names[record.guest]}: {record.outcome.value}{why}"
+            case GuestAsked() if self._verbose or record.attempt == 1:
+                return f"{self._names[record.guest]}: {record.method}" + ("" if record.attempt == 1 else " again")
+            case AttemptEnded() if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT}:
+                attempt = record.attempt
+                return f"{self._names[record.guest]}: {attempt.method} {attempt.result} {attempt.message}".rstrip()
+            case ProblemFound():
+                return problem_line(record.problem)
+            case _:
+                return self._hook_line(record)
+
+    def _hook_line(self, record: Record) -> str | None:
+        match record:
+            case HookSaid():
+                return f"{self._prefix(record.guest)}{record.plugin}: {record.line}"
+            case HookBegun() if self._verbose:
+                return f"{self._prefix(record.guest)}{record.hook} of {record.plugin}"
+            case HookEnded() if record.record.result in {Verdict.FAILED, Verdict.TIMEOUT}:
+                what = f"{record.record.hook} of {record.record.plugin}"
+                return f"{self._prefix(record.guest)}{what} {record.record.result.value}: {record.record.message}"
+            case _:
+                return None
+
+    def _prefix(self, guest: Key | None) -> str:
+        return f"{self._names[guest]}: " if guest else ""

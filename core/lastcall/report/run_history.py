@@ -1,0 +1,71 @@
+"""Runs that are over, told from their logs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lastcall.api.guests import RunKind
+from lastcall.api.results import Report
+from lastcall.records.records import RunEnded
+from lastcall.records.report_builder import ReportBuilder
+from lastcall.records.run_log import read_log
+from lastcall.report.text import as_text
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One of them. Not `complete`: it was killed, or is still under way."""
+
+    report: Report
+    complete: bool
+
+
+def past_runs(folder: Path) -> Iterator[PastRun]:
+    """The runs whose logs are in this folder, newest first; logs that cannot be understood are passed over.
+
+    Raises PermissionError.
+    """
+    for path in sorted(folder.glob("*.jsonl"), key=_began, reverse=True):
+        try:
+            records = list(read_log(path))
+            report = ReportBuilder(records).report()
+        except PermissionError:
+            raise
+        except (OSError, ValueError, KeyError):
+            continue
+        yield PastRun(report, isinstance(records[-1], RunEnded))
+
+
+def _began(log: Path) -> tuple[str, int]:
+    """A run's id begins with the second in which it began; of two in one second the later one ended later."""
+    return log.name.partition("-")[0], log.stat().st_mtime_ns
+
+
+def latest(runs: Iterator[PastRun]) -> list[PastRun]:
+    """The last shutdown, and the last restore after it that had something to do."""
+    restore: PastRun | None = None
+    for run in runs:
+        if run.report.run.kind is RunKind.SHUTDOWN:
+            return [run, *([restore] if restore else [])]
+        if restore is None or not restore.report.guests:
+            restore = run
+    return [restore] if restore else []
+
+
+def as_story(run: PastRun) -> str:
+    """The run's report under a heading that says when and why."""
+    facts = run.report.run
+    began = datetime.fromisoformat(facts.started).astimezone()
+    heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
+    cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
+    return f"{heading}\n{as_text(run.report)}{cut}"
+
+
+def as_line(run: PastRun) -> str:
+    """The run in one line."""
+    facts = run.report.run
+    verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
+    count = len(run.report.guests)
+    told = f"{count} guest{'' if count == 1 else 's'}, {verdict if run.complete else 'did not come to its end'}"
+    return f"{facts.id}  {facts.kind.value} ({facts.reason.value})  {told}, {facts.duration:.1f}s"

@@ -1,0 +1,1 @@
+"""The two runs. Read `shutdown.py` and `restore.py` first: they are the story that everything else serves."""

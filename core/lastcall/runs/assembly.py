@@ -1,0 +1,262 @@
+"""Puts a run together: the only room that knows configuration, plugins and libvirt at once."""
+
+import asyncio
+import math
+import platform
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.stopping import StopMethod
+from lastcall.config.models import Settings
+from lastcall.config.policies import Policies
+from lastcall.errors import UsageError
+from lastcall.guests.clock_sync import ClockSync
+from lastcall.guests.connections import Connections
+from lastcall.guests.inventory import Inventory
+from lastcall.guests.ladder import Ladder
+from lastcall.guests.readiness import Readiness
+from lastcall.guests.start_guest import Starter
+from lastcall.guests.status import LiveStatus
+from lastcall.guests.stop_request import Asker, MethodAsker
+from lastcall.hooks.call import OptionLookup, RunContext
+from lastcall.hooks.dispatch import Dispatcher, Hooks
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.options import Options
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.state import StateFile
+from lastcall.planning.history import History
+from lastcall.records.records import RunStarted, Sink
+from lastcall.records.run_log import BackgroundRunLog, RunLog
+from lastcall.records.stream import Stream
+from lastcall.runs.bookkeeping import Bookkeeping
+from lastcall.runs.loading import Loaded
+from lastcall.runs.restore import Restore, RestorePlanning, StartTools
+from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
+from lastcall.threads.workers import ThreadWorkers, Workers
+from lastcall.timing.deadline import Deadline
+from lastcall.timing.phases import Phases
+from lastcall.timing.terms import Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
+
+    `tick` is called every second, on the loop's thread, with the seconds since the start.
+    """
+
+    kind: RunKind
+    reason: Reason = Reason.MANUAL
+    deadline: float | None = None
+    rehearsal: bool = False
+    sinks: Sequence[tuple[str, Sink]] = ()
+    tick: Callable[[float], None] | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def limit(self, settings: Settings) -> float | None:
+        """Seconds that the run may take; None = as long as it takes. Raises UsageError for a host stop without end."""
+        section = settings.shutdown if self.kind is RunKind.SHUTDOWN else settings.restore
+        limit = self.deadline if self.deadline is not None else section.deadline
+        if limit is None and not self.reason.voluntary:
+            raise UsageError("a host stop needs a deadline: shutdown.deadline is none", "set it, or give --deadline")
+        return limit
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a run touches the world with: worker threads, libvirt and the disk, or what tests put in their place."""
+
+    workers: Workers
+    hypervisor: Hypervisor
+    log: Callable[[Path, float], Sink]
+    wait: Callable[[threading.Event, float], object] = threading.Event.wait
+
+    @classmethod
+    def real(cls, loop: asyncio.AbstractEventLoop) -> "Outside":
+        """Worker threads and libvirt (imported here: most commands, and tests on guests in memory, need none)."""
+        from lastcall.hypervisor.pool import LibvirtHypervisor
+
+        workers = ThreadWorkers(loop)
+        return cls(
+            workers, LibvirtHypervisor(workers), lambda folder, ends: BackgroundRunLog(RunLog(folder), ends).take
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything a run is put together from. It stays with those who assemble: rooms below get the ports they need."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: Settings
+    policies: Policies
+    context: RunContext
+    workers: Workers
+    hypervisor: Hypervisor
+    hooks: Hooks
+    asker: Asker
+    methods: Mapping[str, StopMethod[Any]]
+    status: LiveStatus
+    stream: Stream
+    inventory: Inventory
+    books: Bookkeeping
+
+    @property
+    def connections(self) -> Connections:
+        """The run's connections."""
+        return self.inventory.connections
+
+    @property
+    def deadline(self) -> Deadline:
+        """The run's milestones."""
+        return self.context.terms.deadline
+
+
+def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = False) -> Shutdown:
+    """The shutdown of all active guests, or of those named. `force` lets a voluntary run take the last resort."""
+    phases = Phases(parts.loop, parts.context.terms, parts.stream, force=force)
+    ladder = Ladder(parts.asker, parts.hypervisor, parts.status, parts.stream, parts.loop, phases.last_hook)
+    wanted = ShutdownPlanning(
+        names=names, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
+    )
+    return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
+
+
+def build_restore(parts: Parts, *, names: Sequence[str] = (), at_boot: bool = False) -> Restore:
+    """The restore of all that wait, of those named, or of what is due `at_boot`."""
+    settings = parts.settings.restore
+    tools = StartTools(
+        Starter(parts.hypervisor, parts.status, parts.stream, settings, parts.loop),
+        Readiness(parts.hooks, parts.policies, settings, parts.context.terms),
+        ClockSync(settings, parts.context, parts.workers, parts.stream),
+    )
+    wanted = RestorePlanning(settings=settings, names=names, at_boot=at_boot)
+    return Restore(
+        wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
+        parts.loop,
+    )  # fmt: skip
+
+
+def assemble(
+    loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoop, outside: Outside | None = None
+) -> Parts:
+    """Build the parts of a run on this loop, by default with libvirt and worker threads."""
+    outside = outside or Outside.real(loop)
+    limit = request.limit(loaded.settings)
+    ends = math.inf if limit is None else request.started + limit
+    stream = Stream(loop.time, _sinks(loaded, request, outside, ends), started=request.started)
+    policies = Policies(loaded.settings)
+    context = _context(loaded, request, outside, policies, limit, loop)
+    hooks = Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop)
+    methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
+    status, found = LiveStatus(), {name: method for name, (_, method) in methods.items()}
+    connections = Connections(
+        outside.hypervisor, status, stream, context.terms, loaded.settings.connections,
+        patient=not (request.reason.voluntary or request.rehearsal),
+    )  # fmt: skip
+    state = loaded.settings.paths.state
+    parts = Parts(
+        loop=loop,
+        settings=loaded.settings,
+        policies=policies,
+        context=context,
+        workers=outside.workers,
+        hypervisor=outside.hypervisor,
+        hooks=hooks,
+        asker=MethodAsker(methods, context, outside.workers, loop),
+        methods=found,
+        status=status,
+        stream=stream,
+        inventory=Inventory(
+            connections, outside.hypervisor, policies, hooks, stream,
+            methods=found, model=type(loaded.settings.defaults),
+        ),
+        books=Bookkeeping(
+            StateFile(state), History(state), stream, outside.workers, context.terms, boot_id=boot_id()
+        ),
+    )  # fmt: skip
+    _open_stream(parts, loaded, request, limit)
+    return parts
+
+
+def _context(
+    loaded: Loaded,
+    request: RunRequest,
+    outside: Outside,
+    policies: Policies,
+    limit: float | None,
+    loop: asyncio.AbstractEventLoop,
+) -> RunContext:
+    shutdown = loaded.settings.shutdown
+    deadline = Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace)
+    return RunContext(
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+        kind=request.kind,
+        rehearsal=request.rehearsal,
+        terms=Terms(request.reason, deadline, loop.time),
+        folders=loaded.settings.paths.state / "plugins",
+        options=_option_lookup(loaded.settings, policies),
+        domain=outside.hypervisor.domain,
+        wait=outside.wait,
+        shells={name: (source.name, shell) for name, (source, shell) in loaded.plugins.shells.items()},
+        shell_names=lambda guest: policies.of(guest).shell,
+        concerns=_concerns(loaded, policies),
+    )
+
+
+def version() -> str:
+    """The installed version of lastcall."""
+    return metadata.version("lastcall")
+
+
+def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -> list[tuple[str, Sink]]:
+    sinks = list(request.sinks)
+    if not request.rehearsal:
+        sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs", ends)))
+    return sinks
+
+
+def _option_lookup(settings: Settings, policies: Policies) -> OptionLookup:
+    def look_up(plugin: str, model: type[Options], guest: Guest | None) -> Options:
+        section = settings.plugins if guest is None else policies.of(guest)
+        found = getattr(section, plugin, None)
+        return model() if found is None else found
+
+    return look_up
+
+
+def _concerns(loaded: Loaded, policies: Policies) -> Callable[[str, Guest], bool]:
+    """Whether a plugin has to do with a guest: those that say so have, where the guest has their key."""
+    choosy = {name for name, options in loaded.plugins.options.items() if options.guest and options.only_where_set}
+
+    def concerns(plugin: str, guest: Guest) -> bool:
+        return plugin not in choosy or getattr(policies.of(guest), plugin, None) is not None
+
+    return concerns
+
+
+def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float | None) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=parts.stream.now())
+    parts.stream.emit(
+        RunStarted(
+            at=parts.stream.now(),
+            id=parts.context.id,
+            kind=request.kind,
+            reason=request.reason,
+            started=began.isoformat(timespec="milliseconds"),
+            deadline=None if limit is None or limit == math.inf else limit,
+            boot_id=parts.books.boot_id,
+            host=socket.gethostname(),
+            config=loaded.origin,
+            versions={"lastcall": version(), "python": platform.python_version()},
+        )
+    )
+    parts.stream.problems((*loaded.problems, *loaded.plugins.registry.problems))

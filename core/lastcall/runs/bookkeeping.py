@@ -1,0 +1,91 @@
+"""What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
+
+from collections.abc import Callable, Iterable
+
+from lastcall.api.guests import Guest, Key
+from lastcall.api.results import Report
+from lastcall.errors import NoPermission, Severity
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.persistence.files import LAST_MOMENT
+from lastcall.persistence.state import Entry, StateFile
+from lastcall.planning.history import History
+from lastcall.records.records import RunEnded
+from lastcall.records.stream import Stream
+from lastcall.threads.workers import Workers
+from lastcall.timing.budget import WRITING
+from lastcall.timing.terms import Terms
+
+
+class Bookkeeping:
+    """Keeps the list and the times on disk, in bounded time: no disk holds up a run. `boot_id` is this boot's."""
+
+    def __init__(
+        self, state: StateFile, history: History, stream: Stream, workers: Workers, terms: Terms, *, boot_id: str
+    ) -> None:
+        self.state = state
+        self.boot_id = boot_id
+        self._history = history
+        self._stream = stream
+        self._workers = workers
+        self._terms = terms
+
+    def list_guests(self, guests: Iterable[Guest], *, run: str) -> list[Entry]:
+        """Put guests on the list; in a host stop they are to come back by themselves."""
+        return self.state.add(guests, run=run, boot_id=self.boot_id, host_stop=not self._terms.reason.voluntary)
+
+    def make_due(self) -> None:
+        """The host stops: whatever waits since this boot comes back by itself at the next."""
+        self.state.make_due(self.boot_id)
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Take guests off the list."""
+        self.state.drop(keys)
+
+    async def keep(self, *, begun: bool = True) -> None:
+        """Write the list. A disk that refuses or hangs is a problem of the report, not the end of the run.
+
+        Raises NoPermission in a voluntary run that has not begun, and had better not.
+        """
+        write = self.state.snapshot()
+        try:
+            await self._write(write)
+        except PermissionError:
+            if self._terms.reason.voluntary and not begun:
+                remedy = "run as root, or set paths.state"
+                raise NoPermission(f"no permission to write {self.state.path}", remedy) from None
+            self._not_kept("no permission")
+        except OSError as error:
+            self._not_kept(_why(error))
+
+    def _not_kept(self, why: str) -> None:
+        message = f"{why}; the list of guests to restore was not kept"
+        self._stream.problem("state", str(self.state.path), message, "is the disk full or read-only?")
+
+    async def remember_times(self) -> None:
+        """Add how long the guests took to what `plan` knows. Where that cannot be written, only estimates are lost."""
+        history = self._history
+
+        def learn() -> None:
+            history.load()
+            history.learn(self._stream.story.report().guests)
+            history.write(history.render())
+
+        try:
+            await self._write(learn)
+        except OSError as error:
+            message = f"{_why(error)}; how long the guests took was not kept"
+            self._stream.problem("history", str(history.path), message, severity=Severity.WARNING)
+
+    async def _write(self, work: Callable[[], None]) -> None:
+        await self._workers.call(work, timeout=max(LAST_MOMENT, self._terms.share(WRITING)))
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or str(error) or "no answer from the disk").lower()
+
+
+def conclude(stream: Stream, hypervisor: Hypervisor) -> Report:
+    """End the run's record; returns the report."""
+    stream.emit(RunEnded(at=stream.now(), exit_code=stream.story.exit_code.value))
+    hypervisor.close()
+    return stream.story.report()

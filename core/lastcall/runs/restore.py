@@ -1,0 +1,217 @@
+"""The restore run: the list of guests, connect, hooks, start, wait until ready, report. Read it from top to bottom."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lastcall.api.guests import GuestState, Outcome
+from lastcall.api.results import Report
+from lastcall.config.models import RestoreSettings
+from lastcall.guests.clock_sync import ClockSync
+from lastcall.guests.inventory import Inventory
+from lastcall.guests.readiness import Readiness
+from lastcall.guests.start_guest import GuestStart, Starter, Starting
+from lastcall.hooks.call import RunContext
+from lastcall.hooks.dispatch import Hooks
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.ordering.graph import names_of
+from lastcall.ordering.queue import TurnQueue
+from lastcall.ordering.scheduler import Scheduler
+from lastcall.persistence.state import Entry, select_entries
+from lastcall.planning.forecast import chains
+from lastcall.records.records import GuestPlanned
+from lastcall.records.stream import Stream
+from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.timing.milestone import Milestone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlanning:
+    """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always."""
+
+    settings: RestoreSettings
+    names: Sequence[str] = ()
+    at_boot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartTools:
+    """What starts guests, waits until they are ready, and sets their clocks."""
+
+    starter: Starter
+    readiness: Readiness
+    clocks: ClockSync
+
+
+class Restore:
+    """Starts guests again: all that wait and are not parked, or those named (parked ones too).
+
+    At boot it starts those that are due from the boot just before this one, and those that are to run always. Whatever
+    waits from earlier boots may run elsewhere by now: that is for a person to decide.
+    """
+
+    def __init__(
+        self,
+        wanted: RestorePlanning,
+        context: RunContext,
+        inventory: Inventory,
+        tools: StartTools,
+        hooks: Hooks,
+        books: Bookkeeping,
+        stream: Stream,
+        hypervisor: Hypervisor,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._wanted, self._settings = wanted, wanted.settings
+        self._context = context
+        self._inventory, self._connections = inventory, inventory.connections
+        self._tools = tools
+        self._hooks = hooks
+        self._books, self._state = books, books.state
+        self._stream = stream
+        self._hypervisor = hypervisor
+        self._loop = loop
+        self._end = Milestone(loop, context.terms.deadline.end)
+        self._starts_no_more = False
+
+    async def execute(self) -> Report:
+        """Run it; raises UsageError for a name that is not on the list."""
+        first = self._wanted.at_boot and self._is_first_of_boot()
+        entries = self._select()
+        if entries or first:
+            await self._connections.connect(entry.uri for entry in entries)
+        if first:
+            entries += await self._always_running()
+            await self._books.keep(begun=False)
+        if entries:
+            starts = await self._plan(entries)
+            if await self._announce():
+                await self._start_everybody(starts)
+            await self._account_for_everybody(starts)
+            await self._tell_the_end()
+        if first and self._connections.complete and not self._starts_no_more:
+            self._state.restored_in = self._books.boot_id
+            await self._books.keep()
+        return conclude(self._stream, self._hypervisor)
+
+    def _is_first_of_boot(self) -> bool:
+        """Whether no restore of this boot has got an answer from every connection, and came to its end."""
+        self._state.stamp(self._books.boot_id)
+        return self._state.restored_in != self._books.boot_id
+
+    def interrupt(self) -> None:
+        """Answer a signal: start nobody else and wait for those being started; at the second one stop waiting.
+
+        At boot the first one is enough: it comes from systemd, and the shutdown that follows waits for this.
+        """
+        if self._starts_no_more or self._wanted.at_boot:
+            self._end.hasten()
+        if self._starts_no_more:
+            return
+        self._starts_no_more = True
+        self._stream.problem(
+            "signal",
+            "this run",
+            "interrupted: nobody else is started; the rest stays on the list",
+            "again to stop waiting",
+        )
+
+    def _select(self) -> list[Entry]:
+        entries = list(self._state.entries.values())
+        if self._wanted.names:
+            return select_entries(entries, self._wanted.names)
+        if self._settings.policy == "none":
+            return []
+        if self._wanted.at_boot:
+            return [entry for entry in entries if entry.is_due_from(self._state.previous_boot)]
+        return [entry for entry in entries if not entry.parked]
+
+    async def _always_running(self) -> list[Entry]:
+        """Once a boot: the guests whose `restore` is `always` and that are not on the list, as after a crash.
+
+        They come on the list as if the shutdown just before had stopped them, so that a run that is killed loses none.
+        """
+        state = self._state
+        if self._wanted.names or self._settings.policy == "none":
+            return []
+        off = [guest for guest in await self._connections.inactive() if guest.key not in state.entries]
+        await self._inventory.learn(off)
+        wanted = [guest for guest in off if self._inventory.policies.of(guest).restore == "always"]
+        running = [replace(guest, state=GuestState.RUNNING) for guest in wanted]
+        added = state.add(running, run=self._context.id, boot_id=state.previous_boot or "", host_stop=False)
+        state.entries |= {entry.guest.key: replace(entry, due=True) for entry in added}
+        return added
+
+    async def _plan(self, entries: Sequence[Entry]) -> list[GuestStart]:
+        """Whom each guest needs: the same graph as at the shutdown, forward."""
+        guests = [entry.guest for entry in entries]
+        self._context.guests = tuple(guests)
+        for guest in guests:
+            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest))
+        await self._inventory.learn(guests)
+        limited = self._context.terms.deadline.end != math.inf
+        graph = (await self._inventory.plan(guests, self._settings.parallel, limited=limited)).graph
+        self._stream.problems(graph.problems)
+        lengths = chains(graph.needs, {entry.guest.key: 1.0 for entry in entries})
+        limits = self._connections.limits(self._settings.parallel)
+        queue = TurnQueue(graph.needs, limits, lambda key: -lengths.get(key, 0.0))
+        starting = self._starting(Scheduler(queue, self._loop))
+        names = {entry.guest.key: entry.name for entry in entries}
+        return [GuestStart(starting, entry, names_of(graph.needs[entry.guest.key], names)) for entry in entries]
+
+    def _starting(self, scheduler: Scheduler) -> Starting:
+        return Starting(
+            scheduler, self._tools.starter, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
+            self._stream, self._context.terms, lambda: self._starts_no_more,
+        )  # fmt: skip
+
+    async def _announce(self) -> bool:
+        """Fire pre_restore; False when a plugin aborts the run. Nothing is lost then: the list stays."""
+        fired = await self._hooks.fire("pre_restore", until=self._context.terms.until)
+        if fired.verdict != "abort":
+            return True
+        self._stream.problem("hook", "this run", f"aborted before any guest was started, by {fired.because}")
+        return False
+
+    async def _start_everybody(self, starts: Sequence[GuestStart]) -> None:
+        saving = self._loop.create_task(self._save_now_and_then())
+        guests = [self._loop.create_task(self._contained(start)) for start in starts]
+        try:
+            await self._end.bounds(_all(guests))
+        finally:
+            for task in (saving, *guests):
+                task.cancel()
+            await asyncio.wait({saving, *guests})
+
+    async def _contained(self, start: GuestStart) -> None:
+        """Start one guest; whatever goes wrong with it, in our own code too, stays with it."""
+        try:
+            await start.start()
+        except Exception as error:  # noqa: BLE001  the others still have to be started
+            self._stream.problem(
+                "internal", start.guest.name, f"{type(error).__name__}: {error}", "this is a bug in lastcall"
+            )
+
+    async def _save_now_and_then(self) -> None:
+        """Keep the list on disk near the truth; an entry too many does no harm, the guest is then found present."""
+        written = dict(self._state.entries)
+        while True:
+            await asyncio.sleep(1.0)
+            if written != self._state.entries:
+                written = dict(self._state.entries)
+                await self._books.keep()
+
+    async def _account_for_everybody(self, starts: Sequence[GuestStart]) -> None:
+        for start in starts:
+            if not self._stream.story.decided(start.guest.key):
+                start.decide(Outcome.UNKNOWN, "the run ended before it was back; it stays on the list")
+        await self._books.keep()
+
+    async def _tell_the_end(self) -> None:
+        report = self._stream.story.report()
+        await self._hooks.fire("post_restore", until=self._context.terms.until, report=report)
+
+
+async def _all(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    await asyncio.wait(tasks)

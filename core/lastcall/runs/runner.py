@@ -1,0 +1,143 @@
+"""Does a run from its lock to its report: one at a time, with signals and other processes answered."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
+from lastcall.config.models import Settings
+from lastcall.errors import NoPermission, Problem, RunLocked, Severity
+from lastcall.persistence.state import StateFile, StateInvalid, open_state
+from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.loading import Loaded
+from lastcall.runs.lock import Holder, RunLock
+from lastcall.timing.budget import CLEARANCE, RESERVE
+from lastcall.timing.deadline import Deadline
+
+TICK = 1.0  # seconds
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Execution(Protocol):
+    """One of the two runs."""
+
+    async def execute(self) -> Report:
+        """Run it to its end."""
+        ...
+
+    def interrupt(self) -> None:
+        """Answer a signal."""
+        ...
+
+
+@runtime_checkable
+class Joinable(Protocol):
+    """A run that can become the one that another process wants to begin."""
+
+    def join(self, reason: Reason, deadline: Deadline) -> None:
+        """Become it."""
+        ...
+
+
+def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execution]) -> Report:
+    """Do a run under the lock, with signals answered, and return its report.
+
+    Raises RunLocked, NoPermission, StateInvalid and UsageError, all before any guest is touched.
+    """
+    lock = RunLock(loaded.settings.paths.run)
+    found = _take(lock, loaded, request)
+    loop = asyncio.new_event_loop()
+    try:
+        parts = assemble(loaded, request, loop)
+        parts.stream.problems(found)
+        _load_state(parts)
+        run = build(parts)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(number, run.interrupt)
+        if isinstance(run, Joinable):
+            loop.add_signal_handler(signal.SIGUSR1, _join, lock, run, parts)
+        return loop.run_until_complete(_ticking(run, request.tick, parts))
+    finally:
+        loop.close()
+        lock.release()
+
+
+async def _ticking(run: Execution, tick: Callable[[float], None] | None, parts: Parts) -> Report:
+    """Do the run, and tell somebody every second what time it is."""
+
+    async def go_on(tell: Callable[[float], None]) -> None:
+        while True:
+            tell(parts.stream.now())
+            await asyncio.sleep(TICK)
+
+    ticking = parts.loop.create_task(go_on(tick)) if tick else None
+    try:
+        return await run.execute()
+    finally:
+        if ticking:
+            ticking.cancel()
+
+
+def _join(lock: RunLock, run: Joinable, parts: Parts) -> None:
+    """Another process wanted to begin a host stop: this run becomes it."""
+    request = lock.request()
+    if request is not None:
+        limit = request.ends - parts.stream.start
+        shutdown = parts.settings.shutdown
+        deadline = Deadline.after(parts.stream.start, limit, reserve=shutdown.reserve, grace=shutdown.grace)
+        run.join(Reason(request.reason), deadline)
+
+
+def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
+    """Take the lock. A host stop gets it in any case, and one that cannot even write a lock file goes on without."""
+    holder = Holder(request.kind.value, request.reason.value, os.getpid())
+    told: list[str] = []
+    try:
+        if request.reason.voluntary:
+            lock.take(holder)
+        else:
+            told = _take_for_host_stop(lock, holder, loaded.settings, request)
+    except (OSError, NoPermission, RunLocked) as error:
+        if isinstance(error, RunLocked) and request.reason.voluntary:
+            raise
+        if request.reason.voluntary:
+            raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
+        return [Problem(what="lock", where=str(lock.path), message=f"cannot be taken: {error}; going on without")]
+    return [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
+
+
+def _take_for_host_stop(lock: RunLock, holder: Holder, settings: Settings, request: RunRequest) -> list[str]:
+    """Take the lock, from another run if need be; returns what was done to that."""
+    told: list[str] = []
+    try:
+        lock.take(holder)
+    except RunLocked:
+        limit = request.limit(settings) or 0.0
+        ends = request.started + limit
+        room = CLEARANCE.of(min(settings.shutdown.reserve, RESERVE.of(limit)))  # to force off what a joined run leaves
+        lock.take_over(holder, ends=ends, until=ends - room, say=told.append)
+    return told
+
+
+def _load_state(parts: Parts) -> None:
+    """Read the list of guests. One that cannot be read ends a restore; a shutdown sets it aside and goes on."""
+    state = parts.books.state
+    try:
+        state.load()
+    except (StateInvalid, OSError) as error:
+        if parts.context.kind is RunKind.RESTORE:
+            open_state(state.path.parent)  # raises the same as an error with a remedy
+        aside = _set_aside(state)
+        parts.stream.problem("state", str(state.path), str(error), f"it was moved to {aside}" if aside else "")
+
+
+def _set_aside(state: StateFile) -> Path | None:
+    try:
+        return state.set_aside()
+    except OSError:
+        return None

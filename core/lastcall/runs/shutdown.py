@@ -1,0 +1,273 @@
+"""The shutdown run: connect, plan, remember, hooks, guests, report. Read it from top to bottom."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason
+from lastcall.api.results import Report
+from lastcall.errors import LastcallError, Severity
+from lastcall.guests.inventory import Inventory
+from lastcall.guests.ladder import Ladder
+from lastcall.guests.stop_guest import GuestStop, Stopping
+from lastcall.hooks.call import RunContext
+from lastcall.hooks.dispatch import Hooks
+from lastcall.ordering.graph import make_graph, names_of
+from lastcall.ordering.queue import TurnQueue
+from lastcall.ordering.scheduler import Scheduler
+from lastcall.planning.forecast import chains
+from lastcall.planning.plan import Plan, select
+from lastcall.records.records import GuestPlanned
+from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.threads.wakeup import Wakeup
+from lastcall.timing.budget import STEP
+from lastcall.timing.deadline import Deadline
+from lastcall.timing.phases import Phases
+
+_RUNS_ON = frozenset({Outcome.LEFT, Outcome.SKIPPED})
+POLL = 5.0  # seconds between safety polls; events are what a run waits for
+RETURNS = 3  # how often a voluntary run stops one guest that somebody starts again and again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownPlanning:
+    """What a shutdown is asked for and configured to be: the guests named, how many at once, and `pre_budget` (s)."""
+
+    names: Sequence[str] = ()
+    parallel: int = 0
+    pre_budget: float = math.inf
+
+
+class Shutdown:
+    """Stops guests: all active ones, or those named."""
+
+    def __init__(
+        self,
+        wanted: ShutdownPlanning,
+        context: RunContext,
+        inventory: Inventory,
+        phases: Phases,
+        ladder: Ladder,
+        hooks: Hooks,
+        books: Bookkeeping,
+    ) -> None:
+        self._wanted = wanted
+        self._context = context
+        self._inventory, self._connections = inventory, inventory.connections
+        self._phases = phases
+        self._ladder = ladder
+        self._hooks = hooks
+        self._books = books
+        self._stream, self._status, self._loop = ladder.stream, ladder.status, ladder.loop
+        self._stops: dict[Key, GuestStop] = {}
+        self._under_way: dict[Key, asyncio.Task[None]] = {}
+        self._times: Counter[Key] = Counter()
+        self._news = Wakeup(self._loop)
+        self._came_late = False
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def execute(self) -> Report:
+        """Run it; raises LastcallError only before any guest is touched."""
+        await self._connections.connect()
+        everybody = await self._connections.active()
+        plan = await self._plan(select(everybody, self._wanted.names))
+        await self._warn_of_those_left(everybody, plan)
+        await self._remember(plan, begun=False)
+        stopping = self._enlist(plan)
+        if await self._announce():
+            await self._stop_everybody(stopping)
+        await self._account_for_everybody()
+        await self._tell_the_end()
+        return conclude(self._stream, self._ladder.hypervisor)
+
+    def join(self, reason: Reason, deadline: Deadline) -> None:
+        """Become the host stop that another process wants to begin; see `Phases.join`."""
+        self._phases.join(reason, deadline)
+        if not reason.voluntary:
+            self._books.make_due()
+            self._keeping = self._loop.create_task(self._books.keep())
+
+    def interrupt(self) -> None:
+        """Answer a signal; see `Phases.interrupt`."""
+        self._phases.interrupt()
+
+    async def _plan(self, guests: Sequence[Guest]) -> Plan:
+        """Decide for these guests, by their settings and what libvirt tells of them."""
+        self._context.guests = (*self._context.guests, *guests)
+        for guest in guests:
+            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest))
+        await self._inventory.learn(guests)
+        limited = self._context.terms.deadline.end != math.inf
+        plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited)
+        self._stream.problems(plan.problems)
+        return plan
+
+    async def _warn_of_those_left(self, everybody: Sequence[Guest], plan: Plan) -> None:
+        """A run for named guests may take away what others need that go on."""
+        stopping = {planned.guest.key for planned in plan.guests}
+        staying = [guest for guest in everybody if guest.key not in stopping]
+        if not self._wanted.names or not staying:
+            return
+        await self._inventory.learn(staying)
+        needs = make_graph(everybody, self._inventory.policies.of, ()).needs
+        for guest in staying:
+            needed = sorted(self._name_of(key) for key in stopping & set(needs[guest.key]))
+            if needed:
+                message = f"goes on and needs {', '.join(needed)}"
+                self._stream.problem("order", guest.name, message, "name it, too", Severity.WARNING)
+
+    def _name_of(self, key: Key) -> str:
+        return next(guest.name for guest in self._context.guests if guest.key == key)
+
+    async def _remember(self, plan: Plan, *, begun: bool) -> None:
+        """Write down what is to be brought back, before anything is touched."""
+        self._books.drop(planned.guest.key for planned in plan.guests)  # active: whatever was written of it is over
+        keepers = [planned.guest for planned in plan.guests if planned.restore]
+        self._books.list_guests(keepers, run=self._context.id)
+        await self._books.keep(begun=begun)
+
+    async def _announce(self) -> bool:
+        """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
+        budget = min(self._wanted.pre_budget, self._context.terms.share(STEP))
+        fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget)
+        if fired.verdict != "abort" or not self._phases.voluntary:
+            return True
+        self._stream.problem("hook", "this run", f"aborted before any guest was touched, by {fired.because}")
+        return False
+
+    def _enlist(self, plan: Plan) -> Stopping:
+        """Get ready to see these guests off; nothing moves yet."""
+        waits = plan.graph.needed_by
+        lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
+        limits = self._connections.limits(self._wanted.parallel)
+        queue = TurnQueue(waits, limits, lambda key: -lengths.get(key, 0.0))
+        stopping = Stopping(self._ladder, Scheduler(queue, self._loop), self._phases, self._hooks, self._stream)
+        self._add(stopping, plan)
+        return stopping
+
+    def _add(self, stopping: Stopping, plan: Plan) -> None:
+        names = {guest.key: guest.name for guest in self._context.guests}
+        waits = plan.graph.needed_by
+        for planned in plan.guests:
+            key = planned.guest.key
+            self._stops[key] = GuestStop(stopping, planned, names_of(waits[key], names))
+
+    async def _stop_everybody(self, stopping: Stopping) -> None:
+        """Until all are through and none has come up meanwhile, or the guests' time is over."""
+        self._status.on_start, self._status.on_restored = self._notice, self._catch_up
+        polling = self._loop.create_task(self._poll())
+        try:
+            await self._phases.last_hook.bounds(self._see_off(stopping))
+        finally:
+            for task in (polling, *self._under_way.values()):
+                task.cancel()
+            await asyncio.wait({polling, *self._under_way.values()})
+
+    async def _see_off(self, stopping: Stopping) -> None:
+        self._begin(self._stops)
+        while True:
+            if self._under_way and not self._came_late:
+                await self._news.wait()
+                continue
+            self._came_late = False
+            late = await self._latecomers()
+            if late:
+                self._add(stopping, late)
+                stopping.scheduler.add(late.graph.needed_by)
+                self._begin(planned.guest.key for planned in late.guests)
+            elif not self._under_way and not self._came_late:
+                return
+
+    def _begin(self, keys: Iterable[Key]) -> None:
+        """Let these guests go, each as soon as its turn comes."""
+        for key in keys:
+            self._times[key] += 1
+            self._under_way[key] = self._loop.create_task(self._contained(self._stops[key]))
+
+    async def _contained(self, stop: GuestStop) -> None:
+        """Stop one guest; whatever goes wrong with it, in our own code too, stays with it."""
+        guest = stop.guest
+        try:
+            await stop.stop()
+        except Exception as error:  # noqa: BLE001  the others still have to be stopped
+            self._stream.problem(
+                "internal", guest.name, f"{type(error).__name__}: {error}", "this is a bug in lastcall"
+            )
+        finally:
+            self._under_way.pop(guest.key, None)
+            if not self._under_way:
+                self._news.ring()
+
+    def _notice(self, key: Key) -> None:
+        """A guest was started while the run goes on."""
+        if not self._phases.asks_no_more:
+            self._came_late = True
+            self._news.ring()
+
+    async def _latecomers(self) -> Plan | None:
+        """Plan the guests that came up, or came back, since the list was made."""
+        if self._phases.asks_no_more:
+            return None
+        late = [guest for guest in await self._connections.active(patient=False) if await self._is_late(guest)]
+        if not late:
+            return None
+        for guest in late:
+            self._status.forget(guest.key)
+            what = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
+            self._stream.problem("guest", guest.name, f"{what}; it is stopped, too", severity=Severity.WARNING)
+        plan = await self._plan(late)
+        await self._remember(plan, begun=True)
+        return plan
+
+    async def _is_late(self, guest: Guest) -> bool:
+        """Whether an active guest has yet to be seen off. A run for named guests is about those alone."""
+        if guest.key in self._under_way or (guest.key not in self._stops and self._wanted.names):
+            return False
+        if guest.key not in self._stops:
+            return True
+        if self._status.ended(guest.key):  # the list may be older than the event
+            self._status.forget(guest.key)
+            if await self._ladder.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
+                return False
+        was_off = self._stream.story.result(guest.key).ended is not None
+        return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
+
+    async def _poll(self) -> None:
+        """Ask libvirt now and then: an event that was lost must not cost a guest its whole time."""
+        while True:
+            await asyncio.sleep(POLL)
+            uris = {key[0] for key in self._status.watched()}
+            await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
+
+    def _catch_up(self, uri: str) -> None:
+        """A connection lives again: whoever was started meanwhile is found by the next listing."""
+        self._notice((uri, ""))
+
+    async def _poll_connection(self, uri: str) -> None:
+        waiting = {key for key in self._status.watched() if key[0] == uri}
+        try:
+            active = {guest.key for guest in await self._ladder.hypervisor.active(uri)}
+        except (LastcallError, TimeoutError):
+            return
+        for guest in self._context.guests:
+            if guest.key in waiting and guest.key not in active:
+                await self._ladder.look_again(guest)
+
+    async def _account_for_everybody(self) -> None:
+        """Also for those that the end of the run overtook; and take off the list who still runs."""
+        guests = list(dict.fromkeys(self._context.guests))
+        stops = [self._stops[guest.key] for guest in guests if guest.key in self._stops]
+        story = self._stream.story
+        await asyncio.gather(*(one.account() for one in stops if not story.decided(one.guest.key)))
+        results = {guest.key: story.result(guest.key) for guest in guests}
+        gone = [key for key, result in results.items() if result.ended is Ended.MIGRATED or result.outcome in _RUNS_ON]
+        if gone:
+            self._books.drop(gone)
+            await self._books.keep()
+        await self._books.remember_times()
+
+    async def _tell_the_end(self) -> None:
+        report = self._stream.story.report()
+        await self._hooks.fire("post_shutdown", until=self._context.terms.until, report=report)

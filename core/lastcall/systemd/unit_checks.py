@@ -1,0 +1,107 @@
+"""Would this host's shutdown call lastcall, and let it finish? For `lastcall check`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lastcall.config.models import Settings
+from lastcall.errors import Problem, Severity
+from lastcall.formats.durations import format_duration
+from lastcall.systemd.other_stoppers import find_other_stoppers
+from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.systemd.units import (
+    JOB_TARGETS,
+    RESTORE,
+    SERVICE,
+    UNITS,
+    longest_deadline,
+    program_path,
+    restore_unit,
+    service_unit,
+)
+
+_INSTALL = "lastcall install"
+_SPAN = re.compile(r"([\d.]+)(us|ms|s|min|h|d|w|month|y)")
+_UNITS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1,
+    "min": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 604800,
+    "month": 2629800,
+    "y": 31557600,
+}
+
+
+def check_units(systemctl: Systemctl, settings: Settings, root: Path = Path("/")) -> Iterator[Problem]:
+    """What stands in the way."""
+    try:
+        for rival in find_other_stoppers(systemctl, root):
+            yield Problem(what="rival", where=rival.where, message=rival.message, remedy=rival.remedy)
+        yield from _unit(systemctl, settings, root)
+        yield from _job_timeouts(systemctl, settings)
+    except SystemctlFailed as error:
+        yield Problem(what="systemd", where=SERVICE, message=str(error), severity=Severity.WARNING)
+
+
+def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Problem]:
+    shown = systemctl.show(SERVICE, "LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "FragmentPath")
+    if shown.get("LoadState") != "loaded":
+        yield _wrong("is not installed: a shutdown of this host stops no guest", f"`{_INSTALL}`")
+        return
+    if shown.get("ActiveState") != "active":
+        yield _wrong(f"is {shown.get('ActiveState')}: the next shutdown stops no guest", f"`systemctl start {SERVICE}`")
+    if not shown.get("UnitFileState", "").startswith("enabled"):
+        yield _wrong("is not enabled: it does not serve the next boot", f"`systemctl enable {SERVICE}`")
+    if shown.get("NeedDaemonReload") == "yes":
+        yield _doubt("was changed since systemd read it", "`systemctl daemon-reload`")
+    if shown.get("FragmentPath") == str(root / UNITS / SERVICE) and not _is_current(settings, root):
+        yield _doubt("is not what this version of lastcall would install", f"`{_INSTALL}`")
+
+
+def _is_current(settings: Settings, root: Path) -> bool:
+    state = settings.paths.state
+    wanted = {SERVICE: service_unit(program_path(), state), RESTORE: restore_unit(program_path(), state)}
+    return all(_text(root / UNITS / name) == text for name, text in wanted.items())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _job_timeouts(systemctl: Systemctl, settings: Settings) -> Iterator[Problem]:
+    if settings.shutdown.deadline is None:
+        message = "none is good for runs by hand only: when the host stops, 10min is used"
+        yield Problem(what="config", where="shutdown.deadline", message=message, remedy="set it")
+    deadline = longest_deadline(settings)
+    for target in JOB_TARGETS:
+        limit = seconds(systemctl.show(target, "JobTimeoutUSec").get("JobTimeoutUSec", "infinity"))
+        if limit is not None and limit <= deadline:
+            message = f"systemd forces the host off after {format_duration(limit)}, before the run's deadline of "
+            message += format_duration(deadline)
+            yield Problem(
+                what="systemd",
+                where=target,
+                message=message,
+                remedy=f"`{_INSTALL}` raises it",
+                severity=Severity.WARNING,
+            )
+
+
+def seconds(span: str) -> float | None:
+    """A time span as `systemctl show` prints it, such as `1h 30min`; None for `infinity`."""
+    parts = _SPAN.findall(span)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else None
+
+
+def _wrong(message: str, remedy: str) -> Problem:
+    return Problem(what="unit", where=SERVICE, message=message, remedy=remedy)
+
+
+def _doubt(message: str, remedy: str) -> Problem:
+    return Problem(what="unit", where=SERVICE, message=message, remedy=remedy, severity=Severity.WARNING)

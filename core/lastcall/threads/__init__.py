@@ -1,0 +1,1 @@
+"""Between the loop thread and the others: workers for what blocks, and the ways back."""

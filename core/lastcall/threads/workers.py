@@ -1,0 +1,165 @@
+"""Worker threads for what may block: plugins and libvirt. A worker that overruns is abandoned, never awaited.
+
+All threads are daemons and the process leaves by `os._exit`, so that no abandoned worker delays the end of a run.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+from lastcall.threads.loop_calls import LoopCalls
+
+T = TypeVar("T")
+
+BURST = 16  # calls that may be young at the same time: 1000 guests must not mean 1000 threads
+PATIENCE = 0.25  # seconds after which a call counts as slow, and lets the next one start
+_SWITCH_INTERVAL = 0.0002  # seconds; measured: two abandoned spinning workers slow hand-overs 30-fold at the default
+
+
+class WorkerExit(Exception):
+    """What the work raised was no Exception (SystemExit, KeyboardInterrupt): it ends the work, not the program."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+
+
+class Workers(Protocol):
+    """Runs blocking work away from the loop thread. Tests put one in its place that needs no thread."""
+
+    async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
+        """Run the work; raises what it raises (`WorkerExit` for exits), or TimeoutError after `timeout` seconds."""
+        ...
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have something done on the loop thread; from any thread, in order with the ends of calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned(Generic[T]):
+    value: T
+
+
+def _perform(work: Callable[[], T]) -> _Returned[T] | _Raised:
+    try:
+        return _Returned(work())
+    except (StopIteration, StopAsyncIteration) as error:  # would mean something else to a coroutine
+        return _Raised(RuntimeError(f"{type(error).__name__} raised"))
+    except Exception as error:  # noqa: BLE001  whatever it is, it belongs to the caller
+        return _Raised(error)
+    except BaseException as error:  # noqa: BLE001  an exit ends the work, not the program
+        return _Raised(WorkerExit(error))
+
+
+def _unwrap(outcome: _Returned[T] | _Raised) -> T:
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return outcome.value
+
+
+def boxed(work: Callable[[], T], *, timeout: float) -> T:
+    """Run work in a thread and wait for it, without a loop; raises like `Workers.call`."""
+    answers: SimpleQueue[_Returned[T] | _Raised] = SimpleQueue()
+    done = threading.Event()
+
+    def perform() -> None:
+        answers.put(_perform(work))
+        done.set()
+
+    threading.Thread(target=perform, name="lastcall-boxed", daemon=True).start()
+    if not done.wait(timeout):
+        _abandoned()
+        raise TimeoutError(f"no answer after {timeout:.0f} s")
+    return _unwrap(answers.get())
+
+
+def _abandoned() -> None:
+    """Keep hand-overs between threads quick although an abandoned worker may spin."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+class _Job(Generic[T]):
+    """One call: its work, where the answer goes, and since when it is under way."""
+
+    def __init__(self, work: Callable[[], T], answer: "asyncio.Future[_Returned[T] | _Raised]") -> None:
+        self.work = work
+        self.answer = answer
+        self.started: float | None = None
+        self.abandoned = False
+
+    def deliver(self, outcome: "_Returned[T] | _Raised") -> None:
+        """Hand the outcome to whoever still waits."""
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+
+class ThreadWorkers:
+    """The real workers: a handful of threads on one queue, and one more for each call that turns out to be slow."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._inbox = LoopCalls(loop)
+        self._queue: SimpleQueue[_Job[Any]] = SimpleQueue()
+        self._jobs: set[_Job[Any]] = set()
+        self._threads = 0
+        self._slow = 0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Have something done on the loop thread; see `Workers.post`."""
+        self._inbox.post(action)
+
+    async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
+        """Run the work in a thread; see `Workers.call`. The wait for a thread counts as well."""
+        job = _Job(work, self._loop.create_future())
+        self._jobs.add(job)
+        self._queue.put(job)
+        self._staff()
+        try:
+            async with asyncio.timeout(timeout):
+                return _unwrap(await job.answer)
+        except (TimeoutError, asyncio.CancelledError):
+            if not job.answer.done() or job.answer.cancelled():
+                job.abandoned = True
+                _abandoned()
+            raise
+
+    def _staff(self) -> None:
+        """Have as many threads as there are calls, up to BURST, plus one for each slow call; look again later."""
+        while self._threads < min(len(self._jobs), BURST + self._slow):
+            self._threads += 1
+            threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
+        if self._watch is None:
+            self._watch = self._loop.call_later(PATIENCE, self._look_again)
+
+    def _look_again(self) -> None:
+        self._watch = None
+        slow_since = time.monotonic() - PATIENCE
+        self._slow = sum(job.started is not None and job.started < slow_since for job in self._jobs)
+        if self._jobs:
+            self._staff()
+
+    def _serve(self) -> None:
+        while True:
+            job = self._queue.get()
+            job.started = time.monotonic()
+            if not job.abandoned:
+                outcome = _perform(job.work)
+                self._inbox.post(partial(self._arrive, job, outcome))
+            else:
+                self._inbox.post(partial(self._jobs.discard, job))
+
+    def _arrive(self, job: _Job[Any], outcome: "_Returned[Any] | _Raised") -> None:
+        self._jobs.discard(job)
+        job.deliver(outcome)

@@ -1,0 +1,1 @@
+"""One deadline, and the moments and shares that are cut from it."""

@@ -1,0 +1,38 @@
+"""How a run's time is shared out: whatever gets "at most a part of what is left" has its name and its figures here.
+
+docs/ordering.md shows them as a table, which a test holds against this module.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """At most `seconds`, and at most this `part` of the time it is cut from; `math.inf` seconds = the part alone."""
+
+    what: str
+    seconds: float
+    part: float
+
+    def of(self, left: float | None) -> float:
+        """Seconds of the `left` ones; None = no limit, of which the seconds are all that counts."""
+        return self.seconds if left is None else min(self.seconds, left * self.part)
+
+
+RESERVE = Share("`shutdown.reserve`, for the last resort", math.inf, 1 / 3)
+GRACE = Share("`shutdown.grace`, before the reserve", math.inf, 1 / 4)
+AFTERMATH = Share("`post_shutdown`, of the reserve", 5.0, 1 / 2)
+STEP = Share("one step before or after the guests: connecting, listing, `pre_shutdown`", math.inf, 1 / 4)
+WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
+STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
+WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
+CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
+KILLING = Share("ending an executable hook whose time is up, of its time box", 2.2, 1 / 10)
+TERMINATION = Share("between SIGTERM and SIGKILL to it", 2.0, 1 / 2)
+
+SHARES = (RESERVE, GRACE, AFTERMATH, STEP, WRITING, STUCK, WITHDRAWAL, CLEARANCE, KILLING, TERMINATION)
+
+# libvirt sends SIGTERM to a QEMU that hangs, and SIGKILL 10 s later; on a stopped QEMU that took 10.4 to 11.6 s. A plug
+# pulled later than this before the end is not confirmed in time, and its guest would be reported as still running.
+PLUG = 12.0  # seconds

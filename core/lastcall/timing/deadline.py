@@ -1,0 +1,48 @@
+"""One monotonic budget from which every wait of a run is cut."""
+
+import math
+from dataclasses import dataclass
+
+from lastcall.timing.budget import AFTERMATH, GRACE, PLUG, RESERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The milestones of a run on the monotonic clock (seconds; `math.inf` where the run has no limit).
+
+    `last_ask`: whoever was not asked is asked now. `last_resort`: nobody is asked nicely any more. `last_plug`: of a
+    last resort of several steps the last one is taken. `last_hook`: guests are done with, `post_shutdown` gets what is
+    left until `end`.
+    """
+
+    last_ask: float
+    last_resort: float
+    last_plug: float
+    last_hook: float
+    end: float
+
+    @classmethod
+    def after(cls, start: float, limit: float | None, *, reserve: float = 0.0, grace: float = 0.0) -> "Deadline":
+        """Cut `limit` seconds from `start`: the reserve takes at most a third of it, the grace at most a quarter."""
+        if limit is None:
+            return cls(math.inf, math.inf, math.inf, math.inf, math.inf)
+        end = start + limit
+        reserve = min(reserve, RESERVE.of(limit))
+        last_resort = end - reserve
+        return cls(
+            last_ask=last_resort - min(grace, GRACE.of(limit)),
+            last_resort=last_resort,
+            last_plug=max(last_resort, end - PLUG),
+            last_hook=end - AFTERMATH.of(reserve),
+            end=end,
+        )
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds until the end, never negative; None = no limit."""
+        return None if self.end == math.inf else max(0.0, self.end - now)
+
+
+def soonest(*limits: float | None) -> float | None:
+    """The smallest of several limits, where None is no limit."""
+    given = [limit for limit in limits if limit is not None and limit != math.inf]
+    return min(given, default=None)

@@ -1,0 +1,72 @@
+"""The phases of a shutdown run: the moments that end them, and what signals and a host stop that joins change."""
+
+import asyncio
+
+from lastcall.api.guests import Reason
+from lastcall.records.records import RunJoined
+from lastcall.records.stream import Stream
+from lastcall.timing.deadline import Deadline
+from lastcall.timing.milestone import Milestone
+from lastcall.timing.terms import Terms
+
+
+class Phases:
+    """The milestones of the deadline, as moments to wait for. `force`: a voluntary run takes the last resort too."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, terms: Terms, stream: Stream, *, force: bool = False) -> None:
+        self.terms = terms
+        self._stream = stream
+        self._force = force
+        deadline = terms.deadline
+        self.last_ask = Milestone(loop, deadline.last_ask)
+        self.last_resort = Milestone(loop, deadline.last_resort)
+        self.last_plug = Milestone(loop, deadline.last_plug)
+        self.last_hook = Milestone(loop, deadline.last_hook)
+        self.asks_no_more = False
+        self._leaves_all = False
+
+    @property
+    def voluntary(self) -> bool:
+        """True where nothing forces the run."""
+        return self.terms.reason.voluntary
+
+    @property
+    def forces(self) -> bool:
+        """Whether a guest that does not stop by itself meets the last resort."""
+        return not self._leaves_all and (self._force or not self.voluntary)
+
+    def interrupt(self) -> None:
+        """Answer a signal.
+
+        A host stop takes the last resort now. A voluntary run asks nobody else and waits for those it has asked; at the
+        second signal it stops waiting.
+        """
+        if not self.voluntary:
+            self._stream.problem("signal", "this run", "told to end: last resort now")
+            self._hasten()
+        elif not self.asks_no_more:
+            self.asks_no_more = True
+            message = "interrupted: nobody else is asked, waiting for those who were"
+            self._stream.problem("signal", "this run", message, "again to stop waiting")
+        else:
+            self._leaves_all = True
+            self._hasten()
+            self.last_hook.hasten()
+
+    def join(self, reason: Reason, deadline: Deadline) -> None:
+        """Become the run that another process wanted to begin: the host stops. The earlier deadline counts."""
+        terms = self.terms
+        if not reason.voluntary:
+            terms.reason, self.asks_no_more = reason, False
+        if deadline.end < terms.deadline.end:
+            terms.deadline = deadline
+            self.last_ask.bring_forward(deadline.last_ask)
+            self.last_resort.bring_forward(deadline.last_resort)
+            self.last_plug.bring_forward(deadline.last_plug)
+            self.last_hook.bring_forward(deadline.last_hook)
+        left = terms.deadline.remaining(self._stream.start)
+        self._stream.emit(RunJoined(at=self._stream.now(), reason=terms.reason, deadline=left))
+
+    def _hasten(self) -> None:
+        self.last_ask.hasten()
+        self.last_resort.hasten()

@@ -1,0 +1,65 @@
+"""What somebody announces of a host stop that is still to come."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from lastcall import Guest, Reason
+from lastcall.persistence.announcement import NoticeBoard, announce
+from lastcall.runs.lock import Holder, Request, RunLock
+
+GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
+
+
+def test_an_announcement_counts_for_this_boot_until_its_time_is_over(tmp_path: Path) -> None:
+    board = NoticeBoard(tmp_path)
+    assert board.read() is None
+    board.put(announce(Reason.POWER, 90))
+    found = board.read()
+    assert found
+    assert found.reason == "power"
+    assert 88 < (found.left() or 0) <= 90
+    content = json.loads(board.path.read_text())
+    for wrong in ({"boot": "another"}, {"until": 0.0}, {"reason": "nonsense"}, {"ends": None, "until": "x"}):
+        board.path.write_text(json.dumps({**content, **wrong}))
+        assert board.read() is None, wrong
+    board.path.write_text("{")
+    assert board.read() is None
+    assert board.cancel()
+    assert not board.cancel()
+
+
+def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    assert not lock.tell(Request("power", 1.0)), "nobody is there"
+    for kind, reason in (("restore", "boot"), ("shutdown", "manual")):
+        holder = RunLock(tmp_path)
+        holder.take(Holder(kind, reason, os.getpid()))
+        assert not lock.tell(Request("power", 1.0)), "no host stop"
+        holder.release()
+    holder = RunLock(tmp_path)
+    with lock.path.open() as held:
+        sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
+    heard: list[Request | None] = []
+
+    def answer() -> None:
+        until = time.monotonic() + 5
+        while not heard and time.monotonic() < until:
+            request = holder.request()
+            if request:
+                heard.append(request)
+            time.sleep(0.02)
+
+    holder.take(Holder("shutdown", "poweroff", sleeper.pid))
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        assert lock.tell(Request("power", 7.0))
+    finally:
+        thread.join()
+        sleeper.wait()  # the signal has ended it
+        holder.release()
+    assert heard == [Request("power", 7.0)]

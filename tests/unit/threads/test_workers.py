@@ -1,0 +1,140 @@
+"""Worker threads: abandoned when they overrun, never awaited, never in each other's way."""
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from lastcall.testing import VirtualLoop
+from lastcall.threads.workers import BURST, ThreadWorkers, WorkerExit, boxed
+from lastcall.timing.milestone import Milestone
+
+
+@pytest.fixture(autouse=True)
+def _switch_interval() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def virtual_loop() -> Iterator[VirtualLoop]:
+    with closing(VirtualLoop()) as loop:
+        yield loop
+
+
+def leave(code: int) -> None:
+    sys.exit(code)
+
+
+def test_what_the_work_returns_or_raises_arrives() -> None:
+    async def story() -> None:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        assert await workers.call(lambda: 5, timeout=None) == 5
+        with pytest.raises(ValueError, match="invalid literal"):
+            await workers.call(lambda: int("x"), timeout=None)
+        with pytest.raises(WorkerExit, match="SystemExit: 3"):
+            await workers.call(lambda: leave(3), timeout=None)
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await workers.call(lambda: next(iter(())), timeout=None)
+
+    asyncio.run(story())
+
+
+def test_work_that_overruns_is_abandoned_and_the_others_go_on() -> None:
+    release = threading.Event()
+
+    async def story() -> None:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        with pytest.raises(TimeoutError):
+            await workers.call(release.wait, timeout=0.05)
+        assert await workers.call(lambda: 5, timeout=10) == 5
+
+    asyncio.run(story())
+    release.set()
+
+
+def test_slow_work_does_not_hold_up_the_rest() -> None:
+    release = threading.Event()
+
+    async def story() -> None:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        slow = [asyncio.ensure_future(workers.call(release.wait, timeout=None)) for _ in range(BURST * 2)]
+        await asyncio.sleep(0)
+        assert await workers.call(lambda: 5, timeout=30) == 5
+        release.set()
+        await asyncio.gather(*slow)
+
+    asyncio.run(story())
+
+
+def test_a_thousand_calls_do_not_mean_a_thousand_threads() -> None:
+    async def story() -> int:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        before = threading.active_count()
+        await asyncio.gather(*(workers.call(lambda: None, timeout=None) for _ in range(1000)))
+        return threading.active_count() - before
+
+    assert asyncio.run(story()) <= BURST * 4
+
+
+def test_boxed_work_is_cut_off() -> None:
+    release = threading.Event()
+    assert boxed(lambda: 5, timeout=10) == 5
+    with pytest.raises(TimeoutError):
+        boxed(release.wait, timeout=0.05)
+    with pytest.raises(WorkerExit):
+        boxed(lambda: leave(1), timeout=10)
+    release.set()
+
+
+def test_spinning_abandoned_workers_do_not_slow_the_hand_over_to_others() -> None:
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            pass
+
+    async def story() -> float:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await workers.call(spin, timeout=0.05)
+        began = time.monotonic()
+        for _ in range(100):
+            await workers.call(lambda: None, timeout=None)
+        return time.monotonic() - began
+
+    took = asyncio.run(story())
+    stop.set()
+    assert took < 2.5, "at the interpreter's own switch interval this takes more than three seconds"
+
+
+def test_a_milestone_cuts_work_off_by_time_or_when_it_is_hastened(virtual_loop: VirtualLoop) -> None:
+    loop = virtual_loop
+
+    async def story() -> None:
+        early, late = Milestone(loop, 5.0), Milestone(loop, float("inf"))
+        assert not await early.bounds(asyncio.sleep(10))
+        assert loop.time() == 5.0
+        assert await late.bounds(asyncio.sleep(10))
+        loop.call_later(1, late.hasten)
+        assert not await late.bounds(asyncio.sleep(10))
+        assert loop.time() == 16.0
+        assert not await late.bounds(asyncio.sleep(10)), "what has passed stays passed"
+
+    loop.run_until_complete(story())
+
+
+def test_a_clock_that_jumps_says_so_when_nothing_is_going_to_happen(virtual_loop: VirtualLoop) -> None:
+    loop = virtual_loop
+
+    async def story() -> None:
+        await loop.create_future()
+
+    with pytest.raises(RuntimeError, match="nothing is going to happen"):
+        loop.run_until_complete(story())
