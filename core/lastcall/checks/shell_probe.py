@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult
 from lastcall.errors import LastcallError
+from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.threads.workers import Workers
 
 TIME = 30.0  # seconds for one login
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ShellProbe:
     """One shell of one guest: who the command was there and how long it took, or why it did not get in."""
 

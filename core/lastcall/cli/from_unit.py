@@ -1,7 +1,7 @@
 """What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,6 +14,7 @@ from lastcall.config.load import read
 from lastcall.config.models import PathSettings, ShutdownSettings
 from lastcall.errors import ConfigInvalid, LastcallError, Problem
 from lastcall.formats.durations import format_duration
+from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.motd import Motd
@@ -32,7 +33,7 @@ from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 SERVICE = "lastcall.service"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Audience:
     """Who is told of a run: the sinks, and the attendant, who wants to know the time as well."""
 

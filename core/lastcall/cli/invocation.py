@@ -1,11 +1,13 @@
 """How lastcall was called: the global options, and since when the program runs."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from lastcall.formats.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Invocation:
     """The global options."""
 

@@ -1,7 +1,7 @@
 """The core's models plus what the plugins declare: one model, so that one validation finds every error."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, create_model
@@ -11,13 +11,14 @@ from lastcall.api.stopping import StopMethod
 from lastcall.config.models import Settings
 from lastcall.config.policy import LADDER, LAST_RESORT, RULES, GuestPolicy, GuestRule, LadderStep, last_resort_steps
 from lastcall.config.section import Section
+from lastcall.formats.values import value
 from lastcall.options import BY_METADATA
 
 DEFAULT_LADDER = ("agent", "acpi")
 DEFAULT_LAST_RESORT = ("destroy",)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Vocabulary:
     """What plugins add to the configuration. `unread` are names of plugins that could not be loaded."""
 

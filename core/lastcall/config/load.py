@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import cast
 
@@ -11,12 +11,13 @@ from lastcall.config.models import Bootstrap, Settings
 from lastcall.config.nodes import ListNode, MapNode, Mark, Reader, merge
 from lastcall.config.validation import Located, validate, without_unread
 from lastcall.errors import ConfigInvalid, Problem
+from lastcall.formats.values import value
 
 DEFAULT_FILE = Path("/etc/lastcall/config.yaml")
 VARIABLE = "LASTCALL_CONFIG"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Document:
     """The merged files. `files` are those that were read, `problems` what is wrong with them as YAML."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lastcall.api.guests import Guest
 from lastcall.config.models import Settings
 from lastcall.config.policy import GuestPolicy, GuestRule
+from lastcall.formats.values import value
 
 if TYPE_CHECKING:
     from lastcall.api.guests import Key
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _GLOB = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Layer:
     """One source of settings: where they come from, and the keys it gives (`policy.model_fields_set`)."""
 
@@ -23,7 +24,7 @@ class Layer:
     policy: GuestPolicy
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Learnt:
     layers: list[Layer] = field(default_factory=list[Layer])
     policy: GuestPolicy | None = None

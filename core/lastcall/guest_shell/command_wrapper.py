@@ -10,10 +10,10 @@ import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from lastcall.api.shell import Command, CommandResult
 from lastcall.errors import CommandTimeout, ShellLost, ShellRefused
+from lastcall.formats.values import value
 
 OUTPUT_LIMIT = 262_144  # bytes of each stream; libvirt gives up an agent for good at 10 MiB
 KILL_AFTER = 2  # seconds between SIGTERM and SIGKILL
@@ -76,7 +76,7 @@ said() { ( printf '\\n%s %s\\n' "$n" "$*" >&9 ) }
 """.replace("KILL_AFTER", str(KILL_AFTER)).replace("HELD_TIME", str(HELD_TIME))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WrappedCommand:
     """One command in its frame. `command` is what a provider executes, `read` what came of it."""
 

@@ -3,11 +3,12 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
+from lastcall.formats.values import value
 from lastcall.guests.on_poweroff import PoweroffAction
 from lastcall.guests.status import LiveStatus
 from lastcall.guests.stop_request import Asker, Notices, Unfit
@@ -33,7 +34,7 @@ OUTCOMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Climbed:
     """How far the ladder came: off by `method`, or still not known to be off. `sent`: the guest was asked at all."""
 
@@ -42,7 +43,7 @@ class Climbed:
     sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ladder:
     """Climbs guests' ladders; knows neither libvirt nor plugins. Nothing is waited for after `last_hook`."""
 

@@ -3,12 +3,12 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.config.models import RestoreSettings
 from lastcall.errors import ConnectionLost, LastcallError
+from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.status import LiveStatus
@@ -114,7 +114,7 @@ class Starter:
         return bool(self._status.restored(key))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Starting:
     """What the starts of one run share. `halted` says whether nobody else is to be started."""
 

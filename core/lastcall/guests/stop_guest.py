@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.errors import LastcallError
+from lastcall.formats.values import value
 from lastcall.guests.ladder import OUTCOMES, Climbed, Ladder
 from lastcall.guests.on_poweroff import PoweroffAction
 from lastcall.hooks.dispatch import Hooks
@@ -23,7 +23,7 @@ INTERRUPTED = "interrupted before it was asked"
 _BUSY = frozenset({Condition.LEAVING, Condition.SAVING})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopping:
     """What the stops of one run share."""
 

@@ -3,12 +3,12 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.api.stopping import StopMethod, StopRequest
 from lastcall.errors import LastcallError
+from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
 from lastcall.planning.plan import CORE_METHOD, RESUME, WAKE, Step
@@ -23,7 +23,7 @@ class Unfit(LastcallError):
     """The method is no use for this guest; nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Notices:
     """What a request tells on its way: `begun`, on the loop thread, when the method is of use and is called; `sent`, by
     the worker, when something goes out to libvirt."""

@@ -28,7 +28,7 @@ class OptionLookup(Protocol):
         ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RunContext:
     """What all calls of one run share. `wait` sleeps, until the event is set or the seconds are over."""
 

@@ -23,7 +23,7 @@ _ASKED_AGAIN = "guest_ready"
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Fired:
     """What firing a hook brought: the answers that were given, and what a failure asks for."""
 

@@ -1,14 +1,14 @@
 """The order in which implementations of one hook fire; never the order in which plugins happened to be found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from lastcall.formats.values import value
 from lastcall.hooks.sources import Origin, Source
 
 RESTORE_HOOKS = frozenset({"pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Position:
     """What decides the place of one implementation."""
 

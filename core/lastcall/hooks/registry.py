@@ -3,7 +3,6 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import pluggy
@@ -11,12 +10,13 @@ import pluggy
 from lastcall.api.markers import PROJECT
 from lastcall.config.models import HookSettings
 from lastcall.errors import Problem
+from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
 from lastcall.hooks.order import Position, firing_order
 from lastcall.hooks.sources import Source
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Implementation:
     """One plugin's function for one hook."""
 

@@ -1,8 +1,9 @@
 """Where a plugin comes from, and what is known about it."""
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
+
+from lastcall.formats.values import value
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -15,7 +16,7 @@ class Origin(IntEnum):
     DROPIN = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Source:
     """One plugin: its name, where it comes from, the file or distribution, and what sorts it within its band."""
 

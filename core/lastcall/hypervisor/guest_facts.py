@@ -1,8 +1,10 @@
 """What planning has to know of a guest beyond its state; read from libvirt at no cost to the guest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from lastcall.formats.values import value
 
 
 class Condition(Enum):
@@ -16,7 +18,7 @@ class Condition(Enum):
     SAVING = "somebody else saves it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestFacts:
     """What libvirt tells without asking the guest.
 

@@ -4,16 +4,16 @@ The engine knows only these, so that tests can put a fake hypervisor, inline wor
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Domain
 from lastcall.errors import LastcallError
+from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import GuestFacts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Target:
     """A connection to open: URI (or `default`), seconds to try, and whether it may be missing.
 
@@ -29,7 +29,7 @@ class Target:
     parallel: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Connected:
     """What became of a target: the canonical URI and the name of the host behind it, or the error."""
 
@@ -39,7 +39,7 @@ class Connected:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestStarted:
     """libvirt says that a guest runs (again); `restored` = from a saved image."""
 
@@ -48,7 +48,7 @@ class GuestStarted:
     restored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestStopped:
     """libvirt says that a guest is off, and how it ended."""
 
@@ -57,7 +57,7 @@ class GuestStopped:
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestCrashed:
     """A guest's system has crashed and it is kept as it is: it hears nothing any more."""
 
@@ -65,7 +65,7 @@ class GuestCrashed:
     uuid: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestRebooted:
     """A guest begins anew instead of powering off."""
 
@@ -73,7 +73,7 @@ class GuestRebooted:
     uuid: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectionClosed:
     """A connection died; it is tried again."""
 
@@ -81,14 +81,14 @@ class ConnectionClosed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectionRestored:
     """A connection lives again; what happened meanwhile has to be asked."""
 
     uri: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectionGivenUp:
     """A connection that died did not come back in its time; nothing more will be heard of its guests."""
 
@@ -107,7 +107,7 @@ HypervisorEvent: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Standing:
     """What a query says about a guest; `ended` only when it is off."""
 

@@ -5,13 +5,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from lastcall.api.guests import Guest
 from lastcall.config.models import Settings
 from lastcall.config.sample import SAMPLE
 from lastcall.errors import LastcallError
+from lastcall.formats.values import value
 from lastcall.installation import libvirt_guests, takeover
 from lastcall.installation.completion import completions
 from lastcall.persistence.boot_stamp import BootStamp
@@ -32,7 +32,7 @@ class Duel(LastcallError):
     """Somebody else stops guests, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class InstallStep:
     """One thing to do, in words, and how."""
 
@@ -40,7 +40,7 @@ class InstallStep:
     do: Callable[[], object]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Installation:
     """lastcall on one host.
 

@@ -1,12 +1,12 @@
 """Taking over from libvirt-guests, without ever running what it does at a stop; and giving back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.config.models import DEFAULT_URI
+from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, StateFile
 
@@ -24,7 +24,7 @@ ExecStop=
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestsList:
     """libvirt-guests' list: a line for each connection, `URI UUID UUID …`.
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from lastcall.api.guests import Guest, Key
 from lastcall.config.policy import GuestPolicy, Match
 from lastcall.errors import Problem
+from lastcall.formats.values import value
 
 _GLOB = frozenset("*?[")
 _LAST = float("inf")  # the rank of guests without a number
@@ -32,7 +33,7 @@ Node: TypeAlias = Key | Rank
 Edges: TypeAlias = Mapping[Node, Collection[Node]]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Graph:
     """`needs`: what each node needs, free of cycles. `problems`: cycles that were cut and names that match nothing."""
 

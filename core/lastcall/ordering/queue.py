@@ -3,13 +3,14 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lastcall.api.guests import Key
+from lastcall.formats.values import value
 from lastcall.ordering.graph import Edges, Node, Rank
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ParallelLimits:
     """How many guests may move at once, of all and of single connections (by URI); 0 = no limit."""
 

@@ -2,19 +2,20 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from lastcall.api.guests import Reason
 from lastcall.errors import NoPermission
+from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import write_whole
 
 LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announcement:
     """`reason` as in the report; `ends` (when the host stop has to be over) and `until` on the monotonic clock."""
 

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +11,7 @@ from typing import Any, cast
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.errors import LastcallError, NoPermission, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
@@ -20,7 +21,7 @@ class StateInvalid(LastcallError):
     """The state file cannot be understood; it is left as it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Entry:
     """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name."""
 

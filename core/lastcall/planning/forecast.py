@@ -2,14 +2,15 @@
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lastcall.api.guests import Key
+from lastcall.formats.values import value
 from lastcall.ordering.graph import Edges, Node, Rank
 from lastcall.ordering.queue import ParallelLimits, TurnQueue
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Forecast:
     """Seconds from the start of the guests. `path`: the guests whose times add up to `total`, first to last."""
 

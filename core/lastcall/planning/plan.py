@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.errors import Problem, UsageError
+from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
 from lastcall.ordering.graph import Graph, make_graph
 
@@ -19,7 +20,7 @@ PREPARE_TIMEOUT = 15.0  # seconds; resuming and waking do not wait for anything
 _CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off, then SIGTERM
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end."""
 
@@ -34,7 +35,7 @@ class Step:
         return self.method in {RESUME, WAKE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class PlannedGuest:
     """What is going to happen to one guest. `left_because` is set for a guest that is not touched."""
 
@@ -48,7 +49,7 @@ class PlannedGuest:
     facts: GuestFacts = PLAIN
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """Every guest, the order among them, and what is wrong with the settings for them."""
 
@@ -57,7 +58,7 @@ class Plan:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Circumstances:
     """What a plan depends on besides the guests and their settings.
 

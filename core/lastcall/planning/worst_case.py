@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from lastcall.api.guests import Key
 from lastcall.errors import Problem, Severity
 from lastcall.formats.durations import format_duration
+from lastcall.formats.values import value
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.planning.forecast import Forecast, chains, forecast
 from lastcall.planning.history import History
@@ -14,7 +14,7 @@ from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.timing.deadline import Deadline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class HookTime:
     """The most that hooks may take: all of `pre_shutdown`, and `on_guest_stop` of each guest; seconds."""
 
@@ -22,7 +22,7 @@ class HookTime:
     guests: Mapping[Key, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Outlook:
     """`usual` takes the times of earlier runs, `worst` every time that is configured; both begin after `before`.
 

@@ -4,15 +4,15 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason, RunKind
 from lastcall.api.results import Attempt, HookRecord
 from lastcall.errors import Problem
+from lastcall.formats.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RunStarted:
     """A run begins. `started` is RFC 3339, `deadline` seconds."""
 
@@ -28,7 +28,7 @@ class RunStarted:
     versions: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RunJoined:
     """Another process wanted to stop the host: this run becomes that one. `deadline` is seconds."""
 
@@ -37,7 +37,7 @@ class RunJoined:
     deadline: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestPlanned:
     """A guest belongs to the run."""
 
@@ -45,7 +45,7 @@ class GuestPlanned:
     guest: Guest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestBegun:
     """It is this guest's turn. `waited_for`: the names of those that had to be done first."""
 
@@ -54,7 +54,7 @@ class GuestBegun:
     waited_for: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestAsked:
     """A request to stop (or the command to start) goes out."""
 
@@ -65,7 +65,7 @@ class GuestAsked:
     out_of_order: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestWentOff:
     """libvirt says that a guest is off."""
 
@@ -74,7 +74,7 @@ class GuestWentOff:
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class AttemptEnded:
     """One rung of a guest's ladder is over."""
 
@@ -83,7 +83,7 @@ class AttemptEnded:
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class HookBegun:
     """A plugin is called. `guest` is null for the hooks of the run."""
 
@@ -93,7 +93,7 @@ class HookBegun:
     plugin: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class HookSaid:
     """A line of a plugin's output."""
 
@@ -104,7 +104,7 @@ class HookSaid:
     line: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class HookEnded:
     """A plugin's call is over. `traceback` only for unexpected failures."""
 
@@ -114,7 +114,7 @@ class HookEnded:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class GuestEnded:
     """What became of a guest is decided."""
 
@@ -127,7 +127,7 @@ class GuestEnded:
     state: GuestState = GuestState.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ProblemFound:
     """Something is not as it should be."""
 
@@ -135,7 +135,7 @@ class ProblemFound:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RunEnded:
     """The run is over."""
 

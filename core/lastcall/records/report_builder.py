@@ -34,7 +34,7 @@ def as_planned(result: GuestResult) -> bool:
     return result.outcome in _AS_PLANNED
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Story:
     guest: Guest
     began: float | None = None

@@ -1,19 +1,19 @@
 """Runs that are over, told from their logs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lastcall.api.guests import RunKind
 from lastcall.api.results import Report
+from lastcall.formats.values import value
 from lastcall.records.records import RunEnded
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from lastcall.report.text import as_text
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PastRun:
     """One of them. Not `complete`: it was killed, or is still under way."""
 

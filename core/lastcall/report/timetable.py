@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lastcall.api.guests import Key
 from lastcall.formats.durations import format_duration
+from lastcall.formats.values import value
 from lastcall.planning.plan import PlannedGuest, Step
 from lastcall.planning.worst_case import Outlook
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Line:
     """A planned guest: whom it waits for, the rungs that are no use for it and why, and facts from plugins."""
 

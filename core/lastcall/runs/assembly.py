@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from lastcall.api.stopping import StopMethod
 from lastcall.config.models import Settings
 from lastcall.config.policies import Policies
 from lastcall.errors import UsageError
+from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.connections import Connections
 from lastcall.guests.inventory import Inventory
@@ -47,7 +48,7 @@ from lastcall.timing.phases import Phases
 from lastcall.timing.terms import Terms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RunRequest:
     """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
 
@@ -71,7 +72,7 @@ class RunRequest:
         return limit
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outside:
     """What a run touches the world with: worker threads, libvirt and the disk, or what tests put in their place."""
 
@@ -91,7 +92,7 @@ class Outside:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Parts:
     """Everything a run is put together from. It stays with those who assemble: rooms below get the ports they need."""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +10,14 @@ from lastcall.api.guests import Reason
 from lastcall.config.load import Document, config_file, defaults, read
 from lastcall.config.models import Settings
 from lastcall.errors import ConfigInvalid, Problem
+from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 from lastcall.persistence.last_good import LastGood
 
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Loaded:
     """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without."""
 

@@ -6,17 +6,18 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lastcall.errors import NoPermission, RunLocked
+from lastcall.formats.values import value
 
 ANSWER_TIME = 5.0  # seconds for the holder to answer; one that does not hangs, and is killed
 POLL = 0.05  # seconds between two tries to take the lock
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Holder:
     """Who holds the lock. `kind` and `reason` as in the report."""
 
@@ -28,7 +29,7 @@ class Holder:
         return f"{self.kind} ({self.reason}), process {self.process}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """What a host stop asks of a shutdown that is under way. `ends` is on the monotonic clock, which all share."""
 

@@ -3,11 +3,12 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.api.results import Report
 from lastcall.config.models import RestoreSettings
+from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.inventory import Inventory
 from lastcall.guests.readiness import Readiness
@@ -26,7 +27,7 @@ from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.timing.milestone import Milestone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RestorePlanning:
     """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always."""
 
@@ -35,7 +36,7 @@ class RestorePlanning:
     at_boot: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StartTools:
     """What starts guests, waits until they are ready, and sets their clocks."""
 

@@ -4,11 +4,11 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason
 from lastcall.api.results import Report
 from lastcall.errors import LastcallError, Severity
+from lastcall.formats.values import value
 from lastcall.guests.inventory import Inventory
 from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
@@ -31,7 +31,7 @@ POLL = 5.0  # seconds between safety polls; events are what a run waits for
 RETURNS = 3  # how often a voluntary run stops one guest that somebody starts again and again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ShutdownPlanning:
     """What a shutdown is asked for and configured to be: the guests named, how many at once, and `pre_budget` (s)."""
 

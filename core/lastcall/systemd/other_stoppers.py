@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from lastcall.formats.values import value
 from lastcall.systemd.systemctl import Systemctl
 from lastcall.systemd.units import ALIAS, SERVICE
 
@@ -14,7 +14,7 @@ _AUTO = re.compile(r"^\s*(auto_shutdown_(?:try_save|try_shutdown|poweroff))\s*=\
 _SCRIPTED = re.compile(r"^Exec\w+=.*\b(?:virsh|stopvm)\b", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OtherStopper:
     """One of them: its name, where it was found, what it does, and what to do about it."""
 
@@ -40,9 +40,9 @@ def find_other_stoppers(systemctl: Systemctl, root: Path = Path("/")) -> Iterato
             found = _AUTO.findall(path.read_text(encoding="utf-8", errors="replace"))
         except OSError:
             continue
-        for name, value in found:
-            if value != "none":
-                message = f"{name} is {value}: libvirt stops guests by itself when the host goes down"
+        for name, chosen in found:
+            if chosen != "none":
+                message = f"{name} is {chosen}: libvirt stops guests by itself when the host goes down"
                 yield OtherStopper("libvirt", str(path), message, f'set {name} = "none", and restart the daemon')
 
 

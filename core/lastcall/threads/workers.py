@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
+from lastcall.formats.values import value
 from lastcall.threads.loop_calls import LoopCalls
 
 T = TypeVar("T")
@@ -41,12 +41,12 @@ class Workers(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Raised:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Returned(Generic[T]):
     value: T
 

@@ -4,10 +4,11 @@ docs/ordering.md shows them as a table, which a test holds against this module.
 """
 
 import math
-from dataclasses import dataclass
+
+from lastcall.formats.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Share:
     """At most `seconds`, and at most this `part` of the time it is cut from; `math.inf` seconds = the part alone."""
 

@@ -1,12 +1,12 @@
 """One monotonic budget from which every wait of a run is cut."""
 
 import math
-from dataclasses import dataclass
 
+from lastcall.formats.values import value
 from lastcall.timing.budget import AFTERMATH, GRACE, PLUG, RESERVE
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Deadline:
     """The milestones of a run on the monotonic clock (seconds; `math.inf` where the run has no limit).
 

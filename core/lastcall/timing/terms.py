@@ -9,7 +9,7 @@ from lastcall.timing.budget import Share
 from lastcall.timing.deadline import Deadline
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Terms:
     """The terms of one run. `clock` is that of the loop, and may be read from any thread."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
+from lastcall.formats.values import value
 from lastcall.hooks.dispatch import Fired
 from lastcall.ordering.graph import names_of
 from lastcall.planning.forecast import Forecast
@@ -29,7 +29,7 @@ from lastcall.timing.budget import STEP
 from lastcall.timing.deadline import Deadline
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Seen:
     """The plan, what it is going to be like, and what plugins say about each guest."""
 
