@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import lastcall
-from lastcall.cli.main import COMMANDS, cli
+from lastcall.cli.group import COMMANDS, cli
 from lastcall.config import load
 from lastcall.config.models import Bootstrap
 from lastcall.config.policy import GuestPolicy

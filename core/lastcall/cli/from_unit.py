@@ -1,18 +1,15 @@
 """What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
 
 import contextlib
+import sys
 from dataclasses import replace
-from pathlib import Path
-
-import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import progress
-from lastcall.config.load import read
+from lastcall.cli.progress import progress_sinks
 from lastcall.config.models import PathSettings, ShutdownSettings
-from lastcall.errors import ConfigInvalid, LastcallError, Problem
+from lastcall.errors import LastcallError, Problem
 from lastcall.formats.durations import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement, NoticeBoard
@@ -45,7 +42,7 @@ class Audience:
         """Everybody who is there; without a journal the lines go to standard error."""
         journal = Journal.find()
         attendant = StatusLines(Notifier.from_environment(), Console() if console else None)
-        lines = [("journal", journal.take)] if journal else progress(invocation)
+        lines = [("journal", journal.take)] if journal else progress_sinks(invocation)
         return cls(attendant, [("systemd", attendant.take), *lines])
 
 
@@ -63,7 +60,7 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
 
 def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
     """Go on with a run that was cut off: it was killed, or something in it crashed. None where there is none."""
-    left = BootStamp(_folder(invocation.config)).left
+    left = BootStamp(invocation.places().run).left
     if not left:
         return None
     reason = host_stop(Systemctl()) or Reason.OTHER
@@ -85,14 +82,6 @@ def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: floa
     with contextlib.suppress(OSError):
         duty.end()
     return report
-
-
-def _folder(config: Path | None) -> Path:
-    """paths.run, without loading any plugin."""
-    try:
-        return read(config).bootstrap.paths.run
-    except ConfigInvalid:
-        return PathSettings().run
 
 
 def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
@@ -142,9 +131,13 @@ def _heed(announced: Announcement | None, reason: Reason, deadline: float | None
 
 def _stay_on_duty(systemctl: Systemctl) -> None:
     """Somebody stops the unit although the host goes on. Without the unit the next poweroff would stop no guest."""
-    click.echo("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,", err=True)
-    click.echo(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.", err=True)
+    _say("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,")
+    _say(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.")
     try:
         systemctl.ask("start", "--no-block", SERVICE)
     except SystemctlFailed as error:
-        click.echo(f"it is not: {error}; run `systemctl start {SERVICE}`", err=True)
+        _say(f"it is not: {error}; run `systemctl start {SERVICE}`")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

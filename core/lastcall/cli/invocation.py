@@ -1,10 +1,15 @@
 """How lastcall was called: the global options, and since when the program runs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lastcall.formats.values import value
+
+if TYPE_CHECKING:
+    from lastcall.config.places import Places
 
 
 @value
@@ -15,3 +20,24 @@ class Invocation:
     verbose: bool = False
     quiet: bool = False
     started: float = field(default_factory=time.monotonic)
+
+    def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
+        """Where things are kept.
+
+        Where the configuration is too broken to say, that is told and gone without; or ConfigInvalid is raised, where
+        somebody is `strict`.
+        """
+        from lastcall.config.places import Places, find_places
+
+        found = find_places(self.config)
+        if found is None:
+            from lastcall.runs.loading import load, load_anyway
+
+            loaded = load(self.config) if strict else load_anyway(self.config, tell or _ignore)
+            paths = loaded.settings.paths
+            found = Places(paths.state, paths.run, paths.hooks)
+        return found
+
+
+def _ignore(_line: str) -> None:
+    """Nobody wants to know."""

@@ -1,102 +1,66 @@
-"""The command line: arguments, dispatch, and the one error boundary. Subcommands load when they are named."""
+"""The program: dispatch, and the one error boundary."""
 
-import importlib
+import gc
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import click
-
-from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 
-COMMANDS = (
-    "shutdown", "restore", "plan", "status", "report", "announce", "forget", "check", "plugins", "hook", "config",
-    "guest", "install", "uninstall", "stamp", "demo",
-)  # fmt: skip
-
-
-class _Group(click.Group):
-    """Loads a command's module when it is named, and plugins only for names that the core does not have."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        self._ask_plugins(ctx)
-        return [*COMMANDS, *sorted(self.commands)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in COMMANDS:
-            return getattr(importlib.import_module(f"lastcall.cli.commands.{cmd_name}"), f"{cmd_name}_command")
-        self._ask_plugins(ctx)
-        return self.commands.get(cmd_name)
-
-    def _ask_plugins(self, ctx: click.Context) -> None:
-        from lastcall.cli.commands.plugins import register_plugin_commands
-
-        register_plugin_commands(self, ctx.params.get("config"))
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, readable=False),
-    is_eager=True,  # before --help, which lists the commands of the plugins that it names
-    metavar="FILE",
-    help="Read this file instead of /etc/lastcall/config.yaml.",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show every request and every hook call.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.version_option(None, "--version", package_name="lastcall", prog_name="lastcall", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) -> None:
-    """Give the guests of a libvirt host their last call before it closes, and bring them back when it opens.
-
-    Start with `lastcall demo` (touches nothing), `lastcall check` and `lastcall plan`.
-
-    Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 not on duty (status),
-    4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug.
-    """
-    ctx.obj = Invocation(config, verbose, quiet)
+INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
+# What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
+UNIT_CALLS = frozenset({
+    ("stamp",), ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again"), ("restore", "--from-unit"),
+})  # fmt: skip
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; every error ends here."""
     try:
-        code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False)
-        return code if isinstance(code, int) else ExitCode.OK
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
+        return _dispatch(arguments)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
     except ConfigInvalid as error:
         _show_problems(error)
         return error.exit_code
     except LastcallError as error:
-        click.echo(f"lastcall: {error}" + (f"\n  → {error.remedy}" if error.remedy else ""), err=True)
+        _say(f"lastcall: {error}" + (f"\n  → {error.remedy}" if error.remedy else ""))
         return error.exit_code
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
         traceback.print_exc()
-        click.echo("lastcall: internal error; this is a bug, please report it with the lines above", err=True)
+        _say("lastcall: internal error; this is a bug, please report it with the lines above")
         return ExitCode.INTERNAL
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if tuple(arguments) in UNIT_CALLS:
+        from lastcall.cli.unit_calls import answer
+
+        return answer(arguments)
+    from lastcall.cli.group import run_command
+
+    return run_command(arguments)
 
 
 def _show_problems(error: ConfigInvalid) -> None:
     for problem in error.problems:
-        click.echo(
-            f"{problem.where}: {problem.message}" + (f"\n  → {problem.remedy}" if problem.remedy else ""), err=True
-        )
+        _say(f"{problem.where}: {problem.message}" + (f"\n  → {problem.remedy}" if problem.remedy else ""))
     count = len(error.problems)
-    click.echo(f"lastcall: the configuration has {count} error{'s' if count > 1 else ''}; nothing was done", err=True)
+    _say(f"lastcall: the configuration has {count} error{'s' if count > 1 else ''}; nothing was done")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> NoReturn:
     """The program `lastcall`: leaves at once, whatever an abandoned worker or a plugin's thread still does."""
+    gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -9,9 +9,7 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Reason
-from lastcall.cli.invocation import Invocation
 from lastcall.formats.durations import parse_duration
-from lastcall.records.records import Sink
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -38,15 +36,6 @@ def reason_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def progress(invocation: Invocation) -> list[tuple[str, Sink]]:
-    """The sink for progress on standard error, unless it is to be quiet."""
-    if invocation.quiet:
-        return []
-    from lastcall.cli.progress import Progress
-
-    return [("progress", Progress(lambda line: _write(f"{line}\n"), verbose=invocation.verbose).take)]
-
-
 @contextmanager
 def only_output(*, wanted: bool) -> Generator[None]:
     """Keep standard output for the result: what plugins and the programs they start print goes to standard error."""
@@ -62,8 +51,3 @@ def only_output(*, wanted: bool) -> Generator[None]:
         sys.stdout.flush()
         os.dup2(ours, 1)
         os.close(ours)
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a line for what matters."""
 
+import sys
 from collections.abc import Callable
 
-from lastcall.records.records import Record
+from lastcall.cli.invocation import Invocation
+from lastcall.records.records import Record, Sink
 from lastcall.report.narrator import Narrator
 
 
@@ -18,3 +20,15 @@ class Progress:
         line = self._narrator.line(record)
         if line:
             self._write(f"{record.at:8.2f}s  {line}")
+
+
+def progress_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:
+    """The sink for progress on standard error, unless it is to be quiet."""
+    if invocation.quiet:
+        return []
+    return [("progress", Progress(lambda line: _write(f"{line}\n"), verbose=invocation.verbose).take)]
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -9,8 +9,16 @@ from pydantic import BeforeValidator, Field, create_model
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
 from lastcall.config.models import Settings
-from lastcall.config.policy import LADDER, LAST_RESORT, RULES, GuestPolicy, GuestRule, LadderStep, last_resort_steps
-from lastcall.config.section import Section
+from lastcall.config.policy import (
+    LADDER,
+    LAST_RESORT,
+    RULES,
+    GuestPolicy,
+    GuestRule,
+    LadderStep,
+    Section,
+    last_resort_steps,
+)
 from lastcall.formats.values import value
 from lastcall.options import BY_METADATA
 

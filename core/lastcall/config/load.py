@@ -1,20 +1,17 @@
 """Reading the configuration in two phases: nodes and bootstrap first, everything else once the plugins are known."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import cast
 
 from lastcall.config.compose import Vocabulary, settings_model
+from lastcall.config.files import Located, Tree, merged, read_tree
 from lastcall.config.models import Bootstrap, Settings
-from lastcall.config.nodes import ListNode, MapNode, Mark, Reader, merge
-from lastcall.config.validation import Located, validate, without_unread
-from lastcall.errors import ConfigInvalid, Problem
+from lastcall.config.nodes import MapNode, Mark
+from lastcall.config.validation import validate, without_unread
+from lastcall.errors import ConfigInvalid
 from lastcall.formats.values import value
-
-DEFAULT_FILE = Path("/etc/lastcall/config.yaml")
-VARIABLE = "LASTCALL_CONFIG"
 
 
 @value
@@ -37,32 +34,14 @@ class Document:
         return cast("Settings", settings)
 
 
-def config_file(given: Path | None, environment: Mapping[str, str] = os.environ) -> tuple[Path, bool]:
-    """The file to read, and whether somebody named it (then it has to exist)."""
-    named = given or (Path(environment[VARIABLE]) if environment.get(VARIABLE) else None)
-    return (named, True) if named else (DEFAULT_FILE, False)
-
-
 def read(given: Path | None = None) -> Document:
     """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
-    file, named = config_file(given)
-    files = [file] if named or file.exists() else []
-    folder = file.parent / "conf.d"
-    if folder.is_dir():
-        files += sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
-    return read_texts({path: _text(path) for path in files}, str(file))
+    return _document(read_tree(given))
 
 
 def read_texts(texts: Mapping[Path, str], name: str = "configuration") -> Document:
     """Read a configuration from the texts of its files, in their order."""
-    node, problems = MapNode(Mark(name)), list[Located]()
-    for path, text in texts.items():
-        part, found = _as_mapping(path, text)
-        problems += found
-        node = merge(node, part)
-    bootstrap, _ = validate(Bootstrap, node)
-    known = cast("Bootstrap", bootstrap) if bootstrap else Bootstrap()
-    return Document(node, tuple(texts), tuple(problems), known)
+    return _document(merged(texts, name))
 
 
 def defaults() -> Document:
@@ -75,34 +54,7 @@ def parse(text: str, name: str = "<text>") -> Document:
     return read_texts({Path(name): text}, name)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _unreadable(path, (error.strerror or str(error)).lower()) from None
-    except UnicodeDecodeError:
-        raise _unreadable(path, "not a text file (UTF-8)") from None
-
-
-def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
-    reader = Reader(str(path))
-    node = reader.read(text)
-    if not text.strip():
-        reader.problems.append(_wrong(path, "is empty; remove it to use the built-in defaults"))
-    if not isinstance(node, MapNode):
-        kind = "a list" if isinstance(node, ListNode) else "a single value"
-        reader.problems.append(_wrong(path, f"should be a mapping of sections, not {kind}"))
-        node = MapNode(Mark(str(path)))
-    return node, reader.problems
-
-
-def _wrong(path: Path, message: str) -> Located:
-    mark = Mark(str(path))
-    return mark, Problem(what="config", where=str(mark), message=message, remedy="see `lastcall config sample`")
-
-
-def _unreadable(path: Path, why: str) -> ConfigInvalid:
-    problem = Problem(
-        what="config", where=str(path), message=f"cannot be read: {why}", remedy="see `lastcall config sample`"
-    )
-    return ConfigInvalid([problem])
+def _document(tree: Tree) -> Document:
+    bootstrap, _ = validate(Bootstrap, tree.node)
+    known = cast("Bootstrap", bootstrap) if bootstrap else Bootstrap()
+    return Document(tree.node, tree.files, tree.problems, known)

@@ -9,8 +9,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Reason
-from lastcall.config.policy import RULES, GuestPolicy, GuestRule
-from lastcall.config.section import Section
+from lastcall.config.places import HOOKS, RUN, STATE
+from lastcall.config.policy import RULES, GuestPolicy, GuestRule, Section
 from lastcall.options import Duration
 
 DEFAULT_URI = "qemu:///system"
@@ -138,11 +138,11 @@ class PathSettings(Section):
     """Where lastcall keeps its things."""
 
     state: FolderPath = Field(
-        default=Path("/var/lib/lastcall"),
+        default=STATE,
         description="What must survive a reboot: the guests to restore, run logs, the plugins' folders.",
     )
-    run: FolderPath = Field(default=Path("/run/lastcall"), description="What must not: the lock.")
-    hooks: FolderPath = Field(default=Path("/etc/lastcall/hooks.d"), description="Drop-ins.")
+    run: FolderPath = Field(default=RUN, description="What must not: the lock.")
+    hooks: FolderPath = Field(default=HOOKS, description="Drop-ins.")
 
 
 class Settings(Section):

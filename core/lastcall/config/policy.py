@@ -10,7 +10,6 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.config.section import Section
 from lastcall.options import BY_METADATA, Duration
 
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
@@ -27,6 +26,12 @@ SHELL = (
     "How commands are run in the guest: `agent`, `ssh`, or both; a later one is used where the one before cannot be "
     "reached."
 )
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, values are not coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def _one_or_many(value: Any) -> Any:

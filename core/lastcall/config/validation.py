@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lastcall.config.files import Located
 from lastcall.config.models import Settings
 from lastcall.config.nodes import ListNode, MapNode, Mark, as_written, locate, plain
 from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.errors import Problem
-
-Located = tuple[Mark, Problem]
 
 
 def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, list[Located]]:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import pydantic_core
-
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Turn dataclasses, enums, mappings and paths into JSON; what has no JSON form is shown by its `repr`."""
+    import pydantic_core  # here: commands that print text for people do without it
+
     return pydantic_core.to_json(value, indent=indent, fallback=repr).decode()

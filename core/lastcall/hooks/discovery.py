@@ -128,10 +128,10 @@ def _as_offers(answer: object) -> tuple[object, ...]:
 
 
 def _load_packages(registry: Registry, timeout: float) -> None:
+    names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
     points = metadata.entry_points(group=PROJECT)
-    for source, point in sorted(
-        ((_source(point), point) for point in points), key=lambda pair: (pair[0].origin, pair[0].sort_key)
-    ):
+    found = [(_source(point, _distribution(point, names)), point) for point in points]
+    for source, point in sorted(found, key=lambda pair: (pair[0].origin, pair[0].sort_key)):
         if not source.well_named:
             registry.refuse(
                 source, "not a usable plugin name", "its entry point needs lower-case letters, digits and _"
@@ -147,8 +147,16 @@ def _load_packages(registry: Registry, timeout: float) -> None:
             registry.add(source, plugin)
 
 
-def _source(point: metadata.EntryPoint) -> Source:
-    distribution = point.dist.name if point.dist else "?"
+def _distribution(point: metadata.EntryPoint, names: dict[int, str]) -> str:
+    """The name of the distribution that an entry point comes from."""
+    if point.dist is None:
+        return "?"
+    if id(point.dist) not in names:
+        names[id(point.dist)] = point.dist.name
+    return names[id(point.dist)]
+
+
+def _source(point: metadata.EntryPoint, distribution: str) -> Source:
     bundled = distribution == PROJECT and point.value.startswith("lastcall_plugins.")
     where = "bundled" if bundled else f"{distribution} {point.dist.version if point.dist else ''}".strip()
     return Source(

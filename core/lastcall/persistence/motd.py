@@ -1,13 +1,28 @@
 """A line for whoever logs in, when guests that ran before the last shutdown are not back."""
 
 import contextlib
+from pathlib import Path
+from typing import Protocol
 
-from lastcall.config.models import PathSettings
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import open_state
 
 _SHOWN = 5
+
+
+class Folders(Protocol):
+    """Where the list is, and where the line goes: `paths` of the configuration."""
+
+    @property
+    def state(self) -> Path:
+        """`paths.state`."""
+        ...
+
+    @property
+    def run(self) -> Path:
+        """`paths.run`."""
+        ...
 
 
 class Motd:
@@ -16,7 +31,7 @@ class Motd:
     True by the list of guests to restore. What cannot be written is not: no run depends on it.
     """
 
-    def __init__(self, paths: PathSettings) -> None:
+    def __init__(self, paths: Folders) -> None:
         self._state = paths.state
         self._path = paths.run / "motd"
 

@@ -3,14 +3,13 @@
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.errors import LastcallError, NoPermission, UsageError
-from lastcall.formats.json_text import to_json
 from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
@@ -71,7 +70,7 @@ class StateFile:
 
     def _render(self) -> str:
         """The file's content: JSON, one guest a line."""
-        lines = ",\n".join(map(to_json, self.entries.values()))
+        lines = ",\n".join(map(_line, self.entries.values()))
         boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
         return f'{{"version": {VERSION}, {json.dumps(boots)[1:-1]}, "guests": [\n{lines}\n]}}\n'
 
@@ -180,6 +179,10 @@ def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry
         if not any(name in {entry.name, entry.uuid} for entry in entries):
             raise UsageError(f"{name!r} is not on the list of guests to restore", "`lastcall status` shows the list")
     return [entry for entry in entries if entry.name in names or entry.uuid in names]
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry), ensure_ascii=False, separators=(",", ":"))
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:

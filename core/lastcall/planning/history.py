@@ -1,7 +1,6 @@
 """How long guests took to go off in earlier runs: what `plan` expects of the next one."""
 
 import json
-import statistics
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +38,11 @@ class History:
     def usual(self, key: Key) -> float | None:
         """The median of the times a guest took from its turn until it was off, in seconds; None = not known."""
         times = self._times.get(_name(key))
-        return statistics.median(times) if times else None
+        if not times:
+            return None
+        import statistics  # here: runs write times, only plans ask for them
+
+        return statistics.median(times)
 
     def learn(self, results: Iterable[GuestResult]) -> None:
         """Add the guests of a run that went off by themselves or were saved."""

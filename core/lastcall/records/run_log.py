@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
+from lastcall.formats.decoding import decoded
 from lastcall.formats.json_text import to_json
 from lastcall.persistence.files import LAST_MOMENT, private_folder
 from lastcall.records.records import Record, RunEnded, RunStarted
@@ -110,10 +111,10 @@ def _line(record: Record) -> str:
 
 def read_log(path: Path) -> Iterator[Record]:
     """Read a run log back; a last line that was cut off by a crash is passed over. Raises OSError, ValueError."""
-    from pydantic import TypeAdapter
-
-    adapters = {name: TypeAdapter(kind) for name, kind in _KINDS.items()}
     for line in path.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):
             fields = json.loads(line)
-            yield adapters[fields.pop("type")].validate_python(fields)
+            try:
+                yield decoded(_KINDS[fields.pop("type")], fields)
+            except (KeyError, AttributeError) as error:
+                raise ValueError(f"no record: {error}") from None

@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-import platform
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -257,7 +257,7 @@ def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float
             boot_id=parts.books.boot_id,
             host=socket.gethostname(),
             config=loaded.origin,
-            versions={"lastcall": version(), "python": platform.python_version()},
+            versions={"lastcall": version(), "python": ".".join(map(str, sys.version_info[:3]))},
         )
     )
     parts.stream.problems((*loaded.problems, *loaded.plugins.registry.problems))

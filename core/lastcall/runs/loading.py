@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from lastcall.api.guests import Reason
-from lastcall.config.load import Document, config_file, defaults, read
+from lastcall.config.files import config_file
+from lastcall.config.load import Document, defaults, read
 from lastcall.config.models import Settings
 from lastcall.errors import ConfigInvalid, Problem
 from lastcall.formats.values import value

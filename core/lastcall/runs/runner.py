@@ -1,6 +1,7 @@
 """Does a run from its lock to its report: one at a time, with signals and other processes answered."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -56,6 +57,8 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execut
         parts.stream.problems(found)
         _load_state(parts)
         run = build(parts)
+        gc.freeze()  # what is loaded by now stays; the collector need not look at it again
+        gc.enable()
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
                 loop.add_signal_handler(number, run.interrupt)

@@ -8,7 +8,6 @@ from lastcall.cli.options import DurationType
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.durations import format_duration
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
-from lastcall.runs.loading import load
 from lastcall.runs.lock import Request, RunLock
 
 _REASONS = [reason.value for reason in Reason if not reason.voluntary]
@@ -35,7 +34,7 @@ def announce_command(
     """
     if cancel == bool(reason):
         raise UsageError("give --reason, or --cancel", "lastcall announce --reason power --deadline 90s")
-    paths = load(invocation.config, Reason.OTHER).settings.paths
+    paths = invocation.places()
     board = NoticeBoard(paths.run)
     if not reason:
         click.echo("taken back" if board.cancel() else "nothing was announced")

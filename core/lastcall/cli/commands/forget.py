@@ -9,7 +9,6 @@ from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import open_state, select_entries
-from lastcall.runs.loading import load
 from lastcall.runs.lock import Holder, RunLock
 
 
@@ -21,7 +20,7 @@ def forget_command(invocation: Invocation, guests: tuple[str, ...], *, everyone:
     """Take guests off the list of those to be restored. The guests themselves and saved images are not touched."""
     if bool(guests) == everyone:
         raise UsageError("name the guests to forget, or give --all", "`lastcall status` shows the list")
-    paths = load(invocation.config).settings.paths
+    paths = invocation.places(strict=True)
     lock = RunLock(paths.run)
     lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
     try:

@@ -8,7 +8,8 @@ import click
 from lastcall.api.guests import Guest, RunKind
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option, only_output, progress
+from lastcall.cli.options import json_option, only_output
+from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.guests.lookup import find_guest
@@ -43,7 +44,7 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
     kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
     loop = asyncio.new_event_loop()
     with only_output(wanted=as_json):
-        request = RunRequest(kind=kind, rehearsal=True, sinks=progress(invocation), started=invocation.started)
+        request = RunRequest(kind=kind, rehearsal=True, sinks=progress_sinks(invocation), started=invocation.started)
         parts = assemble(load(invocation.config), request, loop)
         fired = loop.run_until_complete(_fire(parts, name, guests))
     if as_json:

@@ -11,7 +11,6 @@ from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.report.run_history import PastRun, as_line, as_story, latest, past_runs
-from lastcall.runs.loading import load_anyway
 
 _LISTED = 20
 
@@ -26,8 +25,7 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
 
     Exit code 1 when something was not as planned in what is shown.
     """
-    loaded = load_anyway(invocation.config, lambda line: click.echo(line, err=True))
-    folder = loaded.settings.paths.state / "runs"
+    folder = invocation.places(lambda line: click.echo(line, err=True)).state / "runs"
     try:
         runs = _chosen(past_runs(folder), run, listed=listed)
     except PermissionError as error:

@@ -6,7 +6,8 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output, progress
+from lastcall.cli.options import DurationType, json_option, only_output
+from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | 
     from lastcall.runs.runner import perform
 
     request = RunRequest(
-        kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress(invocation),
+        kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress_sinks(invocation),
         started=invocation.started,
     )  # fmt: skip
     loaded = load(invocation.config)

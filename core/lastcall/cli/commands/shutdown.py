@@ -7,7 +7,8 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output, progress, reason_option
+from lastcall.cli.options import DurationType, json_option, only_output, reason_option
+from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ def shutdown_command(
         whom = " ".join(guests) or "all running guests of this host"
         click.confirm(f"Stop {whom} now? (`lastcall plan` shows how)", abort=True, err=True)
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=progress(invocation), started=invocation.started
+        kind=RunKind.SHUTDOWN,
+        reason=why,
+        deadline=deadline,
+        sinks=progress_sinks(invocation),
+        started=invocation.started,
     )
     with only_output(wanted=as_json):
         loaded = load(invocation.config, why).for_reason(why)

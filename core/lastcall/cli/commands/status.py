@@ -12,7 +12,6 @@ from lastcall.formats.json_text import to_json
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.state import Entry, StateFile, open_state
-from lastcall.runs.loading import load_anyway
 
 
 @click.command("status")
@@ -23,7 +22,7 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
 
     Exit code 0: on duty, so that the next host stop is served. 3: it is not, as the unit was not started in this boot.
     """
-    paths = load_anyway(invocation.config, lambda line: click.echo(line, err=True)).settings.paths
+    paths = invocation.places(lambda line: click.echo(line, err=True))
     duty, state = BootStamp(paths.run).on, open_state(paths.state)
     announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))

@@ -1,0 +1,56 @@
+"""What systemd's units call, answered without a command line: the boot's stamp, the host's stop, the guests' return."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lastcall.api.guests import Reason
+from lastcall.cli.invocation import Invocation
+from lastcall.errors import ExitCode, NoPermission
+from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.state import open_state
+from lastcall.runs.lock import Holder, RunLock
+
+if TYPE_CHECKING:
+    from lastcall.api.results import Report
+
+
+def answer(words: Sequence[str]) -> int:
+    """Do what `lastcall WORDS` is for, and return its exit code; the words are those of `UNIT_CALLS`."""
+    invocation = Invocation()
+    if words[0] == "stamp":
+        return note_boot(invocation)
+    from lastcall.cli import from_unit
+
+    if words[0] == "restore":
+        return _told(from_unit.bring_back(invocation, None), nothing="nothing is due")
+    stop = from_unit.stop_host_again if "--again" in words else from_unit.stop_host
+    return _told(stop(invocation, None))
+
+
+def note_boot(invocation: Invocation) -> int:
+    """Note that the host has booted and that lastcall is on duty. Raises NoPermission, RunLocked, StateInvalid."""
+    paths = invocation.places()  # a broken configuration must not hinder it
+    lock = RunLock(paths.run)
+    try:
+        BootStamp(paths.run).begin()
+        lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
+        state = open_state(paths.state)
+        if state.stamp(boot_id()):
+            state.save()
+    except OSError as error:
+        raise NoPermission(f"{error.filename} cannot be written: {error.strerror}", "run as root") from None
+    finally:
+        lock.release()
+    return ExitCode.OK
+
+
+def _told(report: "Report | None", nothing: str = "") -> int:
+    if report is None:
+        if nothing:
+            print(nothing, flush=True)
+        return ExitCode.OK
+    from lastcall.report.text import as_text
+
+    print(as_text(report), flush=True)
+    return report.run.exit_code

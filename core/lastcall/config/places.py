@@ -1,0 +1,45 @@
+"""Where lastcall keeps its things, found out without judging the rest of the configuration.
+
+For commands that only look at files (`status`, `report`, `forget`, `announce`, `stamp`): to validate everything takes
+the models of pydantic and every plugin, which is most of what such a command would cost.
+"""
+
+from pathlib import Path
+
+from lastcall.config.files import Tree, read_tree
+from lastcall.config.nodes import MapNode, Scalar
+from lastcall.errors import ConfigInvalid
+from lastcall.formats.values import value
+
+SECTIONS = frozenset({"connections", "shutdown", "restore", "hooks", "paths", "plugins", "defaults", "guests"})
+STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc/lastcall/hooks.d")
+
+
+@value
+class Places:
+    """The section `paths`."""
+
+    state: Path = STATE
+    run: Path = RUN
+    hooks: Path = HOOKS
+
+
+def find_places(given: Path | None = None) -> Places | None:
+    """The places; None where somebody has to look closer: broken YAML, an unknown section, or `paths` that are not plain."""
+    try:
+        return places_of(read_tree(given))
+    except ConfigInvalid:
+        return None
+
+
+def places_of(tree: Tree) -> Places | None:
+    """The places that a tree names, if that is plain."""
+    section = tree.node.items.get("paths", MapNode(tree.node.mark))
+    strange = tree.problems or not tree.node.items.keys() <= SECTIONS
+    if strange or not isinstance(section, MapNode):
+        return None
+    texts = {key: node.value for key, node in section.items.items() if isinstance(node, Scalar)}
+    if texts.keys() != section.items.keys() or not texts.keys() <= {"state", "run", "hooks"}:
+        return None
+    paths = {key: Path(text) for key, text in texts.items() if isinstance(text, str)}
+    return Places(**paths) if paths.keys() == texts.keys() else None

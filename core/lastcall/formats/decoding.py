@@ -1,0 +1,69 @@
+"""From JSON back to the values that it was made of, by the types of their fields.
+
+pydantic does this and more; building its validators for a dozen records takes longer than reading a hundred logs.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+T = TypeVar("T")
+
+
+def decoded(kind: type[T], given: Any) -> T:
+    """A dataclass from a JSON object; raises ValueError for what does not fit. Unknown keys are ignored."""
+    return cast("T", _decoded(kind, given, kind.__name__))
+
+
+def _decoded(kind: Any, given: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if kind is Any or _is_mapping(origin, given):
+        return given  # mappings hold what JSON holds: versions, evidence
+    if origin in {Union, types.UnionType}:
+        return None if given is None else _decoded(_without_none(kind), given, where)
+    if origin is Literal and given in get_args(kind):
+        return given
+    if origin is tuple and isinstance(given, list):
+        return tuple(_items(kind, cast("list[Any]", given), where))
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(given, dict):
+        return _object(kind, cast("dict[str, Any]", given), where)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(given)
+    if _is_plain(kind, given):
+        return float(given) if kind is float else given
+    raise ValueError(f"{where}: {given!r} is no {kind}")
+
+
+def _object(kind: type[Any], given: dict[str, Any], where: str) -> Any:
+    known = {one.name: one for one in fields(kind)}
+    missing = [name for name, one in known.items()
+               if name not in given and one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
+    if missing:
+        raise ValueError(f"{where}: {missing[0]} is missing")
+    found = {name: _decoded(known[name].type, item, f"{where}.{name}") for name, item in given.items() if name in known}
+    return kind(**found)
+
+
+def _items(kind: Any, given: list[Any], where: str) -> list[Any]:
+    kinds = get_args(kind)
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return [_decoded(kinds[0], item, where) for item in given]
+    if len(kinds) != len(given):
+        raise ValueError(f"{where}: {given!r} has not {len(kinds)} parts")
+    return [_decoded(one, item, where) for one, item in zip(kinds, given, strict=True)]
+
+
+def _without_none(kind: Any) -> Any:
+    return next(one for one in get_args(kind) if one is not type(None))
+
+
+def _is_mapping(origin: Any, given: object) -> bool:
+    return isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(given, dict)
+
+
+def _is_plain(kind: Any, given: Any) -> bool:
+    if kind is float:
+        return isinstance(given, int | float) and not isinstance(given, bool)
+    return kind in {str, int, bool} and type(given) is kind
