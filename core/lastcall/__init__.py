@@ -1,31 +1,106 @@
 """lastcall: the public API for plugin authors.
 
 Everything a plugin needs is here, in `lastcall.options` (the pydantic bases for a plugin's own options) and in
-`lastcall.testing`. Importing this package loads the standard library and pluggy only.
+`lastcall.testing`. A name is loaded when it is first used; all of them load the standard library and pluggy only.
 """
 
-from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
-from lastcall.api.markers import hookimpl, hookspec
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
-from lastcall.api.run import Domain, Json, PluginOptions, Run
-from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
-from lastcall.api.stopping import StopMethod, StopRequest
-from lastcall.errors import (
-    CallExpired,
-    CommandFailed,
-    CommandTimeout,
-    HookFailed,
-    HypervisorError,
-    LastcallError,
-    NoShell,
-    Problem,
-    Severity,
-    ShellError,
-    ShellLost,
-    ShellRefused,
-    ShellUnreachable,
-    Skip,
-)
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
+    from lastcall.api.markers import hookimpl, hookspec
+    from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
+    from lastcall.api.run import Domain, Json, PluginOptions, Run
+    from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
+    from lastcall.api.stopping import StopMethod, StopRequest
+    from lastcall.errors import (
+        CallExpired,
+        CommandFailed,
+        CommandTimeout,
+        HookFailed,
+        HypervisorError,
+        LastcallError,
+        NoShell,
+        Problem,
+        Severity,
+        ShellError,
+        ShellLost,
+        ShellRefused,
+        ShellUnreachable,
+        Skip,
+    )
+
+_HOMES = {
+    "lastcall.api.guests": (
+        "Ended",
+        "Guest",
+        "GuestState",
+        "Outcome",
+        "Reason",
+        "RunKind",
+    ),
+    "lastcall.api.markers": (
+        "hookimpl",
+        "hookspec",
+    ),
+    "lastcall.api.results": (
+        "Attempt",
+        "GuestResult",
+        "HookRecord",
+        "Report",
+        "RunFacts",
+        "Verdict",
+    ),
+    "lastcall.api.run": (
+        "Domain",
+        "Json",
+        "PluginOptions",
+        "Run",
+    ),
+    "lastcall.api.shell": (
+        "Command",
+        "CommandResult",
+        "GuestShell",
+        "Shell",
+        "ShellSession",
+    ),
+    "lastcall.api.stopping": (
+        "StopMethod",
+        "StopRequest",
+    ),
+    "lastcall.errors": (
+        "CallExpired",
+        "CommandFailed",
+        "CommandTimeout",
+        "HookFailed",
+        "HypervisorError",
+        "LastcallError",
+        "NoShell",
+        "Problem",
+        "Severity",
+        "ShellError",
+        "ShellLost",
+        "ShellRefused",
+        "ShellUnreachable",
+        "Skip",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name of the API: a program that only looks at a file should not pay for all of them."""
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'lastcall' has no attribute {name!r}")
+    globals()[name] = getattr(importlib.import_module(home), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """The names of the API, loaded or not."""
+    return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Attempt",

@@ -25,7 +25,7 @@ class Places:
 
 
 def find_places(given: Path | None = None) -> Places | None:
-    """The places; None where somebody has to look closer: broken YAML, an unknown section, or `paths` that are not plain."""
+    """The places; None where somebody has to look closer: the YAML is broken, or says strange things."""
     try:
         return places_of(read_tree(given))
     except ConfigInvalid:
