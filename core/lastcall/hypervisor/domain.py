@@ -55,6 +55,8 @@ class LibvirtDomain:
 
     def agent_connected(self) -> bool:
         """Look at the agent's channel in the live XML."""
+        # The XML costs nothing. To ask the agent would cost a worker: libvirt waits for the answer of one that
+        # hangs for ever, unless it is told otherwise.
         channel = ET.fromstring(self.xml()).find(_AGENT_CHANNEL)  # noqa: S314  written by libvirt
         return channel is not None and channel.get("state") == "connected"
 
@@ -65,9 +67,13 @@ class LibvirtDomain:
     def shutdown(self, mode: ShutdownMode) -> None:
         """Ask the guest to power off."""
         if mode == "default":
+            # With an agent connected this is the agent's shutdown, which returns when the guest is off: after 7.1 s,
+            # where ACPI took 0.04 s on the same guest.
             need: Need = "blocking" if self._guest.driver == "QEMU" else "quick"
             self._ask(lambda domain: domain.shutdown(), need)
         else:
+            # ACPI takes the domain's ordinary job and works also while an agent call hangs;
+            # so it is quick, and agent calls are not.
             self._ask(lambda domain: domain.shutdownFlags(_MODES[mode]), "blocking" if mode == "agent" else "quick")
 
     def save(self, *, bypass_cache: bool = False) -> None:
@@ -77,6 +83,8 @@ class LibvirtDomain:
 
     def destroy(self, *, graceful: bool = False) -> None:
         """Pull the plug."""
+        # Graceful is SIGTERM alone: on a stopped QEMU it took 45 s and failed (error 68). The plain one goes on
+        # to SIGKILL and was through after 11.6 s.
         flags = libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if graceful else 0
         self._ask(lambda domain: domain.destroyFlags(flags), "blocking" if graceful else "plug")
 
@@ -105,6 +113,8 @@ class LibvirtDomain:
         import libvirt_qemu
 
         request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
+        # Never 0, which is NOWAIT: ten of ten agents were "not available for now" and seven guests never stopped. Never
+        # nothing either, as libvirt's own limit for an agent is none.
         seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
         answer = self._ask(
             lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
@@ -131,6 +141,8 @@ class LibvirtDomain:
         """Do it on a lane. `asks`: it may be what asks the guest to stop, of which the ladder wants to know."""
         with self._connection.lanes.borrow(need, self._guest.uuid, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
+            # Said before the request, not after it: a rung's time counts from here, and
+            # the call may last until the guest is off.
             if self._sent and asks:
                 self._sent()
             with translated(lane.connection):

@@ -9,6 +9,8 @@ from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, texts_of
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
 
+# Being paused has reasons, and most are somebody else's work under way: a guest that is resumed in the middle of a
+# migration or save would run on while its memory is copied.
 _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_MIGRATION: Condition.ARRIVING,
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Condition.ARRIVING,
@@ -17,6 +19,7 @@ _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_DUMP: Condition.SAVING,
     libvirt.VIR_DOMAIN_PAUSED_SNAPSHOT: Condition.SAVING,
     libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: Condition.SAVING,
+    # Its disk takes no more writes: resumed before there is room it would stop at the next one.
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: Condition.IO_ERROR,
 }
 _RUNNING_POSTCOPY = {libvirt.VIR_DOMAIN_RUNNING_POSTCOPY, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED}
@@ -29,6 +32,7 @@ _JOBS = {
 }
 _UNITS = {"b": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 # Devices whose state QEMU cannot write into an image; libvirt refuses the save, or QEMU hangs in it.
+# With a PCI host device QEMU may spin at 100 % for ever, so the XML is looked at before anybody tries.
 _UNSAVEABLE = (
     ("./devices/hostdev[@type='pci']", "a PCI host device"),
     ("./devices/hostdev[@type='mdev']", "a mediated host device"),
@@ -67,6 +71,7 @@ def _condition(domain: libvirt.virDomain, guest: Guest) -> Condition:
     if guest.state is GuestState.OFF:
         return Condition.FREE
     ours = cast("Any", domain)  # libvirt-python says that all of these are texts
+    # libvirt answers this without QEMU's monitor; the job itself is asked for only where one is under way.
     if guest.driver == "QEMU" and ours.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
         job: dict[str, int] = ours.jobStats()
         busy = _JOBS.get(job.get("operation", -1))

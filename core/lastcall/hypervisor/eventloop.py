@@ -11,6 +11,7 @@ def start_event_loop() -> None:
     """Start the event loop; calling it again does nothing."""
     libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
     libvirt.virEventRegisterDefaultImpl()
+    # While it does not run no event arrives and no keepalive is sent: a dead daemon would look like a slow one.
     threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
 
 

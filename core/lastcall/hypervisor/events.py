@@ -5,6 +5,8 @@ import libvirt
 from lastcall.api.guests import Ended, GuestState
 from lastcall.hypervisor.ports import GuestCrashed, GuestStarted, GuestStopped
 
+# The event is the same for all of these; only its detail tells a guest that shut down from one that somebody
+# destroyed, or that runs on another host by now.
 _STOPPED = {
     libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN: Ended.SHUTDOWN,
     libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED: Ended.DESTROYED,

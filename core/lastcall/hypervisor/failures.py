@@ -14,6 +14,8 @@ _DENIED = {
     libvirt.VIR_ERR_AUTH_CANCELLED,
     libvirt.VIR_ERR_AUTH_UNAVAILABLE,
 }
+# What a call ends with whose connection was cut. A keepalive that ran out came as code 1, which other errors share:
+# whether the connection lives decides, not the code.
 _RPC_ENDED = {libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR}
 
 
@@ -27,6 +29,7 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         return GuestGone(text, code=code)
     if code == libvirt.VIR_ERR_OPERATION_INVALID:
         return OperationInvalid(text, code=code)
+    # A socket that may not be opened is a plain system error to libvirt; only the operating system's text tells.
     if code in _DENIED or "Permission denied" in text:
         return NotPermitted(text, _permission_remedy(text), code=code)
     return HypervisorError(text, _remedy(text), code=code)

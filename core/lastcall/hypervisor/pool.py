@@ -52,6 +52,7 @@ class LibvirtHypervisor:
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Open all at once, each within its own time; a URI that comes twice is opened once."""
+        # libvirt-guests asks every guest twice where a URI is given twice.
         once = {target.uri: target for target in reversed(targets)}
         return list(
             await asyncio.gather(*(self._open(once[uri], listener) for uri in dict.fromkeys(t.uri for t in targets)))
@@ -94,6 +95,8 @@ class LibvirtHypervisor:
         try:
             return await self._workers.call(lambda: connection.standing(guest.uuid), timeout=QUERY_TIMEOUT)
         except GuestGone:
+            # libvirt forgets a transient guest in the moment it is off (error 42):
+            # that is a success, not a failed question.
             return Standing(GuestState.OFF, Ended.VANISHED)
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
@@ -140,12 +143,15 @@ class LibvirtHypervisor:
     async def _try_to_open(
         self, target: Target, timeout: float, listener: Callable[[HypervisorEvent], None]
     ) -> Connection | LastcallError:
+        # Several URIs may lead to one daemon, which has one set of workers for all of them.
         budget, attempt = self._budgets.setdefault(_daemon(target.uri), CallBudget()), object()
 
         def post(event: HypervisorEvent) -> None:
             self._workers.post(partial(self._hear, target, attempt, listener, event))
 
         try:
+            # The worker that hangs in open() is given up. It may get its
+            # connection all the same, long after: see _hear.
             connection = await self._workers.call(lambda: Connection(target.uri, post, budget), timeout=timeout)
         except TimeoutError:
             return HypervisorError(f"no answer within {target.timeout:.0f} s", "is the libvirt daemon hanging?")
