@@ -35,6 +35,8 @@ class ClockSync:
         now = terms.clock()
         call = HookCall(self._context, "core", expires=min(now + TIME, terms.deadline.end))
         try:
+            # The channel of a guest that goes on takes a moment to be connected again. libvirt-guests sets
+            # clocks before, when no agent can answer.
             while not await self._workers.call(lambda: _sync(guest, call), timeout=TIME):
                 if terms.clock() >= now + CONNECT_TIME:
                     return

@@ -90,6 +90,8 @@ class Connections:
         known = {target.uri for target in targets}
         others = [uri for uri in dict.fromkeys(extra) if uri not in known]
         targets += [Target(uri=uri, timeout=min(CONNECT_TIMEOUT, most), patient=self._patient) for uri in others]
+        # All at once, each with its own limit. A frozen libvirtd hung libvirt-guests as a whole and left it an empty
+        # list, with which every later stop did nothing and exited with 0.
         self._connected = await self._hypervisor.connect(targets, self._hear)
         for one in self._connected:
             if one.error is not None and not one.target.optional:
@@ -143,6 +145,7 @@ class Connections:
         hosts = {one.uri: one.host for one in self._connected}
         seen: dict[tuple[str, str, str, str], Guest] = {}
         for guest in guests:
+            # The UUID alone does not tell guests apart: a domain that was copied to another host has it, too.
             first = seen.setdefault((hosts.get(guest.uri, ""), guest.driver, guest.uuid, guest.name), guest)
             if first is not guest:
                 message = f"lists {guest.name} as {first.uri} does; it is taken from there"

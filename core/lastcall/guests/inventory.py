@@ -57,6 +57,7 @@ class Inventory:
     async def plan(self, guests: Sequence[Guest], parallel: int, *, limited: bool) -> Plan:
         """Make the plan for these guests. `limited`: the run has a deadline."""
         others = list[Guest]()
+        # Two further listings, only where somebody needs a guest that may exist and not run.
         if any(self.policies.of(guest).depends_on for guest in guests):
             others = [*await self.connections.inactive(), *await self.connections.active()]
         around = Circumstances(
@@ -73,6 +74,7 @@ class Inventory:
             async with asyncio.timeout(self.connections.time_for_a_step()):
                 found = await self._hypervisor.facts(uri, guests)
         except (LastcallError, TimeoutError) as error:
+            # A guest that cannot be looked at is planned by the configuration alone: not to ask it would be worse.
             message = f"its guests cannot be looked at: {error or 'no answer'}; their metadata is not used"
             self._stream.problem("connection", uri, message)
             return

@@ -71,10 +71,12 @@ class Ladder:
             await poweroff.prepare_for(step)
             rung = _Rung(self, guest, step, until, out_of_order=out_of_order)
             verdict = await rung.climb()
+            # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
             sent |= rung.sent and not step.prepares
             if self.status.ended(guest.key):
                 return Climbed(self.status.ended(guest.key), step.method, sent)
             if step.prepares and verdict is Verdict.OK:
+                # Planned as paused it would be unfit for the rungs that follow: ACPI for a paused guest is error 55.
                 guest = replace(guest, state=GuestState.RUNNING)
         return Climbed(self.status.ended(guest.key), sent=sent)
 
@@ -133,6 +135,7 @@ class _Rung:
         started = self._stream.now()
         message, verdict = "not off when its time was up", Verdict.TIMEOUT
         try:
+            # Watched before anything is sent: some guests are off before the request has returned.
             with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
@@ -149,6 +152,8 @@ class _Rung:
 
     async def _reconsider(self, error: Exception) -> None:
         """It may have failed because the guest is off by now, or goes off: then libvirt says so a moment later."""
+        # QEMU may be gone before libvirt says so. A request in that moment is refused (error 55), and without a second
+        # look its guest was reported as left running.
         until = self._loop.time() + GOING_OFF if isinstance(error, OperationInvalid) else 0.0
         while await self._ladder.look_again(self._guest) is GuestState.RUNNING and self._loop.time() < until:
             await asyncio.sleep(GOING_OFF / 20)
@@ -222,9 +227,11 @@ class _Rung:
     def _expect_to_ask_again(self, repeats: float) -> None:
         """Decide when: regularly where that helps, and whenever the guest began anew instead of powering off."""
         now = self._loop.time()
+        # Windows and some others power off only when the button is pressed a second time.
         if repeats:
             self._ask_again_at = min(self._ask_again_at, now + repeats)
         reboots = self._status.reboots(self._guest.key)
+        # on_poweroff=restart turns a shutdown into a reboot, and firmware ignores every request.
         if reboots != self._reboots:
             self._reboots = reboots
             self._ask_again_at = min(self._ask_again_at, now + REBOOT_TIME)
@@ -240,6 +247,7 @@ class _Rung:
         """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
         if self._sent_at is None:
             return self._loop.time() + SENT_POLL
+        # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
 
     def _ask(self) -> "asyncio.Task[None]":
@@ -276,6 +284,8 @@ class _Rung:
         asking.cancel()
         await asyncio.wait({asking})
         if self._status.ended(self._guest.key) is None:
+            # A save that goes on keeps the domain's job: the ACPI request of the
+            # next rung would fail after 30 s (error 68).
             await self._asker.withdraw(self._guest, self._step)
 
 

@@ -28,8 +28,10 @@ class PoweroffAction:
         """Make the guest stay off after this step; a saved image keeps the guest's own setting."""
         if not self._restarts:
             return
+        # The setting is part of what is saved: the guest would come back with ours instead of its own.
         if step.method == SAVE:
             await self.put_back()
+        # Left as it is, every request is answered by a reboot, until the time is up and the plug is pulled.
         elif not self._neutralised:
             self._neutralised = await self._set("destroy")
 

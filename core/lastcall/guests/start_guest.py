@@ -69,6 +69,8 @@ class Starter:
     async def start(self, guest: Guest) -> str:
         """Start it; returns why it could not be started, or nothing."""
         why = ""
+        # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
+        # its list, and the guest is lost for good.
         for attempt in range(1, self._settings.attempts + 1):
             if attempt > 1:
                 await asyncio.sleep(self._settings.retry)
@@ -78,6 +80,7 @@ class Starter:
                 await self._answered(guest, lambda: self._start(guest))
             except (LastcallError, TimeoutError) as error:
                 why = str(error) or "the start took too long"
+                # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
                 if await self._runs(guest):
                     return ""
             else:
@@ -157,8 +160,10 @@ class GuestStart:
         try:
             standing = await self._starter.standing(self.guest)
         except (LastcallError, TimeoutError) as error:
+            # Not parked, as nothing speaks against the guest itself: it waits on the list until its connection answers.
             self.decide(Outcome.FAILED, f"{error or 'no answer'}; it stays on the list")
             return
+        # libvirt starts autostart guests before any client can ask: to find one running is no failure.
         if standing.state is not GuestState.OFF:
             self.decide(Outcome.PRESENT)
             return

@@ -66,6 +66,7 @@ class LiveStatus:
             case ConnectionGivenUp(uri, why):
                 self._away.pop(uri, None)
                 self._lost[uri] = why
+        # What happened while the connection was away brings no event any more: whoever waits has to ask.
         for key in [key for key in self._watchers if key[0] == event.uri]:
             self._tell(key)
 
@@ -76,6 +77,7 @@ class LiveStatus:
 
     def confirm_off(self, key: Key, ended: Ended) -> None:
         """Note that libvirt said the guest is off; the first word about how it ended stays."""
+        # The event knows the reason; a question asked later may only find that there is no such domain.
         self._ended.setdefault(key, ended)
         self._tell(key)
 

@@ -66,6 +66,8 @@ class GuestStop:
     async def _wait_for_turn(self) -> bool:
         """True when the turn came, False when it was time to ask everybody."""
         scheduler = self._scheduler
+        # libvirt-guests never asks those that are still queued when its time is up:
+        # two guests that hung starved all others.
         in_turn = scheduler.may_move(self._guest.key) or await self._phases.last_ask.bounds(
             scheduler.turn(self._guest.key)
         )
@@ -108,12 +110,14 @@ class GuestStop:
 
     async def _wait_for_other_jobs(self) -> None:
         """Let a save or migration that somebody else began come to its end, as long as there is time."""
+        # A request beside somebody else's save or migration waits for the domain's job and fails after 30 s (error 68).
         condition = self._planned.facts.condition
         if condition not in _BUSY:
             return
         over = await self._phases.last_ask.bounds(self._until_idle())
         if not over and condition is Condition.LEAVING:
             try:
+                # A guest whose migration is ended before it is complete goes on here, and can be asked.
                 async with asyncio.timeout(ABORT_TIME):
                     await self._hypervisor.abort_job(self._guest)
             except (LastcallError, TimeoutError) as error:
@@ -152,6 +156,7 @@ class GuestStop:
         """Its last step gets the time it needs; those before it share what comes before."""
         *first, last = self._planned.last_resort or (None,)
         climbed = Climbed()
+        # A save that hangs must leave the plug the 12 s that it may take.
         if first and not self._phases.last_plug.passed:
             climbed = await self._ladder.climb(
                 self._guest, [*filter(None, first)], self._phases.last_plug, self._poweroff
@@ -176,6 +181,7 @@ class GuestStop:
     async def account(self, method: str | None = None, skipped: str = "") -> None:
         """Decide what became of the guest by what libvirt says."""
         if self._status.ended(self._guest.key) is None:
+            # libvirt-guests counts a guest as stopped when it cannot ask for it; here only libvirt's own word counts.
             await self._ladder.reach(self._guest)
         ended = self._status.ended(self._guest.key)
         state = GuestState.OFF if ended else await self._ladder.look_again(self._guest)

@@ -63,6 +63,8 @@ class CoreShutdown(StopMethod[StepOptions]):
 
     def request(self, call: StopRequest[StepOptions]) -> None:
         """Ask as `virsh shutdown` does."""
+        # Where an agent is connected this returns only when the guest is off; the
+        # ladder waits for the event and not for it.
         call.run.domain(call.guest).shutdown("default")
 
 
