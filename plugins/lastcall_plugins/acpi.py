@@ -16,8 +16,11 @@ class Acpi(StopMethod[RepeatableOptions]):
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """libvirt refuses ACPI for a guest whose processors stand still."""
+        # Error 55, at once. QEMU would keep the press and deliver it at the
+        # resume, but libvirt does not let it through.
         if guest.state is GuestState.PAUSED:
             return "a paused guest cannot hear it"
+        # LXC answers with error 8.
         if guest.driver == "LXC":
             return "a container has no power button"
         return None

@@ -36,6 +36,7 @@ ASKED_TIME = 1.0  # seconds; an agent never answers to a shutdown, and libvirt c
 UNRESPONSIVE = 86  # libvirt's VIR_ERR_AGENT_UNRESPONSIVE
 SILENT = frozenset({UNRESPONSIVE, 111})  # and VIR_ERR_AGENT_COMMAND_TIMEOUT
 _FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at a running command
+# EL guests block guest-exec; guest-info says so before anything is tried.
 _NEEDED = ("guest-exec", "guest-exec-status")
 _ALLOW = "allow it in the guest: BLACKLIST_RPC or --allow-rpcs in /etc/sysconfig/qemu-ga, or block-rpcs in qemu-ga.conf"
 
@@ -64,11 +65,16 @@ class Agent(StopMethod[StepOptions]):
         The answer to a shutdown is silence, as that of an agent that hangs: so the agent is asked to say something
         first. One that does not makes this rung fail, and the next one is tried.
         """
+        # Six guests that need 2 to 7 s took libvirt-guests 31 s in parallel mode, as each of its requests lasts until
+        # the guest is off. Asked like this ten were off after 9.0 s, on one connection.
         domain = call.run.domain(call.guest)
         domain.agent("guest-ping", timeout=ANSWER_TIME)
         try:
+            # A second of patience and not NOWAIT, with which seven of ten guests never stopped. The call ends
+            # in error 86, and the guest has been asked.
             domain.agent("guest-shutdown", {"mode": "powerdown"}, timeout=ASKED_TIME)
         except HypervisorError as error:
+            # The error alone says nothing: silence (86) is how a shutdown that works looks from here.
             if _is_answer(error, "guest-shutdown"):
                 raise  # else it was asked: the agent goes down with its guest, and its socket with it
 
@@ -106,6 +112,7 @@ class AgentSession:
         """Start the command and ask for its end, ever less often. The status of an ended one can be read once."""
         began = time.monotonic()
         pid = self._start(command)
+        # Most commands are over at once, and every look at one that is not takes a lane.
         pause = _FIRST_LOOK
         while True:
             status = self._status(pid)
@@ -129,6 +136,8 @@ class AgentSession:
 
     def _start(self, command: Command) -> int:
         path, *arguments = command.argv
+        # No env, which would replace the whole environment. The output is bounded in the guest: one answer
+        # above 10 MiB breaks the channel for good.
         asked: dict[str, Json] = {"path": path, "arg": arguments, "capture-output": True}
         if command.input:
             asked["input-data"] = base64.b64encode(command.input).decode()

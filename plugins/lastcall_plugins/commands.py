@@ -122,6 +122,7 @@ def _perform(commands: Sequence[GuestCommand], guest: Guest, run: Run) -> None:
         shell = shells.get(command.shell) or run.shell(guest, use=command.shell)
         shells[command.shell] = shell
         failure = _run(command, shell, run, told)
+        # After every command: what has been told survives the end of the time box.
         run.evidence(commands=list(told))
         if failure and command.on_failure != "ignore":
             failures.append(failure)

@@ -33,6 +33,7 @@ class Destroy(StopMethod[DestroyOptions]):
         domain = call.run.domain(call.guest)
         left = min(call.run.remaining(), call.options.timeout or GRACEFUL_TIME)
         gently = call.options.graceful and call.guest.driver == "QEMU" and not call.last_resort
+        # A graceful try that fails late would leave the hard one no time, and the guest would be reported as running.
         if gently and left >= GRACEFUL_TIME:
             try:
                 domain.destroy(graceful=True)

@@ -54,6 +54,7 @@ def _agent_answers(guest: Guest, run: Run) -> bool:
     if not domain.agent_connected():
         return False
     try:
+        # Never without a limit: libvirt's own for an agent is none.
         domain.agent("guest-ping", timeout=PATIENCE)
     except HypervisorError:
         return False
@@ -75,6 +76,7 @@ def _addresses(guest: Guest, run: Run) -> list[str]:
     """The guest's addresses, as libvirt's DHCP, the agent and the host's neighbours know them."""
     domain, found = run.domain(guest), list[str]()
     for source in ("lease", "agent", "arp"):
+        # Seen in the XML: to ask an agent that nobody is behind would cost a call in the few places for blocking ones.
         if source == "agent" and not domain.agent_connected():
             continue
         try:
@@ -97,6 +99,7 @@ def _succeeds(command: str, guest: Guest, run: Run) -> bool:
     try:
         return process.wait(min(PATIENCE, run.remaining())) == 0
     except subprocess.TimeoutExpired:
+        # The shell's children as well: they would go on beside the next attempt.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return False

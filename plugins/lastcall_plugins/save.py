@@ -30,6 +30,7 @@ class Save(StopMethod[SaveOptions]):
         """libvirt keeps images for persistent guests only, and some devices cannot be saved: a try may hang QEMU."""
         if not guest.persistent:
             return "a transient guest cannot be saved"
+        # With a PCI host device QEMU may hang in the save at 100 % for ever: better the next rung at once.
         return run.domain(guest).unsaveable() or None
 
     def request(self, call: StopRequest[SaveOptions]) -> None:
@@ -38,6 +39,8 @@ class Save(StopMethod[SaveOptions]):
 
     def withdraw(self, call: StopRequest[SaveOptions]) -> None:
         """Abort the save: while it lasts the guest hears nothing else."""
+        # An ACPI request beside a save fails after 30 s (error 68); after the abort
+        # the guest goes on, and no image is left.
         call.run.domain(call.guest).abort_job()
 
 

@@ -136,6 +136,7 @@ def on_guest_stop(guest: Guest, run: Run) -> None:
     for label, engine, options in _each(wanted, shell):
         flush = Flush(guest, run, shell, options)
         began = time.monotonic()
+        # One that fails does not keep the others from being flushed: the guest goes off in any case.
         failure = _flushed(engine, flush)
         run.evidence(**{label: _evidence(flush, failure, time.monotonic() - began)})
         if failure:

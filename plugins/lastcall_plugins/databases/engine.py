@@ -87,6 +87,7 @@ class Engine(ABC, Generic[OptionsT]):
 
 def stop_service(flush: Flush[Any], service: str) -> None:
     """Stop a unit; raises Unproven unless systemd says that it is off. The shell has to be root's."""
+    # What systemctl stop exits with does not count: some servers refuse to stop, others stop without their data.
     script = 'systemctl stop "$1"; systemctl show -P ActiveState "$1"'
     state = flush.sh(script, flush.options.service or service).strip()
     flush.after["service"] = state

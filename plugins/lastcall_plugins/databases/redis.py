@@ -80,6 +80,7 @@ class Redis(Engine[RedisOptions]):
         if found.get("said", "").lower() != "ok":
             raise Unproven(f"the server answers: {found.get('said') or 'nothing'}")
         appends = found.get("after_aof_enabled") == "1"
+        # Newer than before, and not just there: the last save of a server that never saved is its start.
         newer = int(found.get("after_rdb_last_save_time", 0)) > int(found.get("before_rdb_last_save_time", 0))
         if not appends and not newer and flush.after["unsaved_changes"] != 0:
             raise Unproven(f"{flush.after['unsaved_changes']} changes are not saved")
@@ -87,6 +88,8 @@ class Redis(Engine[RedisOptions]):
     def stop(self, flush: Flush[RedisOptions]) -> None:
         """A last dump with writers held off, then the service; the file has to be a good one."""
         flush.sh(_STOP, *self._where(flush), env=_secret(flush))
+        # With `save ""` SIGTERM throws the data away and exits with 0, so the dump above comes first; with a folder
+        # that it cannot write to the server refuses to go.
         stop_service(flush, self.service)
         if "dump" in flush.after:
             flush.after["dump_checked"] = flush.sh(_CHECK, str(flush.after["dump"])).strip()

@@ -73,6 +73,7 @@ class Sqlite(Engine[SqliteOptions]):
         """The bytes left in the log. The pragma answers `1|…` with exit code 0 when somebody is in the way."""
         answer, _, wal = flush.sh(_FLUSH, path, user=user).strip().rpartition("wal ")
         busy = answer.strip().partition("|")[0]
+        # The exit code is 0 also where a reader kept the log from being emptied.
         if busy != "0":
             raise Unproven("somebody reads or writes it and does not end; its log stays" if busy == "1" else answer)
         if int(wal):

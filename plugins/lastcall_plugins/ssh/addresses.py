@@ -56,6 +56,7 @@ def addresses(guest: Guest, run: Run, settings: SshSettings) -> Iterator[Address
 def _from_libvirt(guest: Guest, run: Run) -> Iterator[str]:
     domain = run.domain(guest)
     for source in ("lease", "agent", "arp"):
+        # Seen in the XML: to ask an agent that nobody is behind would cost a call in the few places for blocking ones.
         if source != "agent" or domain.agent_connected():
             with contextlib.suppress(HypervisorError):
                 yield from domain.addresses(source)

@@ -53,6 +53,7 @@ class KnownKeys:
     def write(self, keys: Iterable[HostKey]) -> None:
         """Remember these and no others."""
         lines = "".join(f"{key.kind} {key.base64} {self._guest.name}\n" for key in keys)
+        # In place only when it is whole: half a file would be a guest whose key has changed.
         scratch = self._file.with_suffix(".new")
         scratch.write_text(lines)
         scratch.chmod(0o600)

@@ -36,6 +36,7 @@ def log_in(guest: Guest, run: Run, settings: SshSettings) -> "SshSession":
     keys = KnownKeys(guest, run)
     with ExitStack() as opened:
         transport = _reach(guest, run, settings, opened, keys.read())
+        # Before anything secret is sent: an unknown key is refused, never learnt on the way.
         keys.verify(_shown(transport))
         _authenticate(transport, settings, _left(run, settings))
         return SshSession(transport, opened.pop_all())
@@ -91,6 +92,7 @@ class SshSession:
     def _talk(self, channel: paramiko.Channel, command: Command, until: float) -> tuple[bytes, bytes]:
         """Send the input and take both outputs until the command has ended; paramiko itself sets no limit to that."""
         heard, unsent = threading.Event(), memoryview(command.input)
+        # Both outputs are read all the time: above some 2 MiB of unread output the other side waits, and so would we.
         streams: Any = channel
         for pipe in (streams.in_buffer, streams.in_stderr_buffer):
             pipe.set_event(heard)
@@ -104,6 +106,8 @@ class SshSession:
                 _keep(err, channel.recv_stderr(_CHUNK), command.output_limit)
             if over:
                 return bytes(out), bytes(err)
+            # recv_exit_status() knows no limit; this loop has its own, and tells a
+            # server that hung up from a command that runs.
             if channel.closed or not self._transport.is_active():
                 raise ShellLost("the SSH connection ended while the command ran")
             if time.monotonic() >= until:
@@ -153,6 +157,8 @@ def _greet(sock: Any, run: Run, settings: SshSettings, opened: ExitStack, known:
         raise
     opened.callback(transport.close)
     transport.daemon = True
+    # Each part of the way in has its own limit. One that is left to its default is where
+    # a server that says nothing would hold us.
     transport.banner_timeout = transport.handshake_timeout = _left(run, settings)
     transport.auth_timeout = transport.channel_timeout = transport.banner_timeout
     options = transport.get_security_options()
