@@ -106,6 +106,7 @@ class HookCall:
     @property
     def folder(self) -> Path:
         """This plugin's private folder, made when first asked for."""
+        # An executable is called `hook/file`, which must not become a folder within a folder.
         folder = self._alive().folders / self._plugin.replace("/", "-")
         private_folder(folder)
         return folder
@@ -156,6 +157,7 @@ class HookCall:
     def _as(self, plugin: str) -> "HookCall":
         """The same call as another plugin sees it."""
         other = HookCall(self._context, plugin, expires=self._expires, say=self._say)
+        # One end for both: what a provider holds open is over with the call that asked for it.
         other._over = self._over
         return other
 
@@ -175,6 +177,7 @@ class HookCall:
             self._say(message)
 
     def _alive(self) -> RunContext:
+        # A thread cannot be ended from outside: an abandoned one finds nothing any more that it could do harm with.
         if self.expired:
             self._over.set()
             raise CallExpired("the time of this call is over")

@@ -102,6 +102,7 @@ class Dispatcher:
         """Call every implementation in order; see `Hooks.fire`."""
         fired = Fired()
         for one in self._implementations(hook, guest):
+            # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
             limit = self._box(one, until, box)
             call = HookCall(
                 self._context, one.plugin, expires=self._loop.time() + limit, say=self._say(one, guest), since=since
@@ -141,6 +142,7 @@ class Dispatcher:
     ) -> None:
         key = guest.key if guest else None
         started = self._stream.now()
+        # Asked every second until a guest is ready: begun and ended for each would bury everything else in the run log.
         if one.hook != _ASKED_AGAIN:
             self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
         verdict, message, trace, answer = Verdict.OK, "", "", None
@@ -181,6 +183,7 @@ class Dispatcher:
             self._stream.emit(HookSaid(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin, line=line))
 
         def say(message: str) -> None:
+            # By way of the loop, so that what a call says comes before its end, and a thread never writes to a sink.
             for line in message.splitlines() or [""]:
                 self._workers.post(partial(emit, line))
 
@@ -196,6 +199,7 @@ def _require_in_time(call: HookCall) -> None:
 def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: Mapping[str, Any]) -> Callable[[], Any]:
     """The call with the arguments it takes; what it returns is consumed and judged inside the time box."""
     available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
+    # Only what it names: hooks may get further arguments, and plugins of today still fit.
     wanted = {name: available[name] for name in one.argnames}
 
     def work() -> Any:
@@ -209,6 +213,7 @@ def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: 
 
 def _checked(hook: str, answer: Any) -> Any:
     if hook in {"check", "check_guest"}:
+        # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
         problems: list[object] = list(answer or ())
         if all(isinstance(problem, Problem) for problem in problems):
             return problems

@@ -15,6 +15,7 @@ from lastcall.hooks.sources import Origin, Source
 from lastcall.hooks.trust import Untrusted, open_trusted
 from lastcall.threads.workers import boxed
 
+# What editors and package managers leave beside a file: an old version of a hook would fire as well.
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
 _NUMBER = re.compile(r"^\d+-")
 _EXECUTABLE_HOOKS = frozenset({
@@ -59,6 +60,7 @@ def _load_module(path: Path, registry: Registry, import_timeout: float) -> None:
         registry.refuse(source, "not a usable plugin name", "name it NN-name.py, of lower-case letters, digits and _")
     elif registry.admits(source):
         try:
+            # What was checked is what is run: read by name again, it could be another file by then.
             code = _read_trusted(path)
             registry.add(source, boxed(lambda: _module(name, path, code), timeout=import_timeout))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only

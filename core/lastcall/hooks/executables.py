@@ -23,6 +23,7 @@ NOT_READY = 1
 _LINGER = (
     0.2  # seconds in which output of a process that has exited is still read; a background child may hold the pipe
 )
+# A program that prints no line end must not fill the memory of the run.
 _LINE_LIMIT = 8192
 
 
@@ -31,6 +32,8 @@ def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
 
     def run_executable(**arguments: Any) -> bool | None:
         run: Run = arguments.pop("run")
+        # Then run by its path: run through the descriptor, a script's $0 is
+        # /proc/self/fd/3 and finds nothing beside it.
         os.close(open_trusted(path))  # it may have changed since it was found
         code = _Process(path, _environment(hook, run, arguments.get("guest")), _facts(hook, run, arguments), run).wait()
         return _verdict(hook, code)
@@ -93,6 +96,7 @@ class _Process:
         self._partial = b""
         with _as_file(facts) as stdin:
             self._process = subprocess.Popen(
+                # A session of its own, so that everything it starts can be ended with it.
                 [path], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=environment,
                 start_new_session=True,
             )  # fmt: skip
@@ -121,6 +125,8 @@ class _Process:
             while (now := time.monotonic()) < self._until:
                 if exited_at is None and self._process.poll() is not None:
                     exited_at = now
+                # The exit counts and not the end of the output, which a background
+                # child may keep open for as long as it lives.
                 if exited_at is not None and (not open_ or now >= exited_at + _LINGER):
                     return True
                 if open_ and selector.select(0.05):
@@ -151,6 +157,7 @@ class _Process:
         self._run.log(line[:_LINE_LIMIT].decode(errors="replace").rstrip())
 
     def _end_group(self) -> None:
+        # Within the time box, some of which is kept for this: abandoned with its worker the program would go on unseen.
         for number, wait in ((signal.SIGTERM, TERMINATION.of(self._run.remaining())), (signal.SIGKILL, 1.0)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)

@@ -39,5 +39,6 @@ def firing_order(hook: str, positions: Sequence[Position], *, first: Sequence[st
         return int(dropin) if mirrored else int(not dropin)
 
     # Sorting is stable: by name (mirrored for a restore), then drop-ins against packages, then the bands.
+    # Entry points come in the order of the file system: two installs of the same plugins fired in two orders.
     ordered = sorted(range(len(positions)), key=lambda index: positions[index].source.sort_key, reverse=mirrored)
     return sorted(ordered, key=lambda index: (band(index), kind(index)))

@@ -40,6 +40,7 @@ def _step(parent: int, path: Path, part: str, *, folder: bool) -> int:
         raise NotADirectoryError(20, "not a directory", str(path))
     if not folder and not stat.S_ISREG(found.st_mode):
         raise Untrusted(f"{path} is not a regular file", "only plain files are run")
+    # O_NONBLOCK: to open a named pipe, put there since the look above, would wait for its other end.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_DIRECTORY if folder else 0)
     descriptor = os.open(part, flags, dir_fd=parent)
     try:

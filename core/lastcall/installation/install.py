@@ -25,6 +25,7 @@ from lastcall.systemd.units import UNITS, longest_deadline
 CONFIG = Path("etc/lastcall/config.yaml")
 MOTD = Path("etc/motd.d/lastcall")
 SET_ASIDE = Path("var/lib/lastcall/set-aside")
+# To stop the unit is refused, and were it not, its ExecStop would stop all guests: both have to go first.
 _NO_STOP = "[Unit]\nRefuseManualStop=no\n[Service]\nExecStop=\n"
 
 
@@ -74,6 +75,7 @@ class Installation:
             *self._adoption(settings),
             *(self._set_aside(rival.where) for rival in rivals if rival.where in self.replace),
             self._enable(),
+            # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
             InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE)),
             *(self._neutralise() if takes_over else ()),
         ]
@@ -83,6 +85,7 @@ class Installation:
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
         there = [name for name in (units.SERVICE, units.RESTORE) if self._path(UNITS / name).exists()]
         return [
+            # First, so that libvirt-guests is on duty again before we are off it.
             *self._give_back(),
             *([_write(drop_in, _NO_STOP), self._reload()] if there else []),
             *(
@@ -174,6 +177,7 @@ class Installation:
             state = open_state(self._path_of(settings.paths.state))
             listed = takeover.GuestsList(path.read_text(), path.stat().st_mtime, boot_time(self.systemctl))
             takeover.adopt(listed, state, self.known())
+            # Ours is on disk before theirs is gone: what comes in between leaves two lists, and loses no guest.
             state.save()
             write_whole(kept, path.read_text())
             path.unlink()

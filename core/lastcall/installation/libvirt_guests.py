@@ -41,6 +41,7 @@ class GuestsSettings:
     @property
     def suspends(self) -> bool:
         """Only `shutdown` means shutdown."""
+        # An unknown word suspends there without a sound; whoever reads our file sees what it means.
         return self.values["ON_SHUTDOWN"] != "shutdown"
 
     @property
@@ -62,6 +63,7 @@ def distribution_defaults(root: Path = Path("/")) -> dict[str, str]:
     """What settings are where nothing is said: upstream's, or what the distribution wrote into the script."""
     script = next((path for path in (root / one for one in SCRIPTS) if path.is_file()), None)
     text = script.read_text(encoding="utf-8", errors="replace") if script else ""
+    # Debian and Ubuntu ship ON_BOOT=ignore and ON_SHUTDOWN=shutdown, the opposite of upstream.
     values = dict(DEFAULTS)
     for name in DEFAULTS:
         found = re.search(rf"^{name}=(\S*)$", text, re.MULTILINE)
@@ -165,6 +167,7 @@ def _sections(settings: GuestsSettings) -> Iterator[str]:
     yield f"  bypass_cache: {cached}  # BYPASS_CACHE={given['BYPASS_CACHE']}"
     yield "defaults:"
     yield f"  stop: {_ladder(settings)}  # ON_SHUTDOWN={given['ON_SHUTDOWN']}"
+    # 0 waits for ever there.
     timeout = settings.number("SHUTDOWN_TIMEOUT") or SERIAL_DEADLINE
     yield f"  timeout: {timeout}s  # SHUTDOWN_TIMEOUT={given['SHUTDOWN_TIMEOUT']}"
     yield "  last_resort: leave  # nothing is ever forced"
@@ -176,6 +179,7 @@ def _shutdown(settings: GuestsSettings) -> Sequence[str]:
     slots = settings.number("PARALLEL_SHUTDOWN")
     parallel = slots if slots > 1 and not settings.suspends else 1
     timeout = settings.number("SHUTDOWN_TIMEOUT")
+    # One after the other the worst case is every guest's timeout added up, and nobody has set a limit for that.
     if settings.suspends or not timeout or parallel == 1:
         deadline, why = max(SERIAL_DEADLINE, timeout + 60), "libvirt-guests has no limit for the whole"
     else:

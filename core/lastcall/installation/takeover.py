@@ -11,6 +11,8 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, StateFile
 
 LIST = Path("var/lib/libvirt/libvirt-guests")
+# Conflicts=, disable --now and stop all run libvirt-guests' ExecStop, which stops every guest of the host at install
+# time. An empty ExecStop= and a reload stop none.
 DROP_IN = Path("etc/systemd/system/libvirt-guests.service.d/lastcall.conf")
 DROP_IN_TEXT = """\
 # Written by `lastcall install`, which does this unit's work; `lastcall uninstall` takes it away. The unit itself stays

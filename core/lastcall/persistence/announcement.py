@@ -66,6 +66,7 @@ class NoticeBoard:
             found: Any = json.loads(self.path.read_text(encoding="utf-8"))
             announcement = Announcement(**{one.name: found[one.name] for one in fields(Announcement)})
             Reason(announcement.reason)
+            # The monotonic clock begins anew with every boot: a note of an earlier one could count for days.
             current = announcement.boot == boot_id() and time.monotonic() < announcement.until
         except (OSError, ValueError, KeyError, TypeError):
             return None

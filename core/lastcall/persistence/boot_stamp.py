@@ -44,6 +44,7 @@ class BootStamp:
 
     def stop_by(self, ends: float) -> None:
         """The host stops, and the run that goes with it is over by then."""
+        # On the monotonic clock, which all processes of a boot share: setting the time must not change the deadline.
         if ends < math.inf:
             self._write(f"{boot_id()} {ends:.3f}")
 

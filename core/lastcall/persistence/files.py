@@ -15,6 +15,8 @@ def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
+        # First the content to disk, then the name. The other way round a power cut may leave the name with nothing in
+        # it, and an empty list of guests made libvirt-guests forget them all.
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
@@ -26,6 +28,7 @@ def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
     fresh.replace(path)
     if not sync:
         return
+    # The new name is an entry of the folder: until that is on disk, too, a power cut brings the old file back.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

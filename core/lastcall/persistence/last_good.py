@@ -23,6 +23,7 @@ class LastGood:
         try:
             texts = {str(file): file.read_text(encoding="utf-8") for file in files}
             content = json.dumps({"version": VERSION, "files": texts}, indent=1)
+            # Written only when it differs: every run reads its configuration, and this write waits for the disk.
             if not self.path.exists() or self.path.read_text(encoding="utf-8") != content:
                 write_whole(self.path, content)
         except (OSError, UnicodeDecodeError):

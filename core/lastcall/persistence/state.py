@@ -91,6 +91,7 @@ class StateFile:
         number, content = self._taken, self._render()
 
         def write() -> None:
+            # Two writers at once use one name for the fresh file: the second found nothing to put in place.
             with self._turn:
                 if number > self._written:
                     write_whole(self.path, content)
@@ -105,6 +106,7 @@ class StateFile:
     def set_aside(self) -> Path:
         """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""
         aside = self.path.with_name(f"state.json.invalid-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        # Kept, as it may be all that is known of guests that are off.
         self.path.rename(aside)
         return aside
 
@@ -128,6 +130,7 @@ class StateFile:
 
         So is what was to come back in this boot, where that was cut off or libvirt never answered.
         """
+        # What a run by hand stopped in this boot, and nobody started again, is part of what ran here.
         same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
         self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
         if self.restored_in != boot_id:

@@ -161,6 +161,7 @@ def assemble(
     status, found = LiveStatus(), {name: method for name, (_, method) in methods.items()}
     connections = Connections(
         outside.hypervisor, status, stream, context.terms, loaded.settings.connections,
+        # Who stands in front of it wants to know now that a daemon is down; a host that goes down has no second try.
         patient=not (request.reason.voluntary or request.rehearsal),
     )  # fmt: skip
     state = loaded.settings.paths.state
@@ -245,6 +246,7 @@ def _concerns(loaded: Loaded, policies: Policies) -> Callable[[str, Guest], bool
 
 
 def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float | None) -> None:
+    # The run began when the process did: imports and reading the configuration are part of its deadline.
     began = datetime.now(UTC) - timedelta(seconds=parts.stream.now())
     parts.stream.emit(
         RunStarted(

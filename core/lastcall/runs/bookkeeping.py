@@ -77,6 +77,8 @@ class Bookkeeping:
             self._stream.problem("history", str(history.path), message, severity=Severity.WARNING)
 
     async def _write(self, work: Callable[[], None]) -> None:
+        # A disk that hangs keeps its writer in the kernel, where no timeout
+        # reaches it: only a worker can be left there.
         await self._workers.call(work, timeout=max(LAST_MOMENT, self._terms.share(WRITING)))
 
 

@@ -46,8 +46,10 @@ def load(config: Path | None, reason: Reason = Reason.MANUAL, last_good: LastGoo
     except ConfigInvalid as error:
         if reason.voluntary:
             raise
+        # A typing error in a file must not cost the guests their last call.
         return _fall_back(error, last_good)
     _, named = config_file(config)
+    # What a user tries out with --config is not what the host lives by.
     if document.files and not named and os.geteuid() == 0:
         last_good.remember(document.files)
     return loaded

@@ -49,6 +49,7 @@ class RunLock:
         """Take the lock; raises RunLocked (naming who holds it), NoPermission or OSError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+            # A flock belongs to the open file. Inherited by a hook's background process it would outlive this run.
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except PermissionError:
             raise NoPermission(
@@ -59,6 +60,7 @@ class RunLock:
         except BlockingIOError:
             os.close(descriptor)
             raise RunLocked(f"another run is under way: {self.holder() or '?'}", "wait for it, or end it") from None
+        # Between these two the lock has a holder without a name, for whom _known_holder waits.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         self._descriptor = descriptor
@@ -71,6 +73,8 @@ class RunLock:
         One that does not answer is killed. Raises what `take` raises when even that does not help.
         """
         found = self._known_holder()
+        # Nobody who can be believed: any user may hold a flock on a file that he can read. He is waited for a moment,
+        # and then a host stop goes on without the lock.
         if found is None:
             return self._wait(holder, time.monotonic() + ANSWER_TIME)
         if found.kind == "shutdown":
@@ -139,6 +143,7 @@ class RunLock:
 
     def _join(self, found: Holder, request: Request) -> bool:
         """Ask a shutdown to become ours; returns whether it answered, or is gone."""
+        # A name of its own, then the place: the holder never reads half a request, nor one mixed of two.
         fresh = self._request.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(asdict(request)), encoding="utf-8")
         fresh.replace(self._request)
@@ -172,6 +177,7 @@ class RunLock:
         return False
 
     def _wait(self, holder: Holder, until: float) -> None:
+        # Polled, as flock waits for ever or not at all.
         while True:
             try:
                 return self.take(holder)

@@ -91,6 +91,8 @@ class Restore:
                 await self._start_everybody(starts)
             await self._account_for_everybody(starts)
             await self._tell_the_end()
+        # Only now is this boot served. libvirt-guests deletes its list also where a connection did not
+        # answer, and those guests are lost for good.
         if first and self._connections.complete and not self._starts_no_more:
             self._state.restored_in = self._books.boot_id
             await self._books.keep()
@@ -125,6 +127,8 @@ class Restore:
         if self._settings.policy == "none":
             return []
         if self._wanted.at_boot:
+            # Entries of earlier boots wait for a person: their guests may run on another
+            # host by now, and twice is worse than late.
             return [entry for entry in entries if entry.is_due_from(self._state.previous_boot)]
         return [entry for entry in entries if not entry.parked]
 
@@ -138,6 +142,7 @@ class Restore:
             return []
         off = [guest for guest in await self._connections.inactive() if guest.key not in state.entries]
         await self._inventory.learn(off)
+        # libvirt's own autostart has no order and comes before any client; this is the ordered way to the same.
         wanted = [guest for guest in off if self._inventory.policies.of(guest).restore == "always"]
         running = [replace(guest, state=GuestState.RUNNING) for guest in wanted]
         added = state.add(running, run=self._context.id, boot_id=state.previous_boot or "", host_stop=False)
@@ -156,6 +161,7 @@ class Restore:
         self._stream.problems(graph.problems)
         lengths = chains(graph.needs, {entry.guest.key: 1.0 for entry in entries})
         limits = self._connections.limits(self._settings.parallel)
+        # Long chains first, as the longest one decides when everybody is back.
         queue = TurnQueue(graph.needs, limits, lambda key: -lengths.get(key, 0.0))
         starting = self._starting(Scheduler(queue, self._loop))
         names = {entry.guest.key: entry.name for entry in entries}

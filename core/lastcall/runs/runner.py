@@ -59,9 +59,11 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execut
         run = build(parts)
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again
         gc.enable()
+        # Unanswered, a signal would end the program between two requests and leave the guests as they are.
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
                 loop.add_signal_handler(number, run.interrupt)
+        # A restore has no handler for this: a host stop ends it by SIGTERM instead.
         if isinstance(run, Joinable):
             loop.add_signal_handler(signal.SIGUSR1, _join, lock, run, parts)
         return loop.run_until_complete(_ticking(run, request.tick, parts))
@@ -133,6 +135,8 @@ def _load_state(parts: Parts) -> None:
     try:
         state.load()
     except (StateInvalid, OSError) as error:
+        # A list that is broken stops no shutdown: an empty one made every later stop of
+        # libvirt-guests do nothing, with exit code 0.
         if parts.context.kind is RunKind.RESTORE:
             open_state(state.path.parent)  # raises the same as an error with a remedy
         aside = _set_aside(state)
