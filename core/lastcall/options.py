@@ -67,6 +67,7 @@ class Secret:
         """The secret, without the line end. Raises LastcallError where it cannot be read, or anybody could read it."""
         path = self.path
         try:
+            # Credentials are in a folder that systemd keeps closed; of other files everybody may have read them by now.
             if stat.S_IMODE(path.stat().st_mode) & 0o077 and self.reference.startswith("/"):
                 raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
             return path.read_text(encoding="utf-8").rstrip("\r\n")

@@ -84,6 +84,7 @@ class Reader:
         """Return the document's node; an empty document is an empty mapping. Problems are collected, not raised."""
         empty = MapNode(Mark(self.file))
         try:
+            # compose and not load: only nodes know their lines, and every message about the configuration names one.
             documents = list(yaml.compose_all(text, Loader=_Loader))
         except yaml.MarkedYAMLError as error:
             where = error.problem_mark or error.context_mark
@@ -104,6 +105,7 @@ class Reader:
 
     def _node(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> Node:
         mark = self._mark(node.start_mark)
+        # Whoever walks down an alias that contains itself never comes to an end.
         if any(node is ancestor for ancestor in above):
             self._problem(mark, "an alias (*) to something that contains it")
             return Scalar(mark, None)
@@ -122,6 +124,7 @@ class Reader:
                 self._problem(mark, "a key has to be a word")
                 continue
             key = str(key_node.value)
+            # PyYAML takes the last one and says nothing.
             if key in result.items:
                 self._problem(mark, f"{key}: given twice; first at line {result.marks[key].line}")
                 continue

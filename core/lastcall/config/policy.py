@@ -46,12 +46,16 @@ def last_resort_steps(value: object) -> object:
 class LadderStep(BaseModel):
     """One rung of a ladder: a method's name, or the name with options. `compose` adds a field for each known method."""
 
+    # An unknown method is a rung that is skipped and told of; forbidden, one misspelt word would
+    # cost a host stop all of its configuration.
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
         if isinstance(value, str):
+            # Made a mapping before anything is validated: a union of both forms
+            # gave two or three errors for one mistake.
             return {value: {}}
         if isinstance(value, Mapping) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
             return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]

@@ -126,6 +126,7 @@ def wrap_command(
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ShellRefused(f"{name!r} is no name for an environment variable")
     nonce = f"lastcall-{secrets.token_hex(12)}"
+    # Exported in the guest: an env of guest-exec replaces the whole environment, PATH included.
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
     preamble = f"{exports}INNER={shlex.quote(_INNER)}; export INNER\n{nonce}\n"
     seconds = str(max(1, math.floor(timeout)))

@@ -43,6 +43,7 @@ class Graph:
     @property
     def needed_by(self) -> Edges:
         """The same the other way round: whom each node waits for in a shutdown."""
+        # libvirt-guests stops in the order in which it starts: the storage goes before those that write to it.
         turned: dict[Node, set[Node]] = {node: set() for node in self.needs}
         for node, needed in self.needs.items():
             for one in needed:
@@ -59,6 +60,7 @@ def make_graph(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy
     for guest in guests:
         needs[guest.key] = finder.needed(guest, policies[guest.key].depends_on)
     _add_ranks(needs, {key: policy.order for key, policy in policies.items()})
+    # Reported and cut instead of refused: a mistake in the settings must not keep a host stop from anybody.
     cut = [_cut(needs, cycle, names) for cycle in _cycles(needs)]
     return Graph(needs, (*finder.problems, *cut))
 

@@ -56,9 +56,11 @@ class TurnQueue:
         while self._free and self._room(self._limits.parallel, len(self._moving)):
             entry = heapq.heappop(self._free)
             key = entry[2]
+            # Who went off while queueing gets no turn: it would take a slot that nobody gives back.
             if key in self._done or key in self._moving:
                 continue
             if not self._room(self._limits.for_uri(key[0]), self._by_uri[key[0]]):
+                # Passed over, not waited for: behind it may be guests of a connection that has room.
                 held_back.append(entry)
                 continue
             self._moving.add(key)

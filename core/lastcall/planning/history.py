@@ -14,6 +14,7 @@ from lastcall.persistence.files import write_whole
 VERSION = 1
 KEEP = 10  # times per guest
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
+# The time of a guest that was forced off is that of its ladder, not its own.
 _CLEAN = frozenset({Outcome.STOPPED, Outcome.SAVED})
 
 
@@ -37,6 +38,7 @@ class History:
 
     def usual(self, key: Key) -> float | None:
         """The median of the times a guest took from its turn until it was off, in seconds; None = not known."""
+        # The median, as one stop that hung would lengthen a mean for the next ten runs.
         times = self._times.get(_name(key))
         if not times:
             return None
@@ -63,6 +65,7 @@ class History:
 
     def write(self, content: str) -> None:
         """Write the file. Blocks; raises OSError."""
+        # Only estimates: nobody misses them after a power cut, and a sync costs the host's last seconds.
         write_whole(self.path, content, sync=False)
 
 

@@ -99,6 +99,8 @@ def _planned(guest: Guest, policy: GuestPolicy, around: Circumstances, *, endles
         guest=guest,
         steps=_ladder(guest, policy, facts, around.methods, endless=endless),
         last_resort=tuple(_last(method, options, policy, endless=endless) for method, options in final),
+        # libvirt has forgotten a transient guest at the next boot: looked for
+        # there, it makes libvirt-guests' start fail.
         restore=bool(policy.restore) and guest.persistent,
         hook_timeout=policy.hooks.timeout,
         facts=facts,
@@ -122,10 +124,13 @@ def _ladder(
 ) -> tuple[Step, ...]:
     if guest.state is GuestState.CRASHED or facts.condition is Condition.IO_ERROR:
         return ()  # it hears nothing any more: straight to the last resort
+    # LXC refuses ACPI and agent (error 8). The plain request and initctl report success and reach
+    # nobody, unless the container has an initctl.
     container = guest.driver == "LXC"
     chosen = () if container and "stop" not in policy.model_fields_set else policy.stop
     known = [step for step in chosen if step.chosen[0] in methods]
     steps = [_step(step, policy) for step in known]
+    # Nobody waits for this guest: its last rung may as well last until the last resort.
     if endless and known and not _own_timeout(known[-1]):
         steps[-1] = Step(steps[-1].method, None, steps[-1].options)
     if container and SIGNAL in methods and all(step.method != SIGNAL for step in steps):
@@ -146,6 +151,7 @@ def _prepared(
     if policy.paused != SAVE or SAVE not in methods or not guest.persistent or facts.unsaveable:
         return [resume, *steps]
     others = [step for step in steps if step.method != SAVE]
+    # A saved image keeps the pause: the guest comes back as somebody has left it.
     return [Step(SAVE, policy.timeout), *([resume, *others] if others else [])]
 
 

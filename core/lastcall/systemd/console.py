@@ -42,6 +42,7 @@ class Console:
 
     def _show(self, line: str) -> None:
         try:
+            # Without O_NOCTTY the console may become our terminal, and its hang-up a signal to this run.
             descriptor = os.open(self._path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
             try:
                 os.write(descriptor, f"lastcall: {line}\r\n".encode(errors="replace"))

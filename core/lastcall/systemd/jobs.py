@@ -3,6 +3,8 @@
 from lastcall.api.guests import Reason
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 
+# Inside ExecStop the queue shows shutdown.target beside the target that was asked for; the latter
+# tells why, so shutdown.target comes last.
 TARGETS = {
     "poweroff.target": Reason.POWEROFF,
     "reboot.target": Reason.REBOOT,

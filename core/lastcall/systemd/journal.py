@@ -27,6 +27,7 @@ from lastcall.systemd.notify import send
 
 SOCKET = Path("/run/systemd/journal/socket")
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7  # syslog(3)
+# The journal takes an entry as one datagram; one that is too large is refused as a whole.
 _LONGEST = 16_384  # bytes of one message; the run log has it whole
 _BAD = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
 _DOUBTFUL = frozenset({Outcome.FORCED, Outcome.LEFT, Outcome.UNREADY})

@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import MutableMapping
 
+# Set for an ExecStop only with NotifyAccess=exec or all: with main there is no socket at all. With it a stop of 10 s
+# survived TimeoutStopSec=3 by asking for more.
 VARIABLE = "NOTIFY_SOCKET"
 
 
@@ -30,6 +32,7 @@ class Notifier:
 def send(address: str, data: bytes) -> bool:
     """Send a datagram to a local socket without waiting; returns whether it was taken."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+        # Where its reader hangs, a full socket would hold up every guest.
         sender.setblocking(False)
         try:
             sender.sendto(data, address)

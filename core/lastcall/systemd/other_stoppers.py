@@ -10,6 +10,7 @@ from lastcall.systemd.units import ALIAS, SERVICE
 
 LIBVIRT_GUESTS = "libvirt-guests.service"
 _ENABLED = frozenset({"enabled", "enabled-runtime", "linked", "linked-runtime"})
+# libvirt from 11.2 on can stop guests itself. It begins at logind's signal, before any unit is stopped.
 _AUTO = re.compile(r"^\s*(auto_shutdown_(?:try_save|try_shutdown|poweroff))\s*=\s*\"?(\w+)", re.MULTILINE)
 _SCRIPTED = re.compile(r"^Exec\w+=.*\b(?:virsh|stopvm)\b", re.MULTILINE)
 
@@ -63,6 +64,7 @@ def _scripted(systemctl: Systemctl, root: Path) -> Iterator[str]:
 def _is_live(systemctl: Systemctl, unit: str) -> bool:
     """Whether it is enabled or active, and has something that it would do."""
     shown = systemctl.show(unit, "LoadState", "ActiveState", "UnitFileState", "ExecStart", "ExecStop")
+    # Taken over, libvirt-guests stays enabled with an empty ExecStop: it is there, and does nothing.
     does = shown.get("ExecStop") or (shown.get("ExecStart") and unit != LIBVIRT_GUESTS)
     on = shown.get("ActiveState") in {"active", "activating"} or shown.get("UnitFileState") in _ENABLED
     return shown.get("LoadState") == "loaded" and bool(does) and on

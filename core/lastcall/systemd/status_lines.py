@@ -18,6 +18,8 @@ from lastcall.records.records import (
 from lastcall.systemd.console import Console
 from lastcall.systemd.notify import Notifier
 
+# Small steps instead of no limit: one extension let a stop of 15 s finish under TimeoutStopSec=8, while a host
+# with TimeoutStopSec=0 was wedged for 45 h.
 EXTENSION = 30.0  # seconds that systemd is asked for again and again
 MARGIN = 10.0  # seconds after the deadline in which the process has ended for certain
 CONSOLE_INTERVAL = 5.0  # seconds
@@ -59,6 +61,7 @@ class StatusLines:
         """Tell how things stand `now` seconds after the start."""
         line = self.line(now)
         if self._notifier:
+            # Never past the deadline: when the run itself hangs, systemd has to be able to end it.
             left = EXTENSION if self._ends is None else min(EXTENSION, self._ends + MARGIN - now)
             self._notifier.send(status=line, extend=left)
         if self._console and now >= self._said + CONSOLE_INTERVAL:

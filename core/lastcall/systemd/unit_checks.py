@@ -51,6 +51,7 @@ def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Prob
     if shown.get("LoadState") != "loaded":
         yield _wrong("is not installed: a shutdown of this host stops no guest", f"`{_INSTALL}`")
         return
+    # systemd runs ExecStop only of a unit whose start succeeded: enabled alone serves no poweroff.
     if shown.get("ActiveState") != "active":
         yield _wrong(f"is {shown.get('ActiveState')}: the next shutdown stops no guest", f"`systemctl start {SERVICE}`")
     if not shown.get("UnitFileState", "").startswith("enabled"):
@@ -81,6 +82,7 @@ def _job_timeouts(systemctl: Systemctl, settings: Settings) -> Iterator[Problem]
     deadline = longest_deadline(settings)
     for target in JOB_TARGETS:
         limit = seconds(systemctl.show(target, "JobTimeoutUSec").get("JobTimeoutUSec", "infinity"))
+        # poweroff.target and reboot.target come with JobTimeoutSec=30min, and what follows is a forced poweroff.
         if limit is not None and limit <= deadline:
             message = f"systemd forces the host off after {format_duration(limit)}, before the run's deadline of "
             message += format_duration(deadline)

@@ -9,6 +9,8 @@ UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"
 RESTORE = "lastcall-restore.service"
 ALIAS = "graceful-shutdown.service"
+# Services and sockets: no unit can be started during a shutdown, and whoever touches the socket of a daemon that is
+# stopped may wait for hours. On Debian 12 libvirtd went in the middle of the work of libvirt-guests.
 DAEMONS = ("libvirtd", "virtqemud", "virtlxcd", "virtvboxd", "virtvzd", "virtxend", "virtbhyved")
 HELPERS = (
     "virtlogd", "virtlockd", "virtproxyd", "virtnetworkd", "virtstoraged", "virtnodedevd", "virtnwfilterd",

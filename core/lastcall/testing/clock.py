@@ -14,6 +14,7 @@ class _JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
+            # Else a test that waits in vain would hang instead of failing.
             raise RuntimeError("everything waits and nothing is going to happen any more")
         if not ready and timeout:
             self.now += timeout

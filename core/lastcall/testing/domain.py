@@ -114,5 +114,7 @@ class FakeDomain:
             loop.call_later(0 if ended is Ended.DESTROYED else fake.takes, self._hypervisor.stop, fake, ended)
         if how in fake.breaks:
             if how == "agent":
+                # The socket goes with its guest: a success that comes as an error.
                 raise HypervisorError("End of file from agent socket", code=1)
+            # As libvirt answers where QEMU is gone and the domain not yet off.
             raise OperationInvalid("domain is not running", code=55)

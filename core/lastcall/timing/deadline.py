@@ -27,6 +27,7 @@ class Deadline:
         if limit is None:
             return cls(math.inf, math.inf, math.inf, math.inf, math.inf)
         end = start + limit
+        # 30 s of reserve and 30 s of grace would leave nothing of a battery's last minute to stop guests in order.
         reserve = min(reserve, RESERVE.of(limit))
         last_resort = end - reserve
         return cls(

@@ -67,6 +67,7 @@ class Milestone:
         finally:
             finished = task.done()
             if not finished:
+                # Waited for, so that turns and calls are given back before the next phase counts on them.
                 task.cancel()
                 await asyncio.wait({task})
         if finished:

@@ -42,6 +42,7 @@ class Phases:
         second signal it stops waiting.
         """
         if not self.voluntary:
+            # systemd says SIGTERM when its patience is over, and SIGKILL next: what is left goes to the last resort.
             self._stream.problem("signal", "this run", "told to end: last resort now")
             self._hasten()
         elif not self.asks_no_more:
@@ -58,6 +59,7 @@ class Phases:
         terms = self.terms
         if not reason.voluntary:
             terms.reason, self.asks_no_more = reason, False
+        # Only earlier: whoever has less time knows something, a power supply for one.
         if deadline.end < terms.deadline.end:
             terms.deadline = deadline
             self.last_ask.bring_forward(deadline.last_ask)
