@@ -22,6 +22,7 @@ from lastcall.config.policy import (
 from lastcall.formats.values import value
 from lastcall.options import BY_METADATA
 
+# The agent first, as it tells within seconds whether it hears; ACPI still works where the agent hangs.
 DEFAULT_LADDER = ("agent", "acpi")
 DEFAULT_LAST_RESORT = ("destroy",)
 

@@ -132,6 +132,7 @@ class Connections:
                     try:
                         return sorted(await ask(uri), key=lambda guest: guest.name)
                     except ConnectionLost:
+                        # libvirtd may just be restarted, by an update say, while its guests run on.
                         if not patient or self._status.lost(uri):
                             raise
                         await asyncio.sleep(RETRY)

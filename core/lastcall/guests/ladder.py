@@ -281,6 +281,7 @@ class _Rung:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
         if asking.done():
             return
+        # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
         asking.cancel()
         await asyncio.wait({asking})
         if self._status.ended(self._guest.key) is None:

@@ -29,6 +29,7 @@ class Readiness:
         until = min(now + limit, self._terms.deadline.end)
         while self._terms.clock() < until:
             fired = await self._hooks.fire("guest_ready", guest, until=until, since=now)
+            # No opinion is no veto: a guest that no plugin has to do with is ready when it runs.
             if not any(answer is False for _, answer in fired.answers):
                 return True
             await asyncio.sleep(INTERVAL)

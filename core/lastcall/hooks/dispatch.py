@@ -156,6 +156,7 @@ class Dispatcher:
             verdict, message, trace = _judge(error, box)
             asked_for = error.on_failure if isinstance(error, HookFailed) else None
         except asyncio.CancelledError:
+            # Its time is over and the run goes on; that it was cut off still belongs in the report.
             verdict, message = Verdict.TIMEOUT, "cut off: the run could not wait any longer"
             raise
         finally:

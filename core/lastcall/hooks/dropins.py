@@ -62,6 +62,7 @@ def _load_module(path: Path, registry: Registry, import_timeout: float) -> None:
         try:
             # What was checked is what is run: read by name again, it could be another file by then.
             code = _read_trusted(path)
+            # Within a limit: an import that waits for something would hold up a host stop before it has begun.
             registry.add(source, boxed(lambda: _module(name, path, code), timeout=import_timeout))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))

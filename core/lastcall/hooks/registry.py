@@ -71,6 +71,7 @@ class _Manager(pluggy.PluginManager):
         # Implementations are called one by one, so a wrapper would stand around nothing.
         if wrapper:
             return "wrappers are not supported", "use tryfirst or trylast"
+        # Called like a function it does nothing, and looks like a success.
         if inspect.iscoroutinefunction(function):
             return "is async", "write a plain function: hooks run in worker threads"
         unknown = sorted(set(_argnames(function)) - self.arguments[hook])

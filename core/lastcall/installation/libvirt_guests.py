@@ -47,6 +47,7 @@ class GuestsSettings:
     @property
     def uris(self) -> list[str]:
         """The connections, each once."""
+        # Twice in the list there means that every guest is asked twice.
         return list(dict.fromkeys(self.values["URIS"].split())) or ["default"]
 
     def is_on(self, name: str) -> bool:

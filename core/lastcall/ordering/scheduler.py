@@ -45,5 +45,6 @@ class Scheduler:
         for key in self._turns.grant():
             self._granted.add(key)
             waiting = self._waiting.get(key)
+            # Its waiter may have left: when the time runs short everybody is asked, in turn or not.
             if waiting and not waiting.done():
                 waiting.set_result(None)

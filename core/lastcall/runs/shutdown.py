@@ -88,6 +88,7 @@ class Shutdown:
         """Become the host stop that another process wants to begin; see `Phases.join`."""
         self._phases.join(reason, deadline)
         if not reason.voluntary:
+            # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
             self._books.make_due()
             self._keeping = self._loop.create_task(self._books.keep())
 
@@ -136,6 +137,7 @@ class Shutdown:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
         budget = min(self._wanted.pre_budget, self._context.terms.share(STEP))
         fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget)
+        # The power goes, whatever a plugin thinks of it.
         if fired.verdict != "abort" or not self._phases.voluntary:
             return True
         self._stream.problem("hook", "this run", f"aborted before any guest was touched, by {fired.because}")

@@ -77,6 +77,7 @@ def boxed(work: Callable[[], T], *, timeout: float) -> T:
         answers.put(_perform(work))
         done.set()
 
+    # A daemon: one that never returns must not keep the interpreter from ending.
     threading.Thread(target=perform, name="lastcall-boxed", daemon=True).start()
     if not done.wait(timeout):
         _abandoned()

@@ -22,11 +22,15 @@ class Share:
 
 
 RESERVE = Share("`shutdown.reserve`, for the last resort", math.inf, 1 / 3)
+# libvirt-guests never asks who is still queued when its time is up: here
+# everybody is, this long before the last resort.
 GRACE = Share("`shutdown.grace`, before the reserve", math.inf, 1 / 4)
 AFTERMATH = Share("`post_shutdown`, of the reserve", 5.0, 1 / 2)
+# A daemon that hangs, or a plugin, may cost the guests a part of their time, but not their last call.
 STEP = Share("one step before or after the guests: connecting, listing, `pre_shutdown`", math.inf, 1 / 4)
 WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
+# What is taken back may hang as well, and the next rung waits for it.
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
 KILLING = Share("ending an executable hook whose time is up, of its time box", 2.2, 1 / 10)
