@@ -81,3 +81,8 @@ $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
 	@touch $@
+
+# The rooms of docs/architecture.md, drawn from the code.
+.PHONY: picture
+picture: $(STAMPS)/venv
+	$(BIN)/python docs/rooms.py --write
