@@ -1,0 +1,137 @@
+"""Tests that hold the house together: rooms, arrows and names are what docs/architecture.md says."""
+
+import ast
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core" / "lastcall"
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+MODULES = {str(path.relative_to(CORE)): path.read_text() for path in sorted(CORE.rglob("*.py"))}
+MOST_ROOMS = 25
+MOST_MODULES = 12
+MAY_BE_LONG = {"cli/commands", "testing"}
+# Imports for types only that close a circle inside a room: a shell is handed the run that asks for it, a domain in
+# memory its hypervisor.
+KNOWN_CIRCLES = {
+    "lastcall.api.shell": "lastcall.api.run",
+    "lastcall.testing.domain": "lastcall.testing.hypervisor",
+}
+KNOW_THE_PARTS = ("cli/", "runs/assembly.py", "runs/rehearsal.py", "runs/runner.py", "testing/runs.py")
+
+
+def load_rooms() -> ModuleType:
+    """docs/rooms.py, which is a program."""
+    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+rooms = load_rooms()
+IMPORTS: Mapping[str, set[str]] = rooms.imports()
+ARROWS: Mapping[str, set[str]] = rooms.arrows(IMPORTS)
+
+
+def definitions(text: str) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The public classes and functions of a module."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+def members(node: ast.AST) -> Iterator[str]:
+    """The methods, properties and declared fields of a class."""
+    for below in ast.iter_child_nodes(node):
+        if isinstance(below, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield below.name
+        elif isinstance(below, ast.AnnAssign) and isinstance(below.target, ast.Name):
+            yield below.target.id
+
+
+def public_names() -> set[str]:
+    """The names of all public classes and functions."""
+    return {node.name for text in MODULES.values() for node in definitions(text)}
+
+
+def known_names() -> set[str]:
+    """Names of public classes, functions and modules, and `Class.member`."""
+    nodes = [node for text in MODULES.values() for node in definitions(text)]
+    below = {f"{node.name}.{member}" for node in nodes if isinstance(node, ast.ClassDef) for member in members(node)}
+    return public_names() | below | {Path(path).stem for path in MODULES}
+
+
+def table(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table in a section, without its head."""
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def quoted(text: str) -> list[str]:
+    """What stands between backticks, outside of blocks."""
+    return re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def test_the_picture_of_the_rooms_is_what_the_code_draws() -> None:
+    assert rooms.with_picture(PAGE) == PAGE, "`make picture` draws anew"
+
+
+def test_no_two_rooms_import_each_other_not_even_for_types() -> None:
+    assert sum(map(len, rooms.floors(ARROWS))) == len(ARROWS)
+
+
+def test_no_module_imports_in_a_circle_not_even_for_types() -> None:
+    assert all(other in IMPORTS[module] for module, other in KNOWN_CIRCLES.items()), "one less: strike it off"
+    straight = {module: others - {KNOWN_CIRCLES.get(module)} for module, others in IMPORTS.items()}
+    assert sum(map(len, rooms.floors(straight))) == len(IMPORTS)
+
+
+def test_there_are_no_more_rooms_than_one_can_keep_in_mind() -> None:
+    assert len(ARROWS) <= MOST_ROOMS
+
+
+def test_a_room_can_be_seen_at_a_glance() -> None:
+    sizes = Counter(str(Path(path).parent) for path in MODULES)
+    assert not {folder: size for folder, size in sizes.items() if size > MOST_MODULES and folder not in MAY_BE_LONG}
+
+
+def test_no_two_public_classes_or_functions_share_a_name() -> None:
+    named = Counter(name for text in MODULES.values() for name in {node.name for node in definitions(text)})
+    assert not [name for name, times in named.items() if times > 1]
+
+
+def test_only_those_who_put_runs_together_know_all_their_parts() -> None:
+    named = [path for path, text in MODULES.items() if re.search(r"\bParts\b", text)]
+    assert "runs/assembly.py" in named
+    assert not [path for path in named if not path.startswith(KNOW_THE_PARTS)]
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = [word for word in quoted(PAGE) if re.fullmatch(r"[\w./-]+(\.(py|md|toml)|/)", word)]
+    assert len(named) > 50
+    assert not [path for path in named if not ((CORE / path).exists() or (ROOT / path).exists())]
+
+
+def test_every_name_that_the_page_tells_to_look_for_is_there() -> None:
+    words = [word for _, _, look_for in table(PAGE, "Where is it") for word in quoted(look_for)]
+    names = [word for word in words if "." not in word or re.fullmatch(r"[A-Z]\w+\.\w+", word)]
+    assert len(names) > 10
+    assert not set(names) - known_names()
+
+
+def test_the_words_of_the_glossary_are_those_of_the_code() -> None:
+    words = table(PAGE, "Words")
+    assert len(words) > 30
+    known, public = known_names(), {name.lower() for name in public_names()}
+    for word, _, in_the_code, avoided in words:
+        names = quoted(in_the_code)
+        assert names, word
+        assert not set(names) - known, word
+        assert not {name for name in quoted(avoided) if name.lower() in public}, word
