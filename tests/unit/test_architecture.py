@@ -2,11 +2,15 @@
 
 import ast
 import importlib.util
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
+
+from lastcall.timing.budget import SHARES
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "lastcall"
@@ -135,3 +139,15 @@ def test_the_words_of_the_glossary_are_those_of_the_code() -> None:
         assert names, word
         assert not set(names) - known, word
         assert not {name for name in quoted(avoided) if name.lower() in public}, word
+
+
+def test_the_page_about_the_deadline_shows_every_share_of_the_time() -> None:
+    rows = [
+        [
+            share.what,
+            "—" if share.seconds == math.inf else f"{share.seconds:g}",
+            str(Fraction(share.part).limit_denominator(100)),
+        ]
+        for share in SHARES
+    ]
+    assert table((ROOT / "docs" / "ordering.md").read_text(), "How the time is shared") == rows
