@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.patience import LONGEST
 from lastcall import GuestResult, HypervisorError, Reason, Report, RunKind
 from lastcall.hooks.call import RunContext
 from lastcall.timing.deadline import Deadline
@@ -67,7 +68,7 @@ def run_context(clock: Callable[[], float]) -> RunContext:
 
 
 def run_lastcall(
-    config: Path, *words: str, env: Mapping[str, str] | None = None, timeout: float = 120
+    config: Path, *words: str, env: Mapping[str, str] | None = None, timeout: float = LONGEST
 ) -> "subprocess.CompletedProcess[str]":
     """Run the installed program with this configuration."""
     command = [str(PROGRAM), "--config", str(config), *words]

@@ -11,6 +11,7 @@ import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import firmware_guests, linux_guests, opened, states
+from lab.patience import LONGEST
 from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 MOMENTS = ("pre_shutdown", "stop first", "asked first", "stopped first", "stop second")
@@ -56,7 +57,7 @@ def run_and_kill(lab: Daemon, folder: Path, moment: str, *, back: bool) -> tuple
     (folder / "hooks.d" / "10-kills.py").write_text(text)
     command = [str(PROGRAM), "--config", str(config), "shutdown", "--json"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
     finally:
         lab.revive()
     assert (folder / "mark").exists(), done.stderr

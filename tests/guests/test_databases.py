@@ -13,9 +13,8 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.debian_guests import DebianGuest, debian_guests, inside, run_inside
+from lab.patience import wait_until
 from support import PROGRAM, by_name_in, report_of, write_config, yaml_blocks
-
-pytestmark = pytest.mark.timeout(600)
 
 ALL = yaml_blocks("databases.md")[0]
 ROWS = 110_000
@@ -75,7 +74,7 @@ def lsn(text: str) -> int:
 
 def pull_the_plug(db: DebianGuest, config: Path, prefix: str) -> tuple[Any, dict[str, str]]:
     """Dirty everything, stop the guest by its plug, boot it again; returns (its report, what is there then)."""
-    db.sh(f"set -- {prefix}; {DIRTY}", timeout=200)
+    db.sh(f"set -- {prefix}; {DIRTY}")
     dirty = {name: int(value) for name, value in figures(db.sh(FIGURES)).items()}
     assert dirty["pg_wal"] >= 50 * 2**20, dirty
     assert dirty["dirty"] >= 2000, dirty
@@ -252,15 +251,12 @@ def test_a_runner_that_is_killed_leaves_the_servers_values_as_they_were(db: Debi
     config = write_config(tmp_path, db.lab.qemu, more=f"guests: [{json.dumps(rule)}]")
     command = [*inside(db.lab), str(PROGRAM), "--config", str(config), "hook", "on_guest_stop", "--guest", "db"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    notes, until = tmp_path / "state" / "plugins" / "databases", time.monotonic() + 60
-    while not list(notes.glob("*.json")) and time.monotonic() < until:
-        time.sleep(0.01)
+    notes = tmp_path / "state" / "plugins" / "databases"
+    wait_until(lambda: list(notes.glob("*.json")), "it has taken notes", process=process.pid, pause=0.01)
     time.sleep(0.3)
     process.kill()
     process.wait()
-    until = time.monotonic() + 60
-    while db.sh("pgrep -c -f '[l]astcall-' || :").strip() != "0" and time.monotonic() < until:
-        time.sleep(0.5)
+    db.wait_until(lambda: db.sh("pgrep -c -f '[l]astcall-' || :").strip() == "0", "its script ends")
     assert db.sh(values) == before
 
 

@@ -10,6 +10,7 @@ import pytest
 from lab.daemon import Daemon
 from lab.guests import linux_guests, opened, states
 from lastcall.persistence.state import open_state
+from lab.patience import LONGEST
 from support import DIES, run_lastcall, waiting_guests, write_config
 
 NAMES = ("chained", "first", "saved")
@@ -27,7 +28,7 @@ def test_a_killed_run_is_finished_by_the_next_and_everybody_comes_back(
     config = write_config(tmp_path, lab.qemu, more=RULES)
     with linux_guests(lab, chained="slow=1", first="slow=2", saved="slow=1"):
         command = [sys.executable, "-c", DIES, str(config), str(record), "shutdown"]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST)
         assert done.returncode == -signal.SIGKILL
         open_state(tmp_path / "state")
         assert run_lastcall(config, "shutdown").returncode == 0

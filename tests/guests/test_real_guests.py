@@ -9,6 +9,7 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.guests import firmware_guests, linux_guests, opened, states
+from lab.patience import LONGEST, wait_until
 from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 
@@ -132,12 +133,11 @@ def test_a_daemon_that_dies_in_mid_run_is_never_reported_as_a_stopped_guest(lab:
         process = subprocess.Popen(
             [str(PROGRAM), "--config", str(config), "shutdown", "--json"], stdout=subprocess.PIPE, text=True
         )
-        while not marker.exists():
-            time.sleep(0.05)
+        wait_until(marker.exists, "the guest is about to be asked", process=process.pid)
         time.sleep(0.5)
         lab.kill()
         try:
-            out, _ = process.communicate(timeout=120)
+            out, _ = process.communicate(timeout=LONGEST)
         finally:
             lab.revive()
         report = json.loads(out)

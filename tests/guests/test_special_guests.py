@@ -1,13 +1,13 @@
 """Real guests that are not just running: paused, coming back by themselves, not to be saved, started meanwhile."""
 
 import subprocess
-import time
 from pathlib import Path
 
 import libvirt
 
 from lab.daemon import Daemon
 from lab.guests import LinuxGuest, firmware_guests, linux_guests, opened, remove, states
+from lab.patience import wait_until
 from support import report_of, run_lastcall, write_config
 
 
@@ -144,10 +144,8 @@ def test_a_sleeping_guest_is_woken_before_it_is_saved(lab: Daemon, tmp_path: Pat
     config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [save]}")
     with linux_guests(lab, dozing="slow=1"), opened(lab.qemu) as connection:
         lab.agent("dozing", "/bin/sh", "-c", "sleep 1; echo mem > /sys/power/state")  # once it has answered
-        until = time.monotonic() + 30
-        while states(connection)["dozing"] != str(libvirt.VIR_DOMAIN_PMSUSPENDED):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        asleep = str(libvirt.VIR_DOMAIN_PMSUSPENDED)
+        wait_until(lambda: states(connection)["dozing"] == asleep, "it sleeps", process=lab.qemu_of("dozing"))
         done = run_lastcall(config, "shutdown", "--json")
         (guest,) = report_of(done)["guests"]
         assert guest["state_before"] == "suspended"

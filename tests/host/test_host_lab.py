@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.host import remove_groups
+from lab.host import wait_until_groups_are_gone
 from lab.leftovers import leftovers, wait_until_nothing_is_left
+from lab.patience import LONGEST
 from support import AWAKE
 
 PROGRAM = """
@@ -20,7 +21,7 @@ from lab.host import host
 with host(Path({image!r})) as made:
     made.boot()
     print(made.folder, made.name, flush=True)
-    time.sleep(300)
+    time.sleep(3000)
 """
 
 
@@ -35,7 +36,7 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
     folder, name = process.stdout.readline().split()
     assert leftovers(folder)
     os.kill(process.pid, number)
-    process.wait(60)
+    process.wait(LONGEST)
     process.stdout.close()
     wait_until_nothing_is_left(folder)
     assert set(Path("/run").iterdir()) <= before
@@ -43,5 +44,5 @@ def test_no_host_outlives_the_one_that_made_it(image: Path, number: signal.Signa
         assert not Path(folder).exists()
     else:
         subprocess.run(["rm", "-rf", folder], check=True)  # nobody is left to do it
-        remove_groups(name, patience=10)
+        wait_until_groups_are_gone(name)
     assert list(Path("/sys/fs/cgroup").glob(f"**/{name}")) == []

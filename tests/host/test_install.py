@@ -1,17 +1,12 @@
 """Installing, taking over from what is there, and giving back: not one guest stops."""
 
 import re
-import time
 from collections.abc import Callable
-
-import pytest
 
 from host.test_poweroff import configure, find, last_report
 from lab import replaced
 from lab.host import PROJECT, Host, install_commands
 from support import shell_blocks
-
-pytestmark = pytest.mark.timeout(600)
 
 DAEMONS = "libvirtd virtqemud virtlxcd virtnetworkd virtstoraged virtnodedevd virtsecretd virtlogd virtlockd virtproxyd"
 STARTED_BEFORE = {f"{daemon}.{kind}" for daemon in DAEMONS.split() for kind in ("service", "socket")} | {
@@ -67,10 +62,9 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     done = host.run("lastcall install")
     assert planned.replace("would ", "") in done
     assert {"one", "two"} <= host.running()
-    until = time.monotonic() + 60
-    while host.tries("systemctl is-active lastcall-restore").stdout.strip() != "inactive":
-        assert time.monotonic() < until, host.tries("lastcall status; lastcall report").stdout
-        time.sleep(0.3)
+    host.wait_until(
+        lambda: host.tries("systemctl is-active lastcall-restore").stdout.strip() == "inactive", "the restore ends"
+    )
     assert host.running() == {"one", "two", "three"}
     assert {guest["name"]: guest["outcome"] for guest in last_report(host, "restore")["guests"]} == {
         "one": "present", "three": "started",
@@ -86,10 +80,7 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     host.stop()
     assert host.cut_off("one", "two", "three") == {}
     host.boot()
-    until = time.monotonic() + 60
-    while host.running() != {"one", "two", "three"}:
-        assert time.monotonic() < until
-        time.sleep(0.3)
+    host.wait_until(lambda: host.running() == {"one", "two", "three"}, "all guests run")
     host.run("lastcall uninstall")
     assert host.running() == {"one", "two", "three"}
     assert host.run("systemctl show -P LoadState lastcall.service").strip() == "not-found"

@@ -18,6 +18,7 @@ from lab.guests import driver_guests, states
 from lastcall.persistence.state import open_state
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
+from lab.patience import LONGEST
 from support import AWAKE, DIES, PROGRAM, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 SLOW = "import lastcall\n@lastcall.hookimpl\ndef {hook}(guest, run):\n    run.log('slow')\n    run.sleep({seconds})\n"
@@ -30,7 +31,7 @@ def names(count: int) -> list[str]:
 def run_that_dies(config: Path, record: int, kind: str = "shutdown") -> int:
     """A run that is killed at its nth record; returns its exit code."""
     command = [sys.executable, "-c", DIES, str(config), str(record), kind]
-    return subprocess.run(command, capture_output=True, check=False, timeout=120).returncode
+    return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode
 
 
 @pytest.mark.parametrize("record", range(2, 62, 3))
@@ -57,7 +58,7 @@ def run_in(setup: str, config: Path, *words: str, prefix: Sequence[str] = ()) ->
     """Run the program in a mount namespace of its own, after some shell commands."""
     command = shlex.join([*prefix, str(PROGRAM), "--config", str(config), *words])
     shell = ["unshare", "--mount", "sh", "-e", "-c", f"{setup}\nexec {command}"]
-    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=LONGEST)
 
 
 FULL = "mount -t tmpfs -o size=16k lastcall {state}; dd if=/dev/zero of={state}/filler bs=4k 2>/dev/null || :"
@@ -124,7 +125,7 @@ def test_a_host_stop_joins_a_shutdown_by_hand_and_its_deadline_counts(lab: Daemo
         by_hand = start_and_wait_for(config, "slow", "shutdown", "--json")
         began = time.monotonic()
         stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "40s", "--json")
-        out, _ = by_hand.communicate(timeout=60)
+        out, _ = by_hand.communicate(timeout=LONGEST)
         joined, ours = json.loads(out), report_of(stop)
         assert time.monotonic() - began < 40
         assert joined["run"]["reason"] == "power"
@@ -142,7 +143,7 @@ def test_a_host_stop_kills_a_run_that_hangs_and_goes_on_from_its_list(lab: Daemo
         hangs = start_and_wait_for(config, "slow", "shutdown")
         hangs.send_signal(signal.SIGSTOP)
         stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json")
-        assert hangs.wait(timeout=30) == -signal.SIGKILL
+        assert hangs.wait(timeout=LONGEST) == -signal.SIGKILL
         hangs.communicate()
         assert any(
             "kills the run that does not answer" in problem["message"] for problem in report_of(stop)["problems"]
@@ -159,7 +160,7 @@ def test_a_host_stop_ends_a_restore_and_forgets_nobody(lab: Daemon, tmp_path: Pa
         (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start", seconds=20))
         restore = start_and_wait_for(config, "slow", "restore")
         stop = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json")
-        restore.communicate(timeout=30)
+        restore.communicate(timeout=LONGEST)
         assert any("ends the run" in problem["message"] for problem in report_of(stop)["problems"])
         assert set(states(connection).values()) == {"off"}
         assert sorted(waiting_guests(tmp_path / "state")) == names(4)
@@ -174,7 +175,7 @@ def test_a_second_run_by_hand_is_told_who_holds_the_lock(lab: Daemon, tmp_path: 
         second = run_lastcall(config, "shutdown")
         assert second.returncode == 5
         assert f"shutdown (manual), process {first.pid}" in second.stderr
-        first.communicate(timeout=30)
+        first.communicate(timeout=LONGEST)
         assert first.returncode == 0
 
 
@@ -184,7 +185,7 @@ def at_default_paths(folder: Path, *words: str, user: Sequence[str] = ()) -> "su
                        (("etc", "etc"), ("lib", "var/lib"), ("run", "run")))  # fmt: skip
     command = shlex.join([*AWAKE, *user, str(PROGRAM), *words])
     shell = ["unshare", "--mount", "sh", "-e", "-c", f"{mounts}\nexec {command}"]
-    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=LONGEST)
 
 
 def test_a_host_stop_that_finds_its_configuration_broken_uses_the_last_good_one(lab: Daemon, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.guests import driver_guests
+from lab.patience import LONGEST, wait_until
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
 from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, CallBudget, Lanes, Need
@@ -70,9 +71,7 @@ def test_events_tell_how_a_guest_ended_and_where_it_came_from(lab: Daemon) -> No
         async def story(hypervisor: LibvirtHypervisor, events: list[HypervisorEvent]) -> None:
             for action in (domain.shutdown, domain.create, domain.managedSave, domain.create, domain.destroy):
                 await asyncio.to_thread(action)
-            until = time.monotonic() + 20
-            while len(events) < 5 and time.monotonic() < until:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(wait_until, lambda: len(events) >= 5, "five events", pause=0.01)
             kinds = [event.ended if isinstance(event, GuestStopped) else type(event) for event in events]
             assert kinds == ["shutdown", GuestStarted, "saved", GuestStarted, "destroyed"]
             assert {(event.uri, getattr(event, "uuid", "")) for event in events} == {(lab.test, uuid)}
@@ -93,18 +92,18 @@ class Occupied:
     def __enter__(self) -> Lanes:
         for thread in self._threads:
             thread.start()
-        self._begun.wait(60)
+        self._begun.wait(LONGEST)
         return self.lanes
 
     def __exit__(self, *_: object) -> None:
         self._release.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(LONGEST)
 
     def _hold(self, need: Need, guest: str) -> None:
-        with self.lanes.borrow(need, guest, timeout=60):
-            self._begun.wait(60)
-            self._release.wait(60)
+        with self.lanes.borrow(need, guest, timeout=LONGEST):
+            self._begun.wait(LONGEST)
+            self._release.wait(LONGEST)
 
 
 def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(lab: Daemon) -> None:
@@ -113,7 +112,7 @@ def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(
         with Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking") as lanes:
             with pytest.raises(CallExpired, match="too busy"), lanes.borrow("blocking", "g", timeout=0.05):
                 pytest.fail("a thirteenth blocking call began")
-            with lanes.borrow("quick", "g", timeout=5) as lane:
+            with lanes.borrow("quick", "g", timeout=LONGEST) as lane:
                 assert lane.domain(uuid).isActive()
         assert CALLS_PER_LANE * BLOCKING_LANES == 12
 
@@ -127,10 +126,10 @@ def test_plugs_are_pulled_when_every_blocking_call_hangs_and_nobody_waits_for_th
         ExitStack() as hung,
     ):
         for number in range(CALLS_PER_LANE):
-            hung.enter_context(lanes.borrow("plug", f"guest-{number}", timeout=5))
+            hung.enter_context(lanes.borrow("plug", f"guest-{number}", timeout=LONGEST))
         with pytest.raises(CallExpired, match="too busy"), lanes.borrow("plug", "guest-7", timeout=0.05):
             pytest.fail("a fifth plug of a guest that hangs")
-        with lanes.borrow("plug", "deaf", timeout=5) as lane:
+        with lanes.borrow("plug", "deaf", timeout=LONGEST) as lane:
             assert lane.connection.isAlive()
 
 
@@ -141,7 +140,7 @@ def test_connections_to_one_daemon_share_its_blocking_calls(lab: Daemon) -> None
     with driver_guests(lab, ["g"]), occupied:
         with pytest.raises(CallExpired, match="too busy"), others.borrow("blocking", "g", timeout=0.05):
             pytest.fail("a thirteenth blocking call began")
-        with others.borrow("quick", "g", timeout=5) as lane:
+        with others.borrow("quick", "g", timeout=LONGEST) as lane:
             assert lane.connection.isAlive()
 
 
@@ -149,7 +148,7 @@ def test_hung_quick_requests_overflow_into_free_blocking_lanes(lab: Daemon) -> N
     with (
         driver_guests(lab, ["g"]),
         Occupied(lab, CALLS_PER_LANE, "quick") as lanes,
-        lanes.borrow("quick", "g", timeout=5) as lane,
+        lanes.borrow("quick", "g", timeout=LONGEST) as lane,
     ):
         assert lane.connection.isAlive()
 
@@ -162,17 +161,17 @@ def test_libvirts_errors_come_as_ours(lab: Daemon) -> None:
 
         async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
             with pytest.raises(GuestGone):
-                hypervisor.domain(nobody, Time(10)).xml()
-            assert hypervisor.domain(nobody, Time(10)).state() is GuestState.OFF
+                hypervisor.domain(nobody, Time(LONGEST)).xml()
+            assert hypervisor.domain(nobody, Time(LONGEST)).state() is GuestState.OFF
             assert (await hypervisor.standing(nobody)).ended == "vanished"
             with pytest.raises(HypervisorError):
-                hypervisor.domain(known, Time(10)).agent("guest-ping")
+                hypervisor.domain(known, Time(LONGEST)).agent("guest-ping")
             with pytest.raises(ConnectionLost):
-                hypervisor.domain(elsewhere, Time(10))
+                hypervisor.domain(elsewhere, Time(LONGEST))
             with pytest.raises(CallExpired):
                 hypervisor.domain(known, Time(0)).state()
-            assert "<name>g</name>" in hypervisor.domain(known, Time(10)).xml()
-            assert not hypervisor.domain(known, Time(10)).agent_connected()
+            assert "<name>g</name>" in hypervisor.domain(known, Time(LONGEST)).xml()
+            assert not hypervisor.domain(known, Time(LONGEST)).agent_connected()
 
         play([lab.test], story)
 
@@ -187,7 +186,7 @@ def test_a_call_that_was_abandoned_while_it_waited_for_a_lane_sends_nothing(lab:
             view = hypervisor.domain(guest, Time(0.05), lambda: sent.append(True))
             await asyncio.sleep(0.1)
             with pytest.raises(CallExpired):
-                boxed(lambda: view.shutdown("default"), timeout=10)
+                boxed(lambda: view.shutdown("default"), timeout=LONGEST)
             assert sent == []
             assert domain.isActive()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.leftovers import leftovers, wait_until_nothing_is_left
+from lab.patience import LONGEST
 from support import AWAKE
 
 PROGRAM = """
@@ -18,7 +19,7 @@ from lab.daemon import daemon
 from lab.guests import firmware_guests
 with daemon() as lab, firmware_guests(lab, "left-behind"):
     print(lab.folder, flush=True)
-    time.sleep(300)
+    time.sleep(3000)
 """
 
 
@@ -32,7 +33,7 @@ def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -
     folder = process.stdout.readline().strip()
     assert len(leftovers(folder)) >= 2, "libvirtd and a guest"
     os.kill(process.pid, number)
-    process.wait(60)
+    process.wait(LONGEST)
     process.stdout.close()
     wait_until_nothing_is_left(folder)
     if number is signal.SIGINT:

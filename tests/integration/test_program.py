@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lastcall.runs.lock import Holder, RunLock
+from lab.patience import LONGEST, wait_until
 from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"
@@ -20,7 +21,7 @@ WORLD = "test:///default"
 
 def imported(*words: str) -> set[str]:
     command = [sys.executable, "-X", "importtime", "-c", "from lastcall.cli.main import main; main()", *words]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in result.stderr.splitlines() if "|" in line}
 
 
@@ -38,14 +39,14 @@ def test_a_shutdown_does_not_load_paramiko_rich_or_jinja2(tmp_path: Path) -> Non
 
 def test_the_api_loads_neither_pydantic_nor_libvirt() -> None:
     command = [sys.executable, "-c", "import lastcall, sys; print(*{name.split('.')[0] for name in sys.modules})"]
-    loaded = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST).stdout.split()
     assert not {"pydantic", "libvirt", "yaml", "click"} & set(loaded)
 
 
 def test_the_version_takes_a_fraction_of_a_second() -> None:
     def took(command: list[str]) -> float:
         began = time.monotonic()
-        subprocess.run(command, capture_output=True, check=True, timeout=60)
+        subprocess.run(command, capture_output=True, check=True, timeout=LONGEST)
         return time.monotonic() - began
 
     bare = min(took([sys.executable, "-c", "import click, importlib.metadata"]) for _ in range(5))
@@ -97,7 +98,7 @@ def run_without_privileges(config: Path, *words: str) -> "subprocess.CompletedPr
     """Run the program as a root that may not override the permissions of others' files."""
     caps = "--bounding-set=-dac_override,-dac_read_search,-fowner"
     command = ["setpriv", caps, "--inh-caps=-all", str(PROGRAM), "--config", str(config), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
 
 
 @pytest.mark.parametrize("folder", ["run", "state"])
@@ -258,7 +259,7 @@ def test_plan_shows_each_guest_and_touches_none(tmp_path: Path) -> None:
 def test_the_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [str(PROGRAM), "demo"], capture_output=True, text=True, timeout=60, env=environment, check=False
+        [str(PROGRAM), "demo"], capture_output=True, text=True, timeout=LONGEST, env=environment, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "restore: 4 started; as planned" in done.stdout
@@ -269,7 +270,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD)
     done = subprocess.run(
         ["bash", "-c", f"{PROGRAM} --config {config} config sample | head -1; exit ${{PIPESTATUS[0]}}"],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=LONGEST, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
 
@@ -277,13 +278,12 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
 def test_ctrl_c_while_nothing_runs_yet_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "hooks.d").mkdir()
     marker = tmp_path / "importing"
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(f"import time; open({str(marker)!r}, 'w'); time.sleep(30)\n")
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(f"import time; open({str(marker)!r}, 'w'); time.sleep(3000)\n")
     config = write_config(tmp_path, WORLD)
     process = subprocess.Popen([*AWAKE, PROGRAM, "--config", config, "plugins"], stderr=subprocess.PIPE, text=True)
-    while not marker.exists():
-        time.sleep(0.02)
+    wait_until(marker.exists, "the import has begun", process=process.pid, pause=0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=LONGEST)
     assert process.returncode == 130
     assert "Traceback" not in said
 
@@ -295,7 +295,7 @@ def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
 def test_the_engine_and_its_tests_need_no_libvirt() -> None:
     modules = "lastcall.testing, lastcall.cli.commands.config, lastcall.cli.commands.status"
     text = f"import sys, {modules}; print('libvirt' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=LONGEST)
     assert done.stdout == "False\n"
 
 

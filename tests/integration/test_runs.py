@@ -13,6 +13,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
+from lab.patience import LONGEST
 from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 
@@ -65,7 +66,7 @@ def test_memory_and_threads_do_not_grow_with_the_number_of_guests(lab: Daemon, t
     with driver_guests(lab, names(1000)):
         done = subprocess.run(
             ["/usr/bin/time", "-f", "%M", PROGRAM, "--config", config, "-q", "shutdown", "--json"],
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=LONGEST, check=False,
         )  # fmt: skip
         assert len(report_of(done)["guests"]) == 1000
         assert int(done.stderr.split()[-1]) <= 100 * 1024, "peak memory in KiB"
@@ -166,7 +167,7 @@ def test_a_signal_leaves_no_guest_half_handled(lab: Daemon, tmp_path: Path, numb
     with driver_guests(lab, names(6)) as connection:
         process = start_and_wait_for(config, "guest-0002: slow: about to stop", "shutdown", "--json")
         process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=LONGEST)
         outcomes = {guest["name"]: guest["outcome"] for guest in json.loads(out)["guests"]}
         now = states(connection)
         assert process.returncode == 1
@@ -187,7 +188,7 @@ def test_a_signal_ends_a_restore_and_the_rest_stays_on_the_list(lab: Daemon, tmp
         (tmp_path / "hooks.d" / "10-slow.py").write_text(text)
         process = start_and_wait_for(config, "guest-0001: slow: about to start", "restore")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=LONGEST)
         now = states(connection)
         assert now == {"guest-0000": "running", "guest-0001": "running", "guest-0002": "off", "guest-0003": "off"}
         assert waiting_guests(tmp_path / "state") == ["guest-0002", "guest-0003"]

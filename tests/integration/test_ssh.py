@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lab.patience import wait_until
 from lab.sshd import SshServer, free_port, make_key, ssh_server
 from lastcall import CommandResult, CommandTimeout, Guest, NoShell, ShellLost, ShellRefused, ShellUnreachable
 from lastcall.hooks.call import HookCall, RunContext
@@ -98,11 +99,7 @@ def nothing_is_left() -> Iterator[None]:
     """No thread of a connection and no descriptor."""
     before = _descriptors()
     yield
-    until = time.monotonic() + 10
-    while time.monotonic() < until and (_transports() or _descriptors() > before):
-        time.sleep(0.05)
-    assert _transports() == []
-    assert _descriptors() <= before
+    wait_until(lambda: not _transports() and _descriptors() <= before, "nothing of the connections is left")
 
 
 def _descriptors() -> int:
@@ -219,10 +216,8 @@ def test_a_command_that_ignores_sigterm_times_out_and_does_not_live_on(context: 
     with pytest.raises(CommandTimeout):
         run(context, "trap '' TERM; sleep 4713 & sleep 4713", timeout=timeout)
     assert time.monotonic() - began < 10
-    until = time.monotonic() + 15
-    while subprocess.run(["pgrep", "-f", "sleep 4713"], capture_output=True).returncode == 0:
-        assert time.monotonic() < until, "it lives on"
-        time.sleep(0.1)
+    found = ["pgrep", "-f", "sleep 4713"]
+    wait_until(lambda: subprocess.run(found, capture_output=True).returncode != 0, "it does not live on")
 
 
 def test_the_time_of_the_hook_bounds_everything(context: RunContext) -> None:
@@ -316,7 +311,4 @@ def test_an_interrupted_connection_attempt_ends_with_its_call(context: RunContex
     shell.run("true")
     assert _transports()
     call.release()
-    until = time.monotonic() + 5
-    while _transports() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _transports()
+    wait_until(lambda: not _transports(), "the connection's thread ends")

@@ -2,7 +2,7 @@
 
 import base64
 import json
-import time
+from collections.abc import Callable
 from typing import Any
 
 import libvirt
@@ -10,6 +10,7 @@ import libvirt_qemu
 
 from lab.daemon import Daemon
 from lab.guests import opened
+from lab.patience import LONGEST, wait_until
 
 
 class AgentDoor:
@@ -18,39 +19,44 @@ class AgentDoor:
     def __init__(self, lab: Daemon, name: str) -> None:
         self.lab, self.name = lab, name
 
-    def wait(self, seconds: float = 60) -> "AgentDoor":
+    def wait(self) -> "AgentDoor":
         """Wait until it answers."""
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                self.agent("guest-ping")
-            except libvirt.libvirtError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
-            else:
-                return self
+        self.wait_until(self._answers, "the agent answers")
+        return self
 
-    def agent(self, command: str, **arguments: Any) -> Any:
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for something that the guest does."""
+        wait_until(condition, f"{self.name}: {what}", process=self.lab.qemu_of(self.name), output=self.console)
+
+    def console(self) -> str:
+        """What the guest said on its console since it was started."""
+        return self.lab.console(self.name)
+
+    def _answers(self) -> bool:
+        try:
+            self.agent("guest-ping", within=60)
+        except libvirt.libvirtError:
+            return False
+        return True
+
+    def agent(self, command: str, *, within: float = LONGEST, **arguments: Any) -> Any:
         """Ask the agent."""
         with opened(self.lab.qemu) as connection:
             request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
-            answer = libvirt_qemu.qemuAgentCommand(connection.lookupByName(self.name), request, 60, 0)
+            answer = libvirt_qemu.qemuAgentCommand(connection.lookupByName(self.name), request, int(within), 0)
             return json.loads(answer)["return"]
 
-    def sh(self, script: str, *, timeout: float = 120) -> str:
+    def sh(self, script: str) -> str:
         """Run a script in the guest and return what it prints; raises RuntimeError where it fails."""
         words = ["-c", f"exec 2>&1; {script}"]
         pid = self.agent("guest-exec", path="/bin/sh", arg=words, **{"capture-output": True})["pid"]
-        until, pause = time.monotonic() + timeout, 0.05
-        while True:
-            status = self.agent("guest-exec-status", pid=pid)
-            if status["exited"]:
-                break
-            if time.monotonic() > until:
-                raise RuntimeError(f"{self.name}: {script!r} does not end")
-            time.sleep(pause)
-            pause = min(pause * 2, 0.5)
+        status: dict[str, Any] = {}
+
+        def ended() -> bool:
+            status.update(self.agent("guest-exec-status", pid=pid))
+            return status["exited"]
+
+        self.wait_until(ended, f"{script!r} ends")
         said = base64.b64decode(status.get("out-data", "")).decode()
         if status.get("exitcode", 1):
             raise RuntimeError(f"{self.name}: {script!r}: exit code {status.get('exitcode')}: {said}")

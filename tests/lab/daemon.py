@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lab.patience import LONGEST, wait_until
+from lab.processes import qemu_of
 
 _PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
 _NOBODY = 65534
@@ -80,17 +82,28 @@ class Daemon:
         """Its socket."""
         return self.folder / "sockets" / "libvirt-sock"
 
-    def wait(self, seconds: float = 60) -> None:
+    def wait(self) -> None:
         """Wait until it answers."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                break
-            if subprocess.run(["virsh", "-c", self.qemu, "version"], capture_output=True, check=False).returncode == 0:
-                return
-            time.sleep(0.1)
-        logs = [path.read_text() for path in sorted(self.folder.glob("*.log"))]
-        raise RuntimeError(f"libvirtd does not answer:\n{''.join(logs)[-3000:]}")
+        wait_until(self._answers, "libvirtd answers", process=self.process.pid, output=self._logs)
+
+    def _answers(self) -> bool:
+        command = ["virsh", "-c", self.qemu, "version"]
+        try:
+            return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+        except subprocess.TimeoutExpired:  # a daemon that is killed while it is asked
+            return False
+
+    def _logs(self) -> str:
+        return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    def console(self, guest: str) -> str:
+        """What a guest said on its console since it was started; empty where it has none."""
+        path = self.folder / f"{guest}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def qemu_of(self, guest: str) -> int | None:
+        """The process id of a guest's QEMU, as seen from here; None where it does not run."""
+        return qemu_of(self.process.pid, guest)
 
     def pid(self) -> int:
         """The process id of libvirtd itself, as seen from here."""
@@ -116,19 +129,19 @@ class Daemon:
     def virsh(self, *words: str) -> str:
         """Run virsh on the QEMU connection and return what it prints."""
         command = ["virsh", "-q", "-c", self.qemu, *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=LONGEST).stdout
 
     def agent(self, name: str, path: str, *arguments: str) -> None:
         """Have a guest's agent start a program, as soon as the agent answers."""
-        until = time.monotonic() + 60
-        while True:
+
+        def answers() -> bool:
             try:
                 self.virsh("qemu-agent-command", name, '{"execute": "guest-ping"}')
-                break
             except subprocess.CalledProcessError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+                return False
+            return True
+
+        wait_until(answers, f"the agent of {name} answers", process=self.qemu_of(name))
         command = {"execute": "guest-exec", "arguments": {"path": path, "arg": list(arguments)}}
         self.virsh("qemu-agent-command", name, json.dumps(command))
 

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,8 @@ import libvirt
 from lab.agent import AgentDoor
 from lab.daemon import Daemon
 from lab.debian import Debian, build
-from lab.guests import BOOT, opened, remove
+from lab.guests import opened, remove
+from lab.patience import LONGEST, wait_until
 from support import PROGRAM
 
 _NETWORK = """\
@@ -63,26 +63,26 @@ class DebianGuest(AgentDoor):
 
     def wait_until_up(self, unit: str = "multi-user.target") -> None:
         """Wait until the agent answers and its services have been started."""
-        until = time.monotonic() + BOOT
-        while time.monotonic() < until:
+
+        def active() -> bool:
             try:
                 self.sh(f"systemctl is-active --quiet {unit}")
             except (RuntimeError, libvirt.libvirtError):
-                time.sleep(0.5)
-            else:
-                return
-        raise RuntimeError(f"{self.name} does not come up")
+                return False
+            return True
+
+        self.wait_until(active, f"{unit} is active")
 
     @property
     def address(self) -> str:
         """Its address, by its lease."""
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            found = re.search(r"ipv4\s+([0-9.]+)/", self.lab.virsh("domifaddr", self.name))
-            if found:
-                return found[1]
-            time.sleep(0.2)
-        raise RuntimeError(f"{self.name} has no lease")
+
+        def lease() -> "re.Match[str] | None":
+            return re.search(r"ipv4\s+([0-9.]+)/", self.lab.virsh("domifaddr", self.name))
+
+        found = wait_until(lease, f"{self.name} has a lease", process=self.lab.qemu_of(self.name))
+        assert found
+        return found[1]
 
 
 @contextmanager
@@ -121,5 +121,5 @@ def run_inside(
     command = [*inside(lab), str(PROGRAM), "--config", str(config), *words]
     environment = {**os.environ, **(env or {})}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=200, check=False, env=environment, input=given
+        command, capture_output=True, text=True, timeout=LONGEST, check=False, env=environment, input=given
     )

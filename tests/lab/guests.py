@@ -1,6 +1,5 @@
 """Guests for a lab: tiny Linux guests with manners, firmware-only guests that hear nothing, and test-driver guests."""
 
-import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ import libvirt
 
 from lab.daemon import Daemon
 from lab.image import build
+from lab.patience import wait_until
 
 _LINUX = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
@@ -23,29 +23,25 @@ _FIRMWARE = """\
 <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>
 """
 _TEST = "<domain type='test'><name>{}</name><memory unit='MiB'>1</memory><os><type>hvm</type></os></domain>"
-BOOT = 120.0  # seconds; under TCG on two busy cores
 
 
 class LinuxGuest:
     """A tiny Linux guest."""
 
     def __init__(self, lab: Daemon, name: str, switches: str) -> None:
-        self.name = name
+        self.lab, self.name = lab, name
         self.log = lab.folder / f"{name}.log"
         kernel, initramfs = build()
         self.xml = _LINUX.format(name=name, kernel=kernel, initramfs=initramfs, switches=switches, log=self.log)
 
     def wait_until_up(self) -> None:
         """Wait until it says on its console that it is up."""
-        until = time.monotonic() + BOOT
-        while "guest is up" not in self.console():
-            if time.monotonic() > until:
-                raise RuntimeError(f"{self.name} does not come up: {self.console()[-2000:]}")
-            time.sleep(0.1)
+        process = self.lab.qemu_of(self.name)
+        wait_until(lambda: "guest is up" in self.console(), f"{self.name} is up", process=process, output=self.console)
 
     def console(self) -> str:
         """What it said on its console since it was started."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+        return self.lab.console(self.name)
 
     @property
     def went_down_cleanly(self) -> bool:

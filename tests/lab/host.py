@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,9 +26,10 @@ from typing import Any
 
 from lab.image import CACHE
 from lab.image import build as build_guest
+from lab.patience import LONGEST, wait_until
+from lab.processes import qemu_of
 
 PROJECT = Path(__file__).parents[2]
-BOOT_TIME = 120.0  # seconds
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "iproute2", "procps", "ca-certificates", "libvirt-daemon-system",
     "libvirt-clients", "qemu-system-x86", "seabios", "python3", "dnsmasq-base", "iptables", "bsdutils",
@@ -206,13 +207,15 @@ class Host:
     def boot(self) -> None:
         """Power on, and wait until everything is started."""
         self.power_on()
-        until = time.monotonic() + BOOT_TIME
-        while time.monotonic() < until:
-            state = self.run("systemctl is-system-running", check=False).strip()
-            if state in {"running", "degraded"}:
-                return
-            time.sleep(0.2)
-        raise RuntimeError(f"the host does not come up: {self.console()[-3000:]}")
+        self.wait_until(self._is_running, "the host comes up")
+
+    def wait_until(self, condition: Callable[[], object], what: str, *, pause: float = 0.2) -> None:
+        """Wait for something that happens on the host."""
+        assert self._process is not None
+        wait_until(condition, what, process=self._process.pid, output=self.console, pause=pause)
+
+    def _is_running(self) -> bool:
+        return self.run("systemctl is-system-running", check=False).strip() in {"running", "degraded"}
 
     def power_on(self) -> None:
         """Power on, and wait only until processes can be started in it."""
@@ -230,14 +233,14 @@ class Host:
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._systemd = 0
-        until = time.monotonic() + BOOT_TIME
-        while self.run("systemctl show --property=Version", check=False) == "":
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"the host does not start: {self.console()[-3000:]}")
-            self._systemd = 0
-            time.sleep(0.05)
+        self.wait_until(self._answers, "the host starts", pause=0.05)
 
-    def run(self, script: str, *, check: bool = True, timeout: float = 120, given: str | None = None) -> str:
+    def _answers(self) -> bool:
+        answer = self.run("systemctl show --property=Version", check=False)
+        self._systemd = self._systemd if answer else 0  # it was not that one
+        return bool(answer)
+
+    def run(self, script: str, *, check: bool = True, given: str | None = None) -> str:
         """Run a script in the host as root; returns what it prints."""
         try:
             leader = self._leader()
@@ -248,7 +251,7 @@ class Host:
         environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
         command = ["nsenter", "--target", str(leader), "--all", "sh", "-c", script]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, env=environment, input=given
+            command, capture_output=True, text=True, timeout=LONGEST, check=False, env=environment, input=given
         )
         if check and done.returncode:
             raise RuntimeError(f"{script}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
@@ -257,22 +260,20 @@ class Host:
     def tries(self, script: str) -> "subprocess.CompletedProcess[str]":
         """Run a script that may fail."""
         command = ["nsenter", "--target", str(self._leader()), "--all", "sh", "-c", script]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
 
-    def stop(self, script: str = "systemctl --no-block poweroff", *, timeout: float = 120) -> float:
+    def stop(self, script: str = "systemctl --no-block poweroff") -> float:
         """Have it stop, and wait until it is off; returns how long that took."""
         began = time.monotonic()
         self.run(script, check=False)
-        self.wait_until_off(timeout)
+        self.wait_until_off()
         return time.monotonic() - began
 
-    def wait_until_off(self, timeout: float = 120) -> None:
+    def wait_until_off(self) -> None:
         """Wait until it is off, or is about to boot again."""
-        assert self._process is not None
-        try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"the host does not go off: {self.console()[-3000:]}") from None
+        process = self._process
+        assert process is not None
+        self.wait_until(lambda: process.poll() is not None, "the host goes off", pause=0.02)
 
     def pull_the_plug(self) -> None:
         """Kill everything in it."""
@@ -296,11 +297,13 @@ class Host:
 
     def wait_until_up(self, name: str) -> None:
         """Wait until a guest says that it is up."""
-        until = time.monotonic() + BOOT_TIME
-        while "guest is up" not in self.serial(name).rsplit("\f", 1)[-1]:
-            if time.monotonic() > until:
-                raise RuntimeError(f"{name} does not come up: {self.serial(name)[-2000:]}")
-            time.sleep(0.1)
+        assert self._process is not None
+
+        def up() -> bool:
+            return "guest is up" in self.serial(name).rsplit("\f", 1)[-1]
+
+        qemu = qemu_of(self._process.pid, name)
+        wait_until(up, f"{name} is up", process=qemu, output=lambda: self.serial(name))
 
     def serial(self, name: str) -> str:
         """What a guest has said on its serial console since it was started."""
@@ -369,19 +372,22 @@ def host(lower: Path) -> Generator[Host]:
     finally:
         made.pull_the_plug()
         shutil.rmtree(folder, ignore_errors=True)
-        remove_groups(made.name, patience=10)
+        wait_until_groups_are_gone(made.name)
 
 
-def remove_groups(name: str = "lab-*", *, patience: float = 0) -> None:
-    """Remove the control groups of hosts that are off, also of those whose maker was killed.
+def wait_until_groups_are_gone(name: str) -> None:
+    """Remove the control groups of a host whose last processes may still be ending."""
+    wait_until(lambda: not remove_groups(name), f"the control groups of {name} go", output=lambda: str(_groups(name)))
 
-    `patience`: seconds in which their last processes may still end.
-    """
-    until = time.monotonic() + patience
-    while groups := [one for tree in _TREES for one in Path(tree).glob(name)]:
-        for below in (below for group in groups for below in (*sorted(group.glob("**/"), reverse=True), group)):
-            with contextlib.suppress(OSError):  # it is in use
-                below.rmdir()
-        if time.monotonic() >= until:
-            return
-        time.sleep(0.02)
+
+def remove_groups(name: str = "lab-*") -> list[Path]:
+    """Remove the control groups of hosts that are off, also of those whose maker was killed; returns those in use."""
+    groups = _groups(name)
+    for below in (below for group in groups for below in (*sorted(group.glob("**/"), reverse=True), group)):
+        with contextlib.suppress(OSError):  # it is in use
+            below.rmdir()
+    return _groups(name)
+
+
+def _groups(name: str) -> list[Path]:
+    return [one for tree in _TREES for one in Path(tree).glob(name)]

@@ -1,7 +1,8 @@
 """What is left of a lab on this machine."""
 
-import time
 from pathlib import Path
+
+from lab.patience import wait_until
 
 
 def leftovers(folder: str) -> list[str]:
@@ -16,9 +17,6 @@ def leftovers(folder: str) -> list[str]:
     return found
 
 
-def wait_until_nothing_is_left(folder: str, seconds: float = 30) -> None:
-    """Raise AssertionError where something still is after that time."""
-    until = time.monotonic() + seconds
-    while leftovers(folder) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert leftovers(folder) == []
+def wait_until_nothing_is_left(folder: str) -> None:
+    """Raise AssertionError where something stays."""
+    wait_until(lambda: not leftovers(folder), f"nothing of {folder} is left", output=lambda: str(leftovers(folder)))

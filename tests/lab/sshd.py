@@ -6,11 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.patience import wait_until
 
 # dropbear finds authorized keys in root's home only, so that is another one here.
 _SERVER = """\
@@ -54,7 +55,7 @@ def ssh_server(folder: Path, key: Path | None = None) -> Generator[SshServer]:
         process = subprocess.Popen(server, stderr=log)
     world: Path | None = None
     try:
-        _wait(port, folder)
+        wait_until(lambda: _listens(port), "sshd listens", process=process.pid, output=(folder / "ssh.log").read_text)
         world = _world(process.pid)
         yield SshServer(port, shown.stdout, key, process)
     finally:
@@ -87,11 +88,6 @@ def _inhabitants(world: Path | None) -> list[int]:
     return [process for process in everybody if world and _world(process) == world]
 
 
-def _wait(port: int, folder: Path) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"it does not listen: {(folder / 'ssh.log').read_text()}")
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lab.patience import LONGEST, wait_until
 from lastcall import CommandResult, CommandTimeout, ShellLost, ShellRefused
 from lastcall.guest_shell.command_wrapper import wrap_command
 
@@ -20,7 +21,7 @@ def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = 20, *
     frame = wrap_command(argv, timeout=timeout, **options)
     began = time.monotonic()
     command = [*shell, *frame.command.argv[1:]]
-    done = subprocess.run(command, input=frame.command.input, capture_output=True, timeout=60)
+    done = subprocess.run(command, input=frame.command.input, capture_output=True, timeout=LONGEST)
     texts = [data.decode("utf-8", "surrogateescape") for data in (done.stdout, done.stderr)]
     raw = CommandResult(
         exit_code=done.returncode, stdout=texts[0], stderr=texts[1], truncated=False,
@@ -74,14 +75,11 @@ def test_when_nobody_listens_any_more_the_command_is_killed_all_the_same(shell: 
         assert process.stderr
         process.stdin.write(frame.command.input)
         process.stdin.close()
-        until = time.monotonic() + 3
-        while not running("^sleep 4716"):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: running("^sleep 4716"), "the command runs", process=process.pid, pause=0.02)
         process.stdout.close()
         process.stderr.close()
         try:
-            process.wait(20)
+            process.wait(LONGEST)
             assert running("sleep 4716") == []
         finally:
             process.kill()
