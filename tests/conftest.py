@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from lab.daemon import Daemon, daemon
 
+pytest_plugins = ["second_chance"]
 settings.register_profile("lastcall", database=None, deadline=None)  # leaves no folder behind; a busy machine is slow
 settings.load_profile("lastcall")
 
