@@ -17,7 +17,7 @@ import pytest
 
 FOLDERS = ("tests/guests/", "tests/host/", "tests/integration/")
 MOST = 10
-"""Where more than so many tests have failed, something is broken, and none is repeated."""
+"""Where there are more failures than so many, something is broken, and none is repeated."""
 LINES = 30
 """So many lines of a failure are shown."""
 _RECORDS = "LASTCALL_SECOND_RUN"
@@ -66,7 +66,7 @@ class SecondChance:
         # Whoever stops early (-x, Ctrl-C, an error outside of tests) has not run everything, and stays with that.
         complete = session.exitstatus == pytest.ExitCode.TESTS_FAILED and not (session.shouldfail or session.shouldstop)
         wanted = [name for name, reports in self._failures.items() if _may_be_repeated(name, reports)]
-        if complete and wanted and len(self._failures) <= MOST:
+        if complete and wanted and len(self._causes()) <= MOST:
             self._reporter.write_line(f"\nonce more, alone: {len(wanted)} that failed")
             again = self._run(wanted)
             for name in wanted:
@@ -95,6 +95,14 @@ class SecondChance:
         found = self._config.pluginmanager.getplugin("terminalreporter")
         assert isinstance(found, pytest.TerminalReporter)
         return found
+
+    def _causes(self) -> set[tuple[str, str]]:
+        """What failed; a fixture of a module that fails fails all its tests by the same error, and counts once."""
+        failures = [report for reports in self._failures.values() for report in reports]
+        return {
+            (report.nodeid.partition("::")[0], report.longreprtext) if report.when == "setup" else (report.nodeid, "")
+            for report in failures
+        }
 
     def _run(self, names: list[str]) -> dict[str, list[pytest.TestReport]]:
         """Run these in one process, one after the other; returns the reports of each."""

@@ -117,6 +117,15 @@ def test_a_run_in_which_everything_has_passed_in_the_end_is_green(tmp_path: Path
     assert (green.counts, green.code) == ({"passed": 2}, pytest.ExitCode.OK)
 
 
+def test_a_fixture_that_fails_many_tests_is_one_failure(tmp_path: Path) -> None:
+    many = (
+        "@pytest.fixture(scope='module')\ndef guest(): once('guest')\n"
+        f"@pytest.mark.parametrize('n', range({second_chance.MOST + 1}))\ndef test_n(guest, n): pass\n"
+    )
+    lucky = run(tmp_path, 0, guests_a=many)
+    assert (lucky.counts, lucky.code) == ({"passed": second_chance.MOST + 1}, pytest.ExitCode.OK)
+
+
 def test_where_much_has_failed_nothing_is_repeated(tmp_path: Path) -> None:
     many = f"@pytest.mark.parametrize('n', range({second_chance.MOST + 1}))\ndef test_n(n): once(str(n))\n"
     broken = run(tmp_path, 0, host_a=many)
