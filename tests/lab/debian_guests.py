@@ -61,17 +61,17 @@ class DebianGuest(AgentDoor):
         with opened(self.lab.qemu) as connection:
             connection.lookupByName(self.name).destroy()
 
-    def wait_until_up(self, unit: str = "multi-user.target") -> None:
+    def wait_until_up(self) -> None:
         """Wait until the agent answers and its services have been started."""
 
         def active() -> bool:
             try:
-                self.sh(f"systemctl is-active --quiet {unit}")
+                self.sh("systemctl is-active --quiet multi-user.target")
             except (RuntimeError, libvirt.libvirtError):
                 return False
             return True
 
-        self.wait_until(active, f"{unit} is active")
+        self.wait_until(active, "its services have been started")
 
     @property
     def address(self) -> str:
