@@ -24,9 +24,9 @@ def test_twelve_guests_that_need_five_seconds_are_asked_at_once_by_their_agents(
         report = report_of(run_lastcall(config, "shutdown", "--json"))
         assert {(guest["outcome"], guest["method"]) for guest in report["guests"]} == {("stopped", "agent")}
         asked = [record["at"] for record in records(tmp_path, report, "GuestAsked")]
-        assert max(asked) - min(asked) < 1.0
         off = [record["at"] for record in records(tmp_path, report, "GuestWentOff")]
-        assert max(off) - min(asked) < 8.0
+        assert max(asked) < min(off), "the last is asked before the first is off"
+        assert report["run"]["duration"] < 2 * max(guest["duration"] for guest in report["guests"])
         assert all(guest.went_down_cleanly for guest in guests.values())
 
 
@@ -36,8 +36,9 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
     config = write_config(tmp_path, lab.qemu)
     with linux_guests(lab, frozen="slow=0", gone="agent=0", healthy="slow=0"):
         AgentDoor(lab, "healthy").wait()
-        AgentDoor(lab, "frozen").wait().sh("(sleep 1; kill -STOP $(pidof qemu-ga)) > /dev/null 2>&1 &")
-        time.sleep(2.5)
+        frozen = AgentDoor(lab, "frozen").wait()
+        frozen.sh("(sleep 1; kill -STOP $(pidof qemu-ga); echo frozen > /dev/console) > /dev/null 2>&1 &")
+        frozen.wait_until(lambda: "frozen" in frozen.console(), "its agent is stopped")
         checked = run_lastcall(config, "check").stdout
         assert "agent frozen: the guest agent is connected and does not answer" in checked
         report = report_of(run_lastcall(config, "shutdown", "--json"))
@@ -45,11 +46,9 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
         assert {name: guest["method"] for name, guest in found.items()} == {
             "frozen": "acpi", "gone": "acpi", "healthy": "agent",
         }, json.dumps(found["healthy"])  # fmt: skip
-        frozen, gone = found["frozen"]["attempts"][0], found["gone"]["attempts"][0]
-        assert (frozen["method"], frozen["result"]) == ("agent", "failed"), frozen
-        assert frozen["duration"] < 15
+        first, gone = found["frozen"]["attempts"][0], found["gone"]["attempts"][0]
+        assert (first["method"], first["result"]) == ("agent", "failed"), "by its time box, not by that of its rung"
         assert (gone["result"], gone["message"]) == ("skipped", "the guest agent is not connected")
-        assert gone["duration"] < 1
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def commands(tmp_path: Path, lab: Daemon, *given: Any, match: str = "inner guest
         {"rehearse": True, **({"run": one} if isinstance(one, str) else one)} for one in given
     ]
     rule = {"match": match, "shell": shell, "commands": told}
-    config = write_config(tmp_path, lab.qemu, more=f"guests: [{json.dumps(rule)}]")
+    config = write_config(tmp_path, lab.qemu, more=f"hooks: {{timeout: 10min}}\nguests: [{json.dumps(rule)}]")
     done = run_lastcall(config, "-v", "hook", "on_guest_stop", "--guest", match, "--json")
     (call,) = json.loads(done.stdout)["fired"][0]["calls"]
     said = [line.split("commands: ", 1)[1] for line in done.stderr.splitlines() if "commands: " in line]
@@ -154,6 +153,13 @@ def test_what_nobody_configured_costs_nothing(guest: AgentDoor, lab: Daemon, tmp
     assert "cryptography" not in done.stderr
 
 
+def behind(door: AgentDoor) -> tuple[float, float]:
+    """How many seconds a guest's clock is behind, at least and at most: it takes a while to look at it."""
+    began = time.time()
+    seen = int(door.sh("date +%s"))
+    return began - seen - 1, time.time() - seen
+
+
 @pytest.mark.parametrize(("sync", "lag"), [("resumed", False), ("never", True)])
 def test_the_clock_of_a_guest_that_was_saved_is_set_as_configured(
     lab: Daemon, tmp_path: Path, sync: str, *, lag: bool
@@ -161,10 +167,10 @@ def test_the_clock_of_a_guest_that_was_saved_is_set_as_configured(
     config = write_config(tmp_path, lab.qemu, more=f"defaults: {{stop: [save]}}\nrestore: {{sync_time: {sync}}}")
     with linux_guests(lab, sleeper="slow=0"):
         door = AgentDoor(lab, "sleeper").wait()
-        before = time.time() - int(door.sh("date +%s"))
+        _, before = behind(door)
         assert run_lastcall(config, "shutdown").returncode == 0
         time.sleep(8)
         done = run_lastcall(config, "restore", "--json")
         assert report_of(done)["guests"][0]["outcome"] == "resumed", done.stderr
-        behind = time.time() - int(door.sh("date +%s")) - before
-        assert (behind > 6) is lag, f"{behind} s behind"
+        least, most = (seconds - before for seconds in behind(door))
+        assert most > 6 if lag else least < 6, f"{least} to {most} s behind"

@@ -29,7 +29,6 @@ def test_an_agent_that_refuses_to_shut_down_is_understood_at_once(german: Daemon
         refused, stopped = guest["attempts"]
         assert (refused["method"], refused["result"]) == ("agent", "failed")
         assert "kann nicht ausgeführt werden" in refused["message"]
-        assert refused["duration"] < 5
         assert (stopped["method"], guest["outcome"]) == ("acpi", "stopped")
         assert guests["unwilling"].went_down_cleanly
 

@@ -34,7 +34,7 @@ def test_a_chain_and_independent_guests_stop_in_order_and_start_in_reverse(lab: 
         for needing, needed in (("web", "app"), ("app", "db"), ("db", "storage")):
             assert off[needing] <= found[needed]["asked"] + 0.002
         chain = sum(found[name]["duration"] for name in ("web", "app", "db", "storage"))
-        assert report["run"]["duration"] <= chain + 1.0
+        assert report["run"]["duration"] <= 1.25 * chain, "the longest chain decides, and nothing else"
         assert all(guest.went_down_cleanly for guest in guests.values())
 
         plan = json.loads(run_lastcall(config, "plan", "--json").stdout)
@@ -49,7 +49,7 @@ def test_a_chain_and_independent_guests_stop_in_order_and_start_in_reverse(lab: 
 
         plan = json.loads(run_lastcall(config, "plan", "--json").stdout)
         assert plan["run"]["usual"]["path"] == ["web", "app", "db", "storage"]
-        assert abs(plan["run"]["usual"]["seconds"] - chain) < 1.0, "past runs teach the plan how long guests take"
+        assert abs(plan["run"]["usual"]["seconds"] - chain) < chain / 8, "past runs teach the plan how long guests take"
         moments = {guest["name"]: guest["asked_usually"] for guest in plan["guests"]}
         assert moments["web"] == 0 < moments["app"] < moments["db"] < moments["storage"]
 
@@ -62,12 +62,14 @@ def test_a_guest_is_ready_when_its_port_is_open_and_its_command_succeeds(lab: Da
         conditions = f"{{tcp: '127.0.0.1:{port}', command: 'test -e {flag}', delay: 2s}}"
         more = f"guests: [{{match: gated, ready: {conditions}, ready_timeout: 6s}}]"
         config = write_config(tmp_path, lab.qemu, more=more)
+        patient = more.replace("6s", "5min")
         run_lastcall(config, "shutdown")
         done = run_lastcall(config, "restore", "--json")
         assert report_of(done)["guests"][0]["outcome"] == "unready", "the port is closed"
         run_lastcall(config, "shutdown", "--force")
         server.listen()
         flag.touch()
+        write_config(tmp_path, lab.qemu, more=patient)
         done = run_lastcall(config, "restore", "--json")
         guest = report_of(done)["guests"][0]
         assert guest["outcome"] == "started"

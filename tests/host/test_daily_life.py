@@ -8,6 +8,9 @@ from lab.host import Host
 SOCKETS = "libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket"
 
 
+PROMPT = 90.0  # seconds, of the 10 minutes that a shutdown may take
+
+
 def wait_for(host: Host, names: set[str]) -> None:
     host.wait_until(lambda: host.running() == names, f"these guests run: {names}")
 
@@ -97,8 +100,9 @@ def test_a_libvirtd_that_is_broken_at_boot_hinders_no_shutdown_and_a_slow_one_de
     installed.stop()
     installed.boot()
     assert installed.run("systemctl is-active lastcall.service").strip() == "active"
-    took = installed.stop()
-    assert took < 45
+    installed.stop()
+    began, ended = unit_time(installed.journal())
+    assert ended - began < PROMPT
     installed.power_on()
     installed.run(f"printf '[Service]\\nExecStartPre=/bin/sleep 5\\n' > {drop_in}")
     installed.stop()
@@ -108,7 +112,8 @@ def test_a_libvirtd_that_is_broken_at_boot_hinders_no_shutdown_and_a_slow_one_de
     installed.wait_until_up("one")
     installed.stop()
     began, ended = unit_time(installed.journal())
-    assert ended - began < 12
+    assert ended - began < PROMPT
+    assert find(installed.journal(), "^one: stopped")
 
 
 def test_an_upgrade_of_the_program_under_the_unit_stops_no_guest(installed: Host) -> None:

@@ -6,14 +6,13 @@ Those of the deaths of libvirtd and of agents on real guests are also in tests/g
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, firmware_guests, linux_guests, opened, states
-from support import order_asked, report_of, run_lastcall, waiting_guests, write_config
+from support import order_asked, over_in_time, report_of, run_lastcall, waiting_guests, write_config
 
 
 def test_defect_1_a_daemon_that_dies_makes_no_running_guest_complete(lab: Daemon, tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ def test_defect_2_a_frozen_daemon_neither_hangs_a_stop_nor_empties_the_list(lab:
             done = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "12s", "--json")
         finally:
             os.kill(frozen.pid(), signal.SIGCONT)
-        assert report_of(done)["run"]["duration"] <= 12.5
+        assert over_in_time(report_of(done))
         assert done.returncode == 1
         assert waiting_guests(tmp_path / "state") == ["kept"]
         done = run_lastcall(config, "shutdown", "--reason", "power", "--json")
@@ -154,10 +153,8 @@ def test_defect_8_a_wrong_setting_is_named_and_never_means_something_else(
 def test_defect_9_there_is_a_total_deadline_and_guests_that_do_not_stop_are_forced(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="shutdown: {parallel: 1}\ndefaults: {timeout: 300s}")
     with firmware_guests(lab, "deaf-1", "deaf-2", "deaf-3") as connection:
-        began = time.monotonic()
         done = run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "15s", "--json")
-        assert time.monotonic() - began < 20
-        assert report_of(done)["run"]["duration"] <= 15.5
+        assert over_in_time(report_of(done)), "one after the other they would take 15 minutes"
         assert [guest["outcome"] for guest in report_of(done)["guests"]] == ["forced"] * 3
         assert set(states(connection).values()) == {"off"}
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
+from lab.libvirt_guests import LibvirtGuests, measure
 from lab.patience import LONGEST
 from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
@@ -43,22 +45,25 @@ def test_four_hundred_guests_are_stopped_and_brought_back(lab: Daemon, tmp_path:
 def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stopped_quickly(
     lab: Daemon, tmp_path: Path
 ) -> None:
-    """`make bench` has the exact figures; here only a machine that is three times slower may fail."""
+    """`make bench` has the figures; here it is compared with the same guests without a dependency."""
+    (tmp_path / "plain").mkdir()
+    plain = write_config(tmp_path / "plain", lab.test)
     config = write_config(tmp_path, lab.test, more=dependencies(names(1000), 3000))
+    with driver_guests(lab, names(1000)):
+        plain_plan = measure([str(PROGRAM), "--config", str(plain), "plan", "--json"])
+        plan = measure([str(PROGRAM), "--config", str(config), "plan", "--json"])
+        plain_stop = measure([str(PROGRAM), "--config", str(plain), "-q", "shutdown", "--json"])
     with driver_guests(lab, names(1000)) as connection:
-        began = time.monotonic()
-        assert run_lastcall(config, "plan", "--json").returncode == 0
-        planned = time.monotonic()
-        done = run_lastcall(config, "-q", "shutdown", "--json")
-        stopped = time.monotonic()
-        report = report_of(done)
-        assert (done.returncode, set(states(connection).values())) == (0, {"off"})
+        stop = measure([str(PROGRAM), "--config", str(config), "-q", "shutdown", "--json"])
+        report = json.loads(stop.output)
+        assert (report["run"]["exit_code"], set(states(connection).values())) == (0, {"off"})
         # times are rounded to milliseconds, and their sums are not exact
         ends = {guest["name"]: guest["started"] + guest["duration"] for guest in report["guests"]}
         for guest in report["guests"]:
             assert all(ends[name] <= guest["asked"] + 0.002 for name in guest["waited_for"])
-        assert planned - began < 4.5
-        assert stopped - planned < 9.0
+        assert plan.cpu < 3 * plain_plan.cpu
+        assert stop.cpu < 3 * plain_stop.cpu
+        assert stop.seconds < 4 * plain_stop.seconds, "it does not sleep between one guest and the next"
 
 
 def test_memory_and_threads_do_not_grow_with_the_number_of_guests(lab: Daemon, tmp_path: Path) -> None:
@@ -75,16 +80,17 @@ def test_memory_and_threads_do_not_grow_with_the_number_of_guests(lab: Daemon, t
 def test_the_process_ends_right_after_the_last_guest(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test)
     with driver_guests(lab, names(100)):
+        began = time.time()
         done = run_lastcall(config, "-q", "shutdown")
         ended = time.time()
     assert done.returncode == 0
     (log,) = (tmp_path / "state" / "runs").iterdir()
     records = [json.loads(line) for line in log.read_text().splitlines()]
     last = max(record["at"] for record in records if record["type"] == "GuestWentOff")
-    started = ReportBuilder(read_log(log)).report().run.started
     from datetime import datetime
 
-    assert ended - (datetime.fromisoformat(started).timestamp() + last) < 2.0
+    started = datetime.fromisoformat(ReportBuilder(read_log(log)).report().run.started).timestamp()
+    assert ended - (started + last) < 3 * (started - began), "it takes less than the start, and waits for nothing"
 
 
 def test_the_libvirt_default_uri_works(lab: Daemon, tmp_path: Path) -> None:
@@ -241,14 +247,17 @@ def test_a_transient_guest_and_a_paused_one_are_treated_as_what_they_are(lab: Da
 
 
 def test_it_is_many_times_faster_than_libvirt_guests(lab: Daemon, tmp_path: Path) -> None:
-    from lab.libvirt_guests import LibvirtGuests
-
+    """Both are at it at the same time, on as many guests each: we are done, and done again, before they are."""
     config = write_config(tmp_path, lab.test)
-    with driver_guests(lab, names(40)) as connection:
-        theirs = LibvirtGuests(tmp_path / "libvirt-guests", lab.test).stop().seconds
+    with (
+        daemon() as other,
+        driver_guests(other, names(40)) as connection,
+        driver_guests(lab, names(40)),
+        ThreadPoolExecutor(1) as aside,
+    ):
+        theirs = aside.submit(LibvirtGuests(tmp_path / "libvirt-guests", other.test).stop)
+        for command in ("shutdown", "restore"):
+            assert run_lastcall(config, "-q", command).returncode == 0
+        assert "running" in states(connection).values()
+        theirs.result()
         assert set(states(connection).values()) == {"off"}
-    with driver_guests(lab, names(40)):
-        began = time.monotonic()
-        run_lastcall(config, "-q", "shutdown")
-        ours = time.monotonic() - began
-    assert theirs > 2 * ours

@@ -17,7 +17,7 @@ SHELLS = pytest.mark.parametrize("shell", [["/bin/sh"], BUSYBOX], ids=["sh", "bu
 NASTY = ["a b", "$(touch /tmp/no)", "`id`", "'\"\\", "new\nline", "ümläut ☃", "-n", "", "*", "$HOME;x"]
 
 
-def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = 20, **options: Any) -> CommandResult:
+def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = LONGEST, **options: Any) -> CommandResult:
     frame = wrap_command(argv, timeout=timeout, **options)
     began = time.monotonic()
     command = [*shell, *frame.command.argv[1:]]
@@ -88,12 +88,10 @@ def test_when_nobody_listens_any_more_the_command_is_killed_all_the_same(shell: 
 
 @SHELLS
 def test_a_background_process_that_keeps_the_output_open_holds_nobody_up_and_lives_on(shell: list[str]) -> None:
-    began = time.monotonic()
-    result = perform(shell, ["/bin/sh", "-c", "echo started; sleep 4712 & exit 5"], timeout=60)
+    result = perform(shell, ["/bin/sh", "-c", "echo started; sleep 4712 & exit 5"])
     try:
         assert (result.exit_code, result.stdout, result.truncated) == (5, "started\n", True)
-        assert time.monotonic() - began < 30
-        assert running("sleep 4712")
+        assert running("sleep 4712"), "it was not waited for"
     finally:
         subprocess.run(["pkill", "-f", "sleep 4712"])
 
