@@ -21,14 +21,18 @@ def lab() -> Iterator[Daemon]:
         yield started
 
 
-class TwoHalves(LoadScopeScheduling):
-    """For two processes (`make test`): hosts wait most of the time, the other tests need the processors."""
+class ByModule(LoadScopeScheduling):
+    """For several processes: each takes the next module, whose fixtures are made once.
+
+    All hosts are for one process: they sweep up what hosts before them have left. The slowest folders are to be given
+    first, as `make test` does, so that what is short fills up the end.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "hosts" if nodeid.startswith(("tests/host/", "tests/unit/")) else "guests"
+        return "hosts" if nodeid.startswith("tests/host/") else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoHalves:
-    """Share the work out by halves."""
-    return TwoHalves(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """Share the work out by modules."""
+    return ByModule(config, log)

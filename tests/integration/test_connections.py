@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from lab.containers import containers
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, firmware_guests, opened, states
@@ -9,6 +11,7 @@ from lab.ssh import ssh_uri
 from support import report_of, run_lastcall, write_config
 
 
+@pytest.mark.real_guests
 def test_containers_are_stopped_by_signals_and_come_back(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(
         tmp_path, lab.lxc, more="defaults: {timeout: 3s}\nguests: [{match: web, depends_on: systemd}]"
@@ -29,6 +32,7 @@ def test_containers_are_stopped_by_signals_and_come_back(lab: Daemon, tmp_path: 
         assert set(states(connection).values()) == {"running"}
 
 
+@pytest.mark.real_guests
 def test_a_users_own_guests_are_stopped_over_a_session_connection(tmp_path: Path) -> None:
     with daemon(session=True) as users, firmware_guests(users, "desktop") as connection:
         config = write_config(tmp_path, users.qemu, more="defaults: {stop: [save]}")
@@ -57,6 +61,7 @@ def test_guests_behind_ssh_on_a_second_daemon_take_part_in_the_order(lab: Daemon
         assert states(connection) == {"test": "running"}
 
 
+@pytest.mark.real_guests
 def test_real_guests_behind_ssh_are_saved_and_resumed(tmp_path: Path) -> None:
     with daemon() as far, ssh_uri(far, tmp_path) as uri, firmware_guests(far, "remote") as connection:
         config = write_config(tmp_path, uri, more="defaults: {stop: [save]}")
@@ -67,6 +72,7 @@ def test_real_guests_behind_ssh_are_saved_and_resumed(tmp_path: Path) -> None:
         assert states(connection) == {"remote": "running"}
 
 
+@pytest.mark.real_guests
 def test_two_spellings_of_one_daemon_ask_each_guest_once_and_are_named(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, f"{lab.qemu}&mode=legacy", more="defaults: {stop: [destroy]}")
     with firmware_guests(lab, "once"):

@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab.daemon import Daemon
 from lab.guests import driver_guests, firmware_guests, states
 from support import report_of, run_lastcall, waiting_guests, write_config
@@ -29,6 +31,7 @@ guests:
 """
 
 
+@pytest.mark.real_guests
 def test_cycles_of_ten_guests_let_nothing_grow(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, lab.qemu, more=RULES)
     (tmp_path / "hooks.d" / "10-counts.py").write_text(COUNTS)

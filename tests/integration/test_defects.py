@@ -15,6 +15,7 @@ from lab.guests import driver_guests, firmware_guests, linux_guests, opened, sta
 from support import order_asked, over_in_time, report_of, run_lastcall, waiting_guests, write_config
 
 
+@pytest.mark.real_guests
 def test_defect_1_a_daemon_that_dies_makes_no_running_guest_complete(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu)
     uri = json.dumps(lab.qemu)
@@ -53,6 +54,7 @@ def test_defect_2_a_frozen_daemon_neither_hangs_a_stop_nor_empties_the_list(lab:
         assert [guest["outcome"] for guest in report_of(done)["guests"]] == ["stopped"], "no silent no-op afterwards"
 
 
+@pytest.mark.real_guests
 def test_defect_3_guests_that_still_wait_when_time_is_short_are_asked(lab: Daemon, tmp_path: Path) -> None:
     more = "shutdown: {parallel: 2}\ndefaults: {timeout: 60s}\nguests: [{match: slow, stop: [save]}]"
     config = write_config(tmp_path, lab.qemu, more=more)
@@ -64,6 +66,7 @@ def test_defect_3_guests_that_still_wait_when_time_is_short_are_asked(lab: Daemo
         assert set(states(connection).values()) == {"off"}
 
 
+@pytest.mark.real_guests
 def test_defect_4_connected_agents_do_not_make_a_run_serial(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu)
     with linux_guests(lab, **{f"agent-{number}": "slow=2" for number in range(3)}):
@@ -124,6 +127,7 @@ def test_defect_7_a_guest_that_somebody_stopped_is_no_error_and_a_uri_given_twic
         assert report["problems"] == []
 
 
+@pytest.mark.real_guests
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_defect_8_a_timeout_is_exit_1_whether_serial_or_parallel(lab: Daemon, tmp_path: Path, parallel: int) -> None:
     more = f"shutdown: {{parallel: {parallel}}}\ndefaults: {{stop: [{{acpi: {{timeout: 1s}}}}]}}"
@@ -150,6 +154,7 @@ def test_defect_8_a_wrong_setting_is_named_and_never_means_something_else(
     assert said in done.stdout + done.stderr
 
 
+@pytest.mark.real_guests
 def test_defect_9_there_is_a_total_deadline_and_guests_that_do_not_stop_are_forced(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="shutdown: {parallel: 1}\ndefaults: {timeout: 300s}")
     with firmware_guests(lab, "deaf-1", "deaf-2", "deaf-3") as connection:
@@ -183,6 +188,7 @@ def test_defect_11_after_a_failed_save_the_guest_is_asked_otherwise(lab: Daemon,
         assert (guest["outcome"], done.returncode) == ("stopped", 0)
 
 
+@pytest.mark.real_guests
 def test_defect_12_a_paused_guest_is_saved_and_paused_again(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu)
     with firmware_guests(lab, "paused") as connection:

@@ -23,6 +23,7 @@ with daemon() as lab, firmware_guests(lab, "left-behind"):
 """
 
 
+@pytest.mark.real_guests
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -> None:
     text = PROGRAM.format(tests=str(Path(__file__).parents[1]))

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from lab.daemon import Daemon
 from lab.guests import driver_guests, firmware_guests
 from lastcall.config.metadata import NAMESPACE
 from support import report_of, run_lastcall, write_config
 
 
+@pytest.mark.real_guests
 def test_what_virsh_writes_is_read_and_what_lastcall_writes_virsh_shows(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="guests: [{match: web, timeout: 3min}]")
     with firmware_guests(lab, "web", "db") as connection:
