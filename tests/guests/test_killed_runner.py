@@ -9,8 +9,8 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.guests import linux_guests, opened, states
-from lastcall.persistence.state import open_state
 from lab.patience import LONGEST
+from lastcall.persistence.state import open_state
 from support import DIES, run_lastcall, waiting_guests, write_config
 
 NAMES = ("chained", "first", "saved")

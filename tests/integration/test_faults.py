@@ -15,10 +15,10 @@ import pytest
 
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
+from lab.patience import LONGEST
 from lastcall.persistence.state import open_state
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
-from lab.patience import LONGEST
 from support import (
     AWAKE,
     DIES,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lastcall.runs.lock import Holder, RunLock
 from lab.libvirt_guests import measure
 from lab.patience import LONGEST, wait_until
+from lastcall.runs.lock import Holder, RunLock
 from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"

@@ -90,7 +90,7 @@ def test_the_process_ends_right_after_the_last_guest(lab: Daemon, tmp_path: Path
     from datetime import datetime
 
     started = datetime.fromisoformat(ReportBuilder(read_log(log)).report().run.started).timestamp()
-    assert ended - (started + last) < 3 * (started - began), "it takes less than the start, and waits for nothing"
+    assert ended - (started + last) < 2 * (started - began), "it takes less than the start, and waits for nothing"
 
 
 def test_the_libvirt_default_uri_works(lab: Daemon, tmp_path: Path) -> None:
