@@ -59,7 +59,7 @@ host: $(STAMPS)/venv $(STAMPS)/lab
 # The loops of the test suite, longer.
 soak: $(STAMPS)/venv $(STAMPS)/lab
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
-		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/test_dependencies.py
+		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
@@ -85,6 +85,7 @@ $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
+	@$(BIN)/python -m compileall -q core plugins  # as pip does for whoever installs it: a start must not compile
 	@touch $@
 
 # The rooms of docs/architecture.md, drawn from the code.

@@ -12,10 +12,10 @@ import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
-from lastcall.records.report_builder import ReportBuilder
-from lastcall.records.run_log import read_log
 from lab.libvirt_guests import LibvirtGuests, measure
 from lab.patience import LONGEST
+from lastcall.records.report_builder import ReportBuilder
+from lastcall.records.run_log import read_log
 from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 
