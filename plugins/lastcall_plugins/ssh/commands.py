@@ -5,9 +5,9 @@ import contextlib
 from typing import Any
 
 import click
-from lastcall.rehearsal import rehearse
 
 from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError
+from lastcall.rehearsal import rehearse
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
 
