@@ -1,6 +1,10 @@
-"""Run every measurement and print the table that docs/performance.md keeps."""
+"""Run every measurement, print what it gives, and write it into docs/performance.md between its marks.
+
+`OLD=/path/to/bin/lastcall` in the environment has another installation measured beside this one.
+"""
 
 import json
+import os
 import platform
 import subprocess
 import tempfile
@@ -8,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import start
 from lab import replaced
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, linux_guests
@@ -18,36 +23,68 @@ from support import PROGRAM, dependencies, write_config
 REPEATS = 3
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+BEGIN, END = "<!-- measured: written by `make bench` -->", "<!-- end of what was measured -->"
+
+
+class Sheet:
+    """Shows each line when it is known, and keeps all of them."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str = "") -> None:
+        """Add a line."""
+        self.lines.append(line)
+        print(line, flush=True)
+
+    def write(self, page: Path) -> None:
+        """Put the lines between the page's marks."""
+        before, _, rest = page.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        text = "\n".join(self.lines).strip()
+        page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
 def main() -> None:
-    """Measure and print."""
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}\n")
-    print("| what | libvirt-guests.sh | lastcall | ratio | CPU theirs / ours | peak theirs / ours |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    """Measure, print and write."""
+    sheet, old = Sheet(), os.environ.get("OLD")
+    sheet.add(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}\n")
     with daemon() as lab, tempfile.TemporaryDirectory(prefix="lastcall-bench-") as name:
-        folder = Path(name)
-        for count in (100, 400):
-            _row(f"{count} instant guests", _theirs(lab, folder, count), _ours(lab, folder, count))
-        half, whole = _ours(lab, folder, 500), _ours(lab, folder, 1000)
-        _row("500 instant guests", None, half)
-        _row("1000 instant guests", None, whole)
-        planned, ordered = _with_dependencies(lab, folder)
-        _row("1000 guests with 3000 dependencies", None, ordered)
-        _row("the plan for these", None, planned)
-        with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
-            theirs = LibvirtGuests(folder / "real", lab.qemu).stop()
-        with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
-            ours = _shutdown(folder, lab.qemu)
-            over = _after_the_slowest(ours)
-        _row("six real guests with agents, 2…7 s", theirs, ours)
-        last = _event_to_exit(lab, folder)
+        for line in start.rows(lab, Path(old) if old else None):
+            sheet.add(line)
+        sheet.add()
+        _compare(sheet, lab, Path(name))
+    sheet.write(PAGE)
+
+
+def _compare(sheet: Sheet, lab: Daemon, folder: Path) -> None:
+    """Beside libvirt-guests."""
+    sheet.add("| what | libvirt-guests.sh | lastcall | ratio | CPU theirs / ours | peak theirs / ours |")
+    sheet.add("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for count in (100, 400):
+        sheet.add(_row(f"{count} instant guests", _theirs(lab, folder, count), _ours(lab, folder, count)))
+    half, whole = _ours(lab, folder, 500), _ours(lab, folder, 1000)
+    sheet.add(_row("500 instant guests", None, half))
+    sheet.add(_row("1000 instant guests", None, whole))
+    planned, ordered = _with_dependencies(lab, folder)
+    sheet.add(_row("1000 guests with 3000 dependencies", None, ordered))
+    sheet.add(_row("the plan for these", None, planned))
+    with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
+        theirs = LibvirtGuests(folder / "real", lab.qemu).stop()
+    with linux_guests(lab, **{f"slow-{number}": f"slow={number}" for number in range(2, 8)}):
+        ours = _shutdown(folder, lab.qemu)
+        over = _after_the_slowest(ours)
+    sheet.add(_row("six real guests with agents, 2…7 s", theirs, ours))
+    last = _event_to_exit(lab, folder)
     theirs_off, ours_off = _whole_hosts()
     cells = f"{_seconds(theirs_off)} | {_seconds(ours_off)} | {theirs_off / ours_off:.1f} | — | — |"
-    print(f"| a host with six guests of 2…7 s, from `poweroff` to off | {cells}", flush=True)
+    sheet.add(f"| a host with six guests of 2…7 s, from `poweroff` to off | {cells}")
     version = min(_timed([str(PROGRAM), "--version"]) for _ in range(10))
-    print(f"\n- 1000 guests take {whole.seconds / half.seconds:.2f} times as long as 500")
-    print(f"- six real guests: over {over:.2f} s after the slowest guest")
-    print(f"- from the last guest's stop event to the end of the process: {last * 1000:.0f} ms")
-    print(f"- `lastcall --version`: {version * 1000:.0f} ms")
+    sheet.add(f"\n- 1000 guests take {whole.seconds / half.seconds:.2f} times as long as 500")
+    sheet.add(f"- six real guests: over {over:.2f} s after the slowest guest")
+    sheet.add(f"- from the last guest's stop event to the end of the process: {last * 1000:.0f} ms")
+    sheet.add(f"- `lastcall --version`: {version * 1000:.0f} ms")
 
 
 def _machine() -> str:
@@ -120,7 +157,7 @@ def _whole_hosts() -> tuple[float, float]:
         return needed, replaced.time_to_off(ours, **guests)
 
 
-def _row(what: str, theirs: Measured | None, ours: Measured) -> None:
+def _row(what: str, theirs: Measured | None, ours: Measured) -> str:
     if theirs is None:
         cells = ["—", _seconds(ours.seconds), "—", f"— / {_seconds(ours.cpu)}", f"— / {ours.peak / 1024:.0f} MB"]
     else:
@@ -129,7 +166,7 @@ def _row(what: str, theirs: Measured | None, ours: Measured) -> None:
             f"{theirs.peak / 1024:.0f} / {ours.peak / 1024:.0f} MB",
         )
         cells = [_seconds(theirs.seconds), _seconds(ours.seconds), f"{theirs.seconds / ours.seconds:.0f}", cpu, peak]
-    print(f"| {what} | {' | '.join(cells)} |", flush=True)
+    return f"| {what} | {' | '.join(cells)} |"
 
 
 def _seconds(seconds: float) -> str:

@@ -85,7 +85,7 @@ def install_commands() -> tuple[list[str], list[str]]:
 @cache
 def build() -> Path:
     """The folder of the image."""
-    dependencies = (PROJECT / "pyproject.toml").read_text().split("[project.scripts]")[0]
+    dependencies = (PROJECT / "pyproject.toml").read_text().split("[project.entry-points")[0]
     text = Path(__file__).read_text().split("@contextmanager")[0] + dependencies + "\n".join(install_commands()[0])
     folder = CACHE / f"host-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if not folder.exists():

@@ -44,6 +44,7 @@ class _Story:
     attempts: list[Attempt] = field(default_factory=list)
     hooks: list[HookRecord] = field(default_factory=list)
     end: GuestEnded | None = None
+    told: GuestResult | None = None  # once it is decided, until something more is heard
 
 
 class ReportBuilder:
@@ -76,6 +77,8 @@ class ReportBuilder:
             case HookEnded():
                 story = self._stories.get(record.guest) if record.guest else None
                 (story.hooks if story else self._hooks).append(record.record)
+                if story:
+                    story.told = None
             case GuestBegun() | GuestAsked() | AttemptEnded() | GuestEnded():
                 self._take_story(self._stories[record.guest], record)
             case _:
@@ -86,6 +89,7 @@ class ReportBuilder:
         self._stories[guest.key] = _Story(guest)
 
     def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
+        story.told = None
         match record:
             case GuestBegun():
                 story.began, story.waited_for = record.at, record.waited_for
@@ -100,6 +104,14 @@ class ReportBuilder:
     def result(self, key: Key) -> GuestResult:
         """What is known of one guest so far; its outcome is `unknown` until it is decided."""
         story = self._stories[key]
+        if story.told is None:
+            result = self._tell(story)
+            if story.end is None:
+                return result  # its duration grows with every record
+            story.told = result
+        return story.told
+
+    def _tell(self, story: _Story) -> GuestResult:
         end = story.end
         started = story.began if story.began is not None else end.at if end else self._last
         return GuestResult(

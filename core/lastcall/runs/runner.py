@@ -20,6 +20,7 @@ from lastcall.timing.budget import CLEARANCE, RESERVE
 from lastcall.timing.deadline import Deadline
 
 TICK = 1.0  # seconds
+GARBAGE = 50_000  # objects made until the collector looks; a run makes many that live to its end, and few circles
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,6 +60,7 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execut
         run = build(parts)
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again
         gc.enable()
+        gc.set_threshold(GARBAGE)
         # Unanswered, a signal would end the program between two requests and leave the guests as they are.
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
