@@ -10,7 +10,7 @@ from lab.agent import AgentDoor
 from lab.daemon import Daemon, daemon
 from lab.guests import LinuxGuest, linux_guests, opened
 from lastcall.errors import OperationInvalid
-from lastcall.hypervisor.failures import translate
+from lastcall.hypervisor.libvirt_errors import translate
 from support import report_of, run_lastcall, write_config
 
 

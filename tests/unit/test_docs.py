@@ -11,9 +11,9 @@ from click.testing import CliRunner
 import lastcall
 from lastcall.cli.group import COMMANDS, cli
 from lastcall.config import load
-from lastcall.config.models import Bootstrap
-from lastcall.config.policy import GuestPolicy
+from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.sample import SAMPLE
+from lastcall.config.settings import Bootstrap
 from lastcall.hooks import hookspecs
 from lastcall.hooks.discovery import Plugins
 from support import yaml_blocks

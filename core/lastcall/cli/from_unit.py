@@ -8,7 +8,7 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.progress import progress_sinks
-from lastcall.config.models import PathSettings, ShutdownSettings
+from lastcall.config.settings import PathSettings, ShutdownSettings
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.durations import format_duration
 from lastcall.formats.values import value

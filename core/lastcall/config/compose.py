@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, create_model
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
-from lastcall.config.models import Settings
-from lastcall.config.policy import (
+from lastcall.config.guest_settings import (
     LADDER,
     LAST_RESORT,
     RULES,
@@ -19,6 +18,7 @@ from lastcall.config.policy import (
     Section,
     last_resort_steps,
 )
+from lastcall.config.settings import Settings
 from lastcall.formats.values import value
 from lastcall.options import BY_METADATA
 

@@ -7,8 +7,8 @@ from typing import cast
 
 from lastcall.config.compose import Vocabulary, settings_model
 from lastcall.config.files import Located, Tree, merged, read_tree
-from lastcall.config.models import Bootstrap, Settings
 from lastcall.config.nodes import MapNode, Mark
+from lastcall.config.settings import Bootstrap, Settings
 from lastcall.config.validation import validate, without_unread
 from lastcall.errors import ConfigInvalid
 from lastcall.formats.values import value

@@ -20,8 +20,8 @@ from xml.etree import ElementTree as ET
 from pydantic import BaseModel
 
 from lastcall.api.guests import Guest
+from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.nodes import ListNode, MapNode, Mark, Node, Reader
-from lastcall.config.policy import GuestPolicy, LadderStep
 from lastcall.config.validation import model_below, validate
 from lastcall.errors import Problem
 from lastcall.options import BY_METADATA

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
-from lastcall.config.models import Settings
-from lastcall.config.policy import GuestPolicy, GuestRule
+from lastcall.config.guest_settings import GuestPolicy, GuestRule
+from lastcall.config.settings import Settings
 from lastcall.formats.values import value
 
 if TYPE_CHECKING:

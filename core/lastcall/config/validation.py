@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lastcall.config.files import Located
-from lastcall.config.models import Settings
+from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.nodes import ListNode, MapNode, Mark, as_written, locate, plain
-from lastcall.config.policy import GuestPolicy, LadderStep
+from lastcall.config.settings import Settings
 from lastcall.errors import Problem
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.run import Run
-from lastcall.config.models import RestoreSettings
+from lastcall.config.settings import RestoreSettings
 from lastcall.errors import LastcallError, Severity
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.records.stream import Stream

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
-from lastcall.config.models import ConnectionSettings
+from lastcall.config.settings import ConnectionSettings
 from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity
 from lastcall.guests.status import LiveStatus
 from lastcall.hypervisor.ports import (

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest
+from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import Policies
-from lastcall.config.policy import GuestPolicy
 from lastcall.errors import LastcallError
 from lastcall.guests.connections import Connections
 from lastcall.hooks.dispatch import Hooks

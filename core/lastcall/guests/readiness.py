@@ -3,8 +3,8 @@
 import asyncio
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.config.models import RestoreSettings
 from lastcall.config.policies import Policies
+from lastcall.config.settings import RestoreSettings
 from lastcall.hooks.dispatch import Hooks
 from lastcall.timing.terms import Terms
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from lastcall.api.guests import Guest, GuestState, Outcome
-from lastcall.config.models import RestoreSettings
+from lastcall.config.settings import RestoreSettings
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync

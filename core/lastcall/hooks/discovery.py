@@ -9,8 +9,8 @@ from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
-from lastcall.config.models import Bootstrap
-from lastcall.config.policy import GuestPolicy
+from lastcall.config.guest_settings import GuestPolicy
+from lastcall.config.settings import Bootstrap
 from lastcall.errors import Problem
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.registry import Implementation, Registry

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
-from lastcall.config.models import HookSettings
+from lastcall.config.settings import HookSettings
 from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation

@@ -8,7 +8,7 @@ from typing import Any
 import pluggy
 
 from lastcall.api.markers import PROJECT
-from lastcall.config.models import HookSettings
+from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs

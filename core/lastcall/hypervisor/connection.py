@@ -12,8 +12,8 @@ from lastcall.hypervisor.call_limits import CallBudget, Lanes
 from lastcall.hypervisor.domain_facts import facts_of
 from lastcall.hypervisor.eventloop import start_event_loop
 from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason
-from lastcall.hypervisor.failures import translated
 from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, Standing
 
 # A frozen daemon answers nothing, and without keepalives a call to it never ends. With (2, 2) a blocked call was over

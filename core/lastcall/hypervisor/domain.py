@@ -15,7 +15,7 @@ from lastcall.hypervisor.call_limits import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain_facts import unsaveable
 from lastcall.hypervisor.events import guest_state
-from lastcall.hypervisor.failures import translated
+from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import Call
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, Lastcall
 from lastcall.hypervisor.call_limits import CallBudget
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain import LibvirtDomain
-from lastcall.hypervisor.failures import translated
 from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import (
     Call,
     Connected,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lastcall.api.guests import Guest
-from lastcall.config.models import Settings
 from lastcall.config.sample import SAMPLE
+from lastcall.config.settings import Settings
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
 from lastcall.installation import libvirt_guests, takeover

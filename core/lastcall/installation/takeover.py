@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.config.models import DEFAULT_URI
+from lastcall.config.settings import DEFAULT_URI
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, StateFile

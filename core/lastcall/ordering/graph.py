@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from lastcall.api.guests import Guest, Key
-from lastcall.config.policy import GuestPolicy, Match
+from lastcall.config.guest_settings import GuestPolicy, Match
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 

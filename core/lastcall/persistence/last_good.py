@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lastcall.config.load import Document, read_texts
-from lastcall.config.models import PathSettings
+from lastcall.config.settings import PathSettings
 from lastcall.persistence.files import write_whole
 
 VERSION = 1

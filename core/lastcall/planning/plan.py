@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key
-from lastcall.config.policy import GuestPolicy, LadderStep
+from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.errors import Problem, UsageError
 from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts

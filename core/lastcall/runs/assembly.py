@@ -16,8 +16,8 @@ from typing import Any
 
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.stopping import StopMethod
-from lastcall.config.models import Settings
 from lastcall.config.policies import Policies
+from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync

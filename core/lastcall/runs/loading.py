@@ -9,7 +9,7 @@ from typing import Literal
 from lastcall.api.guests import Reason
 from lastcall.config.files import config_file
 from lastcall.config.load import Document, defaults, read
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.errors import ConfigInvalid, Problem
 from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins

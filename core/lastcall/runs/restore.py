@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.api.results import Report
-from lastcall.config.models import RestoreSettings
+from lastcall.config.settings import RestoreSettings
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.inventory import Inventory

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.errors import NoPermission, Problem, RunLocked, Severity
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.errors import Problem, Severity
 from lastcall.formats.durations import format_duration
 from lastcall.systemd.other_stoppers import find_other_stoppers

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 
 UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"

@@ -7,7 +7,7 @@ from pathlib import Path
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.config.load import parse
-from lastcall.config.models import Bootstrap
+from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
 from lastcall.records.records import Sink
 from lastcall.records.run_log import RunLog

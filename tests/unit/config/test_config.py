@@ -13,9 +13,9 @@ import lastcall
 from lastcall import Guest, GuestState, PluginOptions, StopMethod
 from lastcall.config import load
 from lastcall.config.compose import Vocabulary
-from lastcall.config.models import Bootstrap, Settings
 from lastcall.config.policies import Policies
 from lastcall.config.sample import SAMPLE
+from lastcall.config.settings import Bootstrap, Settings
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
 from lastcall.options import Duration, Options, StepOptions

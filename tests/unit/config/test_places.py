@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lastcall.config.load import read
-from lastcall.config.models import PathSettings, Settings
 from lastcall.config.places import SECTIONS, Places, find_places
+from lastcall.config.settings import PathSettings, Settings
 from support import PROGRAM, write_config
 
 

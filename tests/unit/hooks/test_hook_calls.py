@@ -9,7 +9,7 @@ import pytest
 
 import lastcall
 from lastcall import CallExpired, Guest, Json, NoShell, Outcome, Problem, Run, Verdict
-from lastcall.config.models import HookSettings, PluginHookSettings
+from lastcall.config.settings import HookSettings, PluginHookSettings
 from lastcall.hooks.dispatch import Dispatcher, Fired
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source

@@ -7,7 +7,7 @@ import pytest
 
 from fake_systemctl import FakeSystemctl
 from lastcall import Guest
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.installation import takeover
 from lastcall.installation.completion import completions
 from lastcall.installation.install import Duel, Installation, boot_time

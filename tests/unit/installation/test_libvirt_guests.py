@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lastcall.config import load
-from lastcall.config.models import Bootstrap, Settings
+from lastcall.config.settings import Bootstrap, Settings
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.libvirt_guests import DEFAULTS, as_yaml, distribution_defaults, find_file, read_settings
 

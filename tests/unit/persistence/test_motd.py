@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lastcall import Guest
-from lastcall.config.models import PathSettings
+from lastcall.config.settings import PathSettings
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import StateFile

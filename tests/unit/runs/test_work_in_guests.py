@@ -20,7 +20,7 @@ from lastcall import (
     hookimpl,
 )
 from lastcall.config.load import parse
-from lastcall.config.models import Bootstrap
+from lastcall.config.settings import Bootstrap
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
 from lastcall.testing import FakeGuest, run_shutdown

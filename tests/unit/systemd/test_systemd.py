@@ -12,7 +12,7 @@ import pytest
 from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl
 from lastcall import Guest, Outcome, Reason, RunKind, Verdict
 from lastcall.api.results import HookRecord
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.errors import Problem
 from lastcall.records.records import (
     GuestAsked,

@@ -10,7 +10,7 @@ import click
 from lastcall.api.guests import RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.config.policy import GuestRule
+from lastcall.config.guest_settings import GuestRule
 from lastcall.errors import ExitCode, Problem, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.report.text import problem_line

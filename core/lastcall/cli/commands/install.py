@@ -10,7 +10,7 @@ import click
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.config.load import parse
-from lastcall.config.models import Settings
+from lastcall.config.settings import Settings
 from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.install import CONFIG, Installation, InstallStep

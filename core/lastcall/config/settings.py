@@ -9,8 +9,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Reason
+from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.places import HOOKS, RUN, STATE
-from lastcall.config.policy import RULES, GuestPolicy, GuestRule, Section
 from lastcall.options import Duration
 
 DEFAULT_URI = "qemu:///system"
