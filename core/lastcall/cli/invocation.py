@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lastcall.formats.values import value
 
 if TYPE_CHECKING:
-    from lastcall.config.places import Places
+    from lastcall.config.paths import Places
 
 
 @value
@@ -27,7 +27,7 @@ class Invocation:
         Where the configuration is too broken to say, that is told and gone without; or ConfigInvalid is raised, where
         somebody is `strict`.
         """
-        from lastcall.config.places import Places, find_places
+        from lastcall.config.paths import Places, find_places
 
         found = find_places(self.config)
         if found is None:

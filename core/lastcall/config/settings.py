@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
-from lastcall.config.places import HOOKS, RUN, STATE
+from lastcall.config.paths import HOOKS, RUN, STATE
 from lastcall.options import Duration
 
 DEFAULT_URI = "qemu:///system"

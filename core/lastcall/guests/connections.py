@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lastcall.api.guests import Guest
 from lastcall.config.settings import ConnectionSettings
 from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity
-from lastcall.guests.status import LiveStatus
+from lastcall.guests.power_state import PowerState
 from lastcall.hypervisor.ports import (
     Connected,
     ConnectionClosed,
@@ -39,7 +39,7 @@ class Connections:
     def __init__(
         self,
         hypervisor: Hypervisor,
-        status: LiveStatus,
+        status: PowerState,
         stream: Stream,
         terms: Terms,
         configured: Sequence[ConnectionSettings],

@@ -10,14 +10,14 @@ from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
 from lastcall.formats.values import value
 from lastcall.guests.on_poweroff import PoweroffAction
-from lastcall.guests.status import LiveStatus
+from lastcall.guests.power_state import PowerState
 from lastcall.guests.stop_request import Asker, Notices, Unfit
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.planning.plan import Step
 from lastcall.records.records import AttemptEnded, GuestAsked
 from lastcall.records.stream import Stream
 from lastcall.threads.wakeup import Wakeup
-from lastcall.timing.milestone import Milestone
+from lastcall.timing.moment import Moment
 
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
@@ -49,16 +49,16 @@ class Ladder:
 
     asker: Asker
     hypervisor: Hypervisor
-    status: LiveStatus
+    status: PowerState
     stream: Stream
     loop: asyncio.AbstractEventLoop
-    last_hook: Milestone
+    last_hook: Moment
 
     async def climb(
         self,
         guest: Guest,
         steps: Sequence[Step],
-        until: Milestone,
+        until: Moment,
         poweroff: PoweroffAction,
         *,
         out_of_order: bool = False,
@@ -110,7 +110,7 @@ class Ladder:
 class _Rung:
     """One attempt with one method."""
 
-    def __init__(self, ladder: Ladder, guest: Guest, step: Step, until: Milestone, *, out_of_order: bool) -> None:
+    def __init__(self, ladder: Ladder, guest: Guest, step: Step, until: Moment, *, out_of_order: bool) -> None:
         self._ladder, self._guest, self._step, self._until = ladder, guest, step, until
         self._out_of_order = out_of_order
         self._asker, self._status, self._stream = ladder.asker, ladder.status, ladder.stream

@@ -10,8 +10,8 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
+from lastcall.guests.power_state import PowerState
 from lastcall.guests.readiness import Readiness
-from lastcall.guests.status import LiveStatus
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor, Standing
 from lastcall.ordering.scheduler import Scheduler
@@ -50,7 +50,7 @@ class Starter:
     def __init__(
         self,
         hypervisor: Hypervisor,
-        status: LiveStatus,
+        status: PowerState,
         stream: Stream,
         settings: RestoreSettings,
         loop: asyncio.AbstractEventLoop,

@@ -24,9 +24,9 @@ from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.connections import Connections
 from lastcall.guests.inventory import Inventory
 from lastcall.guests.ladder import Ladder
+from lastcall.guests.power_state import PowerState
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.start_guest import Starter
-from lastcall.guests.status import LiveStatus
 from lastcall.guests.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
@@ -105,7 +105,7 @@ class Parts:
     hooks: Hooks
     asker: Asker
     methods: Mapping[str, StopMethod[Any]]
-    status: LiveStatus
+    status: PowerState
     stream: Stream
     inventory: Inventory
     books: Bookkeeping
@@ -158,7 +158,7 @@ def assemble(
     context = _context(loaded, request, outside, policies, limit, loop)
     hooks = Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop)
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
-    status, found = LiveStatus(), {name: method for name, (_, method) in methods.items()}
+    status, found = PowerState(), {name: method for name, (_, method) in methods.items()}
     connections = Connections(
         outside.hypervisor, status, stream, context.terms, loaded.settings.connections,
         # Who stands in front of it wants to know now that a daemon is down; a host that goes down has no second try.

@@ -24,7 +24,7 @@ from lastcall.planning.forecast import chains
 from lastcall.records.records import GuestPlanned
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
-from lastcall.timing.milestone import Milestone
+from lastcall.timing.moment import Moment
 
 
 @value(kw_only=True)
@@ -73,7 +73,7 @@ class Restore:
         self._stream = stream
         self._hypervisor = hypervisor
         self._loop = loop
-        self._end = Milestone(loop, context.terms.deadline.end)
+        self._end = Moment(loop, context.terms.deadline.end)
         self._starts_no_more = False
 
     async def execute(self) -> Report:

@@ -6,7 +6,7 @@ from lastcall.api.guests import Reason
 from lastcall.records.records import RunJoined
 from lastcall.records.stream import Stream
 from lastcall.timing.deadline import Deadline
-from lastcall.timing.milestone import Milestone
+from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
 
 
@@ -18,10 +18,10 @@ class Phases:
         self._stream = stream
         self._force = force
         deadline = terms.deadline
-        self.last_ask = Milestone(loop, deadline.last_ask)
-        self.last_resort = Milestone(loop, deadline.last_resort)
-        self.last_plug = Milestone(loop, deadline.last_plug)
-        self.last_hook = Milestone(loop, deadline.last_hook)
+        self.last_ask = Moment(loop, deadline.last_ask)
+        self.last_resort = Moment(loop, deadline.last_resort)
+        self.last_plug = Moment(loop, deadline.last_plug)
+        self.last_hook = Moment(loop, deadline.last_hook)
         self.asks_no_more = False
         self._leaves_all = False
 

@@ -12,7 +12,7 @@ import pytest
 from lab.patience import LONGEST
 from lastcall.testing import VirtualLoop
 from lastcall.threads.workers import BURST, ThreadWorkers, WorkerExit, boxed
-from lastcall.timing.milestone import Milestone
+from lastcall.timing.moment import Moment
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ def test_a_milestone_cuts_work_off_by_time_or_when_it_is_hastened(virtual_loop: 
     loop = virtual_loop
 
     async def story() -> None:
-        early, late = Milestone(loop, 5.0), Milestone(loop, float("inf"))
+        early, late = Moment(loop, 5.0), Moment(loop, float("inf"))
         assert not await early.bounds(asyncio.sleep(10))
         assert loop.time() == 5.0
         assert await late.bounds(asyncio.sleep(10))

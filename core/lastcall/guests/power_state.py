@@ -17,7 +17,7 @@ from lastcall.hypervisor.ports import (
 )
 
 
-class LiveStatus:
+class PowerState:
     """Fed by events and by the answers to queries; used on the loop thread only.
 
     `on_start` is called when a guest starts, `on_restored` when a connection lives again.

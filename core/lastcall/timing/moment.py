@@ -8,7 +8,7 @@ from typing import Any
 from lastcall.threads.wakeup import Wakeup
 
 
-class Milestone:
+class Moment:
     """Passes at a time of the loop's clock (`math.inf` = never by itself), or when somebody hastens it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, at: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lastcall.config.load import read
-from lastcall.config.places import SECTIONS, Places, find_places
+from lastcall.config.paths import SECTIONS, Places, find_places
 from lastcall.config.settings import PathSettings, Settings
 from support import PROGRAM, write_config
 
@@ -61,7 +61,7 @@ def test_what_only_looks_at_files_loads_neither_plugins_nor_pydantic_nor_asyncio
     )  # fmt: skip
     code, *modules = done.stdout.splitlines()[-1].split()
     assert code in {"0", "3"}, done.stderr
-    assert "lastcall.config.places" in modules
+    assert "lastcall.config.paths" in modules
     assert not {"pydantic", "pydantic_core", "asyncio", "libvirt", "pluggy", "lastcall_plugins"} & set(modules)
 
 
