@@ -17,7 +17,9 @@ from lastcall.formats.values import value
 
 OUTPUT_LIMIT = 262_144  # bytes of each stream; libvirt gives up an agent for good at 10 MiB
 KILL_AFTER = 2  # seconds between SIGTERM and SIGKILL
-HELD_TIME = 1  # seconds to wait for output that a background process keeps open
+# After one second a guest with too little CPU had not yet brought the output of a command that was over through its
+# pipes, and all of it was called cut off.
+HELD_TIME = 3  # seconds to wait for output that a background process keeps open
 _BY_SIGNAL = 128
 _ROOM = 16_384  # bytes beyond the limit, for what the frame says
 
