@@ -26,10 +26,12 @@ class ExitCode(IntEnum):
     OK = 0
     NOT_AS_PLANNED = 1
     USAGE = 2
+    # What `status` of libvirt-guests, and of init scripts before it, says of a service that is stopped.
     NOT_STARTED = 3
     NO_PERMISSION = 4
     LOCKED = 5
     CONFIG_INVALID = 6
+    # EX_SOFTWARE of sysexits.h: far from the others, as no operator can mend it.
     INTERNAL = 70
 
 

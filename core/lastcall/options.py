@@ -18,6 +18,7 @@ BY_METADATA: JsonDict = {"by_metadata": True}
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
+    # By hand: the type alone would tell an editor `number`, and it would mark 90s as an error.
     WithJsonSchema(
         {
             "anyOf": [
@@ -70,6 +71,7 @@ class Secret:
             # Credentials are in a folder that systemd keeps closed; of other files everybody may have read them by now.
             if stat.S_IMODE(path.stat().st_mode) & 0o077 and self.reference.startswith("/"):
                 raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
+            # Editors put a line end behind a password. Blanks stay, as they may be part of it.
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"

@@ -35,6 +35,7 @@ async def _try(context: RunContext, workers: Workers, guest: Guest, shell: str) 
 
     def log_in() -> CommandResult:
         try:
+            # A command, too: a server may accept the key of an account whose shell is nologin.
             return call.shell(guest, use=[shell]).run(["id", "-un"]).check()
         finally:
             call.release()
@@ -46,5 +47,6 @@ async def _try(context: RunContext, workers: Workers, guest: Guest, shell: str) 
     except LastcallError as error:
         return ShellProbe(guest, shell, error=error)
     finally:
+        # The worker may hang in the login and is left there: after this it can do nothing more in our name.
         call.expire()
     return ShellProbe(guest, shell, result.stdout.strip(), result.duration)

@@ -62,6 +62,7 @@ def run_demo(echo: Callable[[str], None]) -> int:
     with tempfile.TemporaryDirectory(prefix="lastcall-demo-") as name:
         folder = Path(name)
         config = _set_up(folder)
+        # Held to the end: with its last connection libvirt's test driver forgets the guests.
         world = make_world(GUESTS)
         echo(f"Six guests in libvirt's test driver ({WORLD}), and two drop-ins:")
         echo(f"  {folder}/hooks.d/20-goodbye.py\n  {folder}/hooks.d/pre_shutdown/50-tell-people\n")
@@ -80,6 +81,7 @@ def _active(world: object) -> int:
 
 
 def _set_up(folder: Path) -> Path:
+    # Drop-ins below a link are refused, and on some systems /tmp is one.
     folder = folder.resolve()
     hooks = folder / "hooks.d" / "pre_shutdown"
     hooks.mkdir(parents=True)

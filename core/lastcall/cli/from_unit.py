@@ -42,6 +42,7 @@ class Audience:
         """Everybody who is there; without a journal the lines go to standard error."""
         journal = Journal.find()
         attendant = StatusLines(Notifier.from_environment(), Console() if console else None)
+        # The standard error of a unit ends up in the journal: with both, every line would stand there twice.
         lines = [("journal", journal.take)] if journal else progress_sinks(invocation)
         return cls(attendant, [("systemd", attendant.take), *lines])
 
@@ -50,6 +51,7 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     """The shutdown run as systemd stops the unit; None where the host does not stop, and no guest is touched."""
     systemctl = Systemctl()
     reason = host_stop(systemctl)
+    # A unit is stopped for many reasons; taken for a host stop, `systemctl restart` would stop every guest.
     if reason is None:
         _stay_on_duty(systemctl)
         return None
@@ -63,9 +65,11 @@ def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | 
     left = BootStamp(invocation.places().run).left
     if not left:
         return None
+    # A run for the host had begun, whatever the queue says by now: half of the guests may be down already.
     reason = host_stop(Systemctl()) or Reason.OTHER
     loaded = load(invocation.config, reason)
     reason, _ = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, None)
+    # What the first try has left, and no fresh deadline: the battery has been running down since then.
     return _stop(invocation, loaded.for_reason(reason), reason, min(left, deadline or left))
 
 
@@ -76,6 +80,7 @@ def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: floa
         kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, sinks=audience.sinks, tick=audience.attendant.tick,
         started=invocation.started,
     )  # fmt: skip
+    # Before the first request: a run that the kernel kills has no moment left to note that it was cut off.
     with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
         duty.stop_by(invocation.started + limit)
     report = perform(loaded, request, build_shutdown)
@@ -134,6 +139,7 @@ def _stay_on_duty(systemctl: Systemctl) -> None:
     _say("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,")
     _say(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.")
     try:
+        # The start comes after this very stop: waited for from inside of it, it would never come.
         systemctl.ask("start", "--no-block", SERVICE)
     except SystemctlFailed as error:
         _say(f"it is not: {error}; run `systemctl start {SERVICE}`")

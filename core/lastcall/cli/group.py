@@ -24,6 +24,7 @@ class _Group(click.Group):
         return [*COMMANDS, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        # The core first: a plugin that registers a `shutdown` of its own must not come between a host and its guests.
         if cmd_name in COMMANDS:
             return getattr(importlib.import_module(f"lastcall.cli.commands.{cmd_name}"), f"{cmd_name}_command")
         self._ask_plugins(ctx)
@@ -38,6 +39,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--config",
+    # Judged when it is read: one that cannot be is an invalid configuration (6), not a mistake in the call (2).
     type=click.Path(path_type=Path, readable=False),
     is_eager=True,  # before --help, which lists the commands of the plugins that it names
     metavar="FILE",
@@ -61,10 +63,12 @@ def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) 
 def run_command(arguments: Sequence[str]) -> int:
     """Run the subcommand and return its exit code; raises what it raises, but for errors of usage."""
     try:
+        # Standalone, click leaves by SystemExit, past the error boundary of main() and its way around hung threads.
         code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False)
         return code if isinstance(code, int) else ExitCode.OK
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
+    # click makes an Abort of every Ctrl-C; main() answers it with what a shell expects, 130.
     except click.Abort:
         raise KeyboardInterrupt from None

@@ -29,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     except LastcallError as error:
         _say(f"lastcall: {error}" + (f"\n  → {error.remedy}" if error.remedy else ""))
         return error.exit_code
+    # `lastcall report | head` closes our output early: that is no bug, and yet not everything was told.
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
@@ -62,9 +63,12 @@ def main() -> NoReturn:
     """The program `lastcall`: leaves at once, whatever an abandoned worker or a plugin's thread still does."""
     gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
     code = run(sys.argv[1:])
+    # os._exit flushes nothing. To leave in the ordinary way would wait for a plugin's executor, or for a thread that
+    # hangs in libvirt, and with it the host would wait.
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
+        # A full disk or a closed pipe may show only here; with 0 somebody would take half a report for the whole.
         except (OSError, ValueError):
             code = code or ExitCode.NOT_AS_PLANNED
     os._exit(code)

@@ -43,6 +43,7 @@ def only_output(*, wanted: bool) -> Generator[None]:
         yield
         return
     sys.stdout.flush()
+    # The descriptor and not only sys.stdout: programs that a hook starts inherit it, and would write into the JSON.
     ours = os.dup(1)
     os.dup2(2, 1)
     try:

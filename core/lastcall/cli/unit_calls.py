@@ -20,6 +20,8 @@ def answer(words: Sequence[str]) -> int:
     invocation = Invocation()
     if words[0] == "stamp":
         return note_boot(invocation)
+    # Not at the top: a poweroff that comes while ExecStart runs kills it, and systemd skips ExecStop then. The stamp
+    # loads no more than it needs.
     from lastcall.cli import from_unit
 
     if words[0] == "restore":
@@ -36,6 +38,7 @@ def note_boot(invocation: Invocation) -> int:
         BootStamp(paths.run).begin()
         lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
         state = open_state(paths.state)
+        # By this the restore knows what the boot just before has left; older entries may run elsewhere by now.
         if state.stamp(boot_id()):
             state.save()
     except OSError as error:

@@ -58,6 +58,7 @@ def settings_model(words: Vocabulary) -> type[Settings]:
         __base__=Settings,
         plugins=(plugins, plugins()),
         defaults=(defaults, defaults()),
+        # Strict, a list is no tuple, and YAML has nothing but lists.
         guests=(rules, Field(default=(), strict=False, description=RULES)),
     )
 
@@ -68,5 +69,7 @@ def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:
 
 
 def _ladder_field(default: tuple[str, ...], description: str, step: Any, words: Vocabulary) -> Any:
+    # Where a bundled plugin is blocked its rung is not among the defaults: a complaint about it would name a word that
+    # nobody has written.
     steps = tuple(step.model_validate(name) for name in default if name in words.methods)
     return Field(default=steps, strict=False, description=description, json_schema_extra=BY_METADATA)

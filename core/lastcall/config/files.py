@@ -32,9 +32,11 @@ def config_file(given: Path | None, environment: Mapping[str, str] = os.environ)
 def read_tree(given: Path | None = None) -> Tree:
     """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
     file, named = config_file(given)
+    # Whoever names a file means that file; where the usual one is missing, the defaults stop guests well enough.
     files = [file] if named or file.exists() else []
     folder = file.parent / "conf.d"
     if folder.is_dir():
+        # Later files win, and a glob comes in the order of the file system. Hidden ones are what editors leave behind.
         files += sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
     return merged({path: _text(path) for path in files}, str(file))
 
@@ -61,6 +63,7 @@ def _text(path: Path) -> str:
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
     reader = Reader(str(path))
     node = reader.read(text)
+    # Empty is what a full disk or a copy that was cut off leaves: read as "nothing but defaults" it would go unnoticed.
     if not text.strip():
         reader.problems.append(_wrong(path, "is empty; remove it to use the built-in defaults"))
     if not isinstance(node, MapNode):

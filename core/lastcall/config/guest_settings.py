@@ -122,6 +122,7 @@ class Match(Section):
     def covers(self, guest: Guest) -> bool:
         """Say whether the rule is for this guest."""
         return (
+            # Compared as it is written, too: as a glob, `db[1]` does not match a guest of that name.
             (self.name is None or guest.name == self.name or fnmatch.fnmatchcase(guest.name, self.name))
             and (self.uuid is None or guest.uuid == self.uuid.lower())
             and (self.uri is None or fnmatch.fnmatchcase(guest.uri, self.uri))

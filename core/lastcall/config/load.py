@@ -55,6 +55,8 @@ def parse(text: str, name: str = "<text>") -> Document:
 
 
 def _document(tree: Tree) -> Document:
+    # What is wrong with these sections is found a second time, together with all the rest. Reported here, it would hide
+    # every other mistake until it is mended.
     bootstrap, _ = validate(Bootstrap, tree.node)
     known = cast("Bootstrap", bootstrap) if bootstrap else Bootstrap()
     return Document(tree.node, tree.files, tree.problems, known)

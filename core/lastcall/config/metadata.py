@@ -65,6 +65,7 @@ def _checked(model: type[GuestPolicy], key: str, text: str, mark: Mark) -> tuple
     _, found = validate(model, MapNode(mark, {key: node}, {key: mark}))
     if found:
         return node, [(problem.message, problem.remedy) for _, problem in found]
+    # Only now: what has the wrong form cannot be searched for keys that are not for metadata.
     forbidden = list(_forbidden(model, key, node))
     return node, [(f"{path}: cannot be set by metadata", "set it in the configuration file") for path in forbidden]
 

@@ -68,6 +68,7 @@ class _Loader(_Base):
     yaml_implicit_resolvers = {}  # noqa: RUF012  PyYAML's way of declaring them
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]  # the stub types `implicit` wrongly
+        # Only here is it still known whether a word stood in quotes: "90" is a text, and 90 is a number.
         if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
             return _UNDECIDED
         return _STRING if kind is yaml.ScalarNode else ""
@@ -93,6 +94,7 @@ class Reader:
         except yaml.YAMLError as error:
             self._problem(Mark(self.file), f"not valid YAML: {str(error).splitlines()[0]}")
             return empty
+        # Some thousand opening brackets end in this, which is no YAMLError and would count as a bug of ours.
         except RecursionError:
             self._problem(Mark(self.file), "not valid YAML: nested too deeply")
             return empty
@@ -169,6 +171,7 @@ def locate(node: Node, path: tuple[int | str, ...]) -> Mark:
         if isinstance(node, MapNode) and step in node.items:
             mark = node.marks[str(step)]
             node = node.items[str(step)]
+            # The place of the value, unless there is none: `timeout:` with nothing behind it is found by its key.
             mark = node.mark if isinstance(node, Scalar) and node.value is not None else mark
         elif isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
@@ -207,6 +210,7 @@ def merge(base: MapNode, over: MapNode, *, path: tuple[str, ...] = ()) -> MapNod
         below = merged.items.get(key)
         if isinstance(below, MapNode) and isinstance(node, MapNode):
             node = merge(below, node, path=(*path, key))  # noqa: PLW2901  the merged node takes its place
+        # Replaced like other lists, one rule in conf.d would make all rules of the main file vanish without a word.
         elif not path and key == "guests" and isinstance(below, ListNode) and isinstance(node, ListNode):
             node = ListNode(below.mark, [*below.items, *node.items])  # noqa: PLW2901
         merged.items[key] = node

@@ -71,6 +71,7 @@ class Policies:
             yield Layer(f"guests[{index}]", rule)
 
     def _matching(self, guest: Guest) -> Iterator[tuple[int, GuestRule]]:
+        # Back in the order of the file: the later rule wins, whichever of the two indexes it was found by.
         for index in sorted([*self._exact.get(guest.name, ()), *self._others]):
             rule = self._rules[index]
             if rule.match.covers(guest):

@@ -20,6 +20,7 @@ def _limit(value: object) -> object:
     return None if value == "none" else value
 
 
+# Strict, pydantic takes nothing but a Path for a path, and YAML knows only texts.
 FolderPath = Annotated[Path, Field(strict=False)]
 Limit = Annotated[
     Duration | None,

@@ -27,6 +27,7 @@ def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, l
 
 def without_unread(node: MapNode, names: frozenset[str]) -> MapNode:
     """The document without the sections and guest keys of plugins that could not be loaded: they stay unread."""
+    # Judged, each would be an unknown key: one plugin that cannot be imported would make everything invalid.
     cut = MapNode(node.mark, dict(node.items), dict(node.marks))
     for section in ("plugins", "defaults"):
         below = cut.items.get(section)
@@ -73,6 +74,7 @@ def _located(model: type[BaseModel], node: MapNode, detail: ErrorDetails) -> Loc
     loc = tuple(step for step in detail["loc"] if not _is_branch(step))
     written = as_written(node, loc)
     mark = locate(node, written)
+    # The key is what is wrong; what stands behind it may begin lines further down.
     if detail["type"] == "extra_forbidden":
         mark = _key_mark(node, written)
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in written).lstrip(".")
@@ -97,11 +99,13 @@ def _message(model: type[BaseModel], loc: tuple[int | str, ...], detail: ErrorDe
     if kind == "missing":
         return "is missing", ""
     if kind in {"value_error", "assertion_error"}:
+        # pydantic writes "Value error, " before whatever a validator of ours says.
         return detail["msg"].split(", ", 1)[1], ""
     expected = _EXPECTED.get(kind)
     if expected is None:
         expected = _lower(detail["msg"]).replace("True", "true").replace("False", "false")
         return f"{expected}, not {given!r}", ""
+    # To YAML a guest called 100 is a number, which its owner does not expect.
     hint = "; quote it" if kind == "string_type" and isinstance(given, int | float) else ""
     return f"should be {expected}, not {_shown(given)}{hint}", ""
 

@@ -42,6 +42,7 @@ def _object(kind: type[Any], given: dict[str, Any], where: str) -> Any:
                if name not in given and one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
     if missing:
         raise ValueError(f"{where}: {missing[0]} is missing")
+    # A log that a newer version wrote has keys more; after a downgrade it still has to be readable.
     found = {name: _decoded(known[name].type, item, f"{where}.{name}") for name, item in given.items() if name in known}
     return kind(**found)
 
@@ -66,4 +67,5 @@ def _is_mapping(origin: Any, given: object) -> bool:
 def _is_plain(kind: Any, given: Any) -> bool:
     if kind is float:
         return isinstance(given, int | float) and not isinstance(given, bool)
+    # By the very type: to isinstance, True is an int and would pass as a number.
     return kind in {str, int, bool} and type(given) is kind

@@ -4,6 +4,7 @@ import math
 import re
 
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+# The first unit that fits is taken: with `m` before `min`, 5min would leave an `in` behind.
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|d)\s*")
 _HINT = "write a duration such as 90s, 4min or 1h30m, or plain seconds"
 
@@ -12,6 +13,7 @@ def parse_duration(value: object) -> object:
     """Turn a duration into seconds (float); raises ValueError with a hint. None passes, for optional durations."""
     if value is None:
         return None
+    # True is an int to Python: `timeout: true` would be one second.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"not a duration; {_HINT}")  # noqa: TRY004  pydantic collects ValueErrors
     if isinstance(value, str):
@@ -25,6 +27,7 @@ def _parse_text(text: str) -> float:
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _PART.findall(text)
+    # findall passes over what it does not know: of "5 minutes or so" it would make five minutes.
     if not parts or not re.fullmatch(f"(?:{_PART.pattern})+", text):
         raise ValueError(f"{text!r} is not a duration; {_HINT}")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

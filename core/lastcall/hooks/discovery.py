@@ -129,8 +129,12 @@ def _as_offers(answer: object) -> tuple[object, ...]:
 
 def _load_packages(registry: Registry, timeout: float) -> None:
     names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
+    # By ourselves: pluggy's load_setuptools_entrypoints ends at the first entry point that is broken, and no plugin
+    # behind it is loaded.
     points = metadata.entry_points(group=PROJECT)
     found = [(_source(point, _distribution(point, names)), point) for point in points]
+    # Entry points come as the file system lists them: unsorted, of two plugins with one name another one would be
+    # refused on another host.
     for source, point in sorted(found, key=lambda pair: (pair[0].origin, pair[0].sort_key)):
         if not source.well_named:
             registry.refuse(
@@ -140,6 +144,7 @@ def _load_packages(registry: Registry, timeout: float) -> None:
         if not registry.admits(source):
             continue
         try:
+            # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
             plugin: object = boxed(point.load, timeout=timeout)
         except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
             registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))

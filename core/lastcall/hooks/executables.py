@@ -43,6 +43,7 @@ def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
 
 def _verdict(hook: str, code: int) -> bool | None:
     if hook == "guest_ready":
+        # Any other code is no opinion: a check that is broken must not keep a guest from counting as ready.
         return {0: True, NOT_READY: False}.get(code)
     if code == SKIPPED:
         raise Skip(f"exit code {SKIPPED}")
@@ -97,6 +98,7 @@ class _Process:
         with _as_file(facts) as stdin:
             self._process = subprocess.Popen(
                 # A session of its own, so that everything it starts can be ended with it.
+                # In / as a child that stays where we were called keeps that file system from being unmounted.
                 [path], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=environment,
                 start_new_session=True,
             )  # fmt: skip
@@ -134,6 +136,7 @@ class _Process:
                 elif not open_:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(0.05)
+        # Its exit may fall into the last moment of its time: that is an end, and no overrun.
         return self._process.poll() is not None
 
     def _read(self, output: IO[bytes]) -> bool:
@@ -160,6 +163,7 @@ class _Process:
         # Within the time box, some of which is kept for this: abandoned with its worker the program would go on unseen.
         for number, wait in ((signal.SIGTERM, TERMINATION.of(self._run.remaining())), (signal.SIGKILL, 1.0)):
             with contextlib.suppress(ProcessLookupError):
+                # The whole group: of a shell script that is killed alone, the command that hangs lives on.
                 os.killpg(self._process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.05, wait))

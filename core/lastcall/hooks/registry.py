@@ -58,6 +58,7 @@ class _Manager(pluggy.PluginManager):
         hook = options.get("specname") or name
         wrong = self._wrong(hook, function, wrapper=bool(options.get("wrapper") or options.get("hookwrapper")))
         if wrong:
+            # To pluggy, None is no implementation at all: it goes on with the plugin's other functions.
             self._refuse(plugin, name, function, *wrong)
             return None
         return options
@@ -84,6 +85,7 @@ class _Manager(pluggy.PluginManager):
         if (
             name in self.arguments
             and inspect.isfunction(function)
+            # A function that was imported from elsewhere and happens to be called so is no forgotten mark.
             and function.__module__ == getattr(plugin, "__name__", "")
         ):
             self._refuse(
@@ -144,6 +146,7 @@ class Registry:
 
     def add(self, source: Source, plugin: object) -> None:
         """Register what a plugin implements; its unusable functions become problems."""
+        # Registered as it is, each of its methods would be refused for the argument `self`, which explains nothing.
         if inspect.isclass(plugin):
             self.refuse(source, "is a class", "name a module or an instance")
             return

@@ -17,5 +17,6 @@ def completions() -> Iterator[tuple[str, str]]:
     for shell, path in FOLDERS.items():
         maker = shell_completion.get_completion_class(shell)
         if maker:
+            # An empty group will do: the script asks the program at every completion, and so knows what plugins add.
             made = maker(click.Group(), {}, "lastcall", "_LASTCALL_COMPLETE")
             yield path, made.source_template % made.source_vars()

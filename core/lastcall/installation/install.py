@@ -139,6 +139,7 @@ class Installation:
                 link.unlink()
             path.rename(kept)
             self.systemctl.tell("daemon-reload")
+            # Only where systemd has forgotten the command: a copy elsewhere in its path would stop every guest now.
             if not self.systemctl.show(unit, "ExecStop").get("ExecStop"):
                 self._quietly("stop", unit)
 
@@ -247,6 +248,7 @@ def _write(path: Path, text: str, why: str = "") -> InstallStep:
         fresh = path.with_name(f".{path.name}.new")
         fresh.write_text(text)
         fresh.chmod(0o644)
+        # In one step: systemd may read a unit at any moment, and half a unit stops no guest.
         fresh.replace(path)
 
     return InstallStep(f"write {path}" + (f", {why}" if why else ""), do)
@@ -264,6 +266,7 @@ def _link(path: Path, target: Path) -> InstallStep:
 def _remove(path: Path, why: str = "") -> InstallStep:
     def do() -> None:
         path.unlink(missing_ok=True)
+        # An administrator may have drop-ins of his own beside ours.
         if path.parent.name.endswith(".d") and not any(path.parent.iterdir()):
             path.parent.rmdir()
 

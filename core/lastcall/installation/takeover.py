@@ -45,6 +45,7 @@ def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> l
     since = datetime.fromtimestamp(listed.written, UTC).isoformat(timespec="seconds")
     added: list[Entry] = []
     for unknown in _guests(listed.text):
+        # The list has UUIDs only; where libvirt does not answer just now, they have to do for names.
         guest = known.get(unknown.uuid, unknown)
         if guest.key not in state.entries:
             entry = Entry(

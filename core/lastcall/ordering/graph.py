@@ -126,6 +126,7 @@ def _ranks(needs: Mapping[Node, set[Node]], orders: Mapping[Key, int | None]) ->
     ranks: dict[Node, float] = {key: number for key, number in orders.items() if number is not None}
     if not ranks:
         return {}
+    # Lowest number first, and a rank once given stays: so whoever is needed gets the lowest of those who need it.
     for key, number in sorted(ranks.items(), key=lambda item: item[1]):
         heirs = [key]
         while heirs:
@@ -140,6 +141,7 @@ def _cycles(needs: dict[Node, set[Node]]) -> Iterable[list[Node]]:
     """Yield one cycle after the other, each first needed by the second and so on; the consumer cuts it."""
     while True:
         try:
+            # Anew after each cut, as graphlib tells of one cycle only.
             TopologicalSorter(needs).prepare()
         except CycleError as error:
             yield error.args[1]

@@ -41,6 +41,7 @@ class TurnQueue:
         """Let further guests take part; one that is done already takes part anew."""
         self._done -= waits.keys()
         for node, others in waits.items():
+            # None of an earlier call: some of those are through, and will not say so a second time.
             self._left[node] = {other for other in others if other in waits}
             self._behind[node] = []
         for node in waits:

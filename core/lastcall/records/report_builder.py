@@ -173,6 +173,7 @@ class ReportBuilder:
             started=start.started,
             duration=self._end.at if self._end else self._last,
             deadline=start.deadline,
+            # The log may fail at its very last line, when the code has been noted: then what is known now decides.
             exit_code=(self._end.exit_code if self._end else 0) or self.exit_code.value,
             boot_id=start.boot_id,
             host=start.host,

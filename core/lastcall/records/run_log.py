@@ -42,9 +42,12 @@ class RunLog:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
         data = "".join(map(_line, records)).encode()
+        # A write may take less than it was given, as on a disk that is all but full; the next one says why.
         while data:
             data = data[os.write(self._descriptor, data) :]
         if isinstance(records[-1], RunEnded):
+            # Once: what was written survives the death of the process also without. A sync for each batch would compete
+            # with the guests, which write back their caches at this very time.
             os.fsync(self._descriptor)
             os.close(self._descriptor)
 
@@ -88,10 +91,12 @@ class BackgroundRunLog:
                 records = self._next()
                 last = isinstance(records[-1], RunEnded)
                 self._log.write(records)
+                # An event and not a sleep: the last record does not sit out the pause.
                 self._hurry.wait(BATCH)
         except OSError as error:
             self._error = error
         finally:
+            # Also after an error: the end of the run waits for this, and not for a disk that has refused already.
             self._ended.set()
 
     def _next(self) -> list[Record]:

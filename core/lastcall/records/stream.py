@@ -28,6 +28,7 @@ class Stream:
 
     def emit(self, record: Record) -> None:
         """Hand a record to every sink; one that fails is not used any more, and that is a problem of the report."""
+        # First, so that the report is whole even where every sink has failed.
         self.story.take(record)
         failed: list[tuple[str, Exception]] = []
         for entry in list(self._sinks):
@@ -35,6 +36,7 @@ class Stream:
             try:
                 sink(record)
             except Exception as error:  # noqa: BLE001  a full disk or a closed terminal must not stop the run
+                # Its failure is a record as well: kept, the sink would fail at that one, too, and so on for ever.
                 self._sinks.remove(entry)
                 failed.append((name, error))
         for name, error in failed:  # only now: every sink gets the records in the same order

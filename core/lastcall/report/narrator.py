@@ -32,6 +32,7 @@ class Narrator:
             case GuestEnded():
                 why = f" ({record.message})" if record.message else ""
                 return f"{self._names[record.guest]}: {record.outcome.value}{why}"
+            # A deaf guest is asked again every ten seconds: on a console it would push everybody else's lines away.
             case GuestAsked() if self._verbose or record.attempt == 1:
                 return f"{self._names[record.guest]}: {record.method}" + ("" if record.attempt == 1 else " again")
             case AttemptEnded() if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT}:

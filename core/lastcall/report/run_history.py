@@ -30,6 +30,7 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
         try:
             records = list(read_log(path))
             report = ReportBuilder(records).report()
+        # Passed over like a broken log, it would look as if nothing had ever been logged.
         except PermissionError:
             raise
         except (OSError, ValueError, KeyError):
@@ -48,6 +49,7 @@ def latest(runs: Iterator[PastRun]) -> list[PastRun]:
     for run in runs:
         if run.report.run.kind is RunKind.SHUTDOWN:
             return [run, *([restore] if restore else [])]
+        # One that had nothing to do must not hide the one before, which brought the guests back.
         if restore is None or not restore.report.guests:
             restore = run
     return [restore] if restore else []

@@ -37,6 +37,7 @@ def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
     how = f" by {guest.method}" if guest.method else ""
     why = f"  {guest.message}" if guest.message else ""
     yield f"{sign} {guest.name:<{width}}  {guest.outcome.value}{how} in {_seconds(guest.duration)}{why}"
+    # A rung that was skipped explains why a guest did not go; where it went, as most without an agent do, it is noise.
     told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
         if attempt.result in told:
@@ -80,6 +81,7 @@ def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[s
 def _figure(value: Any, *, unit: bool) -> str:
     """Bytes as a person writes them: `176 B`, `75.8 MiB`."""
     if not unit or not isinstance(value, int):
+        # Evidence comes from inside guests: one line end in it would tear the report apart.
         return " ".join(str(value).split())[:80]
     size, power = float(value), 0
     while size >= 1024 and power < 4:

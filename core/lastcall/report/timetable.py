@@ -85,6 +85,7 @@ def _step_text(step: Step, unfit: str | None) -> str:
 
 
 def _paths(outlook: Outlook, names: Mapping[Key, str]) -> Iterator[str]:
+    # With a guest that no run has seen yet, the sum would be a guess that looks like a measurement.
     if outlook.usual.total and not outlook.unknown:
         chain = " → ".join(names[key] for key in outlook.usual.path)
         yield f"  usually over after {_time(outlook.usual.total)}: {chain}"

@@ -46,6 +46,7 @@ class Bookkeeping:
 
         Raises NoPermission in a voluntary run that has not begun, and had better not.
         """
+        # Composed on this thread: while the worker waits for the disk, the list goes on changing.
         write = self.state.snapshot()
         try:
             await self._write(write)

@@ -126,6 +126,7 @@ class RunLock:
         except OSError:
             return False
         try:
+            # Shared: two who ask at the same time must not take each other for a run.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             found = self._real_holder()
@@ -153,6 +154,7 @@ class RunLock:
             if not self._request.exists() or not _alive(found):
                 return True
             time.sleep(POLL)
+        # Left there, it would be read at the next signal by a run that nobody has asked.
         self._request.unlink(missing_ok=True)
         return False
 

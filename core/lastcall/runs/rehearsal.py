@@ -43,6 +43,7 @@ async def _all(
 
     await parts.connections.connect()
     running = await parts.connections.active()
+    # Without a connection every name would be unknown, which sends the reader after a misspelling.
     if not parts.connections.uris:
         problem = next(iter(parts.stream.story.report().problems))
         raise HypervisorError(f"{problem.where}: {problem.message}", problem.remedy)

@@ -90,6 +90,7 @@ class Shutdown:
         if not reason.voluntary:
             # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
             self._books.make_due()
+            # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
             self._keeping = self._loop.create_task(self._books.keep())
 
     def interrupt(self) -> None:
@@ -241,6 +242,7 @@ class Shutdown:
             if await self._ladder.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
         was_off = self._stream.story.result(guest.key).ended is not None
+        # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
         return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
 
     async def _poll(self) -> None:

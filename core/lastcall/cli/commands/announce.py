@@ -43,6 +43,7 @@ def announce_command(
     board.put(made)
     told = f"{reason}" + ("" if deadline is None else f", over within {format_duration(deadline)} from now")
     click.echo(f"the next host stop is for {told}")
+    # Only a deadline changes a host stop that is under way: it goes through for whatever reason.
     if made.ends is not None and RunLock(paths.run).tell(Request(reason, made.ends)):
         click.echo("the one that is under way knows it")
     return ExitCode.OK

@@ -56,6 +56,7 @@ async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
     inventory, connections = parts.inventory, parts.connections
     await connections.connect()
     guests = await connections.active()
+    # Also those that are off: a dependency on a guest that does not run is no misspelt name.
     everybody = [*guests, *await connections.inactive()]
     await inventory.learn(everybody)
     parts.context.guests = tuple(guests)
@@ -109,6 +110,7 @@ def _folders(loaded: Loaded) -> list[Problem]:
     """The folders that a run writes to, or the nearest that is there."""
     found: list[Problem] = []
     for name, folder in (("paths.state", loaded.settings.paths.state), ("paths.run", loaded.settings.paths.run)):
+        # A folder that is missing is made by the run: what counts is whether it can be.
         nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not os.access(nearest, os.W_OK | os.X_OK):
             found.append(_not_writable(name, folder, nearest))

@@ -20,8 +20,10 @@ def forget_command(invocation: Invocation, guests: tuple[str, ...], *, everyone:
     """Take guests off the list of those to be restored. The guests themselves and saved images are not touched."""
     if bool(guests) == everyone:
         raise UsageError("name the guests to forget, or give --all", "`lastcall status` shows the list")
+    # Strict: the defaults that stand in for a broken configuration may lead to another list than the one meant.
     paths = invocation.places(strict=True)
     lock = RunLock(paths.run)
+    # A run that is under way writes the whole list anew, and the guest would be on it again.
     lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
     try:
         state = open_state(paths.state)

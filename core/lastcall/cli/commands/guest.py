@@ -60,6 +60,7 @@ async def _write(parts: Parts, name: str, change: Callable[[dict[str, str]], dic
     guest = await find_guest(parts.inventory, parts.stream, name)
     before = dict(parts.inventory.facts[guest.key].metadata)
     after = change(before)
+    # Only what changes is judged: a key that is left from a plugin of yesterday must not block all others.
     changed = {key: text for key, text in after.items() if before.get(key) != text}
     _, problems = read_metadata(type(parts.settings.defaults), guest, changed)
     if problems:

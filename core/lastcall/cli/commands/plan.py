@@ -62,6 +62,7 @@ def plan_command(
     forced = force or not Reason(reason).voluntary
     click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
 
 

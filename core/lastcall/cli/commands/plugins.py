@@ -72,6 +72,7 @@ def register_plugin_commands(group: click.Group, config: Path | None) -> None:
     except ConfigInvalid:
         return  # the command itself will say so
     for one in registry.implementations("register_commands"):
+        # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
             boxed(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)

@@ -61,6 +61,7 @@ def shutdown_command(
         report = (stop_host_again if again else stop_host)(invocation, deadline)
         return ExitCode.OK if report is None else _tell(report)
     why = Reason(reason)
+    # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         whom = " ".join(guests) or "all running guests of this host"
         click.confirm(f"Stop {whom} now? (`lastcall plan` shows how)", abort=True, err=True)

@@ -17,6 +17,7 @@ def uninstall_command(invocation: Invocation, *, dry_run: bool) -> int:
     No guest is touched. The configuration, the list of guests to restore and the run logs stay: /etc/lastcall and
     /var/lib/lastcall.
     """
+    # Not as a voluntary run: who takes lastcall away because its configuration is broken must be able to.
     for step in prepare(invocation, reason=Reason.OTHER).undo():
         click.echo(f"{'would ' if dry_run else ''}{step.text}")
         if not dry_run:
