@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import io
 import math
 import re
+import tokenize
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -151,3 +153,13 @@ def test_the_page_about_the_deadline_shows_every_share_of_the_time() -> None:
         for share in SHARES
     ]
     assert table((ROOT / "docs" / "ordering.md").read_text(), "How the time is shared") == rows
+
+
+def test_four_to_seven_comment_lines_in_a_hundred_give_reasons() -> None:
+    comments = lines = 0
+    for text in MODULES.values():
+        lines += sum(bool(line.strip()) for line in text.splitlines())
+        tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+        said = [token.string for token in tokens if token.type == tokenize.COMMENT]
+        comments += sum(not re.match(r"#\s*(noqa|fmt|pyright|type)\b", one) for one in said)  # those are for linters
+    assert 4 <= 100 * comments / lines <= 7
