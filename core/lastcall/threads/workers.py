@@ -97,12 +97,12 @@ class _Job(Generic[T]):
         self.work = work
         self.answer = answer
         self.started: float | None = None
-        self.abandoned = self.late = False
+        self.abandoned = False
 
     def give_up(self) -> None:
         """Its time is over."""
         if not self.answer.done():
-            self.late = True
+            self.abandoned = True
             self.answer.set_exception(TimeoutError())
 
     def deliver(self, outcome: "_Returned[T] | _Raised") -> None:
@@ -141,10 +141,9 @@ class ThreadWorkers:
         finally:
             if timer:
                 timer.cancel()
-            if job.answer.cancelled() or job.late:
-                # One that still waits for its thread is never begun: what was
-                # given up must not reach a guest after all.
-                job.abandoned = True
+            # One that still waits for its thread is never begun: what was given up must not reach a guest after all.
+            job.abandoned |= job.answer.cancelled()
+            if job.abandoned:
                 _abandoned()
 
     def _staff(self) -> None:
