@@ -16,8 +16,9 @@ LastcallError                 expected: one line and a remedy, no traceback
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+from lastcall.formats.values import value
 
 
 class ExitCode(IntEnum):
@@ -42,7 +43,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Problem:
     """Something that is not as it should be: what kind of thing, where it is, what is wrong and what to do."""
 

@@ -1,12 +1,22 @@
 """The pydantic bases with which a plugin declares its own options. Imported on demand: pydantic is not free."""
 
+import importlib
 import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from lastcall.errors import LastcallError
@@ -76,6 +86,27 @@ class Secret:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise LastcallError(f"{path} cannot be read: {(why or str(error)).lower()}") from None
+
+
+class Elsewhere:
+    """`Annotated[Any, Elsewhere("package.module", "Model")]`: a model that is imported when a value for it is given.
+
+    For models that come with much else: a start that never meets them does not pay for them.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def model(self) -> type[BaseModel]:
+        """The model. Raises what its import raises."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(lambda given: self.model().model_validate(given))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        self.model().model_rebuild()
+        return handler(self.model().__pydantic_core_schema__)
 
 
 class Options(BaseModel):

@@ -1,8 +1,10 @@
 """A guest and the words for what it is doing and what became of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeAlias
+
+from lastcall.formats.values import value
 
 Key: TypeAlias = tuple[str, str]
 """What identifies a guest: (URI, UUID)."""
@@ -73,7 +75,7 @@ class Ended(StrEnum):
     VANISHED = "vanished"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Guest:
     """One libvirt domain on one connection; two are equal when URI and UUID are. `state` is that at planning."""
 

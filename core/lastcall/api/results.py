@@ -4,12 +4,13 @@ Times are seconds since the start of the run, durations are seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from lastcall.api.guests import Ended, GuestState, Outcome, Reason, RunKind
 from lastcall.errors import Problem
+from lastcall.formats.values import value
 
 
 class Verdict(StrEnum):
@@ -21,7 +22,7 @@ class Verdict(StrEnum):
     TIMEOUT = "timeout"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Attempt:
     """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict."""
 
@@ -32,7 +33,7 @@ class Attempt:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class HookRecord:
     """One call of one plugin's implementation of one hook."""
 
@@ -45,7 +46,7 @@ class HookRecord:
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class GuestResult:
     """What became of one guest. `method` is null when it went off by itself or did not go off."""
 
@@ -67,7 +68,7 @@ class GuestResult:
     hooks: tuple[HookRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class RunFacts:
     """The facts of one run. `started` is RFC 3339; `deadline` is seconds, null for no limit."""
 
@@ -84,7 +85,7 @@ class RunFacts:
     versions: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Report:
     """What one run did."""
 

@@ -1,12 +1,12 @@
 """What the core hands to a hook: one call's view of the run, and of a guest's domain."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.shell import Shell
+from lastcall.formats.values import value
 
 if TYPE_CHECKING:
     from lastcall.options import Options
@@ -162,7 +162,7 @@ class Run(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class PluginOptions:
     """The pydantic models a plugin declares for `plugins.<name>` and for the guest key `<name>`.
 

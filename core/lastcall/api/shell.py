@@ -2,17 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.errors import CommandFailed
+from lastcall.formats.values import value
 
 if TYPE_CHECKING:
     from lastcall.api.run import Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Command:
     """One command for a provider to execute: argv, seconds, bytes of input and the bytes of output to keep."""
 
@@ -22,7 +22,7 @@ class Command:
     output_limit: int = 262_144
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class CommandResult:
     """What a command in a guest did. `truncated` says that output was cut at the limit; duration in seconds."""
 

@@ -36,8 +36,11 @@ class Vocabulary:
     unread: frozenset[str] = frozenset()
 
 
-def settings_model(words: Vocabulary) -> type[Settings]:
-    """Build the model of the whole configuration for these plugins."""
+def settings_model(words: Vocabulary, *, rules: bool = True) -> type[Settings]:
+    """Build the model of the whole configuration for these plugins; without `rules` for one that has none.
+
+    Guests' keys make up most of the model, and each rule has them all again: a host without rules starts without.
+    """
     step = _step_model(words.methods.values())
     stop = (tuple[step, ...], _ladder_field(DEFAULT_LADDER, LADDER, step, words))
     last_resort: Any = (
@@ -47,19 +50,21 @@ def settings_model(words: Vocabulary) -> type[Settings]:
     keys = {name: options.guest for name, options in words.options.items() if options.guest}
     guest_keys: dict[str, Any] = {name: (model | None, None) for name, model in keys.items()}
     defaults = create_model("Defaults", __base__=GuestPolicy, stop=stop, last_resort=last_resort, **guest_keys)
-    rule = create_model("Rule", __base__=GuestRule, stop=stop, last_resort=last_resort, **guest_keys)
     sections: dict[str, Any] = {
         name: (options.settings | None, None) for name, options in words.options.items() if options.settings
     }
     plugins = create_model("Plugins", __base__=Section, **sections)
-    rules: Any = tuple[rule, ...]  # pyright: ignore[reportInvalidTypeForm]  a model made at run time
+    listed: Any = (tuple[()], ())
+    if rules:
+        rule = create_model("Rule", __base__=GuestRule, stop=stop, last_resort=last_resort, **guest_keys)
+        # Strict, a list is no tuple, and YAML has nothing but lists.
+        listed = (tuple[rule, ...], Field(default=(), strict=False, description=RULES))
     return create_model(
         "Configuration",
         __base__=Settings,
-        plugins=(plugins, plugins()),
-        defaults=(defaults, defaults()),
-        # Strict, a list is no tuple, and YAML has nothing but lists.
-        guests=(rules, Field(default=(), strict=False, description=RULES)),
+        plugins=(plugins, plugins.model_construct()),
+        defaults=(defaults, defaults.model_construct()),
+        guests=listed,
     )
 
 

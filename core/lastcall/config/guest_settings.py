@@ -49,7 +49,7 @@ class LadderStep(BaseModel):
 
     # An unknown method is a rung that is skipped and told of; forbidden, one misspelt word would
     # cost a host stop all of its configuration.
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -177,7 +177,9 @@ class GuestPolicy(Section):
     shell: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
         default=(), strict=False, description=SHELL
     )
-    hooks: GuestHookSettings = Field(default=GuestHookSettings(), description="What differs for this guest's hooks.")
+    hooks: GuestHookSettings = Field(
+        default=GuestHookSettings.model_construct(), description="What differs for this guest's hooks."
+    )
 
     def overlaid(self, over: "GuestPolicy") -> Self:
         """This policy with every key that `over` gives."""

@@ -25,7 +25,8 @@ class Document:
 
     def settings(self, words: Vocabulary) -> Settings:
         """Validate everything; raises ConfigInvalid with every problem, in the order of files and lines."""
-        settings, problems = validate(settings_model(words), without_unread(self.node, words.unread))
+        model = settings_model(words, rules="guests" in self.node.items)
+        settings, problems = validate(model, without_unread(self.node, words.unread))
         found = [*self.problems, *problems]
         order = {str(file): index for index, file in enumerate(self.files)}
         found.sort(key=lambda pair: (order.get(pair[0].file, -1), pair[0]))

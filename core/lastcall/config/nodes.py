@@ -180,11 +180,14 @@ def locate(node: Node, path: tuple[int | str, ...]) -> Mark:
 
 
 def as_written(node: Node, path: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The path without the keys of a long form that the document, which has the short form, does not name."""
+    """The path without the steps of a long form that the document, which has the short form, does not name."""
     kept: list[int | str] = []
     at: Node | None = node
     for step in path:
-        if isinstance(at, ListNode) and isinstance(step, str):
+        # A list stands there without its key, one item without its list, and of a text only the word itself.
+        if isinstance(at, Scalar) and step != at.value:
+            continue
+        if isinstance(at, ListNode | MapNode) and isinstance(at, MapNode) != isinstance(step, str):
             continue
         kept.append(step)
         items: Any = getattr(at, "items", {})

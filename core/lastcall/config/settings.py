@@ -150,18 +150,18 @@ class Settings(Section):
     """The whole configuration."""
 
     connections: tuple[ConnectionSettings, ...] = Field(
-        default=(ConnectionSettings(uri=DEFAULT_URI),),
+        default=(ConnectionSettings.model_construct(uri=DEFAULT_URI),),
         strict=False,
         description="The libvirt connections whose guests are ours.",
     )
-    shutdown: ShutdownSettings = Field(default=ShutdownSettings(), description="The shutdown run.")
-    restore: RestoreSettings = Field(default=RestoreSettings(), description="The restore run.")
+    shutdown: ShutdownSettings = Field(default=ShutdownSettings.model_construct(), description="The shutdown run.")
+    restore: RestoreSettings = Field(default=RestoreSettings.model_construct(), description="The restore run.")
     hooks: HookSettings = Field(
-        default=HookSettings(), description="Hooks: time boxes, failure policy, blocking, order."
+        default=HookSettings.model_construct(), description="Hooks: time boxes, failure policy, blocking, order."
     )
-    paths: PathSettings = Field(default=PathSettings(), description="Where things are kept.")
+    paths: PathSettings = Field(default=PathSettings.model_construct(), description="Where things are kept.")
     plugins: Any = Field(default=None, description="The plugins' own sections.")
-    defaults: GuestPolicy = Field(default=GuestPolicy(), description="What every guest gets.")
+    defaults: GuestPolicy = Field(default=GuestPolicy.model_construct(), description="What every guest gets.")
     guests: tuple[GuestRule, ...] = Field(default=(), strict=False, description=RULES)
 
     def for_reason(self, reason: Reason) -> Self:
@@ -176,5 +176,5 @@ class Bootstrap(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
-    hooks: HookSettings = HookSettings()
-    paths: PathSettings = PathSettings()
+    hooks: HookSettings = HookSettings.model_construct()
+    paths: PathSettings = PathSettings.model_construct()

@@ -14,6 +14,7 @@ from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.nodes import ListNode, MapNode, Mark, as_written, locate, plain
 from lastcall.config.settings import Settings
 from lastcall.errors import Problem
+from lastcall.options import Elsewhere
 
 
 def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, list[Located]]:
@@ -151,14 +152,17 @@ def model_below(model: type[BaseModel], path: tuple[int | str, ...]) -> Any:
 
 def _below(kind: Any, step: int | str) -> Any:
     if isinstance(step, int):
-        return typing.get_args(kind)[0] if typing.get_args(kind) else None
+        return _unwrapped(typing.get_args(kind)[0]) if typing.get_args(kind) else None
     if isinstance(kind, type) and issubclass(kind, BaseModel) and step in kind.model_fields:
         return _unwrapped(kind.model_fields[step].annotation)
     return _unwrapped(typing.get_args(kind)[1]) if len(typing.get_args(kind)) == 2 else None
 
 
 def _unwrapped(kind: Any) -> Any:
-    """A model behind `Model | None`."""
+    """A model behind `Model | None`, or one that is elsewhere."""
+    for mark in getattr(kind, "__metadata__", ()):
+        if isinstance(mark, Elsewhere):
+            return mark.model()
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
         return next((part for part in typing.get_args(kind) if part is not type(None)), None)
     return kind

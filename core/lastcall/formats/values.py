@@ -2,12 +2,12 @@
 
 A program that runs once, at the worst moment, pays for every class it defines: a frozen dataclass with slots costs half
 a millisecond, as five methods are composed as text and compiled for it. Here one is, and the others are shared. That
-nobody assigns to a field is what the type checker holds; at run time nothing stands in the way. What plugin authors
-get into their hands (lastcall.api) is frozen at run time, too.
+nobody assigns to a field is what the type checker holds; what plugin authors get into their hands (lastcall.api) is
+`frozen`, and holds it at run time, too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
@@ -16,31 +16,48 @@ ClassT = TypeVar("ClassT", bound=type)
 @overload
 def value(made: ClassT, /) -> ClassT: ...
 @overload
-def value(*, kw_only: bool = False) -> Callable[[ClassT], ClassT]: ...
+def value(*, kw_only: bool = False, frozen: bool = False) -> Callable[[ClassT], ClassT]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def value(made: Any = None, /, *, kw_only: bool = False) -> Any:
-    """Make a class a value: a dataclass with slots, compared and hashed by its fields."""
+def value(made: Any = None, /, *, kw_only: bool = False, frozen: bool = False) -> Any:
+    """Make a class a value: a dataclass, compared and hashed by its fields. `frozen`: a field can be set only once."""
 
     def make(plain: Any) -> Any:
-        slotted = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only)(plain)
-        slotted.__eq__, slotted.__hash__, slotted.__repr__ = _equals, _hashed, _shown
-        return slotted
+        shared = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only)(plain)
+        shared.__eq__, shared.__hash__, shared.__repr__ = _equals, _hashed, _shown
+        shared.__compared__ = tuple(one.name for one in fields(shared) if one.compare)
+        if frozen:
+            shared.__setattr__, shared.__delattr__ = _set_once, _keep
+        return shared
 
     return make if made is None else make(made)
 
 
-def _fields(one: Any) -> tuple[Any, ...]:
-    return tuple(getattr(one, name) for name in one.__dataclass_fields__)
+def _compared(one: Any) -> tuple[Any, ...]:
+    return tuple(getattr(one, name) for name in one.__compared__)
 
 
 def _equals(self: Any, other: object) -> Any:
-    return _fields(self) == _fields(other) if type(other) is type(self) else NotImplemented
+    return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
 
 
 def _hashed(self: Any) -> int:
-    return hash(_fields(self))
+    return hash(_compared(self))
 
 
 def _shown(self: Any) -> str:
     told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
     return f"{type(self).__name__}({told})"
+
+
+_set = object.__setattr__
+
+
+def _set_once(self: Any, name: str, given: object) -> None:
+    # The composed __init__ assigns like everybody else; a slot that it has filled stays as it is.
+    if name in self.__dataclass_fields__ and hasattr(self, name):
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    _set(self, name, given)
+
+
+def _keep(_self: Any, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")

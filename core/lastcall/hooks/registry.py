@@ -40,12 +40,15 @@ class _Manager(pluggy.PluginManager):
         self.problems: list[Problem] = []
         self.arguments: dict[str, frozenset[str]] = {}
         for name in _hook_names():
-            self.arguments[name] = frozenset(inspect.signature(getattr(hookspecs, name)).parameters)
+            self.arguments[name] = frozenset(getattr(self.hook, name).spec.argnames)
 
     # pluggy 1.7 rejects a whole plugin for one wrong argument, those before leave it registered by half,
     # and none says anything of a misspelt hook.
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
         """Return pluggy's options for a function that is a usable implementation, None for everything else."""
+        # Most names of a module are what it imports, and asking pluggy of each takes as long as loading it.
+        if inspect.ismodule(plugin) and not inspect.isroutine(vars(plugin).get(name)):
+            return None
         try:
             options = super().parse_hookimpl_opts(plugin, name)
             function = getattr(plugin, name, None)

@@ -12,7 +12,7 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.stopping import StopMethod
@@ -20,13 +20,9 @@ from lastcall.config.policies import Policies
 from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
-from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.connections import Connections
 from lastcall.guests.inventory import Inventory
-from lastcall.guests.ladder import Ladder
 from lastcall.guests.power_state import PowerState
-from lastcall.guests.readiness import Readiness
-from lastcall.guests.start_guest import Starter
 from lastcall.guests.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
@@ -40,12 +36,13 @@ from lastcall.records.run_log import BackgroundRunLog, RunLog
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.runs.loading import Loaded
-from lastcall.runs.restore import Restore, RestorePlanning, StartTools
-from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
 from lastcall.threads.workers import ThreadWorkers, Workers
 from lastcall.timing.deadline import Deadline
-from lastcall.timing.phases import Phases
 from lastcall.timing.terms import Terms
+
+if TYPE_CHECKING:  # what one kind of run needs the other does not load
+    from lastcall.runs.restore import Restore
+    from lastcall.runs.shutdown import Shutdown
 
 
 @value(kw_only=True)
@@ -121,8 +118,12 @@ class Parts:
         return self.context.terms.deadline
 
 
-def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = False) -> Shutdown:
+def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = False) -> "Shutdown":
     """The shutdown of all active guests, or of those named. `force` lets a voluntary run take the last resort."""
+    from lastcall.guests.ladder import Ladder
+    from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
+    from lastcall.timing.phases import Phases
+
     phases = Phases(parts.loop, parts.context.terms, parts.stream, force=force)
     ladder = Ladder(parts.asker, parts.hypervisor, parts.status, parts.stream, parts.loop, phases.last_hook)
     wanted = ShutdownPlanning(
@@ -131,8 +132,13 @@ def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = Fal
     return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
 
 
-def build_restore(parts: Parts, *, names: Sequence[str] = (), at_boot: bool = False) -> Restore:
+def build_restore(parts: Parts, *, names: Sequence[str] = (), at_boot: bool = False) -> "Restore":
     """The restore of all that wait, of those named, or of what is due `at_boot`."""
+    from lastcall.guests.clock_sync import ClockSync
+    from lastcall.guests.readiness import Readiness
+    from lastcall.guests.start_guest import Starter
+    from lastcall.runs.restore import Restore, RestorePlanning, StartTools
+
     settings = parts.settings.restore
     tools = StartTools(
         Starter(parts.hypervisor, parts.status, parts.stream, settings, parts.loop),

@@ -103,6 +103,7 @@ def test_ten_mistakes_are_ten_errors_each_with_its_line_and_column() -> None:
         ("defaults: {stop: [{push: {}, other: {}}]}", "one stop method"),
         ("defaults: {stop: [{push: {hart: true}}]}", "defaults.stop[0].push.hart: unknown key; did you mean 'hard'?"),
         ("defaults: {stop: [{push: {timeout: true}}]}", "defaults.stop[0].push.timeout: not a duration"),
+        ("defaults: {depends_on: {nam: x}}", "defaults.depends_on.nam: unknown key; did you mean 'name'?"),
         ("plugins: {sssh: {}}", "plugins.sssh: unknown key; did you mean 'ssh'?"),
         ("plugins: {ssh: {user: 5}}", "plugins.ssh.user: should be a text, not 5; quote it"),
         ("guests: [{match: {}}]", 'says nothing; "*" matches every guest'),

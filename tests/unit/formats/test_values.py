@@ -1,7 +1,12 @@
 """Values that are made cheaply behave as frozen dataclasses do, as far as anybody looks."""
 
+import copy
 import dataclasses
 import json
+import pickle
+from dataclasses import FrozenInstanceError, field
+
+import pytest
 
 from lastcall.formats.json_text import to_json
 from lastcall.formats.values import value
@@ -17,6 +22,12 @@ class Point:
 class Named:
     name: str
     at: Point
+
+
+@value(frozen=True, kw_only=True)
+class Kept:
+    name: str
+    note: str = field(default="", compare=False)
 
 
 @value
@@ -40,3 +51,16 @@ def test_values_are_dataclasses_with_slots_that_match_replace_and_become_json() 
         case Point(x, y):
             assert (x, y) == (3, 4)
     assert json.loads(to_json(Named(name="a", at=Point(1)))) == {"name": "a", "at": {"x": 1, "y": 0}}
+
+
+def test_what_plugin_authors_get_cannot_be_changed_by_them_and_yet_be_copied() -> None:
+    kept = Kept(name="a", note="b")
+    with pytest.raises(FrozenInstanceError, match="'name'"):
+        kept.name = "c"  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(FrozenInstanceError, match="'note'"):
+        del kept.note
+    with pytest.raises(AttributeError):
+        kept.other = 1  # pyright: ignore[reportAttributeAccessIssue]
+    copies = [copy.copy(kept), copy.deepcopy(kept), pickle.loads(pickle.dumps(kept)), dataclasses.replace(kept)]  # noqa: S301  our own
+    assert [(one.name, one.note) for one in copies] == [("a", "b")] * 4
+    assert kept == Kept(name="a")  # `note` is not compared

@@ -10,6 +10,7 @@ import click
 from lastcall.api.guests import RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
+from lastcall.config.compose import settings_model
 from lastcall.config.guest_settings import GuestRule
 from lastcall.errors import ExitCode, Problem, UsageError
 from lastcall.formats.json_text import to_json
@@ -93,7 +94,7 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
 @click.pass_obj
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the configuration with the loaded plugins, for editors."""
-    settings = type(load(invocation.config).settings)
+    settings = settings_model(load(invocation.config).plugins.vocabulary)
     content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings.model_json_schema()}
     click.echo(json.dumps(content, indent=1))
     return ExitCode.OK
