@@ -18,7 +18,8 @@ from lastcall.errors import CallExpired, ConnectionLost, GuestGone
 from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, CallBudget, Lanes, Need
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.hypervisor.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
-from lastcall.threads.workers import ThreadWorkers, boxed
+from lastcall.threads.box import Box
+from lastcall.threads.workers import ThreadWorkers
 
 Story = Callable[[LibvirtHypervisor, list[HypervisorEvent]], Coroutine[Any, Any, None]]
 
@@ -186,7 +187,7 @@ def test_a_call_that_was_abandoned_while_it_waited_for_a_lane_sends_nothing(lab:
             view = hypervisor.domain(guest, Time(0.05), lambda: sent.append(True))
             await asyncio.sleep(0.1)
             with pytest.raises(CallExpired):
-                boxed(lambda: view.shutdown("default"), timeout=LONGEST)
+                Box().call(lambda: view.shutdown("default"), timeout=LONGEST)
             assert sent == []
             assert domain.isActive()
 

@@ -61,6 +61,8 @@ def _say(text: str) -> None:
 
 def main() -> NoReturn:
     """The program `lastcall`: leaves at once, whatever an abandoned worker or a plugin's thread still does."""
+    # pydantic looks through every installed package for plugins of its own, as root and while the host waits.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
     code = run(sys.argv[1:])
     # os._exit flushes nothing. To leave in the ordinary way would wait for a plugin's executor, or for a thread that

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-import secrets
+import os
 import socket
 import sys
 import threading
@@ -206,7 +206,7 @@ def _context(
     shutdown = loaded.settings.shutdown
     deadline = Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace)
     return RunContext(
-        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+        id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}",
         kind=request.kind,
         rehearsal=request.rehearsal,
         terms=Terms(request.reason, deadline, loop.time),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from lastcall.threads.workers import WorkerExit
+from lastcall.threads.answers import WorkerExit
 
 T = TypeVar("T")
 

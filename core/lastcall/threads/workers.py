@@ -4,7 +4,6 @@ All threads are daemons and the process leaves by `os._exit`, so that no abandon
 """
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,21 +11,13 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from lastcall.formats.values import value
+from lastcall.threads.answers import Raised, Returned, keep_hand_overs_quick, outcome_of, unwrap
 from lastcall.threads.loop_calls import LoopCalls
 
 T = TypeVar("T")
 
 BURST = 16  # calls that may be young at the same time: 1000 guests must not mean 1000 threads
 PATIENCE = 0.25  # seconds after which a call counts as slow, and lets the next one start
-_SWITCH_INTERVAL = 0.0002  # seconds; measured: two abandoned spinning workers slow hand-overs 30-fold at the default
-
-
-class WorkerExit(Exception):
-    """What the work raised was no Exception (SystemExit, KeyboardInterrupt): it ends the work, not the program."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
 
 
 class Workers(Protocol):
@@ -41,59 +32,10 @@ class Workers(Protocol):
         ...
 
 
-@value
-class _Raised:
-    error: Exception
-
-
-@value
-class _Returned(Generic[T]):
-    value: T
-
-
-def _perform(work: Callable[[], T]) -> _Returned[T] | _Raised:
-    try:
-        return _Returned(work())
-    except (StopIteration, StopAsyncIteration) as error:  # would mean something else to a coroutine
-        return _Raised(RuntimeError(f"{type(error).__name__} raised"))
-    except Exception as error:  # noqa: BLE001  whatever it is, it belongs to the caller
-        return _Raised(error)
-    except BaseException as error:  # noqa: BLE001  an exit ends the work, not the program
-        return _Raised(WorkerExit(error))
-
-
-def _unwrap(outcome: _Returned[T] | _Raised) -> T:
-    if isinstance(outcome, _Raised):
-        raise outcome.error
-    return outcome.value
-
-
-def boxed(work: Callable[[], T], *, timeout: float) -> T:
-    """Run work in a thread and wait for it, without a loop; raises like `Workers.call`."""
-    answers: SimpleQueue[_Returned[T] | _Raised] = SimpleQueue()
-    done = threading.Event()
-
-    def perform() -> None:
-        answers.put(_perform(work))
-        done.set()
-
-    # A daemon: one that never returns must not keep the interpreter from ending.
-    threading.Thread(target=perform, name="lastcall-boxed", daemon=True).start()
-    if not done.wait(timeout):
-        _abandoned()
-        raise TimeoutError(f"no answer after {timeout:.0f} s")
-    return _unwrap(answers.get())
-
-
-def _abandoned() -> None:
-    """Keep hand-overs between threads quick although an abandoned worker may spin."""
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-
-
 class _Job(Generic[T]):
     """One call: its work, where the answer goes, and since when it is under way."""
 
-    def __init__(self, work: Callable[[], T], answer: "asyncio.Future[_Returned[T] | _Raised]") -> None:
+    def __init__(self, work: Callable[[], T], answer: "asyncio.Future[Returned[T] | Raised]") -> None:
         self.work = work
         self.answer = answer
         self.started: float | None = None
@@ -105,7 +47,7 @@ class _Job(Generic[T]):
             self.abandoned = True
             self.answer.set_exception(TimeoutError())
 
-    def deliver(self, outcome: "_Returned[T] | _Raised") -> None:
+    def deliver(self, outcome: "Returned[T] | Raised") -> None:
         """Hand the outcome to whoever still waits."""
         if not self.answer.done():
             self.answer.set_result(outcome)
@@ -137,14 +79,14 @@ class ThreadWorkers:
         # A timer of our own: asyncio.timeout costs three times as much, and there are several calls for each guest.
         timer = None if timeout is None else self._loop.call_later(max(0.0, timeout), job.give_up)
         try:
-            return _unwrap(await job.answer)
+            return unwrap(await job.answer)
         finally:
             if timer:
                 timer.cancel()
             # One that still waits for its thread is never begun: what was given up must not reach a guest after all.
             job.abandoned |= job.answer.cancelled()
             if job.abandoned:
-                _abandoned()
+                keep_hand_overs_quick()
 
     def _staff(self) -> None:
         """Have as many threads as there are calls, up to BURST, plus one for each slow call; look again later."""
@@ -167,11 +109,11 @@ class ThreadWorkers:
             job = self._queue.get()
             job.started = time.monotonic()
             if not job.abandoned:
-                outcome = _perform(job.work)
+                outcome = outcome_of(job.work)
                 self._inbox.post(partial(self._arrive, job, outcome))
             else:
                 self._inbox.post(partial(self._jobs.discard, job))
 
-    def _arrive(self, job: _Job[Any], outcome: "_Returned[Any] | _Raised") -> None:
+    def _arrive(self, job: _Job[Any], outcome: "Returned[Any] | Raised") -> None:
         self._jobs.discard(job)
         job.deliver(outcome)

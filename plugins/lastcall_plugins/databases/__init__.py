@@ -15,7 +15,7 @@ from lastcall import Guest, GuestResult, NoShell, Outcome, PluginOptions, Proble
 from lastcall.options import Elsewhere, Options
 
 if TYPE_CHECKING:
-    from lastcall_plugins.databases.kinds import Database
+    from lastcall_plugins.databases.kinds import OneOf
 
 _RUNS = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY})
 # The kinds load where a guest has one: a host without databases does not pay for eight of them when it stops.
@@ -80,5 +80,5 @@ def on_guest_started(guest: Guest, result: GuestResult, run: Run) -> None:
         repair_all(wanted, guest, run)
 
 
-def _wanted(guest: Guest, run: Run) -> "tuple[Database, ...]":
+def _wanted(guest: Guest, run: Run) -> "tuple[OneOf, ...]":
     return run.options(Databases, guest).each

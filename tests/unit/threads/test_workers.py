@@ -11,7 +11,9 @@ import pytest
 
 from lab.patience import LONGEST
 from lastcall.testing import VirtualLoop
-from lastcall.threads.workers import BURST, ThreadWorkers, WorkerExit, boxed
+from lastcall.threads.answers import WorkerExit
+from lastcall.threads.box import Box
+from lastcall.threads.workers import BURST, ThreadWorkers
 from lastcall.timing.moment import Moment
 
 
@@ -83,13 +85,15 @@ def test_a_thousand_calls_do_not_mean_a_thousand_threads() -> None:
     assert asyncio.run(story()) <= BURST * 4
 
 
-def test_boxed_work_is_cut_off() -> None:
-    release = threading.Event()
-    assert boxed(lambda: 5, timeout=LONGEST) == 5
+def test_a_call_that_overruns_its_box_is_left_and_the_next_is_made() -> None:
+    release, box = threading.Event(), Box()
+    first = box.call(threading.current_thread, timeout=LONGEST)
+    assert box.call(threading.current_thread, timeout=LONGEST) is first
     with pytest.raises(TimeoutError):
-        boxed(release.wait, timeout=0.05)
+        box.call(release.wait, timeout=0.05)
     with pytest.raises(WorkerExit):
-        boxed(lambda: leave(1), timeout=LONGEST)
+        box.call(lambda: leave(1), timeout=LONGEST)
+    assert box.call(threading.current_thread, timeout=LONGEST) is not first
     release.set()
 
 

@@ -13,7 +13,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.report.text import problem_line
-from lastcall.threads.workers import boxed
+from lastcall.threads.box import Box
 
 REGISTER_TIMEOUT = 5.0  # seconds
 
@@ -71,11 +71,13 @@ def register_plugin_commands(group: click.Group, config: Path | None) -> None:
         registry = Plugins(read(config).bootstrap).registry
     except ConfigInvalid:
         return  # the command itself will say so
+    box = Box()
     for one in registry.implementations("register_commands"):
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
-            boxed(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
+            box.call(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
         except Exception as error:  # noqa: BLE001  that plugin's failure only
             group.commands = known
             click.echo(f"lastcall: the commands of {one.plugin} are missing: {type(error).__name__}: {error}", err=True)
+    box.close()
