@@ -2,6 +2,7 @@
 
 import fnmatch
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
@@ -62,7 +63,7 @@ class LadderStep(BaseModel):
             return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]
         raise ValueError("a step is the name of one stop method, or one name with its options")
 
-    @property
+    @cached_property
     def chosen(self) -> tuple[str, Any]:
         """The method's name and its validated options (a plain mapping when the method is not known)."""
         given = self.model_extra or {name: getattr(self, name) for name in self.model_fields_set}

@@ -3,11 +3,11 @@
 A program that runs once, at the worst moment, pays for every class it defines: a frozen dataclass with slots costs half
 a millisecond, as five methods are composed as text and compiled for it. Here one is, and the others are shared. That
 nobody assigns to a field is what the type checker holds; what plugin authors get into their hands (lastcall.api) is
-`frozen`, and holds it at run time, too.
+`frozen` at run time, too, for two more methods a class.
 """
 
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
@@ -19,14 +19,12 @@ def value(made: ClassT, /) -> ClassT: ...
 def value(*, kw_only: bool = False, frozen: bool = False) -> Callable[[ClassT], ClassT]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(made: Any = None, /, *, kw_only: bool = False, frozen: bool = False) -> Any:
-    """Make a class a value: a dataclass, compared and hashed by its fields. `frozen`: a field can be set only once."""
+    """Make a class a value: a dataclass, compared and hashed by its fields."""
 
     def make(plain: Any) -> Any:
-        shared = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only)(plain)
+        shared = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only, frozen=frozen)(plain)
         shared.__eq__, shared.__hash__, shared.__repr__ = _equals, _hashed, _shown
         shared.__compared__ = tuple(one.name for one in fields(shared) if one.compare)
-        if frozen:
-            shared.__setattr__, shared.__delattr__ = _set_once, _keep
         return shared
 
     return make if made is None else make(made)
@@ -47,17 +45,3 @@ def _hashed(self: Any) -> int:
 def _shown(self: Any) -> str:
     told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
     return f"{type(self).__name__}({told})"
-
-
-_set = object.__setattr__
-
-
-def _set_once(self: Any, name: str, given: object) -> None:
-    # The composed __init__ assigns like everybody else; a slot that it has filled stays as it is.
-    if name in self.__dataclass_fields__ and hasattr(self, name):
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-    _set(self, name, given)
-
-
-def _keep(_self: Any, name: str) -> None:
-    raise FrozenInstanceError(f"cannot delete field {name!r}")

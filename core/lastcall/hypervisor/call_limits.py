@@ -10,6 +10,7 @@ hangs already, whose plug takes longest, and one for all others, who do not wait
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from lastcall.errors import CallExpired
 CALLS_PER_LANE = 4
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
 BLOCKING_LANES = 3
+ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
 _QUICK, _PLUG, _PLUG_OF_HUNG = 0, BLOCKING_LANES + 1, BLOCKING_LANES + 2
 Need = Literal["quick", "blocking", "plug"]
 
@@ -33,7 +35,18 @@ class Lane:
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self.connection = connection
+        self._seen_alive = time.monotonic()
         self._domains: dict[str, libvirt.virDomain] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection lives, or did a moment ago: to ask before each request doubles its cost."""
+        now = time.monotonic()
+        if now - self._seen_alive > ALIVE_FOR:
+            if not self.connection.isAlive():
+                return False
+            self._seen_alive = now
+        return True
 
     def domain(self, uuid: str) -> libvirt.virDomain:
         """The handle of a guest; raises libvirtError when there is no such domain."""
@@ -49,6 +62,7 @@ class CallBudget:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self.free = CALLS_PER_LANE * BLOCKING_LANES
+        self.waiting = 0  # calls that wait for a lane
 
 
 class Lanes:
@@ -70,26 +84,35 @@ class Lanes:
         try:
             yield self._lane(index)
         finally:
-            self._count(index, uuid, 1)
+            self._give_back(index, uuid)
 
     def _take(self, need: Need, uuid: str, timeout: float) -> int:
         with self._changed:
-            # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
-            self._changed.wait_for(lambda: self._best(need, uuid) is not None, min(timeout, threading.TIMEOUT_MAX))
             index = self._best(need, uuid)
+            if index is None:
+                self._budget.waiting += 1
+                # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
+                self._changed.wait_for(lambda: self._best(need, uuid) is not None, min(timeout, threading.TIMEOUT_MAX))
+                self._budget.waiting -= 1
+                index = self._best(need, uuid)
             if index is None:
                 raise CallExpired("libvirt was too busy to take the request in time")
             self._count(index, uuid, -1)
             return index
 
-    def _count(self, index: int, uuid: str, change: int) -> None:
+    def _give_back(self, index: int, uuid: str) -> None:
         with self._changed:
-            self._free[index] += change
-            # Quick requests and plugs have places that no blocking call takes, so they do not count.
-            if _QUICK < index < _PLUG:
-                self._budget.free += change
-                self._under_way[uuid] -= change
-            self._changed.notify_all()
+            self._count(index, uuid, 1)
+            # Hardly anybody ever waits, and to wake nobody takes as long as the request itself.
+            if self._budget.waiting:
+                self._changed.notify_all()
+
+    def _count(self, index: int, uuid: str, change: int) -> None:
+        self._free[index] += change
+        # Quick requests and plugs have places that no blocking call takes, so they do not count.
+        if _QUICK < index < _PLUG:
+            self._budget.free += change
+            self._under_way[uuid] -= change
 
     def _best(self, need: Need, uuid: str) -> int | None:
         blocking = range(_QUICK + 1, _PLUG if self._budget.free else _QUICK + 1)
@@ -103,6 +126,6 @@ class Lanes:
         with self._opening[index]:
             lane = self._lanes[index]
             # libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
-            if lane is None or not lane.connection.isAlive():
+            if lane is None or not lane.alive:
                 lane = self._lanes[index] = Lane(self._open_one())
             return lane

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 BURST = 16  # calls that may be young at the same time: 1000 guests must not mean 1000 threads
 PATIENCE = 0.25  # seconds after which a call counts as slow, and lets the next one start
+FEW = 4  # threads for calls that return at once: more of them only wait for each other
+AT_ONCE = 0.005  # seconds after which a call has not returned at once
 
 
 class Workers(Protocol):
@@ -63,7 +65,7 @@ class ThreadWorkers:
         self._queue: SimpleQueue[_Job[Any]] = SimpleQueue()
         self._jobs: set[_Job[Any]] = set()
         self._threads = 0
-        self._slow = 0
+        self._late, self._slow = 0, 0  # calls under way for longer than AT_ONCE, than PATIENCE
         self._watch: asyncio.TimerHandle | None = None
 
     def post(self, action: Callable[[], None]) -> None:
@@ -89,18 +91,21 @@ class ThreadWorkers:
                 keep_hand_overs_quick()
 
     def _staff(self) -> None:
-        """Have as many threads as there are calls, up to BURST, plus one for each slow call; look again later."""
-        # With a fixed number, as many calls that hang would keep everybody else from being called.
-        while self._threads < min(len(self._jobs), BURST + self._slow):
+        """Have as many threads as the calls that are there need: a few, up to BURST while calls take their time, and
+        one more for each slow call. With a fixed number, as many that hang would keep everybody else from being called.
+        """
+        wanted = min(BURST, FEW + self._late) + self._slow
+        while self._threads < min(len(self._jobs), wanted):
             self._threads += 1
             threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
-        if self._watch is None:
-            self._watch = self._loop.call_later(PATIENCE, self._look_again)
+        if self._watch is None and self._threads < len(self._jobs):
+            self._watch = self._loop.call_later(AT_ONCE if wanted < BURST else PATIENCE, self._look_again)
 
     def _look_again(self) -> None:
         self._watch = None
-        slow_since = time.monotonic() - PATIENCE
-        self._slow = sum(job.started is not None and job.started < slow_since for job in self._jobs)
+        now = time.monotonic()
+        ages = [now - job.started for job in self._jobs if job.started is not None]
+        self._late, self._slow = sum(age > AT_ONCE for age in ages), sum(age > PATIENCE for age in ages)
         if self._jobs:
             self._staff()
 
