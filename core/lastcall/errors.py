@@ -8,6 +8,8 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── HypervisorError           libvirt refused or failed
 │   ├── GuestGone             there is no such domain (any more)
 │   ├── OperationInvalid      the domain's state does not allow it
+│   ├── DomainBusy            somebody's job holds the domain
+│   ├── Unsupported           this domain, driver or agent cannot do it, now or later
 │   ├── NotPermitted          libvirt denies us this
 │   └── ConnectionLost        the connection is dead; nothing is known about its guests
 ├── CallExpired               a hook call used its run after its time was over
@@ -106,6 +108,14 @@ class GuestGone(HypervisorError):
 
 class OperationInvalid(HypervisorError):
     """The domain's state does not allow it: it is off, say, or just going off, of which libvirt's event is to come."""
+
+
+class DomainBusy(HypervisorError):
+    """Somebody's job holds the domain: a dump, a backup, a save. libvirt waits 30 s for it and gives up (error 68)."""
+
+
+class Unsupported(HypervisorError):
+    """It is a property of the domain, its driver or its agent: asking again is no use."""
 
 
 class NotPermitted(HypervisorError):

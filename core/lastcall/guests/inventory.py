@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lastcall.api.guests import Guest
+from lastcall.api.guests import Guest, GuestState
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import Policies
@@ -13,7 +14,7 @@ from lastcall.guests.connections import Connections
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import Hypervisor
-from lastcall.planning.plan import Circumstances, Plan, make_plan
+from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.records.stream import Stream
 
 if TYPE_CHECKING:
@@ -68,6 +69,18 @@ class Inventory:
             slots=parallel,
         )
         return make_plan(guests, self.policies.of, around)
+
+    async def plan_anew(self, planned: PlannedGuest, state: GuestState, *, limited: bool) -> PlannedGuest:
+        """Look at a guest once more, now that its turn has come; what cannot be looked at stays as it was planned."""
+        guest = replace(planned.guest, state=state)
+        try:
+            async with asyncio.timeout(self.connections.time_for_a_step()):
+                self.facts.update(await self._hypervisor.facts(guest.uri, [guest]))
+        except (LastcallError, TimeoutError):
+            return planned
+        around = Circumstances(methods=self._methods, facts=self.facts, limited=limited)
+        anew = plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited)
+        return planned if anew.left_because else anew
 
     async def _look(self, uri: str, guests: Sequence[Guest]) -> None:
         try:

@@ -14,6 +14,7 @@ from lastcall.guests.power_state import PowerState
 from lastcall.guests.stop_request import Asker, Notices, Unfit
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.planning.plan import Step
+from lastcall.records.credit import BY_OTHERS, OUTCOMES
 from lastcall.records.records import AttemptEnded, GuestAsked
 from lastcall.records.stream import Stream
 from lastcall.threads.wakeup import Wakeup
@@ -22,25 +23,17 @@ from lastcall.timing.moment import Moment
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
+LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
-OUTCOMES = {
-    Ended.SHUTDOWN: Outcome.STOPPED,
-    Ended.DESTROYED: Outcome.FORCED,
-    Ended.SAVED: Outcome.SAVED,
-    Ended.CRASHED: Outcome.FAILED,
-    Ended.FAILED: Outcome.FAILED,
-    Ended.MIGRATED: Outcome.SKIPPED,
-    Ended.VANISHED: Outcome.STOPPED,
-}
+RETRY = GOING_OFF  # seconds between a refusal and the next try; it may be refused because it goes off
 
 
 @value
 class Climbed:
-    """How far the ladder came: off by `method`, or still not known to be off. `sent`: the guest was asked at all."""
+    """How far the ladder came. `asked`: the guest can have heard a request: accepted, or not answered in its time."""
 
     ended: Ended | None = None
-    method: str | None = None
-    sent: bool = False
+    asked: bool = False
 
 
 @value
@@ -64,7 +57,7 @@ class Ladder:
         out_of_order: bool = False,
     ) -> Climbed:
         """Try the steps in order until the guest is off, they are exhausted, or the milestone passes."""
-        sent = False
+        asked = False
         for step in steps:
             if until.passed or self.over(guest, step):
                 break
@@ -72,13 +65,13 @@ class Ladder:
             rung = _Rung(self, guest, step, until, out_of_order=out_of_order)
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
-            sent |= rung.sent and not step.prepares
+            asked |= rung.asked_at is not None and not step.prepares
             if self.status.ended(guest.key):
-                return Climbed(self.status.ended(guest.key), step.method, sent)
+                break
             if step.prepares and verdict is Verdict.OK:
                 # Planned as paused it would be unfit for the rungs that follow: ACPI for a paused guest is error 55.
                 guest = replace(guest, state=GuestState.RUNNING)
-        return Climbed(self.status.ended(guest.key), sent=sent)
+        return Climbed(self.status.ended(guest.key), asked)
 
     def over(self, guest: Guest, step: Step) -> bool:
         """Whether there is no point in (further) asking: it is off, has crashed, or libvirt is gone for good."""
@@ -88,17 +81,18 @@ class Ladder:
             or (self.status.crashed(guest.key) and not step.last_resort)
         )
 
-    async def reach(self, guest: Guest) -> None:
-        """Wait while the guest's connection is dead and being tried again, at most until the end."""
+    async def reach(self, guest: Guest, until: float) -> None:
+        """Wait while the guest's connection is dead and being tried again, at most until a moment of the clock."""
         wakeup = Wakeup(self.loop)
-        with self.status.watch(guest.key, wakeup.ring), self.last_hook.watch(wakeup.ring):
-            while self.status.away(guest.uri) and not self.last_hook.passed:
-                await wakeup.wait()
+        with self.status.watch(guest.key, wakeup.ring):
+            while self.status.away(guest.uri) and self.loop.time() < until:
+                await wakeup.wait(until)
 
-    async def look_again(self, guest: Guest) -> GuestState:
+    async def look_again(self, guest: Guest, until: float | None = None) -> GuestState:
         """Ask libvirt what the guest does now; being off is noted. UNKNOWN where libvirt does not answer."""
+        until = self.last_hook.at if until is None else until
         try:
-            async with asyncio.timeout_at(None if self.last_hook.at == math.inf else self.last_hook.at):
+            async with asyncio.timeout_at(None if until == math.inf else until):
                 standing = await self.hypervisor.standing(guest)
         except (LastcallError, TimeoutError):
             return GuestState.UNKNOWN
@@ -116,7 +110,10 @@ class _Rung:
         self._asker, self._status, self._stream = ladder.asker, ladder.status, ladder.stream
         self._loop = ladder.loop
         self._wakeup = Wakeup(ladder.loop)
-        self._sent_at: float | None = None
+        self._sent_at: float | None = None  # the first request: the rung's time counts from it
+        self._left_at: float | None = None  # the latest one
+        self.asked_at: float | None = None  # the first one that the guest can have heard
+        self._refusal: BaseException | None = None
         self._attempt = 0
         self._accepted, self._unread = False, False
         self._ask_again_at = math.inf
@@ -124,11 +121,6 @@ class _Rung:
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
         self._reboots = self._status.reboots(guest.key)
-
-    @property
-    def sent(self) -> bool:
-        """Whether a request went out."""
-        return self._sent_at is not None
 
     async def climb(self) -> Verdict:
         """Ask, wait, ask again where that helps, and record how it went."""
@@ -139,6 +131,8 @@ class _Rung:
             with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
+                elif self._refusal and self.asked_at is None:
+                    message, verdict = _described(self._refusal), Verdict.FAILED
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, str(error)
         except TimeoutError as error:
@@ -160,14 +154,33 @@ class _Rung:
 
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._status.ended(self._guest.key)
+        if ended and self._by_this(ended):
+            self._hear()  # off by it, whatever came as an answer
+            result, message = self._made(ended).value, ""
+        else:
+            result = verdict.value
+            if ended and verdict is Verdict.TIMEOUT:
+                message = BY_OTHERS.get(ended, message)
         attempt = Attempt(
             method=self._step.method,
-            result=OUTCOMES[ended].value if ended else verdict.value,
+            result=result,
             started=started,
             duration=self._stream.since(started),
-            message="" if ended else message,
+            message=message,
         )
-        self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt))
+        # The last resort asks nothing of the guest.
+        counts = self.asked_at is not None and not self._step.prepares and not self._step.last_resort
+        asked = self._stream.at(self.asked_at) if counts and self.asked_at is not None else None
+        self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, asked=asked))
+
+    def _by_this(self, ended: Ended) -> bool:
+        """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
+        made = self._made(ended)
+        return made in {Outcome.FAILED, Outcome.SKIPPED} or made is self._asker.outcome(self._step.method)
+
+    def _made(self, ended: Ended) -> Outcome:
+        # A transient guest has gone when it is off, and nobody says how.
+        return OUTCOMES.get(ended) or self._asker.outcome(self._step.method)
 
     async def _wait(self) -> bool:
         """Until the guest is off, its time is up, or the first request failed (which is raised).
@@ -177,8 +190,9 @@ class _Rung:
         asking, repeats = self._ask(), self._asker.repeats(self._step)
         try:
             while not self._over():
-                if asking.done() and self._unread:
-                    self._heed(asking)
+                if asking.done() and self._unread and self._heed(asking):
+                    await self._ladder.look_again(self._guest)  # refused, it may be off by now
+                    continue
                 if self._accepted and self._step.prepares:
                     return True
                 if self._came_back():
@@ -198,19 +212,34 @@ class _Rung:
         finally:
             await self._end(asking)
 
-    def _heed(self, asking: "asyncio.Task[None]") -> None:
-        """Look at a request's answer; raises its failure unless an earlier one was accepted.
+    def _heed(self, asking: "asyncio.Task[None]") -> bool:
+        """Look at a request's answer. True where it was refused and is made again; raises any other failure.
 
         A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
         """
         self._unread, error = False, asking.exception()
         if isinstance(error, ConnectionLost):
-            self._ask_again_at = self._loop.time() + REBOOT_TIME
+            # Of several connections to one daemon one may die alone: the next request opens another at once.
+            self._ask_again_at = self._loop.time() + LOST_RETRY
         elif error is None:
             self._accepted = True
             self._note_sent()
+            self._hear()
         elif not self._accepted:
-            raise error
+            if isinstance(error, TimeoutError):
+                self._hear()
+            # A refusal of libvirt is not the guest's answer: of one that was paused for a moment, or dumped, the plug
+            # was pulled after 2 s of 120.
+            if not self._asker.insists(self._step, error):
+                raise error
+            self._refusal, self._ask_again_at = error, self._loop.time() + RETRY
+            return True
+        return False
+
+    def _hear(self) -> None:
+        """The guest can have heard the latest request, if that ever left for libvirt."""
+        if self.asked_at is None:
+            self.asked_at = self._left_at
 
     def _came_back(self) -> bool:
         """Whether the connection died and lives again since the guest was asked."""
@@ -259,7 +288,7 @@ class _Rung:
             attempt=self._attempt,
             out_of_order=self._out_of_order,
         )
-        self._unread, self._ask_again_at = True, math.inf
+        self._unread, self._ask_again_at, self._left_at = True, math.inf, None
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
@@ -274,13 +303,16 @@ class _Rung:
 
     def _note_sent(self) -> None:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
+        if self._left_at is None:
+            self._left_at = self._loop.time()
         if self._sent_at is None:
-            self._sent_at = self._loop.time()
+            self._sent_at = self._left_at
 
     async def _end(self, asking: "asyncio.Task[None]") -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
         if asking.done():
             return
+        self._hear()  # not answered in its time
         # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
         asking.cancel()
         await asyncio.wait({asking})
@@ -290,5 +322,5 @@ class _Rung:
             await self._asker.withdraw(self._guest, self._step)
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     return str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}"

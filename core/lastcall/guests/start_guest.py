@@ -17,6 +17,7 @@ from lastcall.hypervisor.ports import Hypervisor, Standing
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.records.records import GuestAsked, GuestBegun, GuestEnded
+from lastcall.records.report_builder import START
 from lastcall.records.stream import Stream
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.terms import Terms
@@ -75,7 +76,7 @@ class Starter:
             if attempt > 1:
                 await asyncio.sleep(self._settings.retry)
             await self._spacing.wait()
-            self._stream.emit(GuestAsked(at=self._stream.now(), guest=guest.key, method="start", attempt=attempt))
+            self._stream.emit(GuestAsked(at=self._stream.now(), guest=guest.key, method=START, attempt=attempt))
             try:
                 await self._answered(guest, lambda: self._start(guest))
             except (LastcallError, TimeoutError) as error:

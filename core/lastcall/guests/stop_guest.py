@@ -1,26 +1,32 @@
 """One guest's way off: its turn, its hooks, its ladder, the last resort, and what libvirt says in the end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
-from lastcall.guests.ladder import OUTCOMES, Climbed, Ladder
+from lastcall.guests.ladder import Climbed, Ladder
 from lastcall.guests.on_poweroff import PoweroffAction
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.guest_facts import Condition
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import CORE_METHOD, PlannedGuest, Step
+from lastcall.records.credit import Credit
 from lastcall.records.records import GuestBegun, GuestEnded, GuestWentOff
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STUCK
+from lastcall.timing.moment import Moment
 from lastcall.timing.phases import Phases
 
 JOB_POLL = 1.0  # seconds between two looks at somebody else's migration or save
 ABORT_TIME = 5.0  # seconds for ending somebody else's migration
 INTERRUPTED = "interrupted before it was asked"
 _BUSY = frozenset({Condition.LEAVING, Condition.SAVING})
+FRESH = 1.0  # seconds for which a look at a guest is believed
+Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]
 
 
 @value
@@ -32,6 +38,7 @@ class Stopping:
     phases: Phases
     hooks: Hooks
     stream: Stream
+    replan: Replan
 
 
 class GuestStop:
@@ -41,6 +48,7 @@ class GuestStop:
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
         self._stream, self._ladder = stopping.stream, stopping.ladder
         self._status, self._hypervisor = stopping.ladder.status, stopping.ladder.hypervisor
+        self._replan, self._planned_at = stopping.replan, stopping.ladder.loop.time()
         self._planned = planned
         self._guest = planned.guest
         self._waited_for = tuple(waited_for)
@@ -77,13 +85,22 @@ class GuestStop:
     async def _go(self, *, in_turn: bool) -> None:
         why = await self._fire_on_guest_stop()
         if why:
-            await self._finish(Climbed(), skipped=why)
+            await self._finish(skipped=why)
             return
         await self._wait_for_other_jobs()
         if self._phases.asks_no_more:
-            await self._finish(Climbed(), skipped=INTERRUPTED)
-        else:
-            await self._finish(await self._climb(in_turn=in_turn))
+            await self._finish(skipped=INTERRUPTED)
+            return
+        await self._look_anew()
+        await self._climb(in_turn=in_turn)
+        await self._finish()
+
+    async def _look_anew(self) -> None:
+        """Its turn has come: what it does now, and not at planning, makes its ladder. One that was paused by a backup
+        meanwhile was asked as if it ran, refused, and destroyed unasked."""
+        if self._ladder.loop.time() - self._planned_at > FRESH and self._status.ended(self._guest.key) is None:
+            self._planned = await self._replan(self._planned)
+            self._guest = self._planned.guest
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""
@@ -133,37 +150,43 @@ class GuestStop:
                 pass  # asked again: who waits here waits for the last moment anyway
             await asyncio.sleep(JOB_POLL)
 
-    async def _climb(self, *, in_turn: bool) -> Climbed:
+    async def _climb(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
-        phases, steps = self._phases, self._planned.steps
-        climbed = await self._ladder.climb(
-            self._guest, steps, phases.last_resort, self._poweroff, out_of_order=not in_turn
-        )
-        if steps and climbed.ended is None and not climbed.sent:  # nobody meets the last resort unasked
-            plain = [Step(CORE_METHOD, steps[-1].timeout)]
-            climbed = await self._ladder.climb(
-                self._guest, plain, phases.last_resort, self._poweroff, out_of_order=not in_turn
-            )
+        phases, planned = self._phases, self._planned
+        climbed = await self._ask(planned.steps, phases.last_resort, out_of_order=not in_turn)
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
-            climbed = await self._take_last_resort()
-        if climbed.ended is None:
+            if not climbed.asked and planned.hears:
+                await self._ask_late()
+            if self._status.ended(self._guest.key) is None:
+                await self._take_last_resort()
+        if self._status.ended(self._guest.key) is None:
             await self._poweroff.put_back()
+
+    async def _ask(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
+        """The ladder; and libvirt's plain request where nothing in it has asked: nobody meets the plug unasked."""
+        climbed = await self._ladder.climb(self._guest, steps, until, self._poweroff, out_of_order=out_of_order)
+        if climbed.ended is None and not climbed.asked and self._planned.hears:
+            plain = Step(CORE_METHOD, self._planned.timeout, insists=True)
+            climbed = await self._ladder.climb(self._guest, [plain], until, self._poweroff, out_of_order=out_of_order)
         return climbed
 
-    async def _take_last_resort(self) -> Climbed:
+    async def _ask_late(self) -> None:
+        """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
+        of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
+        until = self._phases.late_ask()
+        if until is not None:
+            await self._ask(self._planned.steps, until, out_of_order=True)
+
+    async def _take_last_resort(self) -> None:
         """Its last step gets the time it needs; those before it share what comes before."""
-        *first, last = self._planned.last_resort or (None,)
-        climbed = Climbed()
+        phases, steps = self._phases, self._planned.last_resort
         # A save that hangs must leave the plug the 12 s that it may take.
-        if first and not self._phases.last_plug.passed:
-            climbed = await self._ladder.climb(
-                self._guest, [*filter(None, first)], self._phases.last_plug, self._poweroff
-            )
-        if last and climbed.ended is None:
-            climbed = await self._ladder.climb(self._guest, [last], self._phases.last_hook, self._poweroff)
-        return climbed
+        if steps[:-1] and not phases.last_plug.passed:
+            await self._ladder.climb(self._guest, steps[:-1], phases.last_plug, self._poweroff)
+        if steps and self._status.ended(self._guest.key) is None:
+            await self._ladder.climb(self._guest, [replace(steps[-1], insists=True)], phases.last_hook, self._poweroff)
 
     async def _tell_stuck(self) -> None:
         if self._hooks.listens("on_guest_stuck", self._guest):
@@ -172,24 +195,43 @@ class GuestStop:
             attempts = self._stream.story.result(self._guest.key).attempts
             await self._hooks.fire("on_guest_stuck", self._guest, until=until, attempts=attempts)
 
-    async def _finish(self, climbed: Climbed, skipped: str = "") -> None:
+    async def _finish(self, skipped: str = "") -> None:
         """Decide what became of the guest by what libvirt says, and tell the plugins."""
-        await self.account(climbed.method, skipped)
+        await self.account(skipped, until=self._phases.last_hook.at)
         result = self._stream.story.result(self._guest.key)
         await self._hooks.fire("on_guest_stopped", self._guest, until=self._phases.last_hook.at, result=result)
 
-    async def account(self, method: str | None = None, skipped: str = "") -> None:
-        """Decide what became of the guest by what libvirt says."""
+    async def account(self, skipped: str = "", *, until: float) -> None:
+        """Decide what became of the guest by what libvirt says, asked at most until a moment of the loop's clock."""
         if self._status.ended(self._guest.key) is None:
             # libvirt-guests counts a guest as stopped when it cannot ask for it; here only libvirt's own word counts.
-            await self._ladder.reach(self._guest)
+            await self._ladder.reach(self._guest, until)
         ended = self._status.ended(self._guest.key)
-        state = GuestState.OFF if ended else await self._ladder.look_again(self._guest)
+        state = GuestState.OFF if ended else await self._ladder.look_again(self._guest, until)
         ended = ended or self._status.ended(self._guest.key)
         if ended:
             self._stream.emit(GuestWentOff(at=self._stream.now(), guest=self._guest.key, ended=ended))
-        outcome, message = _verdict(ended, state, skipped)
-        self._decide(outcome, method if ended else None, ended, message, state)
+            credit = Credit.of(ended, self._guest, self._attempts, self._ladder.asker.outcome)
+            message = credit.message or self._unasked(credit.outcome)
+            self._decide(credit.outcome, credit.method, ended, message, state)
+        else:
+            outcome, message = _not_off(state, skipped)
+            self._decide(outcome, message=self._plug_pulled() or message, state=state)
+
+    def _unasked(self, outcome: Outcome) -> str:
+        asked = self._stream.story.result(self._guest.key).asked
+        return "was never asked" if outcome is Outcome.FORCED and asked is None else ""
+
+    def _plug_pulled(self) -> str:
+        """Said of a guest whose plug was pulled and that is not off yet, by libvirt's word."""
+        pulled = [one for one in self._attempts if self._ladder.asker.outcome(one.method) is Outcome.FORCED]
+        if not pulled or pulled[-1].result != Verdict.TIMEOUT:
+            return ""
+        return f"its plug was pulled {self._stream.since(pulled[-1].started):.1f} s before the end"
+
+    @property
+    def _attempts(self) -> Sequence[Attempt]:
+        return self._stream.story.result(self._guest.key).attempts
 
     def _decide(
         self,
@@ -217,9 +259,7 @@ class GuestStop:
         return self._guest
 
 
-def _verdict(ended: Ended | None, state: GuestState, skipped: str) -> tuple[Outcome, str]:
-    if ended:
-        return OUTCOMES[ended], "crashed" if ended is Ended.CRASHED else ""
+def _not_off(state: GuestState, skipped: str) -> tuple[Outcome, str]:
     if state is GuestState.UNKNOWN:
         return Outcome.UNKNOWN, "libvirt could not be asked whether it is off"
     if skipped:

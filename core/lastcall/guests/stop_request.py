@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from lastcall.api.guests import Guest
+from lastcall.api.guests import Guest, Outcome
 from lastcall.api.stopping import StopMethod, StopRequest
-from lastcall.errors import LastcallError
+from lastcall.errors import DomainBusy, GuestGone, HypervisorError, LastcallError, NotPermitted, Unsupported
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
@@ -37,6 +37,14 @@ class Asker(Protocol):
 
     def repeats(self, step: Step) -> float:
         """Seconds after which to ask again; 0 = never."""
+        ...
+
+    def insists(self, step: Step, error: BaseException) -> bool:
+        """Whether a request that was refused so is made again: the refusal is no property of the method."""
+        ...
+
+    def outcome(self, method: str) -> Outcome:
+        """What a guest counts as that goes off by this method."""
         ...
 
     async def unfit(self, guest: Guest, step: Step) -> str:
@@ -111,6 +119,16 @@ class MethodAsker:
         """The method's `resend`, if it may be asked again at all."""
         method = self._methods[step.method][1]
         return getattr(self._options(step), "resend", 0.0) if method.repeatable else 0.0
+
+    def insists(self, step: Step, error: BaseException) -> bool:
+        """See `Asker.insists`. A job of somebody else ends; of other refusals, only what is harmless is repeated."""
+        if not isinstance(error, HypervisorError) or isinstance(error, Unsupported | NotPermitted | GuestGone):
+            return False
+        return step.insists or isinstance(error, DomainBusy) or self._methods[step.method][1].repeatable
+
+    def outcome(self, method: str) -> Outcome:
+        """See `Asker.outcome`."""
+        return self._methods[method][1].outcome if method in self._methods else Outcome.STOPPED
 
     async def unfit(self, guest: Guest, step: Step) -> str:
         """Ask the method; see `Asker.unfit`."""

@@ -141,12 +141,13 @@ class LibvirtDomain:
         """Do it on a lane. `asks`: it may be what asks the guest to stop, of which the ladder wants to know."""
         with self._connection.lanes.borrow(need, self._guest.uuid, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
-            # Said before the request, not after it: a rung's time counts from here, and
-            # the call may last until the guest is off.
-            if self._sent and asks:
-                self._sent()
             with translated(lane.connection):
-                return work(lane.domain(self._guest.uuid))
+                domain = lane.domain(self._guest.uuid)
+                # Said before the request, not after it: a rung's time counts from here, and the call may last until the
+                # guest is off. Not before the domain is found: what never left was taken for a request.
+                if self._sent and asks:
+                    self._sent()
+                return work(domain)
 
 
 def _from_outside(address: str) -> bool:

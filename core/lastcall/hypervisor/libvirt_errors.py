@@ -5,7 +5,15 @@ from contextlib import contextmanager
 
 import libvirt
 
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, NotPermitted, OperationInvalid
+from lastcall.errors import (
+    ConnectionLost,
+    DomainBusy,
+    GuestGone,
+    HypervisorError,
+    NotPermitted,
+    OperationInvalid,
+    Unsupported,
+)
 
 _DENIED = {
     libvirt.VIR_ERR_OPERATION_DENIED,
@@ -13,6 +21,15 @@ _DENIED = {
     libvirt.VIR_ERR_ACCESS_DENIED,
     libvirt.VIR_ERR_AUTH_CANCELLED,
     libvirt.VIR_ERR_AUTH_UNAVAILABLE,
+}
+_UNSUPPORTED = {
+    libvirt.VIR_ERR_NO_SUPPORT,
+    libvirt.VIR_ERR_INVALID_ARG,
+    libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
+    libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED,
+    libvirt.VIR_ERR_OPERATION_UNSUPPORTED,
+    libvirt.VIR_ERR_AGENT_UNRESPONSIVE,
+    libvirt.VIR_ERR_AGENT_UNSYNCED,
 }
 # What a call ends with whose connection was cut. A keepalive that ran out came as code 1, which other errors share:
 # whether the connection lives decides, not the code.
@@ -29,6 +46,10 @@ def translate(error: libvirt.libvirtError, connection: libvirt.virConnect | None
         return GuestGone(text, code=code)
     if code == libvirt.VIR_ERR_OPERATION_INVALID:
         return OperationInvalid(text, code=code)
+    if code == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+        return DomainBusy(text, code=code)
+    if code in _UNSUPPORTED:
+        return Unsupported(text, code=code)
     # A socket that may not be opened is a plain system error to libvirt; only the operating system's text tells.
     if code in _DENIED or "Permission denied" in text:
         return NotPermitted(text, _permission_remedy(text), code=code)

@@ -22,7 +22,10 @@ class StateInvalid(LastcallError):
 
 @value(kw_only=True)
 class Entry:
-    """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name."""
+    """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name.
+
+    `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
+    """
 
     uri: str
     uuid: str
@@ -34,6 +37,7 @@ class Entry:
     since: str
     due: bool
     parked: bool = False
+    left: bool = False
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -149,6 +153,10 @@ class StateFile:
     def park(self, key: Key) -> None:
         """Keep a guest on the list, to be started only by name."""
         self.entries[key] = replace(self.entries[key], parked=True)
+
+    def mark_left(self, keys: Iterable[Key]) -> None:
+        """Note of guests on the list that they were asked and still ran at the end."""
+        self.entries |= {key: replace(self.entries[key], left=True) for key in keys if key in self.entries}
 
     def _parse(self, text: str) -> dict[Key, Entry]:
         try:

@@ -1,8 +1,8 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import field, replace
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key
@@ -22,12 +22,16 @@ _CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off
 
 @value
 class Step:
-    """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end."""
+    """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end.
+
+    `insists`: nothing comes after it, so that a refusal is no reason to give up before its time is over.
+    """
 
     method: str
     timeout: float | None
     options: Any = None
     last_resort: bool = False
+    insists: bool = False
 
     @property
     def prepares(self) -> bool:
@@ -37,16 +41,26 @@ class Step:
 
 @value(kw_only=True)
 class PlannedGuest:
-    """What is going to happen to one guest. `left_because` is set for a guest that is not touched."""
+    """What is going to happen to one guest. `left_because` is set for a guest that is not touched.
+
+    `timeout`: seconds for a rung that names none. `awaited`: others do not move before it is off.
+    """
 
     guest: Guest
     steps: tuple[Step, ...] = ()
     last_resort: tuple[Step, ...] = ()
+    timeout: float | None = None
     restore: bool = True
     hook_timeout: float | None = None
     left_because: str = ""
     ours: bool = True
+    awaited: bool = False
     facts: GuestFacts = PLAIN
+
+    @property
+    def hears(self) -> bool:
+        """False for a guest that no request can reach: its system has crashed, or it waits for its disk."""
+        return not (self.guest.state is GuestState.CRASHED or self.facts.condition is Condition.IO_ERROR)
 
 
 @value
@@ -85,12 +99,13 @@ def make_plan(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy]
             if name not in around.methods:
                 problems.setdefault(name, _unknown(name, guest, around.methods))
         awaited = crowded or bool(graph.needs[guest.key])
-        planned.append(_planned(guest, policy, around, endless=around.limited and not awaited))
+        planned.append(plan_guest(guest, policy, around, awaited=awaited))
     return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
 
 
-def _planned(guest: Guest, policy: GuestPolicy, around: Circumstances, *, endless: bool) -> PlannedGuest:
-    facts = around.facts.get(guest.key, PLAIN)
+def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awaited: bool) -> PlannedGuest:
+    """Decide for one guest; `awaited`: others do not move before it is off."""
+    facts, endless = around.facts.get(guest.key, PLAIN), around.limited and not awaited
     why = _left_because(guest, policy, facts)
     if why:
         return PlannedGuest(guest=guest, left_because=why, restore=False, ours=policy.manage, facts=facts)
@@ -99,12 +114,22 @@ def _planned(guest: Guest, policy: GuestPolicy, around: Circumstances, *, endles
         guest=guest,
         steps=_ladder(guest, policy, facts, around.methods, endless=endless),
         last_resort=tuple(_last(method, options, policy, endless=endless) for method, options in final),
+        timeout=policy.timeout,
+        awaited=awaited,
         # libvirt has forgotten a transient guest at the next boot: looked for
         # there, it makes libvirt-guests' start fail.
         restore=bool(policy.restore) and guest.persistent,
         hook_timeout=policy.hooks.timeout,
         facts=facts,
     )
+
+
+def with_last_request(planned: PlannedGuest, unfit: Container[str]) -> PlannedGuest:
+    """The plan for a guest together with what the run does where no rung is of use: libvirt's own request."""
+    asking = [step for step in planned.steps if not step.prepares and step.method not in unfit]
+    if asking or planned.left_because or not planned.hears:
+        return planned
+    return replace(planned, steps=(*planned.steps, Step(CORE_METHOD, planned.timeout)))
 
 
 def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
@@ -122,8 +147,12 @@ def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
 def _ladder(
     guest: Guest, policy: GuestPolicy, facts: GuestFacts, methods: Mapping[str, Any], *, endless: bool
 ) -> tuple[Step, ...]:
-    if guest.state is GuestState.CRASHED or facts.condition is Condition.IO_ERROR:
+    if guest.state is GuestState.CRASHED:
         return ()  # it hears nothing any more: straight to the last resort
+    if facts.condition is Condition.IO_ERROR:
+        # It hears nothing while its disk is full, but its memory and what it has yet to write are whole.
+        savable = SAVE in methods and guest.persistent and not facts.unsaveable
+        return (Step(SAVE, policy.timeout),) if savable else ()
     # LXC refuses ACPI and agent (error 8). The plain request and initctl report success and reach
     # nobody, unless the container has an initctl.
     container = guest.driver == "LXC"

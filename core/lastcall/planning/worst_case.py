@@ -42,6 +42,17 @@ class Outlook:
         return min(self.before + self.worst.starts.get(key, 0.0), self.deadline.last_ask)
 
     @property
+    def longest(self) -> tuple[float, tuple[Key, ...]]:
+        """The longest chain at worst: seconds from its beginning, and its guests. An endless rung lasts until the last
+        resort, which a chain of finite ones may well not reach.
+        """
+        until = self.deadline.last_resort - self.before
+        endless = [key for key in self.worst.starts if key in self.endless]
+        if not endless or until <= self.worst.total or until == math.inf:
+            return self.worst.total, tuple(self.worst.path)
+        return until, (max(endless, key=lambda key: self.worst.starts[key]),)
+
+    @property
     def fits(self) -> bool:
         """Whether even the worst case leaves everybody the time that is configured."""
         return self.before + self.worst.total <= self.deadline.last_resort

@@ -56,7 +56,7 @@ class GuestBegun:
 
 @value(kw_only=True)
 class GuestAsked:
-    """A request to stop (or the command to start) goes out."""
+    """A method is called that is to stop (or start) the guest; whether it was heard, the attempt's end says."""
 
     at: float
     guest: Key
@@ -76,11 +76,12 @@ class GuestWentOff:
 
 @value(kw_only=True)
 class AttemptEnded:
-    """One rung of a guest's ladder is over."""
+    """One rung of a guest's ladder is over. `asked`: when the request left that the guest can have heard."""
 
     at: float
     guest: Key
     attempt: Attempt
+    asked: float | None = None
 
 
 @value(kw_only=True)

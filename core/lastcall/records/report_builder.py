@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.records.records import (
@@ -21,17 +21,20 @@ from lastcall.records.records import (
 )
 
 VERSION = 1
+START = "start"  # the method of a restore
 _AS_PLANNED = frozenset(
     {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.SKIPPED}
 )
 
 
 def as_planned(result: GuestResult) -> bool:
-    """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung did."""
-    if result.outcome is Outcome.FORCED:
-        asked = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]  # ok: it was only woken
-        return len(asked) == 1 and result.state_before is not GuestState.CRASHED
-    return result.outcome in _AS_PLANNED
+    """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung does."""
+    if result.outcome is not Outcome.FORCED:
+        return result.outcome in _AS_PLANNED
+    # ok: it was only resumed or woken. The last resort asks nobody, so that who met it unasked has no `asked`.
+    rungs = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]
+    first = rungs[0] if rungs else None
+    return first is not None and first.result == Outcome.FORCED and result.asked is not None
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -45,6 +48,10 @@ class _Story:
     hooks: list[HookRecord] = field(default_factory=list)
     end: GuestEnded | None = None
     told: GuestResult | None = None  # once it is decided, until something more is heard
+
+    def ask(self, at: float | None) -> None:
+        """Note the first request that it can have heard."""
+        self.asked = at if self.asked is None else self.asked
 
 
 class ReportBuilder:
@@ -94,10 +101,12 @@ class ReportBuilder:
             case GuestBegun():
                 story.began, story.waited_for = record.at, record.waited_for
             case GuestAsked():
-                story.asked = record.at if story.asked is None else story.asked
                 story.out_of_order |= record.out_of_order
+                if record.method == START:
+                    story.ask(record.at)
             case AttemptEnded():
                 story.attempts.append(record.attempt)
+                story.ask(record.asked)
             case GuestEnded():
                 story.end = record
 

@@ -20,7 +20,11 @@ class Stream:
 
     def now(self) -> float:
         """Seconds since the start of the run, to the millisecond."""
-        return round(self.clock() - self.start, 3)
+        return self.at(self.clock())
+
+    def at(self, moment: float) -> float:
+        """Seconds from the start of the run to a moment of the clock, to the millisecond."""
+        return round(moment - self.start, 3)
 
     def since(self, moment: float) -> float:
         """Seconds from an earlier `now()` to this one."""

@@ -89,9 +89,10 @@ def _paths(outlook: Outlook, names: Mapping[Key, str]) -> Iterator[str]:
     if outlook.usual.total and not outlook.unknown:
         chain = " → ".join(names[key] for key in outlook.usual.path)
         yield f"  usually over after {_time(outlook.usual.total)}: {chain}"
-    chain = " → ".join(names[key] for key in outlook.worst.path)
+    seconds, path = outlook.longest
+    chain = " → ".join(names[key] for key in path)
     begins = f", after {_time(outlook.before)} of pre_shutdown" if outlook.before else ""
-    yield f"  longest chain at worst {_time(outlook.worst.total)}{begins}: {chain}"
+    yield f"  longest chain at worst {_time(seconds)}{begins}: {chain}"
 
 
 def _time(seconds: float) -> str:

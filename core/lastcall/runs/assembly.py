@@ -204,7 +204,8 @@ def _context(
     loop: asyncio.AbstractEventLoop,
 ) -> RunContext:
     shutdown = loaded.settings.shutdown
-    deadline = Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace)
+    heard = bool(loaded.plugins.registry.implementations("post_shutdown"))
+    deadline = Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace, heard=heard)
     return RunContext(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}",
         kind=request.kind,

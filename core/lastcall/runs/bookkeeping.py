@@ -41,6 +41,10 @@ class Bookkeeping:
         """Take guests off the list."""
         self.state.drop(keys)
 
+    def mark_left(self, keys: Iterable[Key]) -> None:
+        """Note of guests on the list that they were asked and still ran when the run ended."""
+        self.state.mark_left(keys)
+
     async def keep(self, *, begun: bool = True) -> None:
         """Write the list. A disk that refuses or hangs is a problem of the report, not the end of the run.
 

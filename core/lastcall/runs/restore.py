@@ -85,12 +85,12 @@ class Restore:
         if first:
             entries += await self._always_running()
             await self._books.keep(begun=False)
-        if entries:
-            starts = await self._plan(entries)
-            if await self._announce():
-                await self._start_everybody(starts)
-            await self._account_for_everybody(starts)
-            await self._tell_the_end()
+        # With nobody to start, too: who mounts a volume in pre_restore does it at every boot.
+        starts = await self._plan(entries)
+        if await self._announce() and starts:
+            await self._start_everybody(starts)
+        await self._account_for_everybody(starts)
+        await self._tell_the_end()
         # Only now is this boot served. libvirt-guests deletes its list also where a connection did not
         # answer, and those guests are lost for good.
         if first and self._connections.complete and not self._starts_no_more:

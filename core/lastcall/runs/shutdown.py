@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason
-from lastcall.api.results import Report
+from lastcall.api.results import GuestResult, Report
 from lastcall.errors import LastcallError, Severity
 from lastcall.formats.values import value
 from lastcall.guests.inventory import Inventory
@@ -14,15 +14,16 @@ from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
+from lastcall.hypervisor.guest_facts import Condition
 from lastcall.ordering.graph import make_graph, names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
-from lastcall.planning.plan import Plan, select
+from lastcall.planning.plan import Plan, PlannedGuest, select
 from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.threads.wakeup import Wakeup
-from lastcall.timing.budget import STEP
+from lastcall.timing.budget import LAST_LOOK, STEP
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.phases import Phases
 
@@ -106,7 +107,19 @@ class Shutdown:
         limited = self._context.terms.deadline.end != math.inf
         plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited)
         self._stream.problems(plan.problems)
+        for planned in plan.guests:
+            if planned.facts.condition is Condition.IO_ERROR:
+                what = f"{Condition.IO_ERROR.value}: it hears nothing, and has yet to write what is in its memory"
+                self._stream.problem("guest", planned.guest.name, what, "give its disk room, and resume it")
         return plan
+
+    async def _plan_anew(self, planned: PlannedGuest) -> PlannedGuest:
+        """The plan for a guest by what it does now; see `GuestStop`."""
+        state = await self._ladder.look_again(planned.guest)
+        if state in {GuestState.OFF, GuestState.UNKNOWN}:
+            return planned
+        limited = self._context.terms.deadline.end != math.inf
+        return await self._inventory.plan_anew(planned, state, limited=limited)
 
     async def _warn_of_those_left(self, everybody: Sequence[Guest], plan: Plan) -> None:
         """A run for named guests may take away what others need that go on."""
@@ -151,7 +164,9 @@ class Shutdown:
         limits = self._connections.limits(self._wanted.parallel)
         # Long chains first: the longest one decides how long the run takes, and the deadline does not move.
         queue = TurnQueue(waits, limits, lambda key: -lengths.get(key, 0.0))
-        stopping = Stopping(self._ladder, Scheduler(queue, self._loop), self._phases, self._hooks, self._stream)
+        stopping = Stopping(
+            self._ladder, Scheduler(queue, self._loop), self._phases, self._hooks, self._stream, self._plan_anew
+        )
         self._add(stopping, plan)
         return stopping
 
@@ -268,18 +283,46 @@ class Shutdown:
                 await self._ladder.look_again(guest)
 
     async def _account_for_everybody(self) -> None:
-        """Also for those that the end of the run overtook; and take off the list who still runs."""
+        """Also for those that the end of the run overtook; and for the list of those to bring back."""
         guests = list(dict.fromkeys(self._context.guests))
-        stops = [self._stops[guest.key] for guest in guests if guest.key in self._stops]
-        story = self._stream.story
-        await asyncio.gather(*(one.account() for one in stops if not story.decided(one.guest.key)))
-        results = {guest.key: story.result(guest.key) for guest in guests}
-        # One that migrated away would be started here again at the next boot, while it runs elsewhere.
-        gone = [key for key, result in results.items() if result.ended is Ended.MIGRATED or result.outcome in _RUNS_ON]
-        if gone:
+        await self._ask_once_more([guest for guest in guests if guest.key in self._stops])
+        results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
+        gone = [key for key, result in results.items() if self._leaves_the_list(result)]
+        left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
+        if gone or left:
             self._books.drop(gone)
+            self._books.mark_left(left)
             await self._books.keep()
         await self._books.remember_times()
+
+    async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
+        """No verdict is final while the run lasts: who was still running then may be off by now."""
+        story, until = self._stream.story, self._context.terms.soon(LAST_LOOK)
+        open_ = [guest for guest in guests if not story.decided(guest.key) or self._is_open(guest.key)]
+        uris = {guest.uri for guest in open_ if story.decided(guest.key)}
+        # One listing for each connection; only of those that it does not have is asked one by one.
+        listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
+        runs = {key for keys in listed for key in keys}
+        again = [guest for guest in open_ if not (guest.key in runs and story.result(guest.key).outcome in _RUNS_ON)]
+        await asyncio.gather(*(self._stops[guest.key].account(until=until) for guest in again))
+
+    def _is_open(self, key: Key) -> bool:
+        result = self._stream.story.result(key)
+        asked = result.asked is not None or result.outcome is not Outcome.SKIPPED
+        return result.outcome is Outcome.UNKNOWN or (result.outcome in _RUNS_ON and asked)
+
+    async def _active(self, uri: str, until: float) -> set[Key]:
+        try:
+            async with asyncio.timeout_at(None if until == math.inf else until):
+                return {guest.key for guest in await self._ladder.hypervisor.active(uri)}
+        except (LastcallError, TimeoutError):
+            return set()
+
+    def _leaves_the_list(self, result: GuestResult) -> bool:
+        """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
+        is; a host that goes down takes the power from it all the same, and it has to come back."""
+        unasked = result.outcome in _RUNS_ON and result.asked is None
+        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)
 
     async def _tell_the_end(self) -> None:
         report = self._stream.story.report()

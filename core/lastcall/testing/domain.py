@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Ended, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
-from lastcall.errors import HypervisorError, OperationInvalid
+from lastcall.errors import DomainBusy, HypervisorError, OperationInvalid, Unsupported
 from lastcall.hypervisor.ports import Call
 from lastcall.testing.guest import FakeGuest
 from lastcall.testing.workers import Hangs
@@ -77,7 +77,7 @@ class FakeDomain:
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
         """Answer a ping, and go off when asked to shut down; know nothing else."""
         if not self._fake.agent or "agent" in self._fake.deaf_to:
-            raise HypervisorError("the guest agent does not answer", code=86)
+            raise Unsupported("the guest agent does not answer", code=86)
         if command == "guest-shutdown":
             self._ask("agent", Ended.SHUTDOWN)
         elif command != "guest-ping":
@@ -105,7 +105,9 @@ class FakeDomain:
         if how in fake.hangs_in:
             raise Hangs
         if how in fake.refuses:
-            raise HypervisorError(f"{how} is refused")
+            raise Unsupported(f"{how} is refused", code=84)
+        if how != "destroy" and self._hypervisor.loop.time() < fake.busy_until:
+            raise DomainBusy("cannot acquire state change lock", code=68)
 
     def _ask(self, how: str, ended: Ended) -> None:
         self._send(how)

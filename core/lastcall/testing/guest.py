@@ -13,6 +13,8 @@ URI = "fake:///system"
 class FakeGuest:
     """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
 
+    `busy_until`: somebody's job holds it, and libvirt refuses everything but the plug.
+
     `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
     `breaks`: by what it goes off so fast that the request itself fails.
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
@@ -34,6 +36,7 @@ class FakeGuest:
     traits: GuestFacts = PLAIN
     appears_at: float | None = None
     reboots: int = 0
+    busy_until: float = 0.0
     agent: bool = False
     ended: Ended | None = None
     asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])

@@ -26,6 +26,10 @@ RESERVE = Share("`shutdown.reserve`, for the last resort", math.inf, 1 / 3)
 # everybody is, this long before the last resort.
 GRACE = Share("`shutdown.grace`, before the reserve", math.inf, 1 / 4)
 AFTERMATH = Share("`post_shutdown`, of the reserve", 5.0, 1 / 2)
+# Nobody listens to it: what is left is for the last look, the run log and the report.
+ENDING = Share("the end of a run without `post_shutdown`", 0.5, 1 / 20)
+LAST_LOOK = Share("the last look at guests that were still running", 5.0, 1 / 2)
+LATE = Share("between a request that comes only with the last resort, and the plug", math.inf, 1 / 3)
 # A daemon that hangs, or a plugin, may cost the guests a part of their time, but not their last call.
 STEP = Share("one step before or after the guests: connecting, listing, `pre_shutdown`", math.inf, 1 / 4)
 WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
@@ -36,7 +40,26 @@ CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.i
 KILLING = Share("ending an executable hook whose time is up, of its time box", 2.2, 1 / 10)
 TERMINATION = Share("between SIGTERM and SIGKILL to it", 2.0, 1 / 2)
 
-SHARES = (RESERVE, GRACE, AFTERMATH, STEP, WRITING, STUCK, WITHDRAWAL, CLEARANCE, KILLING, TERMINATION)
+SHARES = (
+    RESERVE,
+    GRACE,
+    AFTERMATH,
+    ENDING,
+    LAST_LOOK,
+    LATE,
+    STEP,
+    WRITING,
+    STUCK,
+    WITHDRAWAL,
+    CLEARANCE,
+    KILLING,
+    TERMINATION,
+)
+
+# A grace of 0 s would have everybody asked in the moment in which the plugs are pulled.
+LEAST_GRACE = Share("the least grace", 5.0, 1 / 20)  # seconds or the part, whichever is more
+# With a third alone, the plug of a QEMU that hangs could not be confirmed within a deadline of half a minute.
+LEAST_RESERVE = 12.5  # seconds that a reserve may have of a short deadline, up to half of it
 
 # libvirt sends SIGTERM to a QEMU that hangs, and SIGKILL 10 s later; on a stopped QEMU that took 10.4 to 11.6 s. A plug
 # pulled later than this before the end is not confirmed in time, and its guest would be reported as still running.

@@ -3,7 +3,7 @@
 import math
 
 from lastcall.formats.values import value
-from lastcall.timing.budget import AFTERMATH, GRACE, PLUG, RESERVE
+from lastcall.timing.budget import AFTERMATH, ENDING, GRACE, LEAST_GRACE, LEAST_RESERVE, PLUG, RESERVE
 
 
 @value
@@ -22,21 +22,33 @@ class Deadline:
     end: float
 
     @classmethod
-    def after(cls, start: float, limit: float | None, *, reserve: float = 0.0, grace: float = 0.0) -> "Deadline":
-        """Cut `limit` seconds from `start`: the reserve takes at most a third of it, the grace at most a quarter."""
+    def after(
+        cls, start: float, limit: float | None, *, reserve: float = 0.0, grace: float = 0.0, heard: bool = True
+    ) -> "Deadline":
+        """Cut `limit` seconds from `start`. `heard`: somebody listens to `post_shutdown`.
+
+        The reserve takes at most a third, of a short deadline half of it; the grace at most a quarter.
+        """
         if limit is None:
             return cls(math.inf, math.inf, math.inf, math.inf, math.inf)
         end = start + limit
         # 30 s of reserve and 30 s of grace would leave nothing of a battery's last minute to stop guests in order.
-        reserve = min(reserve, RESERVE.of(limit))
+        reserve = min(reserve, max(RESERVE.of(limit), min(LEAST_RESERVE, limit / 2)))
+        grace = max(grace, LEAST_GRACE.seconds, limit * LEAST_GRACE.part)
         last_resort = end - reserve
+        last_hook = end - (AFTERMATH.of(reserve) if heard else min(ENDING.of(limit), reserve / 2))
         return cls(
             last_ask=last_resort - min(grace, GRACE.of(limit)),
             last_resort=last_resort,
-            last_plug=max(last_resort, end - PLUG),
-            last_hook=end - AFTERMATH.of(reserve),
+            last_plug=max(last_resort, last_hook - PLUG),
+            last_hook=last_hook,
             end=end,
         )
+
+    @property
+    def grace(self) -> float:
+        """Seconds between a request that comes late and the last resort."""
+        return 0.0 if self.last_resort == math.inf else self.last_resort - self.last_ask
 
     def remaining(self, now: float) -> float | None:
         """Seconds until the end, never negative; None = no limit."""

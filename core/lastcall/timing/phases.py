@@ -5,9 +5,12 @@ import asyncio
 from lastcall.api.guests import Reason
 from lastcall.records.records import RunJoined
 from lastcall.records.stream import Stream
+from lastcall.timing.budget import LATE
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
+
+HASTE = 5.0  # seconds between the request and the last resort, once a host stop was told to end
 
 
 class Phases:
@@ -22,8 +25,10 @@ class Phases:
         self.last_resort = Moment(loop, deadline.last_resort)
         self.last_plug = Moment(loop, deadline.last_plug)
         self.last_hook = Moment(loop, deadline.last_hook)
+        self._loop = loop
         self.asks_no_more = False
         self._leaves_all = False
+        self._told = 0  # signals to a host stop
 
     @property
     def voluntary(self) -> bool:
@@ -38,13 +43,22 @@ class Phases:
     def interrupt(self) -> None:
         """Answer a signal.
 
-        A host stop takes the last resort now. A voluntary run asks nobody else and waits for those it has asked; at the
-        second signal it stops waiting.
+        A host stop asks everybody now and takes the last resort a moment later, at the second signal at once. A
+        voluntary run asks nobody else and waits for those it has asked; at the second signal it stops waiting.
         """
         if not self.voluntary:
-            # systemd says SIGTERM when its patience is over, and SIGKILL next: what is left goes to the last resort.
-            self._stream.problem("signal", "this run", "told to end: last resort now")
-            self._hasten()
+            self._told += 1
+            # systemd says SIGTERM when its patience is over, and SIGKILL next. Without a moment between the request and
+            # the plug whoever had not had its turn was destroyed unasked.
+            if self._told == 1:
+                left = min(self.terms.deadline.grace, HASTE)
+                message = f"told to end: everybody is asked, last resort in {left:.1f} s"
+                self._stream.problem("signal", "this run", message, "again for the last resort at once")
+                self.last_ask.hasten()
+                self.last_resort.bring_forward(self.terms.clock() + left)
+            else:
+                self._stream.problem("signal", "this run", "told to end once more: last resort now")
+                self._hasten()
         elif not self.asks_no_more:
             self.asks_no_more = True
             message = "interrupted: nobody else is asked, waiting for those who were"
@@ -53,6 +67,14 @@ class Phases:
             self._leaves_all = True
             self._hasten()
             self.last_hook.hasten()
+
+    def late_ask(self) -> Moment | None:
+        """When the plug is pulled of a guest that is asked only now that the last resort has begun; None = at once."""
+        if self._told > 1:
+            return None
+        now = self.terms.clock()
+        time = min(self.terms.deadline.grace, LATE.of(max(0.0, self.last_hook.at - now)))
+        return Moment(self._loop, now + time)
 
     def join(self, reason: Reason, deadline: Deadline) -> None:
         """Become the run that another process wanted to begin: the host stops. The earlier deadline counts."""

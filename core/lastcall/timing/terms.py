@@ -25,6 +25,10 @@ class Terms:
         """A share of these seconds."""
         return share.of(self.left())
 
+    def soon(self, share: Share) -> float:
+        """When a share of these seconds will be over, on the loop's clock."""
+        return self.clock() + self.share(share)
+
     @property
     def until(self) -> float | None:
         """When the run is over, on the loop's clock; None = no limit."""

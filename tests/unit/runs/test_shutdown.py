@@ -77,12 +77,12 @@ def test_acpi_is_sent_again_until_the_guest_hears_it(tmp_path: Path) -> None:
     assert [at for at, _ in guest.asked] == [0.0, 10.0, 20.0]
 
 
-def test_a_guest_that_nothing_stops_is_left_running_by_a_voluntary_run_and_taken_off_the_list(tmp_path: Path) -> None:
+def test_a_guest_that_nothing_stops_is_left_running_by_a_voluntary_run_and_stays_on_the_list(tmp_path: Path) -> None:
     guest = FakeGuest("deaf", deaf_to=frozenset({"acpi"}))
     report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {timeout: 5s}}]}")
     assert by_name(report, "deaf").outcome is Outcome.LEFT
     assert report.run.exit_code == 1
-    assert waiting_guests(tmp_path) == []
+    assert waiting_guests(tmp_path) == ["deaf"], "it was asked, and may go off later"
 
 
 @pytest.mark.parametrize(("reason", "force"), [(Reason.POWEROFF, False), (Reason.MANUAL, True)])
@@ -233,15 +233,23 @@ def test_the_second_signal_reports_and_ends(tmp_path: Path) -> None:
     assert by_name(report, "g").outcome is Outcome.LEFT
 
 
-def test_a_signal_during_a_host_stop_means_last_resort_now(tmp_path: Path) -> None:
+def test_a_signal_during_a_host_stop_means_last_resort_in_a_moment_and_a_second_one_at_once(tmp_path: Path) -> None:
     guest = FakeGuest("g", takes=100)
 
-    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+    def once(hypervisor: FakeHypervisor, run: Shutdown) -> None:
         hypervisor.loop.call_later(3, run.interrupt)
 
-    report = run_shutdown(tmp_path, [guest], meanwhile=meanwhile, reason=Reason.POWER)
-    assert guest.off_at == 3.0
+    report = run_shutdown(tmp_path, [guest], meanwhile=once, reason=Reason.POWER)
+    assert guest.off_at == 8.0
     assert by_name(report, "g").outcome is Outcome.FORCED
+    again = FakeGuest("g", takes=100)
+
+    def twice(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(3, run.interrupt)
+        hypervisor.loop.call_later(4, run.interrupt)
+
+    run_shutdown(tmp_path, [again], meanwhile=twice, reason=Reason.POWER)
+    assert again.off_at == 4.0
 
 
 class _SkipsItsGuest:

@@ -59,11 +59,28 @@ def test_what_becomes_of_a_paused_guest_is_a_setting(tmp_path: Path, setting: st
     assert hows(guest) == asked
 
 
-def test_a_guest_paused_by_an_io_error_goes_straight_to_the_last_resort(tmp_path: Path) -> None:
+def test_a_guest_paused_by_an_io_error_is_saved_as_its_memory_is_whole_and_that_is_not_as_planned(
+    tmp_path: Path,
+) -> None:
     guest = FakeGuest("full", state=GuestState.PAUSED, traits=GuestFacts(condition=Condition.IO_ERROR))
-    run_shutdown(tmp_path, [guest], reason=Reason.POWER)
-    assert guest.asked == [(0, "destroy")]
-    voluntary = FakeGuest("full", state=GuestState.PAUSED, traits=GuestFacts(condition=Condition.IO_ERROR))
+    report = run_shutdown(tmp_path, [guest], reason=Reason.POWER)
+    assert hows(guest) == ["save"]
+    assert (by_name(report, "full").outcome, report.run.exit_code) == (Outcome.SAVED, 1)
+    assert waiting_guests(tmp_path) == ["full"]
+
+
+def test_a_guest_paused_by_an_io_error_that_cannot_be_saved_meets_the_last_resort_of_a_host_stop(
+    tmp_path: Path,
+) -> None:
+    def full() -> FakeGuest:
+        stuck = GuestFacts(condition=Condition.IO_ERROR, unsaveable="it has a device of the host")
+        return FakeGuest("full", state=GuestState.PAUSED, traits=stuck)
+
+    stopped = full()
+    report = run_shutdown(tmp_path, [stopped], reason=Reason.POWER)
+    assert stopped.asked == [(0, "destroy")]
+    assert by_name(report, "full").message == "was never asked"
+    voluntary = full()
     report = run_shutdown(tmp_path, [voluntary])
     assert (voluntary.asked, by_name(report, "full").outcome) == ([], Outcome.LEFT)
 
@@ -195,7 +212,7 @@ def test_a_last_resort_may_be_a_ladder_of_its_own(tmp_path: Path) -> None:
         "defaults: {last_resort: [save, destroy], stop: [{acpi: {resend: 0}}]}"
     )
     report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
-    assert guest.asked == [(0, "acpi"), (70, "save"), (88, "abort"), (88, "destroy")]
+    assert guest.asked == [(0, "acpi"), (70, "save"), (87.5, "abort"), (87.5, "destroy")]
     assert by_name(report, "g").outcome is Outcome.FORCED
 
 

@@ -17,7 +17,7 @@ from lastcall.hooks.dispatch import Fired
 from lastcall.ordering.graph import names_of
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import History
-from lastcall.planning.plan import Plan, PlannedGuest, select
+from lastcall.planning.plan import Plan, PlannedGuest, select, with_last_request
 from lastcall.planning.worst_case import HookTime, Outlook, look_ahead
 from lastcall.records.records import GuestPlanned
 from lastcall.report import timetable
@@ -79,6 +79,7 @@ async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _See
     history = History(parts.settings.paths.state)
     history.load()
     unfit = await asyncio.gather(*(_unfit(parts, planned) for planned in plan.guests))
+    plan = dataclasses.replace(plan, guests=tuple(map(with_last_request, plan.guests, unfit)))
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
     outlook = look_ahead(meant, history, connections.limits(parallel), _hook_time(parts, plan), _from_start(parts))
     _report(parts, plan, outlook)

@@ -1,0 +1,54 @@
+"""Whose doing it is that a guest is off: a method's of ours, its own, or somebody else's."""
+
+from collections.abc import Callable, Sequence
+
+from lastcall.api.guests import Ended, Guest, Outcome
+from lastcall.api.results import Attempt, Verdict
+from lastcall.formats.values import value
+
+OUTCOMES = {
+    Ended.SHUTDOWN: Outcome.STOPPED,
+    Ended.DESTROYED: Outcome.FORCED,
+    Ended.SAVED: Outcome.SAVED,
+    Ended.CRASHED: Outcome.FAILED,
+    Ended.FAILED: Outcome.FAILED,
+    Ended.MIGRATED: Outcome.SKIPPED,
+}
+BY_OTHERS = {
+    Ended.DESTROYED: "destroyed by somebody else",
+    Ended.SAVED: "saved by somebody else",
+    Ended.SHUTDOWN: "it powered off by itself",
+}
+
+
+@value
+class Credit:
+    """What a guest that is off counts as, and the method that did it; None: it was none of ours."""
+
+    outcome: Outcome
+    method: str | None = None
+    message: str = ""
+
+    @classmethod
+    def of(
+        cls, ended: Ended, guest: Guest, attempts: Sequence[Attempt], outcome_of: Callable[[str], Outcome]
+    ) -> "Credit":
+        """Find the latest attempt whose method ends a guest in this way; what was refused or skipped did nothing.
+
+        `outcome_of` a method is what a guest counts as that goes off by it.
+        """
+        made = OUTCOMES.get(ended)
+        tried = [one for one in reversed(attempts) if one.result not in {Verdict.SKIPPED, Verdict.FAILED, Verdict.OK}]
+        for attempt in tried:
+            outcome = outcome_of(attempt.method)
+            # One that libvirt has forgotten is off by whatever was tried last.
+            if made is None or outcome is made:
+                return cls(outcome, attempt.method)
+        if made is None and guest.persistent:
+            # Only a transient guest is forgotten when it is off. This one was migrated away and undefined, say, and
+            # the event was lost: nobody knows that it is off.
+            return cls(Outcome.UNKNOWN, None, "libvirt does not know it any more: migrated away, or undefined")
+        message = "crashed" if ended is Ended.CRASHED else ""
+        if made in {Outcome.FORCED, Outcome.SAVED}:
+            message = BY_OTHERS[ended]
+        return cls(made or Outcome.STOPPED, None, message)

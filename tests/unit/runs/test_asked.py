@@ -1,0 +1,204 @@
+"""What "asked" means: the guest can have heard it. Nobody meets the last resort unasked while there is time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import lastcall
+from lastcall import Ended, GuestState, Outcome, Reason
+from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.runs.shutdown import Shutdown
+from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from support import by_name, waiting_guests
+
+SHORT = "shutdown: {deadline: 120s, reserve: 20s, grace: 20s}\n"
+
+
+def at(seconds: float, do: Callable[[FakeHypervisor, Shutdown], object]) -> Callable[[FakeHypervisor, Shutdown], None]:
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(seconds, do, hypervisor, run)
+
+    return meanwhile
+
+
+def hows(guest: FakeGuest) -> list[str]:
+    return [how for _, how in guest.asked]
+
+
+@pytest.mark.parametrize("ladder", ["[acpi]", "[{acpi: {resend: 0}}]", "[save]"])
+def test_a_guest_that_somebodys_job_holds_is_asked_again_until_it_can_hear(tmp_path: Path, ladder: str) -> None:
+    guest = FakeGuest("dumped", takes=2, busy_until=35.0)
+    report = run_shutdown(tmp_path, [guest], config=f"{SHORT}defaults: {{stop: {ladder}}}", reason=Reason.POWER)
+    result = by_name(report, "dumped")
+    assert result.outcome in {Outcome.STOPPED, Outcome.SAVED}
+    assert result.asked is not None
+    assert result.asked >= 35, "a refusal is not the guest's answer"
+    assert "destroy" not in hows(guest)
+
+
+def test_a_ladder_of_which_every_rung_is_refused_ends_in_libvirts_own_request(tmp_path: Path) -> None:
+    guest = FakeGuest("device", takes=1.5, refuses=frozenset({"save"}))
+    report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [save]}", reason=Reason.POWER)
+    assert hows(guest) == ["save", "default"]
+    assert (by_name(report, "device").outcome, report.run.exit_code) == (Outcome.STOPPED, 0)
+    assert by_name(report, "device").asked == 0
+
+
+def test_a_guest_that_is_paused_for_a_moment_after_planning_is_asked_when_it_runs_again(tmp_path: Path) -> None:
+    guest = FakeGuest("backup", takes=2, busy_until=8.0)
+    report = run_shutdown(tmp_path, [guest], config=SHORT, reason=Reason.POWER)
+    assert by_name(report, "backup").outcome is Outcome.STOPPED
+    assert (guest.off_at or 0) < 15
+
+
+def test_what_a_guest_does_is_looked_up_again_when_its_turn_comes(tmp_path: Path) -> None:
+    first, second = FakeGuest("first", takes=10), FakeGuest("second", takes=2)
+    config = "shutdown: {parallel: 1}\ndefaults: {paused: resume}"
+
+    def pause(_hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        second.state = GuestState.PAUSED
+
+    run_shutdown(tmp_path, [first, second], config=config, meanwhile=at(5, pause), reason=Reason.POWER)
+    assert hows(second) == ["resume", "acpi"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "shutdown: {deadline: 60s, reserve: 20s, grace: 0s, parallel: 1}",
+        "shutdown: {deadline: 60s, reserve: 20s, grace: 0s}\nguests: [{match: first, depends_on: second}]",
+        "shutdown: {deadline: 60s, reserve: 20s, grace: 20s, parallel: 1}",
+    ],
+)
+def test_who_waits_until_the_last_resort_is_asked_before_its_plug_is_pulled(tmp_path: Path, config: str) -> None:
+    first = FakeGuest("first", deaf_to=frozenset({"acpi", "default"}))
+    second = FakeGuest("second", takes=3)
+    report = run_shutdown(tmp_path, [first, second], config=config, reason=Reason.POWER)
+    assert by_name(report, "second").outcome is Outcome.STOPPED
+    assert by_name(report, "second").asked is not None
+
+
+def test_a_guest_started_after_the_last_resort_began_is_asked_and_gets_a_part_of_what_is_left(tmp_path: Path) -> None:
+    deaf = FakeGuest("deaf", hangs_in=frozenset({"destroy"}), deaf_to=frozenset({"acpi", "default"}))
+    late = FakeGuest("late", takes=1, appears_at=45)
+    config = "shutdown: {deadline: 60s, reserve: 20s, grace: 10s}"
+    report = run_shutdown(tmp_path, [deaf, late], config=config, reason=Reason.POWER)
+    assert hows(late) == ["acpi"]
+    assert by_name(report, "late").outcome is Outcome.STOPPED
+
+
+def test_who_was_never_asked_is_said_so_and_never_as_planned(tmp_path: Path) -> None:
+    guest = FakeGuest("g", busy_until=1000)
+    report = run_shutdown(tmp_path, [guest], config="shutdown: {deadline: 30s}", reason=Reason.POWER)
+    result = by_name(report, "g")
+    assert (result.outcome, result.asked, result.message) == (Outcome.FORCED, None, "was never asked")
+    assert report.run.exit_code == 1
+
+
+def test_forcing_is_as_planned_only_where_the_ladders_first_rung_forces(tmp_path: Path) -> None:
+    planned = run_shutdown(tmp_path / "a", [FakeGuest("g")], config="defaults: {stop: [destroy]}")
+    assert (by_name(planned, "g").outcome, planned.run.exit_code) == (Outcome.FORCED, 0)
+    second = FakeGuest("g", refuses=frozenset({"save"}))
+    fallen = run_shutdown(tmp_path / "b", [second], config="defaults: {stop: [save, destroy]}")
+    assert (by_name(fallen, "g").outcome, fallen.run.exit_code) == (Outcome.FORCED, 1)
+
+
+def test_a_guest_that_somebody_else_destroys_is_not_our_doing(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=100)
+    gone = at(3, lambda hypervisor, _run: hypervisor.stop(guest, Ended.DESTROYED))
+    report = run_shutdown(tmp_path, [guest], meanwhile=gone)
+    result = by_name(report, "g")
+    assert (result.outcome, result.method, result.message) == (Outcome.FORCED, None, "destroyed by somebody else")
+    assert [(one.method, one.result, one.message) for one in result.attempts[1:]] == [
+        ("acpi", "timeout", "destroyed by somebody else")
+    ]
+    assert report.run.exit_code == 1
+
+
+def test_a_transient_guest_that_was_destroyed_unseen_is_forced_and_not_stopped(tmp_path: Path) -> None:
+    guest = FakeGuest("g", persistent=False, deaf_to=frozenset({"acpi"}))
+
+    class Silent:
+        @lastcall.hookimpl
+        def on_guest_stuck(self) -> None:
+            guest.ended = Ended.VANISHED
+
+    config = "defaults: {stop: [{acpi: {timeout: 5s}}]}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, plugins={"silent": Silent()})
+    assert by_name(report, "g").outcome is Outcome.FORCED
+
+
+def test_a_persistent_guest_that_libvirt_no_longer_knows_is_not_called_stopped(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=100)
+    gone = at(3, lambda hypervisor, _run: hypervisor.stop(guest, Ended.VANISHED))
+    report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {timeout: 5s}}]}", meanwhile=gone)
+    assert by_name(report, "g").outcome is not Outcome.STOPPED or by_name(report, "g").method == "acpi"
+
+
+@pytest.mark.parametrize("reason", [Reason.POWEROFF, Reason.POWER])
+def test_a_host_stop_drops_nobody_from_the_list_but_who_migrated_away(tmp_path: Path, reason: Reason) -> None:
+    never = FakeGuest("never", takes=1000, hangs_in=frozenset({"destroy"}))
+    away = FakeGuest("away", traits=GuestFacts(condition=Condition.LEAVING))
+    config = "shutdown: {deadline: 60s, reserve: 20s, grace: 10s}"
+    gone = at(5, lambda hypervisor, _run: hypervisor.stop(away, Ended.MIGRATED))
+    report = run_shutdown(tmp_path, [never, away], config=config, reason=reason, meanwhile=gone)
+    result = by_name(report, "never")
+    assert (result.outcome, result.message.split(" was pulled ")[0]) == (Outcome.LEFT, "its plug")
+    assert waiting_guests(tmp_path) == ["never"]
+
+
+def test_who_goes_off_after_its_verdict_is_told_as_off_and_comes_back(tmp_path: Path) -> None:
+    slow, other = FakeGuest("a", takes=310), FakeGuest("b", takes=100)
+    config = "shutdown: {deadline: none, parallel: 1}\ndefaults: {timeout: 300s, stop: [acpi]}"
+    report = run_shutdown(tmp_path, [slow, other], config=config)
+    assert (by_name(report, "a").outcome, by_name(report, "a").method) == (Outcome.STOPPED, "acpi")
+    assert waiting_guests(tmp_path) == ["a", "b"]
+    restored = run_restore(tmp_path, [slow, other])
+    assert {guest.outcome for guest in restored.guests} == {Outcome.STARTED}
+
+
+def test_who_was_asked_by_hand_and_still_runs_is_found_present_by_a_restore(tmp_path: Path) -> None:
+    guest = FakeGuest("deaf", deaf_to=frozenset({"acpi"}))
+    run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {timeout: 5s}}]}")
+    restored = run_restore(tmp_path, [guest])
+    assert by_name(restored, "deaf").outcome is Outcome.PRESENT
+    assert waiting_guests(tmp_path) == []
+
+
+def test_who_was_not_asked_by_hand_leaves_the_list(tmp_path: Path) -> None:
+    class Refuses:
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            raise lastcall.HookFailed("no", on_failure="skip_guest")
+
+    run_shutdown(tmp_path, [FakeGuest("g")], plugins={"refuses": Refuses()})
+    assert waiting_guests(tmp_path) == []
+
+
+@pytest.mark.parametrize("deadline", [5, 8, 12, 20, 30])
+def test_guests_get_a_short_deadline_but_for_a_moment_where_nobody_listens_to_its_end(
+    tmp_path: Path, deadline: int
+) -> None:
+    guest = FakeGuest("deaf", deaf_to=frozenset({"acpi", "default"}))
+    report = run_shutdown(tmp_path, [guest], config=f"shutdown: {{deadline: {deadline}s}}", reason=Reason.POWER)
+    result = by_name(report, "deaf")
+    assert result.outcome is Outcome.FORCED
+    assert (guest.off_at or 0) >= deadline - max(deadline / 3, min(12.5, deadline / 2)) - 0.01
+    assert report.run.duration <= deadline
+
+
+def test_an_empty_restore_calls_the_hooks_of_its_beginning_and_end(tmp_path: Path) -> None:
+    called: list[str] = []
+
+    class Mounts:
+        @lastcall.hookimpl
+        def pre_restore(self) -> None:
+            called.append("pre_restore")
+
+        @lastcall.hookimpl
+        def post_restore(self) -> None:
+            called.append("post_restore")
+
+    run_restore(tmp_path, [FakeGuest("g")], plugins={"mounts": Mounts()})
+    assert called == ["pre_restore", "post_restore"]
