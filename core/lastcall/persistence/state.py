@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.errors import LastcallError, NoPermission, UsageError
@@ -14,6 +14,7 @@ from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
+Cause = Literal["host", "hand"]
 
 
 class StateInvalid(LastcallError):
@@ -24,6 +25,7 @@ class StateInvalid(LastcallError):
 class Entry:
     """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name.
 
+    `cause`: the host stopped, or a person stopped it by name and may not want it back with the host.
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
     """
 
@@ -38,6 +40,7 @@ class Entry:
     due: bool
     parked: bool = False
     left: bool = False
+    cause: Cause = "hand"
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -117,29 +120,28 @@ class StateFile:
         self.path.rename(aside)
         return aside
 
-    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, host_stop: bool) -> list[Entry]:
-        """Add the guests of a run; what waits already stays, and becomes due when the host stops."""
-        if host_stop:
-            self.make_due(boot_id)
+    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, cause: Cause, due: bool) -> list[Entry]:
+        """Add the guests of a run; what waits already stays."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         added = [
             Entry(
                 uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
-                run=run, boot_id=boot_id, since=since, due=host_stop,
+                run=run, boot_id=boot_id, since=since, due=due, cause=cause,
             )
             for guest in guests
         ]  # fmt: skip
         self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
         return added
 
-    def make_due(self, boot_id: str) -> None:
-        """The host stops: whatever waits since this boot is to come back by itself at the next.
+    def make_due(self, boot_id: str, run: str = "") -> None:
+        """The host stops: what was stopped with it in this boot is to come back by itself at the next.
 
-        So is what was to come back in this boot, where that was cut off or libvirt never answered.
+        So is what `run` has stopped, which turned out to be for the host; and what was to come back in this boot, where
+        that was cut off or libvirt never answered. What a person stopped by name stays off until somebody wants it.
         """
-        # What a run by hand stopped in this boot, and nobody started again, is part of what ran here.
-        same_boot = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
-        self.entries |= {key: replace(entry, due=True) for key, entry in same_boot.items()}
+        mine = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
+        host = {key: entry for key, entry in mine.items() if entry.cause == "host" or (run and entry.run == run)}
+        self.entries |= {key: replace(entry, due=True, cause="host") for key, entry in host.items()}
         if self.restored_in != boot_id:
             before = self.previous_boot if self.boot == boot_id else self.boot
             missed = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}

@@ -11,6 +11,7 @@ from lastcall.errors import Problem, UsageError
 from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
 from lastcall.ordering.graph import Graph, make_graph
+from lastcall.timing.budget import PLUG
 
 CORE_METHOD = "shutdown"  # libvirt's own default request, for an empty ladder
 RESUME, WAKE = "resume", "wake"  # the core's own rungs, which bring a guest into a state that can stop
@@ -192,7 +193,8 @@ def _step(step: LadderStep, policy: GuestPolicy) -> Step:
 def _last(method: str, options: Any, policy: GuestPolicy, *, endless: bool) -> Step:
     """A step of the last resort: has its own time, or what is left where nobody waits for the guest."""
     own = getattr(options, "timeout", None)
-    return Step(method, own or (None if endless else policy.timeout), options, last_resort=True)
+    # Given up after a guest's 10 s, the plug of a QEMU that hangs took effect when its guest was reported as running.
+    return Step(method, own or (None if endless else max(policy.timeout, PLUG)), options, last_resort=True)
 
 
 def _own_timeout(step: LadderStep) -> float | None:

@@ -29,13 +29,18 @@ class Bookkeeping:
         self._workers = workers
         self._terms = terms
 
-    def list_guests(self, guests: Iterable[Guest], *, run: str) -> list[Entry]:
-        """Put guests on the list; in a host stop they are to come back by themselves."""
-        return self.state.add(guests, run=run, boot_id=self.boot_id, host_stop=not self._terms.reason.voluntary)
+    def list_guests(self, guests: Iterable[Guest], *, run: str, named: bool) -> list[Entry]:
+        """Put guests on the list; in a host stop they are to come back by themselves. `named`: a person named them."""
+        voluntary = self._terms.reason.voluntary
+        # Who stops one guest by name before the host goes down does not mean it to come back with the others.
+        if not voluntary and not named:
+            self.state.make_due(self.boot_id)
+        cause = "hand" if voluntary and named else "host"
+        return self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=not voluntary)
 
-    def make_due(self) -> None:
-        """The host stops: whatever waits since this boot comes back by itself at the next."""
-        self.state.make_due(self.boot_id)
+    def make_due(self, run: str) -> None:
+        """The host stops: what `run` has stopped so far was stopped for it, as it turns out, and comes back with it."""
+        self.state.make_due(self.boot_id, run)
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""

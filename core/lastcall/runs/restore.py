@@ -145,9 +145,7 @@ class Restore:
         # libvirt's own autostart has no order and comes before any client; this is the ordered way to the same.
         wanted = [guest for guest in off if self._inventory.policies.of(guest).restore == "always"]
         running = [replace(guest, state=GuestState.RUNNING) for guest in wanted]
-        added = state.add(running, run=self._context.id, boot_id=state.previous_boot or "", host_stop=False)
-        state.entries |= {entry.guest.key: replace(entry, due=True) for entry in added}
-        return added
+        return state.add(running, run=self._context.id, boot_id=state.previous_boot or "", cause="host", due=True)
 
     async def _plan(self, entries: Sequence[Entry]) -> list[GuestStart]:
         """Whom each guest needs: the same graph as at the shutdown, forward."""

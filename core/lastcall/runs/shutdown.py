@@ -68,7 +68,7 @@ class Shutdown:
         self._under_way: dict[Key, asyncio.Task[None]] = {}
         self._times: Counter[Key] = Counter()
         self._news = Wakeup(self._loop)
-        self._came_late = False
+        self._came_late, self._widened = False, False
         self._keeping: asyncio.Task[None] | None = None
 
     async def execute(self) -> Report:
@@ -89,10 +89,18 @@ class Shutdown:
         """Become the host stop that another process wants to begin; see `Phases.join`."""
         self._phases.join(reason, deadline)
         if not reason.voluntary:
+            # A run for one guest by name ended with that guest, and the others met the end of the host unasked.
+            self._widened = bool(self._wanted.names)
+            self._notice(("", ""))
             # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
-            self._books.make_due()
+            self._books.make_due(self._context.id)
             # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
             self._keeping = self._loop.create_task(self._books.keep())
+
+    @property
+    def _named(self) -> bool:
+        """Whether the run is about the guests named, and nobody else."""
+        return bool(self._wanted.names) and not self._widened
 
     def interrupt(self) -> None:
         """Answer a signal; see `Phases.interrupt`."""
@@ -144,7 +152,7 @@ class Shutdown:
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
         keepers = [planned.guest for planned in plan.guests if planned.restore]
-        self._books.list_guests(keepers, run=self._context.id)
+        self._books.list_guests(keepers, run=self._context.id, named=self._named)
         await self._books.keep(begun=begun)
 
     async def _announce(self) -> bool:
@@ -240,7 +248,8 @@ class Shutdown:
             return None
         for guest in late:
             self._status.forget(guest.key)
-            what = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
+            again = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
+            what = "the host stops" if self._widened and not self._times[guest.key] else again
             self._stream.problem("guest", guest.name, f"{what}; it is stopped, too", severity=Severity.WARNING)
         plan = await self._plan(late)
         await self._remember(plan, begun=True)
@@ -248,7 +257,7 @@ class Shutdown:
 
     async def _is_late(self, guest: Guest) -> bool:
         """Whether an active guest has yet to be seen off. A run for named guests is about those alone."""
-        if guest.key in self._under_way or (guest.key not in self._stops and self._wanted.names):
+        if guest.key in self._under_way or (guest.key not in self._stops and self._named):
             return False
         if guest.key not in self._stops:
             return True

@@ -15,7 +15,7 @@ def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_le
     tmp_path: Path,
 ) -> None:
     state = StateFile(tmp_path)
-    state.add([GUEST], run="r", boot_id="a", host_stop=True)
+    state.add([GUEST], run="r", boot_id="a", cause="host", due=True)
     state.stamp("a")
     state.stamp("b")
     assert [entry.is_due_from(state.previous_boot) for entry in state.entries.values()] == [True]
@@ -27,3 +27,26 @@ def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_le
     assert state.entries[GUEST.key].boot_id == "a", "it may run elsewhere by now"
     state.park(GUEST.key)
     assert not state.entries[GUEST.key].is_due_from("a"), "started only by name"
+
+
+def test_a_host_stop_makes_due_what_was_stopped_for_the_host_and_not_what_a_person_stopped_by_name(
+    tmp_path: Path,
+) -> None:
+    state = StateFile(tmp_path)
+    state.add([GUEST], run="r1", boot_id="a", cause="hand", due=False)
+    state.add([OTHER], run="r2", boot_id="a", cause="host", due=False)
+    state.make_due("a")
+    assert (state.entries[GUEST.key].due, state.entries[OTHER.key].due) == (False, True)
+    state.make_due("a", run="r1")
+    assert state.entries[GUEST.key].due, "its run became the host's"
+
+
+def test_an_entry_of_an_earlier_version_counts_as_stopped_by_hand(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.add([GUEST], run="r", boot_id="a", cause="host", due=True)
+    state.save()
+    old = state.path.read_text().replace(',"cause":"host"', "")
+    assert "cause" not in old
+    state.path.write_text(old)
+    state.load()
+    assert (state.entries[GUEST.key].cause, state.entries[GUEST.key].due) == ("hand", True)

@@ -20,8 +20,8 @@ def test_whoever_logs_in_reads_who_is_not_back(tmp_path: Path) -> None:
     motd.refresh()
     assert not (tmp_path / "run/motd").exists()
     state = StateFile(paths.state)
-    state.add([GUEST], run="r", boot_id="before", host_stop=True)
-    state.add([OTHER], run="r", boot_id=boot_id(), host_stop=False)
+    state.add([GUEST], run="r", boot_id="before", cause="host", due=True)
+    state.add([OTHER], run="r", boot_id=boot_id(), cause="host", due=False)
     state.save()
     motd.refresh()
     assert (tmp_path / "run/motd").read_text() == (

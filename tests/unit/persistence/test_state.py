@@ -21,7 +21,7 @@ B = Guest(uri="qemu:///system", uuid="b", name="b", state=GuestState.PAUSED)
 
 def saved(folder: Path) -> StateFile:
     state = StateFile(folder)
-    state.add([A, B], run="r", boot_id="boot", host_stop=False)
+    state.add([A, B], run="r", boot_id="boot", cause="host", due=False)
     state.save()
     return state
 
@@ -84,9 +84,9 @@ def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
 def test_of_writes_that_overlap_or_come_late_the_latest_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = StateFile(tmp_path)
     empty = state.snapshot()
-    state.add([A], run="r", boot_id="boot", host_stop=False)
+    state.add([A], run="r", boot_id="boot", cause="host", due=False)
     one = state.snapshot()
-    state.add([B], run="r", boot_id="boot", host_stop=False)
+    state.add([B], run="r", boot_id="boot", cause="host", due=False)
     both = state.snapshot()
     begun, goes_on, sync = threading.Event(), threading.Event(), os.fsync
 
@@ -112,13 +112,15 @@ def test_of_writes_that_overlap_or_come_late_the_latest_stays(tmp_path: Path, mo
 
 def test_guests_still_off_from_an_earlier_run_of_this_boot_become_due_when_the_host_stops(tmp_path: Path) -> None:
     state = StateFile(tmp_path)
-    state.add([A], run="1", boot_id="now", host_stop=False)
+    state.add([A], run="1", boot_id="now", cause="host", due=False)
     assert not state.entries[A.key].due
-    state.add([B], run="2", boot_id="now", host_stop=True)
+    state.make_due("now")
+    state.add([B], run="2", boot_id="now", cause="host", due=True)
     assert all(entry.due for entry in state.entries.values())
     other = StateFile(tmp_path)
-    other.add([A], run="1", boot_id="before", host_stop=False)
-    other.add([B], run="2", boot_id="now", host_stop=True)
+    other.add([A], run="1", boot_id="before", cause="host", due=False)
+    other.make_due("now")
+    other.add([B], run="2", boot_id="now", cause="host", due=True)
     assert [entry.due for entry in other.entries.values()] == [False, True]
 
 

@@ -8,8 +8,10 @@ import pytest
 import lastcall
 from lastcall import Ended, GuestState, Outcome, Reason
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
 SHORT = "shutdown: {deadline: 120s, reserve: 20s, grace: 20s}\n"
@@ -202,3 +204,32 @@ def test_an_empty_restore_calls_the_hooks_of_its_beginning_and_end(tmp_path: Pat
 
     run_restore(tmp_path, [FakeGuest("g")], plugins={"mounts": Mounts()})
     assert called == ["pre_restore", "post_restore"]
+
+
+def test_a_host_stop_that_joins_a_run_for_one_guest_widens_it_to_everybody(tmp_path: Path) -> None:
+    named, other = FakeGuest("named", takes=20), FakeGuest("other", takes=2)
+    joins = at(5, lambda _hypervisor, run: run.join(Reason.POWER, Deadline.after(0, 60, reserve=20, grace=10)))
+    report = run_shutdown(tmp_path, [named, other], names=["named"], meanwhile=joins)
+    assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
+    assert other.asked == [(5, "acpi")], "at once, and not when the first is off"
+    assert waiting_guests(tmp_path) == ["named", "other"]
+
+
+def test_the_plug_of_a_guest_that_others_wait_for_gets_the_time_that_libvirt_may_need(tmp_path: Path) -> None:
+    app = FakeGuest("app", deaf_to=frozenset({"acpi", "default"}), hangs_in=frozenset({"destroy"}))
+    config = (
+        "shutdown: {deadline: 200s, reserve: 60s}\n"
+        "defaults: {timeout: 5s, stop: [acpi]}\nguests: [{match: app, depends_on: db}]"
+    )
+    off = at(16, lambda hypervisor, _run: hypervisor.stop(app, Ended.DESTROYED))
+    report = run_shutdown(tmp_path, [app, FakeGuest("db")], config=config, meanwhile=off, reason=Reason.POWER)
+    assert (by_name(report, "app").outcome, by_name(report, "app").method) == (Outcome.FORCED, "destroy")
+
+
+def test_what_a_person_stopped_by_name_does_not_come_back_with_the_host(tmp_path: Path) -> None:
+    by_hand, running = FakeGuest("by-hand"), FakeGuest("running")
+    run_shutdown(tmp_path, [by_hand, running], names=["by-hand"])
+    run_shutdown(tmp_path, [by_hand, running], reason=Reason.POWEROFF)
+    state = StateFile(tmp_path)
+    state.load()
+    assert {entry.name: entry.due for entry in state.entries.values()} == {"by-hand": False, "running": True}
