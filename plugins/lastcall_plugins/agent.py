@@ -49,6 +49,9 @@ def _unfit(guest: Guest, run: Run) -> str | None:
     return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
 
 
+_NOT_RUNNING = 55  # libvirt's VIR_ERR_OPERATION_INVALID
+
+
 class Agent(StopMethod[StepOptions]):
     """Asks the guest's own agent to shut it down."""
 
@@ -75,7 +78,8 @@ class Agent(StopMethod[StepOptions]):
             domain.agent("guest-shutdown", {"mode": "powerdown"}, timeout=ASKED_TIME)
         except HypervisorError as error:
             # The error alone says nothing: silence (86) is how a shutdown that works looks from here.
-            if _is_answer(error, "guest-shutdown"):
+            # Nor was it asked where the domain is paused by now (55); gone off, its event is on the way.
+            if error.code == _NOT_RUNNING or _is_answer(error, "guest-shutdown"):
                 raise  # else it was asked: the agent goes down with its guest, and its socket with it
 
 

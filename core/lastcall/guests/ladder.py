@@ -25,7 +25,7 @@ REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
-RETRY = GOING_OFF  # seconds between a refusal and the next try; it may be refused because it goes off
+RETRY = 1.0  # seconds between a refusal and the next try
 
 
 @value
@@ -168,10 +168,11 @@ class _Rung:
             duration=self._stream.since(started),
             message=message,
         )
-        # The last resort asks nothing of the guest.
-        counts = self.asked_at is not None and not self._step.prepares and not self._step.last_resort
-        asked = self._stream.at(self.asked_at) if counts and self.asked_at is not None else None
-        self._stream.emit(AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, asked=asked))
+        heard = None if self.asked_at is None else self._stream.at(self.asked_at)
+        asks = not (self._step.prepares or self._step.last_resort)
+        self._stream.emit(
+            AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
+        )
 
     def _by_this(self, ended: Ended) -> bool:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
@@ -232,7 +233,8 @@ class _Rung:
             # was pulled after 2 s of 120.
             if not self._asker.insists(self._step, error):
                 raise error
-            self._refusal, self._ask_again_at = error, self._loop.time() + RETRY
+            pause = GOING_OFF if isinstance(error, OperationInvalid) else RETRY
+            self._refusal, self._ask_again_at = error, self._loop.time() + pause
             return True
         return False
 
@@ -310,12 +312,14 @@ class _Rung:
 
     async def _end(self, asking: "asyncio.Task[None]") -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
-        if asking.done():
+        expired = asking.done() and not asking.cancelled() and isinstance(asking.exception(), TimeoutError)
+        if asking.done() and not expired:
             return
         self._hear()  # not answered in its time
-        # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
-        asking.cancel()
-        await asyncio.wait({asking})
+        if not asking.done():
+            # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
+            asking.cancel()
+            await asyncio.wait({asking})
         if self._status.ended(self._guest.key) is None:
             # A save that goes on keeps the domain's job: the ACPI request of the
             # next rung would fail after 30 s (error 68).

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
-from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
 from lastcall.guests.ladder import Climbed, Ladder
@@ -211,12 +210,14 @@ class GuestStop:
         ended = ended or self._status.ended(self._guest.key)
         if ended:
             self._stream.emit(GuestWentOff(at=self._stream.now(), guest=self._guest.key, ended=ended))
-            credit = Credit.of(ended, self._guest, self._attempts, self._ladder.asker.outcome)
+            heard = [method for method, _ in self._stream.story.heard(self._guest.key)]
+            credit = Credit.of(ended, self._guest, heard, self._ladder.asker.outcome)
             message = credit.message or self._unasked(credit.outcome)
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
             outcome, message = _not_off(state, skipped)
-            self._decide(outcome, message=self._plug_pulled() or message, state=state)
+            pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
+            self._decide(outcome, message=pulled or message, state=state)
 
     def _unasked(self, outcome: Outcome) -> str:
         asked = self._stream.story.result(self._guest.key).asked
@@ -224,14 +225,9 @@ class GuestStop:
 
     def _plug_pulled(self) -> str:
         """Said of a guest whose plug was pulled and that is not off yet, by libvirt's word."""
-        pulled = [one for one in self._attempts if self._ladder.asker.outcome(one.method) is Outcome.FORCED]
-        if not pulled or pulled[-1].result != Verdict.TIMEOUT:
-            return ""
-        return f"its plug was pulled {self._stream.since(pulled[-1].started):.1f} s before the end"
-
-    @property
-    def _attempts(self) -> Sequence[Attempt]:
-        return self._stream.story.result(self._guest.key).attempts
+        heard, outcome_of = self._stream.story.heard(self._guest.key), self._ladder.asker.outcome
+        pulled = [at for method, at in heard if outcome_of(method) is Outcome.FORCED]
+        return f"its plug was pulled {self._stream.since(pulled[-1]):.1f} s before the end" if pulled else ""
 
     def _decide(
         self,

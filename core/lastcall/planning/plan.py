@@ -166,7 +166,7 @@ def _ladder(
     if container and SIGNAL in methods and all(step.method != SIGNAL for step in steps):
         model = methods[SIGNAL].options  # a container has no power button: its init gets signals
         steps += [Step(SIGNAL, policy.timeout, model.model_validate(number)) for number in _CONTAINER_SIGNALS]
-    return tuple(_prepared(guest, policy, facts, methods, steps or [Step(CORE_METHOD, policy.timeout)]))
+    return tuple(_prepared(guest, policy, facts, methods, steps or [Step(CORE_METHOD, policy.timeout, insists=True)]))
 
 
 def _prepared(

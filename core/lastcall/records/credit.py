@@ -1,9 +1,8 @@
 """Whose doing it is that a guest is off: a method's of ours, its own, or somebody else's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from lastcall.api.guests import Ended, Guest, Outcome
-from lastcall.api.results import Attempt, Verdict
 from lastcall.formats.values import value
 
 OUTCOMES = {
@@ -30,20 +29,16 @@ class Credit:
     message: str = ""
 
     @classmethod
-    def of(
-        cls, ended: Ended, guest: Guest, attempts: Sequence[Attempt], outcome_of: Callable[[str], Outcome]
-    ) -> "Credit":
-        """Find the latest attempt whose method ends a guest in this way; what was refused or skipped did nothing.
+    def of(cls, ended: Ended, guest: Guest, heard: Iterable[str], outcome_of: Callable[[str], Outcome]) -> "Credit":
+        """Find the latest of the methods that took effect which ends a guest in this way.
 
         `outcome_of` a method is what a guest counts as that goes off by it.
         """
         made = OUTCOMES.get(ended)
-        tried = [one for one in reversed(attempts) if one.result not in {Verdict.SKIPPED, Verdict.FAILED, Verdict.OK}]
-        for attempt in tried:
-            outcome = outcome_of(attempt.method)
+        for method in reversed([*heard]):
             # One that libvirt has forgotten is off by whatever was tried last.
-            if made is None or outcome is made:
-                return cls(outcome, attempt.method)
+            if made is None or outcome_of(method) is made:
+                return cls(outcome_of(method), method)
         if made is None and guest.persistent:
             # Only a transient guest is forgotten when it is off. This one was migrated away and undefined, say, and
             # the event was lost: nobody knows that it is off.

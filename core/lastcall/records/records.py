@@ -76,12 +76,16 @@ class GuestWentOff:
 
 @value(kw_only=True)
 class AttemptEnded:
-    """One rung of a guest's ladder is over. `asked`: when the request left that the guest can have heard."""
+    """One rung of a guest's ladder is over. `heard`: when the request left that took effect, as far as anybody knows.
+
+    `asks`: it is one that asks the guest, and neither prepares it nor is the last resort.
+    """
 
     at: float
     guest: Key
     attempt: Attempt
-    asked: float | None = None
+    heard: float | None = None
+    asks: bool = True
 
 
 @value(kw_only=True)

@@ -1,6 +1,6 @@
 """From records to the report. The same fold serves the run itself and a run log read back later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lastcall.api.guests import Guest, Key, Outcome
@@ -45,13 +45,10 @@ class _Story:
     waited_for: tuple[str, ...] = ()
     out_of_order: bool = False
     attempts: list[Attempt] = field(default_factory=list)
+    heard: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     hooks: list[HookRecord] = field(default_factory=list)
     end: GuestEnded | None = None
     told: GuestResult | None = None  # once it is decided, until something more is heard
-
-    def ask(self, at: float | None) -> None:
-        """Note the first request that it can have heard."""
-        self.asked = at if self.asked is None else self.asked
 
 
 class ReportBuilder:
@@ -102,11 +99,13 @@ class ReportBuilder:
                 story.began, story.waited_for = record.at, record.waited_for
             case GuestAsked():
                 story.out_of_order |= record.out_of_order
-                if record.method == START:
-                    story.ask(record.at)
+                if record.method == START and story.asked is None:
+                    story.asked = record.at
             case AttemptEnded():
                 story.attempts.append(record.attempt)
-                story.ask(record.asked)
+                if record.heard is not None:
+                    story.heard.append((record.attempt.method, record.heard))
+                    story.asked = record.heard if story.asked is None and record.asks else story.asked
             case GuestEnded():
                 story.end = record
 
@@ -141,6 +140,10 @@ class ReportBuilder:
             attempts=tuple(story.attempts),
             hooks=tuple(story.hooks),
         )
+
+    def heard(self, key: Key) -> Sequence[tuple[str, float]]:
+        """The methods whose requests took effect, as far as anybody knows, and when these left."""
+        return self._stories[key].heard
 
     def decided(self, key: Key) -> bool:
         """Say whether it is decided what became of the guest."""

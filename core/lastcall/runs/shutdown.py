@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason
 from lastcall.api.results import GuestResult, Report
@@ -308,11 +308,12 @@ class Shutdown:
         """No verdict is final while the run lasts: who was still running then may be off by now."""
         story, until = self._stream.story, self._context.terms.soon(LAST_LOOK)
         open_ = [guest for guest in guests if not story.decided(guest.key) or self._is_open(guest.key)]
-        uris = {guest.uri for guest in open_ if story.decided(guest.key)}
-        # One listing for each connection; only of those that it does not have is asked one by one.
+        uris = list({guest.uri for guest in open_ if story.decided(guest.key)})
+        # One listing for each connection; only who is missing there, or was never decided, is asked one by one.
         listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
-        runs = {key for keys in listed for key in keys}
-        again = [guest for guest in open_ if not (guest.key in runs and story.result(guest.key).outcome in _RUNS_ON)]
+        runs = {key for keys in listed for key in keys or ()}
+        silent = {uri for uri, keys in zip(uris, listed, strict=True) if keys is None}
+        again = [guest for guest in open_ if not self._still_runs(guest, runs, silent)]
         await asyncio.gather(*(self._stops[guest.key].account(until=until) for guest in again))
 
     def _is_open(self, key: Key) -> bool:
@@ -320,12 +321,19 @@ class Shutdown:
         asked = result.asked is not None or result.outcome is not Outcome.SKIPPED
         return result.outcome is Outcome.UNKNOWN or (result.outcome in _RUNS_ON and asked)
 
-    async def _active(self, uri: str, until: float) -> set[Key]:
+    def _still_runs(self, guest: Guest, runs: Container[Key], silent: Container[str]) -> bool:
+        """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing new."""
+        if not self._stream.story.decided(guest.key) or self._status.ended(guest.key):
+            return False
+        seen = guest.key in runs or guest.uri in silent
+        return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
+
+    async def _active(self, uri: str, until: float) -> set[Key] | None:
         try:
             async with asyncio.timeout_at(None if until == math.inf else until):
                 return {guest.key for guest in await self._ladder.hypervisor.active(uri)}
         except (LastcallError, TimeoutError):
-            return set()
+            return None
 
     def _leaves_the_list(self, result: GuestResult) -> bool:
         """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it

@@ -35,8 +35,9 @@ class Deadline:
         # 30 s of reserve and 30 s of grace would leave nothing of a battery's last minute to stop guests in order.
         reserve = min(reserve, max(RESERVE.of(limit), min(LEAST_RESERVE, limit / 2)))
         grace = max(grace, LEAST_GRACE.seconds, limit * LEAST_GRACE.part)
-        last_resort = end - reserve
-        last_hook = end - (AFTERMATH.of(reserve) if heard else min(ENDING.of(limit), reserve / 2))
+        # Also where no time is kept: what cannot be asked for any more would be reported as unknown.
+        last_hook = end - max(AFTERMATH.of(reserve) if heard else 0.0, ENDING.of(limit))
+        last_resort = min(end - reserve, last_hook)
         return cls(
             last_ask=last_resort - min(grace, GRACE.of(limit)),
             last_resort=last_resort,
