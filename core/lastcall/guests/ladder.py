@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
@@ -38,7 +38,10 @@ class Climbed:
 
 @value
 class Ladder:
-    """Climbs guests' ladders; knows neither libvirt nor plugins. Nothing is waited for after `last_hook`."""
+    """Climbs guests' ladders; knows neither libvirt nor plugins. Nothing is waited for after `last_hook`.
+
+    `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time.
+    """
 
     asker: Asker
     hypervisor: Hypervisor
@@ -46,6 +49,8 @@ class Ladder:
     stream: Stream
     loop: asyncio.AbstractEventLoop
     last_hook: Moment
+    hung_plug: Moment
+    withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def climb(
         self,
@@ -66,7 +71,7 @@ class Ladder:
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
             asked |= rung.asked_at is not None and not step.prepares
-            if self.status.ended(guest.key):
+            if self.status.ended(guest.key) or rung.hangs:
                 break
             if step.prepares and verdict is Verdict.OK:
                 # Planned as paused it would be unfit for the rungs that follow: ACPI for a paused guest is error 55.
@@ -121,6 +126,10 @@ class _Rung:
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
         self._reboots = self._status.reboots(guest.key)
+        # A request of this kind returns at once. One that has not by then tells that QEMU hangs: to force it off lasts.
+        telling = ladder.asker.returns_at_once(step) and ladder.hung_plug.at < until.at
+        self._early = ladder.hung_plug if telling else until
+        self.hangs = False
 
     async def climb(self) -> Verdict:
         """Ask, wait, ask again where that helps, and record how it went."""
@@ -128,7 +137,8 @@ class _Rung:
         message, verdict = "not off when its time was up", Verdict.TIMEOUT
         try:
             # Watched before anything is sent: some guests are off before the request has returned.
-            with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
+            ring = self._wakeup.ring
+            with self._status.watch(self._guest.key, ring), self._until.watch(ring), self._early.watch(ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
                 elif self._refusal and self.asked_at is None:
@@ -191,6 +201,9 @@ class _Rung:
         asking, repeats = self._ask(), self._asker.repeats(self._step)
         try:
             while not self._over():
+                if self._early.passed and not asking.done() and self._left_at is not None:
+                    self.hangs = True
+                    break
                 if asking.done() and self._unread and self._heed(asking):
                     await self._ladder.look_again(self._guest)  # refused, it may be off by now
                     continue
@@ -323,7 +336,12 @@ class _Rung:
         if self._status.ended(self._guest.key) is None:
             # A save that goes on keeps the domain's job: the ACPI request of the
             # next rung would fail after 30 s (error 68).
-            await self._asker.withdraw(self._guest, self._step)
+            back = self._loop.create_task(self._asker.withdraw(self._guest, self._step))
+            self._ladder.withdrawals.add(back)
+            back.add_done_callback(self._ladder.withdrawals.discard)
+            # Not before a plug, which needs no job, and which a withdrawal that hangs would cost its last seconds.
+            if not self._until.passed:
+                await asyncio.wait({back})
 
 
 def _described(error: BaseException) -> str:

@@ -43,6 +43,10 @@ class Asker(Protocol):
         """Whether a request that was refused so is made again: the refusal is no property of the method."""
         ...
 
+    def returns_at_once(self, step: Step) -> bool:
+        """Whether a request that has not returned tells that QEMU hangs; others last until the guest is off."""
+        ...
+
     def outcome(self, method: str) -> Outcome:
         """What a guest counts as that goes off by this method."""
         ...
@@ -125,6 +129,10 @@ class MethodAsker:
         if not isinstance(error, HypervisorError) or isinstance(error, Unsupported | NotPermitted | GuestGone):
             return False
         return step.insists or isinstance(error, DomainBusy) or self._methods[step.method][1].repeatable
+
+    def returns_at_once(self, step: Step) -> bool:
+        """See `Asker.returns_at_once`. What may be asked again does not last until the guest is off."""
+        return not step.last_resort and self._methods[step.method][1].repeatable
 
     def outcome(self, method: str) -> Outcome:
         """See `Asker.outcome`."""

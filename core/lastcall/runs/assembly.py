@@ -125,7 +125,9 @@ def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = Fal
     from lastcall.timing.phases import Phases
 
     phases = Phases(parts.loop, parts.context.terms, parts.stream, force=force)
-    ladder = Ladder(parts.asker, parts.hypervisor, parts.status, parts.stream, parts.loop, phases.last_hook)
+    ladder = Ladder(
+        parts.asker, parts.hypervisor, parts.status, parts.stream, parts.loop, phases.last_hook, phases.hung_plug
+    )
     wanted = ShutdownPlanning(
         names=names, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
     )

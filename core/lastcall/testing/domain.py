@@ -73,6 +73,8 @@ class FakeDomain:
     def abort_job(self) -> None:
         """Note that somebody asked for it."""
         self._fake.asked.append((self._hypervisor.loop.time(), "abort"))
+        if "abort" in self._fake.hangs_in:
+            raise Hangs
 
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
         """Answer a ping, and go off when asked to shut down; know nothing else."""

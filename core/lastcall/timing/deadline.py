@@ -21,6 +21,16 @@ class Deadline:
     last_hook: float
     end: float
 
+    @property
+    def hung_plug(self) -> float:
+        """When the plug of a guest is pulled whose QEMU is known to hang: early enough to be confirmed."""
+        return min(self.last_resort, self.last_hook - PLUG)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether even the plug of a QEMU that turns out to hang at the last resort is confirmed in time."""
+        return self.end == math.inf or self.last_hook - self.last_resort >= PLUG
+
     @classmethod
     def after(
         cls, start: float, limit: float | None, *, reserve: float = 0.0, grace: float = 0.0, heard: bool = True

@@ -29,6 +29,7 @@ class Phases:
         self.asks_no_more = False
         self._leaves_all = False
         self._told = 0  # signals to a host stop
+        self.hung_plug = Moment(loop, deadline.hung_plug if self.forces else float("inf"))
 
     @property
     def voluntary(self) -> bool:
@@ -88,6 +89,7 @@ class Phases:
             self.last_resort.bring_forward(deadline.last_resort)
             self.last_plug.bring_forward(deadline.last_plug)
             self.last_hook.bring_forward(deadline.last_hook)
+            self.hung_plug.bring_forward(deadline.hung_plug)
         left = terms.deadline.remaining(self._stream.start)
         self._stream.emit(RunJoined(at=self._stream.now(), reason=terms.reason, deadline=left))
 

@@ -233,3 +233,31 @@ def test_what_a_person_stopped_by_name_does_not_come_back_with_the_host(tmp_path
     state = StateFile(tmp_path)
     state.load()
     assert {entry.name: entry.due for entry in state.entries.values()} == {"by-hand": False, "running": True}
+
+
+@pytest.mark.parametrize("deadline", [16, 20, 24])
+def test_the_plug_of_a_guest_whose_request_has_not_returned_is_pulled_early_enough(
+    tmp_path: Path, deadline: int
+) -> None:
+    hung, healthy = FakeGuest("hung", hangs_in=frozenset({"acpi"})), FakeGuest("healthy", takes=deadline / 2 - 1)
+    config = f"shutdown: {{deadline: {deadline}s}}\ndefaults: {{stop: [acpi]}}"
+    report = run_shutdown(tmp_path, [hung, healthy], config=config, reason=Reason.POWER)
+    pulled = next(moment for moment, how in hung.asked if how == "destroy")
+    assert 0 < pulled <= deadline - 12, "libvirt needs 12 s for a QEMU that hangs"
+    assert by_name(report, "hung").asked == 0
+    assert by_name(report, "healthy").outcome is Outcome.STOPPED, "the others' plugs are pulled at the usual moment"
+
+
+def test_a_run_by_hand_gives_up_nobody_early(tmp_path: Path) -> None:
+    guest = FakeGuest("g", hangs_in=frozenset({"acpi"}))
+    config = "shutdown: {deadline: 20s}\ndefaults: {stop: [acpi]}"
+    gone = at(9, lambda hypervisor, _run: hypervisor.stop(guest, Ended.SHUTDOWN))
+    report = run_shutdown(tmp_path, [guest], config=config, meanwhile=gone)
+    assert (by_name(report, "g").outcome, by_name(report, "g").method) == (Outcome.STOPPED, "acpi")
+
+
+def test_a_plug_does_not_wait_for_a_save_to_be_taken_back(tmp_path: Path) -> None:
+    guest = FakeGuest("g", hangs_in=frozenset({"save", "abort"}), deaf_to=frozenset({"default"}))
+    config = "shutdown: {deadline: 60s, reserve: 20s}\ndefaults: {stop: [save]}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    assert (guest.off_at, by_name(report, "g").outcome) == (40, Outcome.FORCED)

@@ -11,6 +11,7 @@ from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option
 from lastcall.errors import ExitCode, Problem, Severity
+from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
 from lastcall.formats.values import value
 from lastcall.hooks.dispatch import Fired
@@ -25,7 +26,7 @@ from lastcall.report.text import problem_line
 from lastcall.report.timetable import Line
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
-from lastcall.timing.budget import STEP
+from lastcall.timing.budget import PLUG, STEP
 from lastcall.timing.deadline import Deadline
 
 
@@ -94,6 +95,12 @@ async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _See
 def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
     unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
     parts.stream.problems((*plan.problems, *([unfit] if unfit else [])))
+    if not (outlook.deadline.confirms or parts.context.terms.reason.voluntary):
+        left = format_duration(round(outlook.deadline.last_hook - outlook.deadline.last_resort, 1))
+        message = (
+            f"leaves {left} for the last resort; a QEMU that hangs needs {PLUG:.0f} s, and is reported as still running"
+        )
+        parts.stream.problem("deadline", "shutdown.reserve", message, "more deadline, more reserve", Severity.WARNING)
 
 
 def _hook_time(parts: Parts, plan: Plan) -> HookTime:
