@@ -1,0 +1,1 @@
+"""Faults on the way between lastcall and libvirtd, and an independent client that judges what a run says of them."""
