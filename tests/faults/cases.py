@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from faults.frames import Way
 from faults.rules import Action, Rule
 from faults.runs import Case, Mode, Run, run
+from faults.verdicts import faults_of
 from faults.world import Worlds
 
 EVERY = os.environ.get("LASTCALL_FAULTS") == "every"
@@ -28,11 +29,19 @@ KINDS: Mapping[str, Rule] = {
 """A fault of each kind, for any message."""
 
 
-def faulted(mode: Mode, kind: str, way: Way, messages: Sequence[int], *, entries: str | None = None) -> list[Case]:
+def faulted(mode: Mode, kind: str, way: Way, messages: Sequence[int]) -> list[Case]:
     """A run for each of these messages, which meets this kind of fault."""
     like = KINDS[kind]
     rules = [Rule(action=like.action, way=way, message=message, seconds=like.seconds) for message in messages]
-    return [Case(mode=mode, rules=(rule,), entries=entries) for rule in rules]
+    return [Case(mode=mode, rules=(rule,)) for rule in rules]
+
+
+def counts(worlds: Worlds, mode: Mode) -> dict[Way, int]:
+    """How many messages a run without a fault takes each way."""
+    with worlds.borrow() as world:
+        plain = run(world, Case(mode=mode))
+    assert not faults_of(plain), faults_of(plain)
+    return {way: plain.traffic.count(way) for way in Way}
 
 
 def sample(mode: Mode, kind: str, way: Way, count: int, most: int) -> list[int]:

@@ -97,4 +97,5 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
         data = await reader.readexactly(length - _LENGTH.size)
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
-    return Frame(*_HEADER.unpack_from(data), data[_HEADER.size :])
+    program, version, procedure, kind, serial, status = _HEADER.unpack_from(data)
+    return Frame(program, version, procedure, kind, serial, status, data[_HEADER.size :])

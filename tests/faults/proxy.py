@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from faults.frames import Frame, Kind, Way, read_frame
 from faults.rules import Action, Rule, Rules
@@ -45,7 +45,7 @@ class Proxy:
         self.traffic = Traffic()
         self.lag = 0.0
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
         self._thread.start()
         if not self._stands.wait(LONGEST):

@@ -15,6 +15,8 @@ from faults.world import World
 from lab.patience import LONGEST
 from support import AWAKE, PROGRAM
 
+_MORTAL = ("setpriv", "--pdeathsig", "KILL")  # it ends with the thread that started it, however that ends
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
@@ -80,9 +82,10 @@ def _nothing(_run: "subprocess.Popen[str]") -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is run and what happens to it. `prefix`: words before the program. `entries`: the list before it.
+    """What is run and what happens to it. `prefix`: words before the program.
 
-    `meddle` is called when a `tell` rule is met, with the process. `calm` is called after the run, before it is judged.
+    `started` is called with the process, and `meddle` as well, when a `tell` rule is met. `calm` is called after the
+    run, before it is judged.
     """
 
     mode: Mode
@@ -90,7 +93,7 @@ class Case:
     what: str = ""
     prefix: Sequence[str] = ()
     program: Sequence[str] = (str(PROGRAM),)
-    entries: str | None = None
+    started: "Callable[[subprocess.Popen[str]], None]" = _nothing
     meddle: "Callable[[subprocess.Popen[str]], None]" = _nothing
     calm: Callable[[], None] | None = None
 
@@ -100,15 +103,20 @@ class Case:
 
 def run(world: World, case: Case) -> Run:
     """Do it, with every guest running before a shutdown and off before a restore."""
-    world.reset(running=not case.mode.restores, entries=case.entries)
+    world.reset(running=not case.mode.restores)
+    if case.mode.restores and world.entries is None:
+        _ = run(world, Case(mode=HOST_STOP))
+        world.entries = (world.state / "state.json").read_text()
+        world.reset(running=False)
     process: list[subprocess.Popen[str]] = []
     told = Run(case=str(case), mode=case.mode, rules=case.rules, began=0.0)
     told.before, told.listed_before = world.states(), world.listed()
     proxy = Proxy(world.lab.socket, world.socket, case.rules, lambda: case.meddle(process[0]))
     with proxy:
-        command = [*AWAKE, *case.prefix, *case.program, "--config", str(world.config), *case.mode.command]
+        command = [*AWAKE, *_MORTAL, *case.prefix, *case.program, "--config", str(world.config), *case.mode.command]
         told.began = time.monotonic()
         process.append(_start(command, world.folder))
+        case.started(process[0])
         _await(process[0], told)
         told.ended = time.monotonic()
     if case.calm:

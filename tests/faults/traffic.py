@@ -43,7 +43,9 @@ class Traffic:
     def refused_starts(self, guest: str) -> int:
         """How often the client was told that a start had failed."""
         calls = self._calls(STARTS, guest)
-        return sum(self._refused(one) or any(reply.action is Action.REFUSE for reply in self._replies(one)) for one in calls)
+        return sum(
+            self._refused(one) or any(reply.action is Action.REFUSE for reply in self._replies(one)) for one in calls
+        )
 
     def _calls(self, procedures: Iterable[int], guest: str) -> list[Passed]:
         wanted = set(procedures)

@@ -23,6 +23,11 @@ def _guests(run: Run) -> list[Any]:
     return run.report["guests"] if run.report else []
 
 
+def _says_that_the_list_is_lost(run: Run) -> bool:
+    problems: list[Any] = run.report["problems"] if run.report else []
+    return any(problem["what"] == "state" and "was not kept" in problem["message"] for problem in problems)
+
+
 def ends_well(run: Run) -> Iterator[str]:
     """It ends by itself, with 0 or 1, a report and no traceback."""
     if run.code is None:
@@ -77,6 +82,8 @@ def forces_nobody_unasked(run: Run) -> Iterator[str]:
 
 def loses_nobody(run: Run) -> Iterator[str]:
     """Who runs before and is off after is on the list; in a host stop also whoever the run saw and left running."""
+    if _says_that_the_list_is_lost(run):
+        return
     for name in RUN:
         if run.after.get(name) == "off" and name not in run.listed:
             yield f"{name} is off and not on the list"

@@ -4,9 +4,10 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import libvirt
 
@@ -32,21 +33,23 @@ class World:
         self.socket = folder / "proxy-sock"
         self.config = write_config(folder, f"test+unix:///default?socket={self.socket}", more=_RULES)
         self.state = folder / "state"
+        self.entries: str | None = None
+        """A state file with all the guests that run, once a shutdown without a fault has written one here."""
+        self._guests = ExitStack()
+        self._judge: libvirt.virConnect | None = None
 
-    def reset(self, *, running: bool, entries: str | None = None) -> None:
-        """Begin anew: guests on or off, and on the list what `entries`, the content of a state file, says."""
+    def reset(self, *, running: bool) -> None:
+        """Begin anew: guests on and an empty list, or guests off and on the list."""
         for path in (self.state, self.folder / "run"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(mode=0o755)
-        if entries is not None:
-            (self.state / "state.json").write_text(entries)
-        with opened(self.lab.test) as connection:
-            for domain in connection.listAllDomains():
-                wanted = running and domain.name() != RESTS
-                if domain.name() not in {*RUN, RESTS}:  # libvirt's own, where the daemon was killed
-                    _remove(domain)
-                elif bool(domain.isActive()) != wanted:
-                    _ = domain.create() if wanted else domain.destroy()
+        judge = self._connected()
+        if not running and self.entries is not None:
+            (self.state / "state.json").write_text(self.entries)
+        for domain in judge.listAllDomains():
+            wanted = running and domain.name() != RESTS
+            if bool(domain.isActive()) != wanted:
+                _ = domain.create() if wanted else domain.destroy()
 
     def states(self) -> dict[str, str]:
         """What the guests do, by a client that goes to the daemon directly."""
@@ -56,29 +59,31 @@ class World:
     def listed(self) -> dict[str, bool]:
         """Who is on the list of guests to restore, and whether parked; nobody where there is no list."""
         path = self.state / "state.json"
-        entries = json.loads(path.read_text())["guests"] if path.exists() else []
+        entries: list[Any] = json.loads(path.read_text())["guests"] if path.exists() else []
         return {entry["name"]: entry["parked"] for entry in entries}
 
-    def records(self) -> list[Mapping[str, object]]:
-        """The log of the last run; nothing where it has none."""
-        logs = sorted((self.state / "runs").glob("*.jsonl"))
-        return [json.loads(line) for line in logs[-1].read_text().splitlines()] if logs else []
+    def close(self) -> None:
+        """Let the guests go."""
+        self._guests.close()
 
-
-def _remove(domain: libvirt.virDomain) -> None:
-    if domain.isActive():
-        domain.destroy()
-    domain.undefine()
+    def _connected(self) -> libvirt.virConnect:
+        """The connection that keeps the guests; they and their UUIDs are new where the daemon was killed."""
+        if self._judge is None or not self._judge.isAlive():
+            self._guests.close()
+            self._judge = self._guests.enter_context(driver_guests(self.lab, (*RUN, RESTS)))
+            self.entries = None
+        return self._judge
 
 
 @contextmanager
 def world() -> Generator[World]:
     """Start one, and leave nothing of it behind."""
-    with ExitStack() as stack:
-        lab = stack.enter_context(daemon())
-        stack.enter_context(driver_guests(lab, (*RUN, RESTS)))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lastcall-faults-"))
-        yield World(lab, Path(folder))
+    with daemon() as lab, tempfile.TemporaryDirectory(prefix="lastcall-faults-") as folder:
+        made = World(lab, Path(folder))
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 class Worlds:
