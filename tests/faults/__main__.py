@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
         for kind in kinds:
             for way in ways:
                 messages = [int(word) for word in words[3:]] or range(1, found[way] + 1)
-                wrong[kind] += tell(some, faulted(mode, kind, way, messages))
+                wrong[kind] += tell(some, [faulted(mode, kind, way, message) for message in messages])
     return int(bool(wrong.total()))
 
 

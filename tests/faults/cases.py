@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from faults.frames import Way
 from faults.rules import Action, Rule
@@ -14,6 +15,8 @@ from faults.world import Worlds
 
 EVERY = os.environ.get("LASTCALL_FAULTS") == "every"
 """Whether every message meets every fault; else there is a sample."""
+A_FEW = 1
+"""So many messages of a run meet a fault of each kind in the sample."""
 _FOR_EVER = math.inf
 KINDS: Mapping[str, Rule] = {
     "cut": Rule(action=Action.CUT),
@@ -29,11 +32,9 @@ KINDS: Mapping[str, Rule] = {
 """A fault of each kind, for any message."""
 
 
-def faulted(mode: Mode, kind: str, way: Way, messages: Sequence[int]) -> list[Case]:
-    """A run for each of these messages, which meets this kind of fault."""
-    like = KINDS[kind]
-    rules = [Rule(action=like.action, way=way, message=message, seconds=like.seconds) for message in messages]
-    return [Case(mode=mode, rules=(rule,)) for rule in rules]
+def faulted(mode: Mode, kind: str, way: Way, message: int) -> Case:
+    """A run of which this message meets this kind of fault."""
+    return Case(mode=mode, rules=[replace(KINDS[kind], way=way, message=message)])
 
 
 def counts(worlds: Worlds, mode: Mode) -> dict[Way, int]:
@@ -44,12 +45,12 @@ def counts(worlds: Worlds, mode: Mode) -> dict[Way, int]:
     return {way: plain.traffic.count(way) for way in Way}
 
 
-def sample(mode: Mode, kind: str, way: Way, count: int, most: int) -> list[int]:
-    """Which of `count` messages meet a fault: `most` of them, or every one in the long run of the tests."""
-    everything = range(1, count + 1)
-    if EVERY or most >= count:
-        return list(everything)
-    return sorted(random.Random(f"{mode.name} {kind} {way.value}").sample(everything, most))
+def sample(mode: Mode, kind: str, messages: Mapping[Way, int], most: int = A_FEW) -> list[Case]:
+    """A run for each of so many messages that meets this kind of fault; every message in the long run of the tests."""
+    everything = [faulted(mode, kind, way, number + 1) for way, count in messages.items() for number in range(count)]
+    if EVERY or most >= len(everything):
+        return everything
+    return random.Random(f"{mode.name} {kind}").sample(everything, most)
 
 
 def side_by_side(worlds: Worlds, cases: Sequence[Case]) -> Iterator[Run]:
@@ -61,3 +62,8 @@ def side_by_side(worlds: Worlds, cases: Sequence[Case]) -> Iterator[Run]:
 
     with ThreadPoolExecutor(worlds.count) as threads:
         yield from threads.map(one, cases)
+
+
+def wrong_with(worlds: Worlds, cases: Sequence[Case]) -> str:
+    """What is wrong with these runs, a line each; nothing where all is well."""
+    return "\n".join(sentence for one in side_by_side(worlds, cases) for sentence in faults_of(one))

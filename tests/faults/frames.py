@@ -1,4 +1,4 @@
-"""libvirt's RPC messages as they go over its socket: a length (bytes, with itself), six numbers, and the rest in XDR."""
+"""libvirt's RPC messages as they go over its socket: a length (bytes, with itself), six numbers, the rest in XDR."""
 
 import asyncio
 import struct

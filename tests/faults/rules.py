@@ -59,8 +59,8 @@ class Rule:
     @property
     def passes(self) -> bool:
         """Whether all is well again within a second or two: whoever has more time than that has no excuse."""
-        lasting = {Action.DROP} if self.times else set(Action) - {Action.TELL}
-        return self.action not in lasting and self.seconds <= 1.0
+        lasting = {Action.DROP, Action.TELL}  # nobody ever hears of the one, and what is told may do anything
+        return self.times == 1 and self.action not in lasting and self.seconds <= 1.0
 
     def __str__(self) -> str:
         what = self.procedure.name.lower() if self.procedure is not None else "message"

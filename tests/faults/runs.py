@@ -75,6 +75,12 @@ class Run:
         except ValueError:
             return None
 
+    @property
+    def slow(self) -> bool:
+        """Whether this machine was so busy that a quarter of the time was over before the run said a word."""
+        first = min((one.at for one in self.traffic.passed), default=self.began)
+        return first - self.began + self.lag > self.mode.deadline / 4
+
 
 def _nothing(_run: "subprocess.Popen[str]") -> None:
     """Nothing is done to the client or the daemon."""
