@@ -126,10 +126,9 @@ def test_what_is_dropped_never_arrives(lab: Daemon, tmp_path: Path) -> None:
 
 def test_what_is_doubled_is_done_twice_and_what_is_reordered_comes_after_the_next(lab: Daemon, tmp_path: Path) -> None:
     twice = Rule(action=Action.DOUBLE, way=Way.TO_DAEMON, procedure=Procedure.SHUTDOWN)
-    with driver_guests(lab, ["web"]), through(lab, tmp_path, twice) as (proxy, uri):
-        with opened(uri) as connection:
-            connection.lookupByName("web").shutdown()
-            wait_until(lambda: len(replies(proxy, ASKS)) == 2, "both are answered", pause=0.01)
+    with driver_guests(lab, ["web"]), through(lab, tmp_path, twice) as (proxy, uri), opened(uri) as connection:
+        connection.lookupByName("web").shutdown()
+        wait_until(lambda: len(replies(proxy, ASKS)) == 2, "both are answered", pause=0.01)
     later = listing(Action.REORDER, Way.TO_DAEMON)
     with driver_guests(lab, ["web"]), through(lab, tmp_path, later) as (_, uri), opened(uri) as connection:
         assert len(connection.listAllDomains()) == 1, "it comes also where nothing overtakes it"
