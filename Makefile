@@ -7,7 +7,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
 comma := ,
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
-AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES,)
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS,)
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
@@ -15,7 +15,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	qemu-utils dnsmasq-base iptables systemd-container
 
-.PHONY: demo test quick setup fmt lint type unit integration guests host soak bench clean
+.PHONY: demo test quick setup fmt lint type unit integration faults guests host soak bench clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -23,11 +23,11 @@ demo: $(STAMPS)/venv
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
 # for each other and for time boxes so much that two cores have room for a third process.
 test: lint type $(STAMPS)/lab
-	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/integration tests/unit
+	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/faults tests/integration tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host.
 quick: lint type $(STAMPS)/lab
-	$(PYTEST) -n 2 --dist loadscope -m "not real_guests" tests/unit tests/integration
+	$(PYTEST) -n 2 --dist loadscope -m "not real_guests" tests/unit tests/faults tests/integration
 
 setup: $(STAMPS)/venv
 
@@ -49,6 +49,10 @@ unit: $(STAMPS)/venv $(STAMPS)/lab
 integration: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/integration
 
+# What lastcall and libvirtd say to each other, with faults: a sample of them. `make soak` has them all.
+faults: $(STAMPS)/venv $(STAMPS)/lab
+	$(PYTEST) tests/faults
+
 guests: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/guests
 
@@ -56,10 +60,10 @@ guests: $(STAMPS)/venv $(STAMPS)/lab
 host: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/host
 
-# The loops of the test suite, longer.
+# The loops of the test suite, longer, and every fault at every message: hours.
 soak: $(STAMPS)/venv $(STAMPS)/lab
-	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
-		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py
+	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
+		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/faults
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
