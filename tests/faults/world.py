@@ -68,11 +68,19 @@ class World:
 
     def _connected(self) -> libvirt.virConnect:
         """The connection that keeps the guests; they and their UUIDs are new where the daemon was killed."""
-        if self._judge is None or not self._judge.isAlive():
+        if self._judge is None or not _lives(self._judge):
             self._guests.close()
             self._judge = self._guests.enter_context(driver_guests(self.lab, (*RUN, RESTS)))
             self.entries = None
         return self._judge
+
+
+def _lives(connection: libvirt.virConnect) -> bool:
+    """Asked by a call, as without an event loop nobody notices before that the daemon is gone."""
+    try:
+        return connection.numOfDomains() >= 0
+    except libvirt.libvirtError:
+        return False
 
 
 @contextmanager
