@@ -23,13 +23,14 @@ from lab.patience import LONGEST, wait_until
 from support import AWAKE
 
 PROGRAM = """
-import sys, time
+import sys
 sys.path.insert(0, {tests!r})
-from faults.proxy import Proxy
+from faults.rules import Action, Rule
+from faults.runs import HOST_STOP, Case, run
 from faults.world import world
-with world() as made, Proxy(made.lab.socket, made.socket):
-    print(made.lab.folder, made.folder, flush=True)
-    time.sleep(3000)
+with world() as made:
+    frozen = Rule(action=Action.FREEZE, seconds=1000.0)
+    run(made, Case(mode=HOST_STOP, rules=[frozen], started=lambda _: print(made.lab.folder, made.folder, flush=True)))
 """
 
 
@@ -157,7 +158,7 @@ def test_a_request_that_was_cut_off_or_refused_by_the_daemon_asked_nothing_and_o
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_outlives_whoever_made_the_proxy(number: signal.Signals) -> None:
+def test_nothing_outlives_whoever_does_a_run_through_the_proxy(number: signal.Signals) -> None:
     text = PROGRAM.format(tests=str(Path(__file__).parents[1]))
     process = subprocess.Popen(
         [*AWAKE, sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -21,7 +21,7 @@ def faults_of(run: Run) -> list[str]:
 
 
 def _guests(run: Run) -> list[Any]:
-    """What it says of our guests: the one that a new libvirtd makes by itself is as new for every first client of it."""
+    """What it says of our guests; of the one that a new libvirtd makes by itself, each first client gets a new one."""
     told: list[Any] = run.report["guests"] if run.report else []
     return [guest for guest in told if guest["name"] in RUN]
 
