@@ -15,7 +15,7 @@ from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, opened, states
 from support import write_config
 
-RUN = ("app", "db", "web")
+RUN: tuple[str, ...] = ("app", "db", "web")
 """The guests that run before a shutdown and that a restore brings back. `app` depends on `db`."""
 RESTS = "rests"
 """A guest that is off all the time, on no list."""
