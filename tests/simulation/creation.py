@@ -1,0 +1,91 @@
+"""From a seed to a world: a pure function, so that a seed is all that a failure has to tell."""
+
+from dataclasses import replace
+
+from lastcall import GuestState, Reason
+from simulation.chance import Chance
+from simulation.population import draw_guest
+from simulation.world import GuestNature, Incident, Joining, Line, World
+
+_HOST_STOPS = (Reason.POWEROFF, Reason.REBOOT, Reason.POWER)
+_TO_GUESTS = ("pause", "unpause", "save", "migrate", "destroy", "shutdown", "crash", "start", "dump", "i/o error")
+_TO_LINES = ("lose", "hang")
+
+
+def make_world(seed: int) -> World:
+    """The world of this seed."""
+    chance = Chance(seed)
+    host_stop = chance.random() < 0.6
+    deadline = chance.seconds(5, 600)
+    lines = tuple(_draw_line(chance, f"fake://{number}/system") for number in range(chance.choice((1, 1, 1, 2))))
+    guests = _draw_guests(chance, lines)
+    named = not host_stop and chance.odd(0.4)
+    active = [guest.name for guest in guests if guest.state is not GuestState.OFF]
+    return World(
+        seed=seed,
+        reason=chance.choice(_HOST_STOPS) if host_stop else Reason.MANUAL,
+        force=not host_stop and chance.random() < 0.3,
+        names=tuple(chance.sample(active, chance.randint(1, len(active)))) if named and active else (),
+        deadline=deadline,
+        reserve=chance.choice((0.0, 2.0, 10.0, 30.0, 30.0, 60.0)),
+        grace=chance.choice((0.0, 2.0, 10.0, 30.0, 30.0)),
+        parallel=chance.choice((0, 0, 0, 1, 2)),
+        lines=lines,
+        guests=guests,
+        incidents=_draw_incidents(chance, guests, lines, deadline, 0.25),
+        signals=tuple(sorted(chance.seconds(0.01, deadline) for _ in range(3) if chance.odd(0.12))),
+        joining=_draw_joining(chance, deadline) if not host_stop and chance.odd(0.3) else None,
+        disk={number: chance.choice(("full", "hangs")) for number in range(1, 6) if chance.odd(0.05)},
+        rest=chance.seconds(1, 1000),
+        afterwards=_draw_incidents(chance, guests, lines, 60.0, 0.08),
+        restore_deadline=chance.seconds(60, 900),
+        restore_parallel=chance.choice((0, 1, 4)),
+        attempts=chance.choice((1, 3)),
+    )
+
+
+def _draw_line(chance: Chance, uri: str) -> Line:
+    return Line(
+        uri=uri,
+        reconnect=chance.choice((5.0, 60.0)),
+        latency=chance.seconds(0.001, 2) if chance.odd(0.2) else 0.0,
+        alive_from=chance.seconds(0.1, 60) if chance.odd(0.05) else 0.0,
+        parallel=1 if chance.odd(0.1) else 0,
+    )
+
+
+def _draw_guests(chance: Chance, lines: tuple[Line, ...]) -> tuple[GuestNature, ...]:
+    count = chance.choice((1, 1, 2, 2, 3, 4, 6))
+    guests = [draw_guest(chance, f"g{number}", chance.choice(lines).uri) for number in range(count)]
+    # Either dependencies or numbers: both at once make circles, whose cutting has tests of its own.
+    if chance.random() < 0.3:
+        return tuple(replace(guest, order=chance.choice((None, 1, 2, 3))) for guest in guests)
+    if chance.random() < 0.4:
+        return tuple(
+            replace(guest, needs=tuple(sorted({chance.choice(guests[:number]).name for _ in range(2)})))
+            if number and chance.random() < 0.6
+            else guest
+            for number, guest in enumerate(guests)
+        )
+    return tuple(guests)
+
+
+def _draw_incidents(
+    chance: Chance, guests: tuple[GuestNature, ...], lines: tuple[Line, ...], until: float, probability: float
+) -> tuple[Incident, ...]:
+    found: list[Incident] = []
+    for guest in guests:
+        while chance.odd(probability):
+            what, lasts = chance.choice(_TO_GUESTS), chance.seconds(0.5, 120)
+            found.append(Incident(at=chance.seconds(0.05, until), what=what, to=guest.name, lasts=lasts))
+    for line in lines:
+        while chance.odd(probability):
+            what, lasts = chance.choice(_TO_LINES), chance.seconds(0.2, 90)
+            found.append(Incident(at=chance.seconds(0.05, until), what=what, to=line.uri, lasts=lasts))
+    return tuple(sorted(found, key=lambda incident: incident.at))
+
+
+def _draw_joining(chance: Chance, deadline: float) -> Joining:
+    return Joining(
+        at=chance.seconds(0.05, deadline), reason=chance.choice(_HOST_STOPS), limit=chance.seconds(5, 2 * deadline)
+    )

@@ -1,0 +1,112 @@
+"""What invariants ask of a run that was played: what was true, and whether anybody could have known."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from lastcall.api.guests import Ended, Key
+from lastcall.api.results import GuestResult, Report
+from simulation.guest import PLUGS, PREPARES, Change, Request, SimulatedGuest
+from simulation.play import History, Played
+from simulation.world import GuestNature
+
+MOMENT = 0.2  # seconds: what happens so shortly before a run ends need not be in its report
+RETRY = 1.5  # seconds after which a connection that lives again is found to
+
+
+class Evidence:
+    """One run of a history, and the world around it."""
+
+    def __init__(self, history: History, run: Played, report: Report) -> None:
+        self.history, self.world, self.run, self.report = history, history.world, run, report
+        self.end = run.began + self._limit()
+
+    def _limit(self) -> float:
+        joining = self.world.joining
+        limit = self.world.deadline
+        joined = self.history.stopped_host and not self.world.stops_the_host and joining
+        return min(limit, joining.at + joining.limit) if joined and joining else limit
+
+    def results(self) -> Iterator[tuple[SimulatedGuest, GuestResult]]:
+        """Every guest of the report and what is said of it."""
+        for result in self.report.guests:
+            yield self.guest((result.uri, result.uuid)), result
+
+    def guest(self, key: Key) -> SimulatedGuest:
+        """The guest itself."""
+        return self.history.hypervisor.guest(key)
+
+    def active_at_first(self) -> list[SimulatedGuest]:
+        """The guests that ran when the run began."""
+        return [self.guest(key) for key, truth in self.run.before.items() if truth.active]
+
+    def is_active(self, guest: SimulatedGuest) -> bool:
+        """Whether it ran when the run ended."""
+        return self.run.after[guest.guest.key].active
+
+    def changes(self, guest: SimulatedGuest) -> list[Change]:
+        """What happened to a guest in this run."""
+        key = guest.guest.key
+        return list(islice(guest.changes, self.run.before[key].changes, self.run.after[key].changes))
+
+    def last_change(self, guest: SimulatedGuest) -> Change | None:
+        """The last that happened to it in this run."""
+        return next(reversed(self.changes(guest)), None)
+
+    def was_active(self, guest: SimulatedGuest) -> bool:
+        """Whether it ran at any time of the run."""
+        return self.run.before[guest.guest.key].active or any(one.ended is None for one in self.changes(guest))
+
+    def migrated(self, guest: SimulatedGuest) -> bool:
+        """Whether it runs elsewhere now."""
+        last = self.last_change(guest)
+        return last is not None and last.ended is Ended.MIGRATED
+
+    def requests(self, guest: SimulatedGuest) -> list[Request]:
+        """What lastcall asked of the guest in this run, in its last life."""
+        key = guest.guest.key
+        return list(islice(guest.requests, self.run.before[key].requests, self.run.after[key].requests))
+
+    def asked(self, guest: SimulatedGuest) -> list[Request]:
+        """The requests to stop that are no plug."""
+        return [one for one in self.requests(guest) if one.how not in PLUGS | PREPARES]
+
+    def plugs(self, guest: SimulatedGuest) -> list[Request]:
+        """The plugs that were pulled."""
+        return [one for one in self.requests(guest) if one.how in PLUGS]
+
+    def is_fresh(self, guest: SimulatedGuest) -> bool:
+        """Whether something happened to it so shortly before the end that nobody could know of it."""
+        last = self.last_change(guest)
+        line = next(line for line in self.world.lines if line.uri == guest.uri)
+        lag = MOMENT + 3 * line.latency + max(one.late for one in guest.nature.deliveries)
+        return last is not None and last.at > self.run.ended - lag
+
+    def cut_off(self, uri: str, at: float, before: float = 0.0) -> bool:
+        """Whether a connection did not answer then, or some seconds before."""
+        closures = self.history.hypervisor.closures[uri]
+        return any(since <= at and at - before <= until + RETRY for since, until in closures)
+
+    def ours(self, guest: SimulatedGuest) -> bool:
+        """Whether it is to come back by its settings."""
+        return _ours(guest.nature)
+
+    def written(self) -> bool:
+        """Whether the list could be written, or at least nobody was told otherwise."""
+        return all(problem.what != "state" for problem in self.report.problems)
+
+
+def _ours(nature: GuestNature) -> bool:
+    return nature.manage and nature.restore and nature.persistent
+
+
+def shutdown_of(history: History) -> Evidence | None:
+    """The shutdown, unless it was refused before it touched anybody."""
+    run = history.shutdown
+    return Evidence(history, run, run.report) if run.report else None
+
+
+def restores_of(history: History) -> Iterator[Evidence]:
+    """The restores."""
+    for run in history.restores:
+        if run.report:
+            yield Evidence(history, run, run.report)

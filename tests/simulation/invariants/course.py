@@ -1,0 +1,76 @@
+"""Every run is over in time, says so by its exit code, and can be read back."""
+
+from collections.abc import Iterator
+
+from lastcall import GuestResult, GuestState, Outcome, RunKind
+from lastcall.api.results import Report
+from lastcall.errors import Severity
+from lastcall.records.report_builder import ReportBuilder
+from lastcall.records.run_log import read_log
+from simulation.evidence import restores_of, shutdown_of
+from simulation.play import History, Played
+from simulation.world import World
+
+_EPSILON = 0.3  # seconds: the last write gets a moment although the deadline is over
+_FINE = {Outcome.STOPPED, Outcome.SAVED, Outcome.SKIPPED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT}
+
+
+def over_in_time(history: History) -> Iterator[str]:
+    """Behind the deadline the power is off."""
+    seen = shutdown_of(history)
+    if seen and seen.run.ended > seen.end + _EPSILON:
+        yield f"over at {seen.run.ended - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"
+    for restore in restores_of(history):
+        took = restore.run.ended - restore.run.began
+        if took > restore.world.restore_deadline + _EPSILON:
+            yield f"restore over at {took:.3f} of {restore.world.restore_deadline:g} s"
+
+
+def exit_code_follows_from_outcomes(history: History) -> Iterator[str]:
+    """Scripts look at nothing else."""
+    for run in history.runs:
+        if run.report:
+            code, fine = run.report.run.exit_code, _all_fine(history.world, run.report)
+            troubles = any(problem.severity is Severity.ERROR for problem in run.report.problems)
+            if (not fine and code == 0) or (fine and not troubles and code != 0):
+                told = ", ".join(f"{guest.name} {guest.outcome.value}" for guest in run.report.guests)
+                yield f"{run.report.run.kind.value}: exit code {code} after {told}"
+
+
+def _all_fine(world: World, report: Report) -> bool:
+    return all(
+        result.outcome in _FINE or (report.run.kind is RunKind.SHUTDOWN and _forced_as_planned(world, result))
+        for result in report.guests
+    )
+
+
+def _forced_as_planned(world: World, result: GuestResult) -> bool:
+    """Whether the first rung of its ladder is the plug, and it was that rung."""
+    nature = world.nature(result.name)
+    first = next(iter(nature.ladder), ("", None))[0]
+    planned = first == "destroy" and nature.driver == "QEMU" and result.state_before is not GuestState.CRASHED
+    others = [one for one in result.attempts if one.result != "ok"]
+    return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and others[0].method == "destroy"
+
+
+def log_tells_the_same(history: History) -> Iterator[str]:
+    """After a crash the run log is all there is."""
+    for run in history.runs:
+        if run.report and ReportBuilder(read_log(run.log)).report() != run.report:
+            yield f"{run.report.run.kind.value}: the run log folds to another report"
+
+
+def nothing_breaks(history: History) -> Iterator[str]:
+    """An error of our own is nobody's answer."""
+    for run in history.runs:
+        if run.error and not _refused(history, run):
+            yield f"ended by {run.error}"
+        for problem in run.report.problems if run.report else ():
+            if problem.what == "internal":
+                yield f"{problem.where}: {problem.message}"
+    yield from history.complaints
+
+
+def _refused(history: History, run: Played) -> bool:
+    """A run by hand for guests that cannot be found."""
+    return run is history.shutdown and bool(history.world.names) and run.error.startswith("UsageError")

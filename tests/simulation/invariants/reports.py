@@ -1,0 +1,77 @@
+"""What a shutdown's report says is true."""
+
+from collections.abc import Iterator
+
+from lastcall.api.guests import Ended, Outcome
+from lastcall.api.results import GuestResult
+from simulation.evidence import Evidence, shutdown_of
+from simulation.guest import Change, SimulatedGuest
+from simulation.play import History
+
+_BY_OUTCOME = {
+    Outcome.STOPPED: {Ended.SHUTDOWN},
+    Outcome.SAVED: {Ended.SAVED},
+    Outcome.FORCED: {Ended.DESTROYED},
+    Outcome.FAILED: {Ended.CRASHED, Ended.FAILED},
+}
+
+
+def report_is_truth(history: History) -> Iterator[str]:
+    """Who relies on a report unplugs the host, or loses what a guest had in memory."""
+    seen = shutdown_of(history)
+    for guest, result in seen.results() if seen else ():
+        if seen and not seen.is_fresh(guest) and not seen.cut_off(guest.uri, seen.run.ended):
+            wrong = _wrong(seen, guest, result)
+            if wrong:
+                yield f"{guest.name}: reported {result.outcome.value}, and {wrong}"
+
+
+def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
+    active, last = seen.is_active(guest), seen.last_change(guest)
+    if result.outcome in _BY_OUTCOME:
+        if active:
+            return "it runs"
+        return _wrong_end(guest, result, last)
+    if result.outcome is Outcome.LEFT:
+        return "" if active else f"it is off since {_when(seen, last)}"
+    if result.outcome is Outcome.SKIPPED and guest.nature.manage:
+        return "" if active or seen.migrated(guest) else f"it is off since {_when(seen, last)}"
+    return "libvirt could be asked" if result.outcome is Outcome.UNKNOWN else ""
+
+
+def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None) -> str:
+    if last is None or last.ended is None:
+        return "it was off before"
+    if last.ended in _BY_OUTCOME[result.outcome]:
+        return ""
+    # Of a transient guest that is gone libvirt tells nothing; what lastcall itself did to it lastcall knows.
+    return "" if guest.gone and last.by != "lastcall" else f"it ended as {last.ended.value}, by {last.by}"
+
+
+def _when(seen: Evidence, last: Change | None) -> str:
+    return f"{last.at - seen.run.began:.3f} s ({last.ended}, by {last.by})" if last else "before the run"
+
+
+def method_is_what_did_it(history: History) -> Iterator[str]:
+    """A guest that somebody else destroyed was stopped by none of our methods."""
+    seen = shutdown_of(history)
+    for guest, result in seen.results() if seen else ():
+        last = seen.last_change(guest) if seen else None
+        if seen and result.outcome is Outcome.FORCED and last and last.by == "somebody" and not seen.plugs(guest):
+            if result.method is not None:
+                yield f"{guest.name}: destroyed by somebody else, and reported as done by {result.method}"
+
+
+def everybody_is_in_the_report(history: History) -> Iterator[str]:
+    """A host stop is about every guest whose connection answers while there is time."""
+    seen = shutdown_of(history)
+    if not seen or not history.stopped_host:
+        return
+    told = {(result.uri, result.uuid) for result in seen.report.guests}
+    for guest in seen.active_at_first():
+        gone_before = seen.changes(guest) and seen.changes(guest)[0].at < seen.run.began + 11
+        closures = history.hypervisor.closures[guest.uri]
+        answers_until = min([since for since, _ in closures if since > seen.run.began], default=seen.end)
+        reachable = answers_until > seen.run.began + 0.3 * (seen.end - seen.run.began)
+        if guest.guest.key not in told and not gone_before and reachable:
+            yield f"{guest.name}: ran, and is not in the report"
