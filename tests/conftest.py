@@ -24,11 +24,14 @@ def lab() -> Iterator[Daemon]:
 class ByModule(LoadScopeScheduling):
     """For several processes: each takes the next module, whose fixtures are made once.
 
-    All hosts are for one process: they sweep up what hosts before them have left. The slowest folders are to be given
-    first, as `make test` does, so that what is short fills up the end.
+    All hosts are for one process: they sweep up what hosts before them have left. Blocks of simulated worlds share
+    nothing, so each is for whoever has time. The slowest folders are to be given first, as `make test` does, so that
+    what is short fills up the end.
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/simulation/"):
+            return nodeid
         return "hosts" if nodeid.startswith("tests/host/") else nodeid.partition("::")[0]
 
 

@@ -1,14 +1,40 @@
 """A world's configuration as its administrator would have written it; JSON, which is YAML as well."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lastcall.config.compose import settings_model
+from lastcall.config.load import parse
+from lastcall.config.settings import Bootstrap, Settings
+from lastcall.config.validation import validate
+from lastcall.hooks.discovery import Plugins
+from lastcall.runs.loading import Loaded
 from simulation.world import GuestNature, World
 
 
-def configuration(world: World, folder: Path) -> str:
-    """The text of the configuration, with everything kept in `folder`."""
+@cache
+def _plugins() -> Plugins:
+    """The bundled ones: to find and load them takes longer than to play a world."""
+    return Plugins(Bootstrap())
+
+
+@cache
+def _model() -> type[Settings]:
+    """The model of the configuration, which takes as long to make."""
+    return settings_model(_plugins().vocabulary, rules=True)
+
+
+def configured(world: World, folder: Path) -> Loaded:
+    """Configuration and plugins of a world, with everything kept in `folder`."""
+    settings, problems = validate(_model(), parse(_text(world, folder)).node)
+    if not isinstance(settings, Settings):
+        raise TypeError(f"the world's configuration is invalid: {problems}")
+    return Loaded(settings, _plugins(), "file").for_reason(world.reason)
+
+
+def _text(world: World, folder: Path) -> str:
     return json.dumps(
         {
             "connections": [

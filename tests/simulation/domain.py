@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulation.hypervisor import SimulatedHypervisor
 
 LOCK_TIME = 30.0  # seconds that libvirt waits for a domain's job
+GOING_OFF = 1.8  # seconds: only a guest that is off so soon can be gone before its request has returned
 
 
 class SimulatedDomain(FakeDomain):
@@ -96,7 +97,7 @@ class SimulatedDomain(FakeDomain):
         effect()
         if how in guest.nature.silent:
             raise self._late(request, math.inf, lambda: None)
-        if how in guest.nature.breaks:
+        if how in guest.nature.breaks and guest.nature.takes <= GOING_OFF:
             request.answer = request.answer or "broke"
             if how == "agent":
                 raise HypervisorError("End of file from agent socket", code=1)

@@ -6,8 +6,7 @@ from itertools import islice
 from lastcall.api.guests import Ended, Key
 from lastcall.api.results import GuestResult, Report
 from simulation.guest import PLUGS, PREPARES, Change, Request, SimulatedGuest
-from simulation.play import History, Played
-from simulation.world import GuestNature
+from simulation.history import History, Played
 
 MOMENT = 0.2  # seconds: what happens so shortly before a run ends need not be in its report
 RETRY = 1.5  # seconds after which a connection that lives again is found to
@@ -67,12 +66,18 @@ class Evidence:
         return list(islice(guest.requests, self.run.before[key].requests, self.run.after[key].requests))
 
     def asked(self, guest: SimulatedGuest) -> list[Request]:
-        """The requests to stop that are no plug."""
-        return [one for one in self.requests(guest) if one.how not in PLUGS | PREPARES]
+        """The requests to stop that are no last resort; a save may be either where it is both."""
+        others = PLUGS | PREPARES | ({"save"} if "save" in guest.nature.last_resort else set[str]())
+        return [one for one in self.requests(guest) if one.how not in others]
+
+    def may_have_saved(self, guest: SimulatedGuest) -> bool:
+        """Whether a save went out of which nobody knows whether it was a last resort."""
+        both = "save" in guest.nature.last_resort
+        return both and any(one.how == "save" for one in self.requests(guest))
 
     def plugs(self, guest: SimulatedGuest) -> list[Request]:
-        """The plugs that were pulled."""
-        return [one for one in self.requests(guest) if one.how in PLUGS]
+        """The plugs that were pulled; one that libvirt refuses is none."""
+        return [one for one in self.requests(guest) if one.how in PLUGS and one.answer != "refused"]
 
     def is_fresh(self, guest: SimulatedGuest) -> bool:
         """Whether something happened to it so shortly before the end that nobody could know of it."""
@@ -86,23 +91,23 @@ class Evidence:
         closures = self.history.hypervisor.closures[uri]
         return any(since <= at and at - before <= until + RETRY for since, until in closures)
 
-    def ours(self, guest: SimulatedGuest) -> bool:
-        """Whether it is to come back by its settings."""
-        return _ours(guest.nature)
-
     def written(self) -> bool:
         """Whether the list could be written, or at least nobody was told otherwise."""
         return all(problem.what != "state" for problem in self.report.problems)
-
-
-def _ours(nature: GuestNature) -> bool:
-    return nature.manage and nature.restore and nature.persistent
 
 
 def shutdown_of(history: History) -> Evidence | None:
     """The shutdown, unless it was refused before it touched anybody."""
     run = history.shutdown
     return Evidence(history, run, run.report) if run.report else None
+
+
+def guests_of(history: History) -> Iterator[tuple[Evidence, SimulatedGuest, GuestResult]]:
+    """Every guest of the shutdown's report, and what is said of it."""
+    seen = shutdown_of(history)
+    if seen:
+        for guest, result in seen.results():
+            yield seen, guest, result
 
 
 def restores_of(history: History) -> Iterator[Evidence]:

@@ -71,8 +71,7 @@ class SimulatedGuest(FakeGuest):
 
     @classmethod
     def of(cls, nature: GuestNature) -> "SimulatedGuest":
-        """A guest of this nature; a paused one was paused by a user."""
-        state = nature.state
+        """A guest of this nature."""
         return cls(
             name=nature.name,
             uri=nature.uri,
@@ -80,13 +79,12 @@ class SimulatedGuest(FakeGuest):
             persistent=nature.persistent,
             agent=nature.agent,
             deaf_to=nature.deaf_to,
-            state=state,
+            state=nature.state,
             starts_after=nature.starts_after,
             reboots=nature.reboots,
             restarts=nature.restarts,
             nature=nature,
-            held=Condition.HELD if state is GuestState.PAUSED else Condition.FREE,
-            ended=Ended.SHUTDOWN if state is GuestState.OFF else None,
+            ended=Ended.SHUTDOWN if nature.state is GuestState.OFF else None,
         )
 
     @property
@@ -101,7 +99,7 @@ class SimulatedGuest(FakeGuest):
 
     @property
     def _condition(self) -> Condition:
-        jobs = {"migrate": Condition.LEAVING, "save": Condition.SAVING}
+        jobs = {"migrate": Condition.LEAVING, "save": Condition.SAVING, "dump": Condition.SAVING}
         return jobs.get(self.job.what, self.held) if self.job and self.job.by == "somebody" else self.held
 
     def delivery(self) -> Delivery:

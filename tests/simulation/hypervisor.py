@@ -1,7 +1,6 @@
-"""A hypervisor of simulated guests: connections that die, daemons that hang, events that are late, lost or doubled."""
+"""A hypervisor of simulated guests: what lastcall asks of it, and what happens to its guests."""
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -9,43 +8,22 @@ from lastcall import Domain, Guest
 from lastcall.api.guests import Ended, GuestState
 from lastcall.errors import HypervisorError, OperationInvalid
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
-from lastcall.hypervisor.ports import (
-    Call,
-    Connected,
-    ConnectionClosed,
-    ConnectionGivenUp,
-    ConnectionRestored,
-    GuestCrashed,
-    GuestRebooted,
-    GuestStarted,
-    GuestStopped,
-    HypervisorEvent,
-    Standing,
-    Target,
-)
-from lastcall.testing import FakeHypervisor
+from lastcall.hypervisor.ports import Call, GuestCrashed, GuestRebooted, GuestStarted, GuestStopped, Standing
+from simulation.connections import SimulatedConnections
 from simulation.domain import SimulatedDomain
 from simulation.guest import PLUGS, Change, Job, SimulatedGuest
 from simulation.workers import PatientWorkers
 from simulation.world import World
 
-QUERY_TIMEOUT = 10.0  # seconds, that of the real one
-PATIENCE = 5.0  # seconds in which a patient target is tried again
 
-
-class SimulatedHypervisor(FakeHypervisor):
+class SimulatedHypervisor(SimulatedConnections):
     """Stands where libvirt stands; what it notes down is the world's part of the story."""
 
     def __init__(self, world: World, loop: asyncio.AbstractEventLoop, note: Callable[[str], None]) -> None:
         self.population = {nature.name: SimulatedGuest.of(nature) for nature in world.guests}
-        super().__init__(list(self.population.values()), loop)
-        self.note = note
+        super().__init__(world, list(self.population.values()), loop, note)
         self.workers = PatientWorkers(loop)
         self.began = loop.time()
-        self._lines = {line.uri: line for line in world.lines}
-        self._reconnect = {line.uri: line.reconnect for line in world.lines}
-        self._hangs_until: dict[str, float] = {}
-        self.closures: dict[str, list[tuple[float, float]]] = {line.uri: [] for line in world.lines}
 
     def since_start(self) -> float:
         """Seconds since the run began."""
@@ -57,55 +35,40 @@ class SimulatedHypervisor(FakeHypervisor):
 
     # What lastcall asks for
 
-    async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
-        """Connect at once where the daemon lives; a patient target is tried for a while."""
-        self._listener = listener
-        return list(await asyncio.gather(*(self._connect(target) for target in targets)))
-
-    async def _connect(self, target: Target) -> Connected:
-        until = self.loop.time() + (min(PATIENCE, target.timeout) if target.patient else 0.0)
-        self._reconnect[target.uri] = target.reconnect
-        while target.uri in self._dead and self.loop.time() < until:
-            await asyncio.sleep(0.5)
-        if target.uri in self._dead or self.hangs_for(target.uri) > target.timeout:
-            return Connected(target, error=HypervisorError(f"cannot connect to {target.uri}"))
-        await asyncio.sleep(self.hangs_for(target.uri))
-        return Connected(target, uri=target.uri, host=target.uri)
-
     async def active(self, uri: str) -> list[Guest]:
         """List the guests that are not off."""
-        await self._reach(uri)
+        await self.reach(uri)
         return await super().active(uri)
 
     async def inactive(self, uri: str) -> list[Guest]:
         """List those that are off and still defined."""
-        await self._reach(uri)
+        await self.reach(uri)
         return [guest for guest in await super().inactive(uri) if not self.guest(guest.key).gone]
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
         """Tell what is true now."""
-        await self._reach(uri)
+        await self.reach(uri)
         return {guest.key: self.guest(guest.key).facts for guest in guests if not self.guest(guest.key).gone}
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:
         """Let it stay off, or come back."""
-        await self._reach(guest.uri)
+        await self.reach(guest.uri)
         self.guest(guest.key).restarts = action == "restart"
 
     async def abort_job(self, guest: Guest) -> None:
         """End a save or migration."""
-        await self._reach(guest.uri)
+        await self.reach(guest.uri)
         self.abort(self.guest(guest.key))
 
     async def standing(self, guest: Guest) -> Standing:
         """Tell a guest's state."""
-        await self._reach(guest.uri)
+        await self.reach(guest.uri)
         found = self.guest(guest.key)
         return Standing(GuestState.OFF, Ended.VANISHED) if found.gone else await super().standing(guest)
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
         """Start a guest, if it is off and this is the attempt at which it succeeds."""
-        await self._reach(guest.uri)
+        await self.reach(guest.uri)
         found = self.guest(guest.key)
         if found.active:
             raise OperationInvalid("domain is already running", code=55)
@@ -118,15 +81,6 @@ class SimulatedHypervisor(FakeHypervisor):
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest."""
         return SimulatedDomain(self, self.guest(guest.key), call, sent)
-
-    async def _reach(self, uri: str) -> None:
-        self.require(uri)
-        seconds = self._lines[uri].latency + self.hangs_for(uri)
-        if seconds:
-            await asyncio.sleep(min(QUERY_TIMEOUT, seconds))
-        if seconds > QUERY_TIMEOUT:
-            raise TimeoutError
-        self.require(uri)
 
     # What happens
 
@@ -190,71 +144,9 @@ class SimulatedHypervisor(FakeHypervisor):
             self.note(f"the {guest.job.what} of {guest.name} is aborted")
             guest.job = None
 
-    def tell(self, guest: SimulatedGuest, event: HypervisorEvent) -> None:
-        """Bring an event, as the guest's nature and its connection allow."""
-        delivery, now = guest.delivery(), self.loop.time()
-        guest.next_event = max(now + delivery.late, guest.next_event, now + self.hangs_for(guest.uri))
-        for _ in range(delivery.copies):
-            if guest.next_event > now:
-                # For who listens now: a run that begins later has connections of its own.
-                self.loop.call_at(guest.next_event, self._bring, self._listener, guest.uri, event)
-            else:
-                self._bring(self._listener, guest.uri, event)
-
-    def _bring(self, listener: Callable[[HypervisorEvent], None], uri: str, event: HypervisorEvent) -> None:
-        if uri not in self._away:
-            listener(event)
-
-    def hang(self, uri: str, seconds: float) -> None:
-        """A daemon answers nobody for a while."""
-        self._hangs_until[uri] = self.loop.time() + seconds
-        self.closures[uri].append((self.loop.time(), self.loop.time() + seconds))
-
-    def hangs_for(self, uri: str) -> float:
-        """Seconds until the daemon answers again."""
-        return max(0.0, self._hangs_until.get(uri, 0.0) - self.loop.time())
-
-    def lose(self, uri: str, *, back_after: float | None = None) -> None:
-        """A connection dies, for some seconds or for good; as long as it is tried again nobody gives it up."""
-        if uri in self._dead:
-            return
-        lasts = math.inf if back_after is None else back_after
-        self.closures[uri].append((self.loop.time(), self.loop.time() + lasts))
-        self._dead.add(uri)
-        self._away.add(uri)
-        self._listener(ConnectionClosed(uri, "end of file"))
-        if lasts > self._reconnect[uri]:
-            self.loop.call_later(self._reconnect[uri], self._listener, ConnectionGivenUp(uri, "end of file"))
-        if lasts != math.inf:
-            heard = self._listener if lasts <= self._reconnect[uri] else _nobody
-            self.loop.call_later(lasts, self._revive, uri, heard)
-
-    def keep_dead(self, uri: str, seconds: float) -> None:
-        """A daemon is not there yet."""
-        self.closures[uri].append((self.loop.time(), self.loop.time() + seconds))
-        self._dead.add(uri)
-        self.loop.call_later(seconds, self._dead.discard, uri)
-
-    def _revive(self, uri: str, listener: Callable[[HypervisorEvent], None]) -> None:
-        self._dead.discard(uri)
-        self._away.discard(uri)
-        self.note(f"{uri} lives again")
-        listener(ConnectionRestored(uri))
-
     def cut_off(self) -> None:
         """The host goes down: whoever runs is cut off, and every daemon begins anew."""
         for guest in self.population.values():
             if guest.active:
                 self.end(guest, Ended.DESTROYED, "host")
         self.settle()
-
-    def settle(self) -> None:
-        """Daemons and connections are well again, as nobody listens any more."""
-        self._listener = _nobody
-        self._dead.clear()
-        self._away.clear()
-        self._hangs_until.clear()
-
-
-def _nobody(_: HypervisorEvent) -> None:
-    """Nobody listens."""

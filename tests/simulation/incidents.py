@@ -36,7 +36,7 @@ def _happen(hypervisor: SimulatedHypervisor, incident: Incident) -> None:
 
 def _pause(_hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: float) -> None:
     if guest.state is GuestState.RUNNING:
-        guest.state, guest.held = GuestState.PAUSED, Condition.HELD
+        guest.state, guest.held = GuestState.PAUSED, Condition.FREE
 
 
 def _unpause(_hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: float) -> None:

@@ -2,16 +2,17 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulation.creation import make_world
+from simulation.history import History
 from simulation.invariants import broken
-from simulation.play import History, played
+from simulation.play import played
 
-_MEMORY = Path("/dev/shm")  # noqa: S108  what is synced there costs nothing
+_MEMORY = Path("/dev/shm")  # what is synced there costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Judgement:
 
 
 @contextmanager
-def history_of(seed: int) -> Iterator[History]:
+def history_of(seed: int) -> Generator[History]:
     """What happens in the world of this seed."""
     folder = Path(tempfile.mkdtemp(prefix="lastcall-sim-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None))
     with played(make_world(seed), folder) as history:

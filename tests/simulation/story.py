@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
-from simulation.play import History
+from simulation.history import History
 from simulation.world import World
 
 

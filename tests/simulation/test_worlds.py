@@ -9,9 +9,7 @@ from simulation.judgement import judge
 from simulation.story import world_lines
 
 BLOCKS, SEEDS = 8, 250
-KEPT = [
-    int(line) for line in (Path(__file__).parent / "kept.txt").read_text().splitlines() if not line.startswith("#")
-]
+KEPT = [int(line) for line in (Path(__file__).parent / "kept.txt").read_text().splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

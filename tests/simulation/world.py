@@ -35,7 +35,7 @@ class GuestNature:
 
     `takes` to obey, `saving` to be saved, `plug` until a destroyed one is off. `silent`: what is delivered and never
     answered, `hangs`: neither. `reboots`: how often it begins anew instead of powering off. `starts_after`: the attempt
-    at which a start succeeds. `deliveries`: what becomes of its events, in turn. `waiting`: off and on the list already.
+    at which a start succeeds. `deliveries`: what becomes of its events, in turn. `waiting`: it was stopped by hand.
     """
 
     name: str
@@ -67,6 +67,16 @@ class GuestNature:
     transient: str = "stop"
     manage: bool = True
     restore: bool = True
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is to come back, by its settings."""
+        return self.manage and self.restore and self.persistent
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is on the list before the run, where a run by hand has put it."""
+        return self.waiting and self.ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

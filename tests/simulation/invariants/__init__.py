@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from simulation.invariants import asking, course, lists, reports, returns
-from simulation.play import History
+from simulation.history import History
+from simulation.invariants import asking, course, lists, order, reports, returns
 
 Invariant = Callable[[History], Iterator[str]]
 INVARIANTS: tuple[Invariant, ...] = (
@@ -19,7 +19,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     asking.nobody_is_forced_unasked,
     asking.nobody_is_forced_by_hand,
     asking.asked_is_when_it_was_asked,
-    asking.order_is_kept,
+    order.order_is_kept,
     course.over_in_time,
     course.exit_code_follows_from_outcomes,
     course.log_tells_the_same,

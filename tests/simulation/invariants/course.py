@@ -8,7 +8,7 @@ from lastcall.errors import Severity
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from simulation.evidence import restores_of, shutdown_of
-from simulation.play import History, Played
+from simulation.history import History, Played
 from simulation.world import World
 
 _EPSILON = 0.3  # seconds: the last write gets a moment although the deadline is over

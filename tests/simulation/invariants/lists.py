@@ -3,39 +3,35 @@
 from collections.abc import Iterator
 
 from lastcall import GuestState, Outcome
-from simulation.evidence import Evidence, shutdown_of
+from simulation.evidence import Evidence, guests_of, shutdown_of
 from simulation.guest import SimulatedGuest
-from simulation.play import BOOT, History
+from simulation.history import BOOT, History
 
 
 def nobody_is_lost(history: History) -> Iterator[str]:
     """Who is off because of us and on no list stays off for ever."""
-    seen = shutdown_of(history)
-    if not seen or not seen.written():
-        return
-    for guest, _ in seen.results():
+    for seen, guest in _ours(history):
         last = seen.last_change(guest)
-        off = not seen.is_active(guest) and last is not None and not seen.migrated(guest)
+        off = not seen.is_active(guest) and not seen.migrated(guest)
         for_us = last is not None and (history.stopped_host or last.by == "lastcall")
-        if off and for_us and seen.ours(guest) and guest.guest.key not in seen.run.listed_after:
+        if off and for_us and guest.guest.key not in seen.run.listed_after:
             yield f"{guest.name}: off (by {last.by if last else '?'}) and not on the list"
 
 
 def a_host_stop_keeps_everybody(history: History) -> Iterator[str]:
     """Who still runs at the end is cut off seconds later, and has to come back like all others."""
-    seen = shutdown_of(history)
-    if not seen or not seen.written() or not history.stopped_host:
-        return
-    for guest, result in seen.results():
+    outcomes = {result.uuid: result.outcome for _, _, result in guests_of(history)}
+    for seen, guest in _ours(history):
         listed = guest.guest.key in seen.run.listed_after
-        left_by_setting = result.outcome in {Outcome.SKIPPED, Outcome.LEFT} and _may_be_left(guest)
-        if seen.is_active(guest) and seen.ours(guest) and not listed and not left_by_setting:
-            if not seen.is_fresh(guest):
-                yield f"{guest.name}: {result.outcome.value}, runs at the end of a host stop, and is not on the list"
+        if not history.stopped_host or listed or seen.is_fresh(guest) or _left_by_setting(guest):
+            continue
+        if seen.is_active(guest):
+            what = outcomes.get(guest.uuid, Outcome.UNKNOWN).value
+            yield f"{guest.name}: {what}, runs at the end of a host stop, and is not on the list"
 
 
-def _may_be_left(guest: SimulatedGuest) -> bool:
-    return guest.nature.paused == "leave" and guest.state is GuestState.PAUSED
+def _left_by_setting(guest: SimulatedGuest) -> bool:
+    return guest.nature.paused == "leave" and guest.nature.state is GuestState.PAUSED
 
 
 def who_waited_goes_on_waiting(history: History) -> Iterator[str]:
@@ -48,27 +44,26 @@ def who_waited_goes_on_waiting(history: History) -> Iterator[str]:
 
 def who_was_asked_waits(history: History) -> Iterator[str]:
     """A guest that heard a run by hand may go off any moment, and would be on no list."""
-    for seen, guest in _by_hand(history):
-        heard = any(one.heard for one in seen.asked(guest))
+    for seen, guest in _ours(history):
+        heard = any(one.heard for one in seen.asked(guest)) and not history.stopped_host
         if heard and not seen.migrated(guest) and guest.guest.key not in seen.run.listed_after:
             yield f"{guest.name}: was asked, may go off, and is not on the list"
 
 
 def who_was_not_asked_does_not_wait(history: History) -> Iterator[str]:
     """A guest that runs and never heard of the run is not to be started by the next restore."""
-    for seen, guest in _by_hand(history):
-        touched = any(one.heard or one.in_doubt for one in seen.requests(guest))
+    for seen, guest in _ours(history):
+        touched = history.stopped_host or any(one.heard or one.in_doubt for one in seen.requests(guest))
         known = not seen.is_fresh(guest) and not seen.cut_off(guest.uri, seen.run.ended, before=30)
         if not touched and known and seen.is_active(guest) and guest.guest.key in seen.run.listed_after:
             yield f"{guest.name}: runs, was not asked, and is on the list"
 
 
-def _by_hand(history: History) -> Iterator[tuple[Evidence, SimulatedGuest]]:
-    seen = shutdown_of(history)
-    if seen and seen.written() and not history.stopped_host:
-        for guest, _ in seen.results():
-            if seen.ours(guest):
-                yield seen, guest
+def _ours(history: History) -> Iterator[tuple[Evidence, SimulatedGuest]]:
+    """The guests of the report that are to come back by their settings, where the list could be written."""
+    for seen, guest, _ in guests_of(history):
+        if guest.nature.ours and seen.written():
+            yield seen, guest
 
 
 def due_is_who_ran(history: History) -> Iterator[str]:
@@ -76,10 +71,10 @@ def due_is_who_ran(history: History) -> Iterator[str]:
     seen = shutdown_of(history)
     if not seen or not seen.written() or not history.stopped_host:
         return
+    told = {guest.guest.key for _, guest, _ in guests_of(history)}
     for key, entry in seen.run.listed_after.items():
-        guest = seen.guest(key)
-        if not seen.was_active(guest) and entry.is_due_from(BOOT):
+        due = entry.is_due_from(BOOT)
+        if due and not seen.was_active(seen.guest(key)):
             yield f"{entry.name}: was off before the host stop, and is due"
-        told = any((result.uri, result.uuid) == key for result in seen.report.guests)
-        if seen.run.before[key].active and told and not entry.is_due_from(BOOT):
+        if not due and seen.run.before[key].active and key in told:
             yield f"{entry.name}: ran when the host stopped, and is not due"

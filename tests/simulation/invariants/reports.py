@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from lastcall.api.guests import Ended, Outcome
 from lastcall.api.results import GuestResult
-from simulation.evidence import Evidence, shutdown_of
+from simulation.evidence import Evidence, guests_of, shutdown_of
 from simulation.guest import Change, SimulatedGuest
-from simulation.play import History
+from simulation.history import History
 
 _BY_OUTCOME = {
     Outcome.STOPPED: {Ended.SHUTDOWN},
@@ -14,13 +14,14 @@ _BY_OUTCOME = {
     Outcome.FORCED: {Ended.DESTROYED},
     Outcome.FAILED: {Ended.CRASHED, Ended.FAILED},
 }
+_CONNECTED_IN = 11.0  # seconds after which nobody tries any more to open a connection that is refused
+_PART = 0.3  # of the deadline: a connection that dies earlier may take its guests out of the report
 
 
 def report_is_truth(history: History) -> Iterator[str]:
     """Who relies on a report unplugs the host, or loses what a guest had in memory."""
-    seen = shutdown_of(history)
-    for guest, result in seen.results() if seen else ():
-        if seen and not seen.is_fresh(guest) and not seen.cut_off(guest.uri, seen.run.ended):
+    for seen, guest, result in guests_of(history):
+        if not seen.is_fresh(guest) and not seen.cut_off(guest.uri, seen.run.ended):
             wrong = _wrong(seen, guest, result)
             if wrong:
                 yield f"{guest.name}: reported {result.outcome.value}, and {wrong}"
@@ -29,14 +30,17 @@ def report_is_truth(history: History) -> Iterator[str]:
 def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
     active, last = seen.is_active(guest), seen.last_change(guest)
     if result.outcome in _BY_OUTCOME:
-        if active:
-            return "it runs"
-        return _wrong_end(guest, result, last)
-    if result.outcome is Outcome.LEFT:
-        return "" if active else f"it is off since {_when(seen, last)}"
-    if result.outcome is Outcome.SKIPPED and guest.nature.manage:
-        return "" if active or seen.migrated(guest) else f"it is off since {_when(seen, last)}"
-    return "libvirt could be asked" if result.outcome is Outcome.UNKNOWN else ""
+        return "it runs" if active else _wrong_end(guest, result, last)
+    off = f"it is off since {_when(seen, last)}"
+    match result.outcome:
+        case Outcome.LEFT:
+            return "" if active else off
+        case Outcome.SKIPPED:
+            return "" if active or seen.migrated(guest) or not guest.nature.manage else off
+        case Outcome.UNKNOWN:
+            return "libvirt could be asked"
+        case _:
+            return "that is no outcome of a shutdown"
 
 
 def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None) -> str:
@@ -54,12 +58,11 @@ def _when(seen: Evidence, last: Change | None) -> str:
 
 def method_is_what_did_it(history: History) -> Iterator[str]:
     """A guest that somebody else destroyed was stopped by none of our methods."""
-    seen = shutdown_of(history)
-    for guest, result in seen.results() if seen else ():
-        last = seen.last_change(guest) if seen else None
-        if seen and result.outcome is Outcome.FORCED and last and last.by == "somebody" and not seen.plugs(guest):
-            if result.method is not None:
-                yield f"{guest.name}: destroyed by somebody else, and reported as done by {result.method}"
+    for seen, guest, result in guests_of(history):
+        last = seen.last_change(guest)
+        by_others = last is not None and last.by == "somebody" and not seen.plugs(guest)
+        if by_others and result.outcome is Outcome.FORCED and result.method is not None:
+            yield f"{guest.name}: destroyed by somebody else, and reported as done by {result.method}"
 
 
 def everybody_is_in_the_report(history: History) -> Iterator[str]:
@@ -69,9 +72,10 @@ def everybody_is_in_the_report(history: History) -> Iterator[str]:
         return
     told = {(result.uri, result.uuid) for result in seen.report.guests}
     for guest in seen.active_at_first():
-        gone_before = seen.changes(guest) and seen.changes(guest)[0].at < seen.run.began + 11
-        closures = history.hypervisor.closures[guest.uri]
-        answers_until = min([since for since, _ in closures if since > seen.run.began], default=seen.end)
-        reachable = answers_until > seen.run.began + 0.3 * (seen.end - seen.run.began)
+        changes = seen.changes(guest)
+        gone_before = bool(changes) and changes[0].at < seen.run.began + _CONNECTED_IN
+        closures = [since for since, _ in history.hypervisor.closures[guest.uri] if since > seen.run.began]
+        answers_until = min(closures, default=seen.end)
+        reachable = answers_until > seen.run.began + _PART * (seen.end - seen.run.began)
         if guest.guest.key not in told and not gone_before and reachable:
             yield f"{guest.name}: ran, and is not in the report"

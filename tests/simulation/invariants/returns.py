@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lastcall import Outcome
 from simulation.evidence import restores_of, shutdown_of
-from simulation.play import History
+from simulation.history import History
 
 _BACK = {Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY}
 

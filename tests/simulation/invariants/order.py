@@ -1,0 +1,39 @@
+"""What others need goes last."""
+
+from collections.abc import Iterator
+
+from lastcall import GuestResult
+from simulation.evidence import Evidence, guests_of
+from simulation.guest import SimulatedGuest
+from simulation.history import History
+from simulation.world import World
+
+_EPSILON = 0.002  # seconds, twice the precision of records
+
+
+def order_is_kept(history: History) -> Iterator[str]:
+    """A database that is stopped before what writes to it loses what is written; too short a time is told of."""
+    found = {guest.name: (seen, guest, result) for seen, guest, result in guests_of(history)}
+    for seen, guest, result in found.values():
+        for name in _before(seen.world, guest.name):
+            if name in found and not result.out_of_order:
+                yield from _too_early(seen, guest, *found[name][1:])
+
+
+def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, told: GuestResult) -> Iterator[str]:
+    asked = next(iter(seen.asked(guest)), None)
+    # Who came up meanwhile, or again, was asked in the order of those who came up with it.
+    counts = seen.run.before[first.guest.key].active and first.nature.manage and not seen.changes(guest)[1:]
+    off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
+    done = min(seen.run.began + told.started + told.duration, off)
+    if asked and counts and asked.at < done - _EPSILON:
+        yield f"{guest.name}: asked at {asked.at - seen.run.began:.3f}, before {first.name}, done at {done:.3f}"
+
+
+def _before(world: World, name: str) -> Iterator[str]:
+    """The names of those that have to be off before a guest."""
+    number = world.nature(name).order
+    for other in world.guests:
+        later = None not in {number, other.order} and (other.order or 0) > (number or 0)
+        if name in other.needs or later:
+            yield other.name
