@@ -49,7 +49,7 @@ def _unfit(guest: Guest, run: Run) -> str | None:
     return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
 
 
-_NOT_RUNNING = 55  # libvirt's VIR_ERR_OPERATION_INVALID
+_INTERNAL = 1  # libvirt's VIR_ERR_INTERNAL_ERROR
 
 
 class Agent(StopMethod[StepOptions]):
@@ -78,8 +78,9 @@ class Agent(StopMethod[StepOptions]):
             domain.agent("guest-shutdown", {"mode": "powerdown"}, timeout=ASKED_TIME)
         except HypervisorError as error:
             # The error alone says nothing: silence (86) is how a shutdown that works looks from here.
-            # Nor was it asked where the domain is paused by now (55); gone off, its event is on the way.
-            if error.code == _NOT_RUNNING or _is_answer(error, "guest-shutdown"):
+            # Any other code is libvirt's refusal, such as of a domain that is paused by now; but for the end of the
+            # agent's socket, which has none of its own.
+            if error.code not in {*SILENT, _INTERNAL} or _is_answer(error, "guest-shutdown"):
                 raise  # else it was asked: the agent goes down with its guest, and its socket with it
 
 

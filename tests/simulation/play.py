@@ -79,7 +79,7 @@ class _Stage:
         state = StateFile(self._folder)
         state.stamp(BOOT)
         waiting = [one.guest for one in self._hypervisor.population.values() if one.nature.waits]
-        state.add(waiting, run="an earlier one", boot_id=BOOT, host_stop=False)
+        state.add(waiting, run="an earlier one", boot_id=BOOT, cause="hand", due=False)
         state.save()
         for line in self._world.lines:
             if line.alive_from:

@@ -23,6 +23,7 @@ from lastcall.timing.moment import Moment
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
+HANGS = 3.0  # seconds for a request that returns at once, by its kind
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
 RETRY = 1.0  # seconds between a refusal and the next try
@@ -126,9 +127,7 @@ class _Rung:
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
         self._reboots = self._status.reboots(guest.key)
-        # A request of this kind returns at once. One that has not by then tells that QEMU hangs: to force it off lasts.
-        telling = ladder.asker.returns_at_once(step) and ladder.hung_plug.at < until.at
-        self._early = ladder.hung_plug if telling else until
+        self._returns_at_once = ladder.asker.returns_at_once(step)
         self.hangs = False
 
     async def climb(self) -> Verdict:
@@ -137,8 +136,7 @@ class _Rung:
         message, verdict = "not off when its time was up", Verdict.TIMEOUT
         try:
             # Watched before anything is sent: some guests are off before the request has returned.
-            ring = self._wakeup.ring
-            with self._status.watch(self._guest.key, ring), self._until.watch(ring), self._early.watch(ring):
+            with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
                 elif self._refusal and self.asked_at is None:
@@ -164,8 +162,9 @@ class _Rung:
 
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._status.ended(self._guest.key)
+        if ended and (self._refusal is None or isinstance(self._refusal, OperationInvalid)):
+            self._hear()  # it may be refused because the guest goes off by it
         if ended and self._by_this(ended):
-            self._hear()  # off by it, whatever came as an answer
             result, message = self._made(ended).value, ""
         else:
             result = verdict.value
@@ -187,7 +186,8 @@ class _Rung:
     def _by_this(self, ended: Ended) -> bool:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
         made = self._made(ended)
-        return made in {Outcome.FAILED, Outcome.SKIPPED} or made is self._asker.outcome(self._step.method)
+        mine = self.asked_at is not None and made is self._asker.outcome(self._step.method)
+        return mine or made in {Outcome.FAILED, Outcome.SKIPPED}
 
     def _made(self, ended: Ended) -> Outcome:
         # A transient guest has gone when it is off, and nobody says how.
@@ -201,7 +201,7 @@ class _Rung:
         asking, repeats = self._ask(), self._asker.repeats(self._step)
         try:
             while not self._over():
-                if self._early.passed and not asking.done() and self._left_at is not None:
+                if self._loop.time() >= self._hangs_at(asking):
                     self.hangs = True
                     break
                 if asking.done() and self._unread and self._heed(asking):
@@ -216,7 +216,7 @@ class _Rung:
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
                         asking = self._ask()
-                await self._wakeup.wait(min(self._limit(), self._ask_again_at))
+                await self._wakeup.wait(min(self._limit(), self._ask_again_at, self._hangs_at(asking)))
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
                 raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
@@ -242,12 +242,14 @@ class _Rung:
         elif not self._accepted:
             if isinstance(error, TimeoutError):
                 self._hear()
+            else:
+                self._refusal = error
             # A refusal of libvirt is not the guest's answer: of one that was paused for a moment, or dumped, the plug
             # was pulled after 2 s of 120.
             if not self._asker.insists(self._step, error):
                 raise error
             pause = GOING_OFF if isinstance(error, OperationInvalid) else RETRY
-            self._refusal, self._ask_again_at = error, self._loop.time() + pause
+            self._ask_again_at = self._loop.time() + pause
             return True
         return False
 
@@ -293,6 +295,12 @@ class _Rung:
             return self._loop.time() + SENT_POLL
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
+
+    def _hangs_at(self, asking: "asyncio.Task[None]") -> float:
+        """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
+        if asking.done() or self._left_at is None or not self._returns_at_once:
+            return math.inf
+        return max(self._ladder.hung_plug.at, self._left_at + HANGS)
 
     def _ask(self) -> "asyncio.Task[None]":
         self._attempt += 1
