@@ -80,7 +80,7 @@ class SimulatedConnections(FakeHypervisor):
 
     def _say(self, listener: Callable[[HypervisorEvent], None], event: HypervisorEvent) -> None:
         """Tell who listened when it happened; a run that is over has no process any more that could hear it."""
-        if listener is self._listener:
+        if listener == self._listener:
             listener(event)
 
     def hang(self, uri: str, seconds: float) -> None:

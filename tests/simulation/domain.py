@@ -131,7 +131,8 @@ class SimulatedDomain(FakeDomain):
             return OperationInvalid("domain is not running", code=55), 0.0
         if found and self._world.since_start() < found.until:
             kind = OperationInvalid if found.code == 55 else HypervisorError
-            return kind(f"{how} is refused (error {found.code})", code=found.code), found.after
+            command = " 'guest-shutdown'" if how == "agent" else ""  # by its name an agent's answer is known for one
+            return kind(f"{how}{command} is refused (error {found.code})", code=found.code), found.after
         if how in PLUGS:
             return None, 0.0
         if guest.job:

@@ -25,6 +25,23 @@ class Evidence:
         joined = self.history.stopped_host and not self.world.stops_the_host and joining
         return min(limit, joining.at + joining.limit) if joined and joining else limit
 
+    @property
+    def reserve(self) -> float:
+        """Seconds that are kept for the last resort."""
+        limit = self.end - self.run.began
+        return min(self.world.reserve, max(limit / 3, min(12.5, limit / 2)))
+
+    @property
+    def signals(self) -> list[float]:
+        """When signals brought the last resort forward."""
+        forces = self.history.stopped_host or self.world.force
+        return [self.run.began + at for at in self.world.signals] if forces else []
+
+    @property
+    def last_resort(self) -> float:
+        """When the last resort begins, by the clock or by a signal."""
+        return min([self.end - self.reserve, *self.signals])
+
     def results(self) -> Iterator[tuple[SimulatedGuest, GuestResult]]:
         """Every guest of the report and what is said of it."""
         for result in self.report.guests:

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class _Stage:
             self._rest()
         boot, reason = (NEXT_BOOT, Reason.BOOT) if stopped_host else (BOOT, Reason.MANUAL)
         schedule(hypervisor, world.afterwards)
-        self._run(RunKind.RESTORE, reason, lambda parts: build_restore(parts, at_boot=stopped_host), boot)
+        self._run(RunKind.RESTORE, reason, lambda parts: self._restore(parts, at_boot=stopped_host), boot)
         self._rest()
         self._run(RunKind.RESTORE, reason, build_restore, boot)
 
@@ -88,8 +88,7 @@ class _Stage:
     def _shutdown(self, parts: Parts) -> Execution:
         world, run = self._world, build_shutdown(parts, names=self._world.names, force=self._world.force)
         schedule(self._hypervisor, world.incidents)
-        for at in world.signals:
-            self._loop.call_later(at, self._while_it_runs, "lastcall gets a signal", run.interrupt)
+        self._let_signal(run, world.signals)
         if world.joining:
             self._let_join(run, parts.stream.start)
         return run
@@ -100,12 +99,27 @@ class _Stage:
             limit = joining.at + joining.limit
             deadline = Deadline.after(start, limit, reserve=self._world.reserve, grace=self._world.grace)
             what = f"a host stop joins, reason {joining.reason.value}, over by {limit:.3f}"
-            self._loop.call_later(joining.at, self._while_it_runs, what, lambda: run.join(joining.reason, deadline))
+            self._after(joining.at, what, lambda: run.join(joining.reason, deadline))
 
-    def _while_it_runs(self, what: str, action: Callable[[], None]) -> None:
-        if not self.history.shutdown.over:
-            self._hypervisor.note(what)
-            action()
+    def _restore(self, parts: Parts, *, at_boot: bool) -> Execution:
+        run = build_restore(parts, at_boot=at_boot)
+        self._let_signal(run, self._world.restore_signals)
+        return run
+
+    def _let_signal(self, run: Execution, times: Sequence[float]) -> None:
+        for at in times:
+            self._after(at, "lastcall gets a signal", run.interrupt)
+
+    def _after(self, seconds: float, what: str, action: Callable[[], None]) -> None:
+        """Do something to the run that is about to begin; to one that is over by then nothing can be done."""
+        run = self.history.runs[-1]
+
+        def act() -> None:
+            if not run.over:
+                self._hypervisor.note(what)
+                action()
+
+        self._loop.call_later(seconds, act)
 
     def _run(self, kind: RunKind, reason: Reason, build: Callable[[Parts], Execution], boot: str) -> None:
         hypervisor, folder = self._hypervisor, self._folder

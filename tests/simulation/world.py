@@ -74,6 +74,12 @@ class GuestNature:
         return self.manage and self.restore and self.persistent
 
     @property
+    def left_by_setting(self) -> bool:
+        """Whether a run is to have nothing to do with it."""
+        paused = self.paused == "leave" and self.state is GuestState.PAUSED
+        return not self.manage or paused or (self.transient == "leave" and not self.persistent)
+
+    @property
     def waits(self) -> bool:
         """Whether it is on the list before the run, where a run by hand has put it."""
         return self.waiting and self.ours
@@ -129,6 +135,7 @@ class World:
     disk: Mapping[int, str]
     rest: float
     afterwards: tuple[Incident, ...]
+    restore_signals: tuple[float, ...]
     restore_deadline: float
     restore_parallel: int
     attempts: int

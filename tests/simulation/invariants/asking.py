@@ -22,7 +22,7 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
         after = f"at {plug.at - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"
         if asked and plug.at - asked[0] < _patience(seen, guest, asked[0], plug.at) * _SLACK:
             yield f"{guest.name}: forced {after}, {plug.at - asked[0]:.3f} s after it was asked"
-        elif not asked and plug.at < _last_resort(seen):
+        elif not asked and plug.at < seen.last_resort:
             yield f"{guest.name}: never asked, and forced {after}"
         elif not asked and not seen.asked(guest) and not seen.cut_off(guest.uri, plug.at, before=5):
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
@@ -39,30 +39,14 @@ def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) 
     """Seconds that a guest has from its first request on until its plug."""
     world = seen.world
     limit = seen.end - seen.run.began
-    guests_end = seen.end - min(5.0, _reserve(seen) / 2)
+    guests_end = seen.end - min(5.0, seen.reserve / 2)
     grace = min(max(world.grace, min(_FLOOR, limit / 20)), limit / 4)
     own = [timeout or guest.nature.timeout for _, timeout in guest.nature.ladder]
     times = [grace, max(0.0, guests_end - asked) / 3, *own, guest.nature.timeout]
-    signals = [seen.run.began + at for at in world.signals if seen.run.began + at <= plug]
-    if signals and _signals_force(seen):
+    signals = [at for at in seen.signals if at <= plug]
+    if signals:
         times.append(_FLOOR if len(signals) == 1 else 0.0)
     return min(times)
-
-
-def _signals_force(seen: Evidence) -> bool:
-    """Whether signals bring the last resort forward."""
-    return seen.history.stopped_host or seen.world.force
-
-
-def _reserve(seen: Evidence) -> float:
-    limit = seen.end - seen.run.began
-    return min(seen.world.reserve, max(limit / 3, min(12.5, limit / 2)))
-
-
-def _last_resort(seen: Evidence) -> float:
-    """When the last resort begins, by the clock or by a signal."""
-    signals = [seen.run.began + at for at in seen.world.signals]
-    return min([seen.end - _reserve(seen), *(signals if _signals_force(seen) else ())])
 
 
 def nobody_is_forced_by_hand(history: History) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lastcall import GuestState, Outcome
+from lastcall import Outcome
 from simulation.evidence import Evidence, guests_of, shutdown_of
 from simulation.guest import SimulatedGuest
 from simulation.history import BOOT, History
@@ -23,15 +23,11 @@ def a_host_stop_keeps_everybody(history: History) -> Iterator[str]:
     outcomes = {result.uuid: result.outcome for _, _, result in guests_of(history)}
     for seen, guest in _ours(history):
         listed = guest.guest.key in seen.run.listed_after
-        if not history.stopped_host or listed or seen.is_fresh(guest) or _left_by_setting(guest):
+        if not history.stopped_host or listed or seen.is_fresh(guest):
             continue
         if seen.is_active(guest):
             what = outcomes.get(guest.uuid, Outcome.UNKNOWN).value
             yield f"{guest.name}: {what}, runs at the end of a host stop, and is not on the list"
-
-
-def _left_by_setting(guest: SimulatedGuest) -> bool:
-    return guest.nature.paused == "leave" and guest.nature.state is GuestState.PAUSED
 
 
 def who_waited_goes_on_waiting(history: History) -> Iterator[str]:
@@ -62,7 +58,7 @@ def who_was_not_asked_does_not_wait(history: History) -> Iterator[str]:
 def _ours(history: History) -> Iterator[tuple[Evidence, SimulatedGuest]]:
     """The guests of the report that are to come back by their settings, where the list could be written."""
     for seen, guest, _ in guests_of(history):
-        if guest.nature.ours and seen.written():
+        if guest.nature.ours and not guest.nature.left_by_setting and seen.written():
             yield seen, guest
 
 

@@ -15,7 +15,8 @@ _BY_OUTCOME = {
     Outcome.FAILED: {Ended.CRASHED, Ended.FAILED},
 }
 _CONNECTED_IN = 11.0  # seconds after which nobody tries any more to open a connection that is refused
-_PART = 0.3  # of the deadline: a connection that dies earlier may take its guests out of the report
+_STEADY = 5.0  # seconds before the last resort; a connection that answers later may be too late
+_PART = 0.3  # of the time until then: a connection that dies earlier may take its guests out of the report
 
 
 def report_is_truth(history: History) -> Iterator[str]:
@@ -36,7 +37,7 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         case Outcome.LEFT:
             return "" if active else off
         case Outcome.SKIPPED:
-            return "" if active or seen.migrated(guest) or not guest.nature.manage else off
+            return "" if active or seen.migrated(guest) or guest.nature.left_by_setting else off
         case Outcome.UNKNOWN:
             return "libvirt could be asked"
         case _:
@@ -74,8 +75,13 @@ def everybody_is_in_the_report(history: History) -> Iterator[str]:
     for guest in seen.active_at_first():
         changes = seen.changes(guest)
         gone_before = bool(changes) and changes[0].at < seen.run.began + _CONNECTED_IN
-        closures = [since for since, _ in history.hypervisor.closures[guest.uri] if since > seen.run.began]
-        answers_until = min(closures, default=seen.end)
-        reachable = answers_until > seen.run.began + _PART * (seen.end - seen.run.began)
-        if guest.guest.key not in told and not gone_before and reachable:
+        if guest.guest.key not in told and not gone_before and _answers_in_time(seen, guest.uri):
             yield f"{guest.name}: ran, and is not in the report"
+
+
+def _answers_in_time(seen: Evidence, uri: str) -> bool:
+    """Whether a connection answers at once or some time before the last resort, and goes on to."""
+    line = next(line for line in seen.world.lines if line.uri == uri)
+    since, until = seen.run.began + line.alive_from, seen.last_resort - _STEADY
+    dies = [at for at, _ in seen.history.hypervisor.closures[uri] if at > seen.run.began]
+    return since <= until and min(dies, default=seen.end) > since + _PART * (until - since)
