@@ -97,7 +97,8 @@ class SimulatedDomain(FakeDomain):
         effect()
         if how in guest.nature.silent:
             raise self._late(request, math.inf, lambda: None)
-        if how in guest.nature.breaks and guest.nature.takes <= GOING_OFF:
+        goes_off = how not in guest.deaf_to and guest.nature.takes <= GOING_OFF and not guest.reboots
+        if how in guest.nature.breaks and goes_off:
             request.answer = request.answer or "broke"
             if how == "agent":
                 raise HypervisorError("End of file from agent socket", code=1)

@@ -54,7 +54,11 @@ def _plain() -> GuestNature:
 
 @dataclass(slots=True)
 class SimulatedGuest(FakeGuest):
-    """A guest with its nature and its history. `life` counts its starts: what an earlier one heard is forgotten."""
+    """A guest with its nature and its history.
+
+    `life` counts its starts and ends, as what an earlier one heard is forgotten. `gone`: libvirt knows it no more.
+    `hopeless`: when its system crashed, or its disk failed.
+    """
 
     nature: GuestNature = field(default_factory=_plain)
     requests: list[Request] = field(default_factory=list[Request])
@@ -67,7 +71,7 @@ class SimulatedGuest(FakeGuest):
     events: int = 0
     next_event: float = 0.0
     start_refused: bool = False
-    crashes: list[float] = field(default_factory=list[float])
+    hopeless: list[float] = field(default_factory=list[float])
 
     @classmethod
     def of(cls, nature: GuestNature) -> "SimulatedGuest":

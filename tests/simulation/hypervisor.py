@@ -135,7 +135,7 @@ class SimulatedHypervisor(SimulatedConnections):
     def crash(self, fake: "SimulatedGuest") -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Its system crashes, and it is kept as it is."""
         fake.state = GuestState.CRASHED
-        fake.crashes.append(self.loop.time())
+        fake.hopeless.append(self.loop.time())
         self.tell(fake, GuestCrashed(fake.uri, fake.uuid))
 
     def abort(self, guest: SimulatedGuest) -> None:

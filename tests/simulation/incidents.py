@@ -44,9 +44,10 @@ def _unpause(_hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: fl
         guest.state, guest.held = GuestState.RUNNING, Condition.FREE
 
 
-def _fail_to_write(_hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: float) -> None:
+def _fail_to_write(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: float) -> None:
     if guest.state is GuestState.RUNNING:
         guest.state, guest.held = GuestState.PAUSED, Condition.IO_ERROR
+        guest.hopeless.append(hypervisor.loop.time())
 
 
 def _keep_busy(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, what: str, lasts: float) -> None:

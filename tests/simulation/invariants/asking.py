@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from lastcall import GuestState
-from lastcall.hypervisor.guest_facts import Condition
 from simulation.evidence import Evidence, guests_of
-from simulation.guest import SimulatedGuest
+from simulation.guest import Request, SimulatedGuest
 from simulation.history import History
 
 _FLOOR = 5.0  # seconds of grace at the least, where the deadline allows it
@@ -18,21 +17,26 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
         plug = next(iter(seen.plugs(guest)), None)
         if plug is None or _may_be_forced(guest, plug.at) or seen.may_have_saved(guest):
             continue
-        asked = [one.at for one in seen.asked(guest) if one.at <= plug.at and (one.heard or one.in_doubt)]
+        asked = [one.at for one in _tried(seen, guest, plug.at) if one.heard or one.in_doubt]
         after = f"at {plug.at - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"
         if asked and plug.at - asked[0] < _patience(seen, guest, asked[0], plug.at) * _SLACK:
             yield f"{guest.name}: forced {after}, {plug.at - asked[0]:.3f} s after it was asked"
         elif not asked and plug.at < seen.last_resort:
             yield f"{guest.name}: never asked, and forced {after}"
-        elif not asked and not seen.asked(guest) and not seen.cut_off(guest.uri, plug.at, before=5):
+        elif not asked and not _tried(seen, guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5):
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
+
+
+def _tried(seen: Evidence, guest: SimulatedGuest, plug: float) -> list[Request]:
+    """What was sent to it since it was started and before its plug was pulled."""
+    born = max((change.at for change in seen.changes(guest) if change.ended is None and change.at <= plug), default=0.0)
+    return [one for one in seen.asked(guest) if born <= one.at <= plug]
 
 
 def _may_be_forced(guest: SimulatedGuest, at: float) -> bool:
     """Whether its settings or its state leave nothing to ask, or its QEMU hangs and the plug needs its time."""
     dead = guest.nature.state is GuestState.CRASHED or guest.state is GuestState.CRASHED
-    hopeless = guest.held is Condition.IO_ERROR or any(crash <= at for crash in guest.crashes)
-    return _has_a_plug(guest) or dead or hopeless or bool(guest.nature.plug)
+    return _has_a_plug(guest) or dead or any(since <= at for since in guest.hopeless) or bool(guest.nature.plug)
 
 
 def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) -> float:
@@ -41,12 +45,21 @@ def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) 
     limit = seen.end - seen.run.began
     guests_end = seen.end - min(5.0, seen.reserve / 2)
     grace = min(max(world.grace, min(_FLOOR, limit / 20)), limit / 4)
+    if asked < seen.last_resort and _was_out_of_reach(seen, guest, asked, grace):
+        return 0.0
     own = [timeout or guest.nature.timeout for _, timeout in guest.nature.ladder]
     times = [grace, max(0.0, guests_end - asked) / 3, *own, guest.nature.timeout]
     signals = [at for at in seen.signals if at <= plug]
     if signals:
         times.append(_FLOOR if len(signals) == 1 else 0.0)
     return min(times)
+
+
+def _was_out_of_reach(seen: Evidence, guest: SimulatedGuest, asked: float, grace: float) -> bool:
+    """Whether something kept a guest from being asked before: a connection, a refusal, or that it was off."""
+    started = any(change.ended is None and change.at > asked - grace for change in seen.changes(guest))
+    refused = any(one.at < asked for one in seen.asked(guest))
+    return started or refused or seen.cut_off(guest.uri, asked, before=grace)
 
 
 def nobody_is_forced_by_hand(history: History) -> Iterator[str]:
