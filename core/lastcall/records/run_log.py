@@ -4,17 +4,16 @@ import contextlib
 import json
 import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, get_args
 
 from lastcall.formats.decoding import decoded
 from lastcall.formats.json_text import to_json
 from lastcall.persistence.files import LAST_MOMENT, private_folder
 from lastcall.records.records import Record, RunEnded, RunStarted
+from lastcall.threads.outbox import Outbox
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
 KEEP = 100  # run logs; a few kilobytes a guest each
@@ -65,49 +64,18 @@ class BackgroundRunLog:
     """
 
     def __init__(self, log: RunLog, ends: float = math.inf) -> None:
-        self._log = log
         self._ends = ends
-        self._queue: SimpleQueue[Record] = SimpleQueue()
-        self._hurry, self._ended = threading.Event(), threading.Event()
-        self._error: OSError | None = None
+        self._records = Outbox[Record](lambda records, _dropped: log.write(records), "lastcall-runlog", pause=BATCH)
 
     def take(self, record: Record) -> None:
         """Append a record. The last one waits until everything is on disk; raises OSError once the disk has refused."""
-        if isinstance(record, RunStarted):
-            threading.Thread(target=self._write, name="lastcall-runlog", daemon=True).start()
-        self._queue.put(record)
+        self._records.put(record)
         if isinstance(record, RunEnded):
-            self._hurry.set()
             left = max(LAST_MOMENT, self._ends - time.monotonic())
-            if not self._ended.wait(min(FLUSH_TIMEOUT, left)):
+            if not self._records.close(min(FLUSH_TIMEOUT, left)) and not self._records.error:
                 raise TimeoutError("the disk does not answer")
-        if self._error:
-            raise self._error
-
-    def _write(self) -> None:
-        try:
-            last = False
-            while not last:
-                records = self._next()
-                last = isinstance(records[-1], RunEnded)
-                self._log.write(records)
-                # An event and not a sleep: the last record does not sit out the pause.
-                self._hurry.wait(BATCH)
-        except OSError as error:
-            self._error = error
-        finally:
-            # Also after an error: the end of the run waits for this, and not for a disk that has refused already.
-            self._ended.set()
-
-    def _next(self) -> list[Record]:
-        """Wait for a record; take all that are there."""
-        records = [self._queue.get()]
-        try:
-            while not isinstance(records[-1], RunEnded):
-                records.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return records
+        if self._records.error:
+            raise self._records.error
 
 
 def _line(record: Record) -> str:
