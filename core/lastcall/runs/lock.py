@@ -12,8 +12,10 @@ from typing import Any
 
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.values import value
+from lastcall.timing.budget import STEP
 
-ANSWER_TIME = 5.0  # seconds for the holder to answer; one that does not hangs, and is killed
+ANSWER_TIME = 5.0  # seconds for the holder to answer, of long deadlines; one that does not hangs, and is killed
+NAMING_TIME = 1.0  # seconds for the holder to write its name
 POLL = 0.05  # seconds between two tries to take the lock
 
 
@@ -70,25 +72,26 @@ class RunLock:
 
         `ends` is its deadline, `until` the latest moment to have the lock; both on the monotonic clock. A restore is
         ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what it leaves.
-        One that does not answer is killed. Raises what `take` raises when even that does not help.
+        One that does not answer is killed. Each step takes a share of what is left. Raises what `take` raises when even
+        that does not help.
         """
-        found = self._known_holder()
+        found = self._known_holder(_at_most(NAMING_TIME, until))
         # Nobody who can be believed: any user may hold a flock on a file that he can read. He is waited for a moment,
         # and then a host stop goes on without the lock.
         if found is None:
-            return self._wait(holder, time.monotonic() + ANSWER_TIME)
+            return self._wait(holder, _answer_time(until))
         if found.kind == "shutdown":
             say(f"joins the run that is under way: {found}")
-            joined = self._join(found, Request(holder.reason, ends))
+            joined = self._join(found, Request(holder.reason, ends), _answer_time(until))
             if joined:
-                return self._outlast(found, holder, until, say)
+                return self._outlast(found, holder, ends, until, say)
         else:
             say(f"ends the run that is under way: {found}")
-            if self._ended(found, holder):
+            if self._ended(found, holder, until):
                 return None
         say(f"kills the run that does not answer: {found}")
         _send(found, signal.SIGKILL)
-        return self._wait(holder, time.monotonic() + ANSWER_TIME)
+        return self._wait(holder, _answer_time(until))
 
     def holder(self) -> Holder | None:
         """Who holds the lock, as far as the file says."""
@@ -98,9 +101,9 @@ class RunLock:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _known_holder(self) -> Holder | None:
+    def _known_holder(self, patience: float) -> Holder | None:
         """Who really holds the lock; one that has just taken it may not have written its name yet."""
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + patience
         while (found := self._real_holder()) is None and time.monotonic() < until:
             time.sleep(POLL)
         return found
@@ -121,20 +124,11 @@ class RunLock:
 
     def tell(self, request: Request) -> bool:
         """Tell a host stop that is under way; returns whether it answered. Any other run is left alone."""
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        if self._is_free():
             return False
-        try:
-            # Shared: two who ask at the same time must not take each other for a run.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            found = self._real_holder()
-            stops = found is not None and found.kind == "shutdown" and found.reason not in {"manual", "boot"}
-            return stops and found is not None and self._join(found, request)
-        finally:
-            os.close(descriptor)
-        return False
+        found = self._real_holder()
+        stops = found is not None and found.kind == "shutdown" and found.reason not in {"manual", "boot"}
+        return stops and found is not None and self._join(found, request, ANSWER_TIME)
 
     def release(self) -> None:
         """Give the lock back."""
@@ -142,43 +136,62 @@ class RunLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _join(self, found: Holder, request: Request) -> bool:
-        """Ask a shutdown to become ours; returns whether it answered, or is gone."""
+    def _is_free(self) -> bool:
+        """Whether nobody holds the lock, whatever the process table says: who died is listed until he is waited for."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return True
+        try:
+            # Shared: two who ask at the same time must not take each other for a run.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _join(self, found: Holder, request: Request, patience: float) -> bool:
+        """Ask a shutdown to become ours; returns whether it answered in these seconds, or is gone."""
         # A name of its own, then the place: the holder never reads half a request, nor one mixed of two.
         fresh = self._request.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(asdict(request)), encoding="utf-8")
         fresh.replace(self._request)
         _send(found, signal.SIGUSR1)
-        until = time.monotonic() + ANSWER_TIME
+        until = time.monotonic() + patience
         while time.monotonic() < until:
-            if not self._request.exists() or not _alive(found):
+            if not self._request.exists():
                 return True
+            if self._is_free():
+                break
             time.sleep(POLL)
         # Left there, it would be read at the next signal by a run that nobody has asked.
         self._request.unlink(missing_ok=True)
-        return False
+        return self._is_free()
 
-    def _outlast(self, found: Holder, holder: Holder, until: float, say: Callable[[str], None]) -> None:
+    def _outlast(self, found: Holder, holder: Holder, ends: float, until: float, say: Callable[[str], None]) -> None:
         """Wait for the joined run to end; it has our deadline."""
         try:
-            self._wait(holder, until)
+            self._wait(holder, until - time.monotonic())
         except RunLocked:
             say(f"kills the run that is not over by its deadline: {found}")
             _send(found, signal.SIGKILL)
-            self._wait(holder, time.monotonic() + ANSWER_TIME)
+            self._wait(holder, _answer_time(ends))
 
-    def _ended(self, found: Holder, holder: Holder) -> bool:
+    def _ended(self, found: Holder, holder: Holder, until: float) -> bool:
         """Tell a restore to start nobody else, then to stop waiting; returns whether it ended."""
         for _ in range(2):
             _send(found, signal.SIGTERM)
             try:
-                self._wait(holder, time.monotonic() + ANSWER_TIME / 2)
+                self._wait(holder, _answer_time(until) / 2)
             except RunLocked:
                 continue
             return True
         return False
 
-    def _wait(self, holder: Holder, until: float) -> None:
+    def _wait(self, holder: Holder, patience: float) -> None:
+        """Take the lock within these seconds; raises what `take` raises."""
+        until = time.monotonic() + patience
         # Polled, as flock waits for ever or not at all.
         while True:
             try:
@@ -187,6 +200,15 @@ class RunLock:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(POLL)
+
+
+def _answer_time(until: float) -> float:
+    return _at_most(ANSWER_TIME, until)
+
+
+def _at_most(seconds: float, until: float) -> float:
+    """So many seconds, and no more than a step's share of what is left until then."""
+    return min(seconds, STEP.of(max(0.0, until - time.monotonic())))
 
 
 def _has_open(found: Holder, path: Path) -> bool:
@@ -221,5 +243,14 @@ def _alive(found: Holder) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not _is_zombie(found)
+
+
+def _is_zombie(found: Holder) -> bool:
+    """Whether it has died and its parent has not noticed: it has a number, and nothing else any more."""
+    try:
+        stat = Path(f"/proc/{found.process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[:1] in (["Z"], ["X"])
