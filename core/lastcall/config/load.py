@@ -1,16 +1,20 @@
 """Reading the configuration in two phases: nodes and bootstrap first, everything else once the plugins are known."""
 
-from collections.abc import Mapping
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import cast
 
+from lastcall.api.guests import Reason, RunKind
 from lastcall.config.compose import Vocabulary, settings_model
 from lastcall.config.files import Located, Tree, merged, read_tree
-from lastcall.config.nodes import MapNode, Mark
-from lastcall.config.settings import Bootstrap, Settings
+from lastcall.config.nodes import MapNode, Mark, Node, Scalar
+from lastcall.config.settings import Bootstrap, RestoreSettings, Settings, ShutdownSettings
 from lastcall.config.validation import validate, without_unread
 from lastcall.errors import ConfigInvalid
+from lastcall.formats.durations import parse_duration
 from lastcall.formats.values import value
 
 
@@ -34,6 +38,14 @@ class Document:
             raise ConfigInvalid([problem for _, problem in found])
         return cast("Settings", settings)
 
+    def deadline(self, kind: RunKind, reason: Reason) -> float:
+        """Seconds that a run may take, `math.inf` for no limit, before everything is validated: what loading the
+        plugins takes is cut from it. What is not plain counts as if it were not there.
+        """
+        usual = (ShutdownSettings if kind is RunKind.SHUTDOWN else RestoreSettings)().deadline
+        given = next(_deadlines(self.node, kind, reason), usual)
+        return math.inf if given is None else given
+
 
 def read(given: Path | None = None) -> Document:
     """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
@@ -53,6 +65,18 @@ def defaults() -> Document:
 def parse(text: str, name: str = "<text>") -> Document:
     """Read a configuration from a text (which says something, if only in a comment)."""
     return read_texts({Path(name): text}, name)
+
+
+def _deadlines(root: MapNode, kind: RunKind, reason: Reason) -> Iterator[float]:
+    for path in ((kind.value, "by_reason", reason.value, "deadline"), (kind.value, "deadline")):
+        node: Node | None = root
+        for key in path:
+            node = node.items.get(key) if isinstance(node, MapNode) else None
+        text = node.value if isinstance(node, Scalar) else None
+        if text == "none" and reason.voluntary:
+            yield math.inf
+        with contextlib.suppress(ValueError):
+            yield cast("float", parse_duration(text or "no duration"))
 
 
 def _document(tree: Tree) -> Document:

@@ -13,12 +13,11 @@ from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import Problem
 from lastcall.hooks.dropins import load_dropins
+from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source
 from lastcall.options import Options, StepOptions
-from lastcall.threads.box import Box
 
-IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
 T = TypeVar("T")
 OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
 
@@ -26,21 +25,23 @@ OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
 class Plugins:
     """The loaded plugins: their hooks (`registry`), options, stop methods and guest shells."""
 
-    def __init__(self, bootstrap: Bootstrap, given: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, bootstrap: Bootstrap, given: Mapping[str, object] | None = None, load_time: LoadTime | None = None
+    ) -> None:
         """Find and load them; `given` are further plugins by name, as a plugin's own tests have them."""
         self._timeout = min(IMPORT_TIMEOUT, bootstrap.hooks.timeout)
-        self._box = Box()
+        self._time = load_time or LoadTime()
         self.registry = Registry(bootstrap.hooks)
-        _load_packages(self.registry, self._box, self._timeout)
+        _load_packages(self.registry, self._time, self._timeout)
         for name, plugin in (given or {}).items():
             source = Source(name=name, origin=Origin.PACKAGE, where="given", sort_key=name)
             if self.registry.admits(source):
                 self.registry.add(source, plugin)
-        load_dropins(bootstrap.paths.hooks, self.registry, self._box, import_timeout=self._timeout)
+        load_dropins(bootstrap.paths.hooks, self.registry, self._time, self._timeout)
         self.options = self._options()
         self.methods = self._offers("stop_methods", StopMethod)
         self.shells = self._offers("guest_shells", GuestShell)
-        self._box.close()
+        self._time.close()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -78,9 +79,7 @@ class Plugins:
             return
         if isinstance(offer, StopMethod):
             try:
-                self._box.call(
-                    lambda: _require_model(getattr(offer, "options", None), StepOptions), timeout=self._timeout
-                )
+                self._call(one, lambda: _require_model(getattr(offer, "options", None), StepOptions))
             except Exception as error:  # noqa: BLE001  that method's failure only
                 self._report(
                     one, f"the options of {offer.name!r} are no model: {error}", "see lastcall.options.StepOptions"
@@ -95,10 +94,13 @@ class Plugins:
     def _ask(self, one: Implementation, convert: Callable[[object], T]) -> T | None:
         """Call an implementation and convert what it returns, both in its time box; None when that fails."""
         try:
-            return self._box.call(lambda: convert(one.function()), timeout=self._timeout)
+            return self._call(one, lambda: convert(one.function()))
         except Exception as error:  # noqa: BLE001  that plugin's failure only
             self._report(one, f"{type(error).__name__}: {error}")
             return None
+
+    def _call(self, one: Implementation, work: Callable[[], T]) -> T:
+        return self._time.call(one.position.source, work, self._timeout)
 
     def _report(self, one: Implementation, message: str, remedy: str = "") -> None:
         where = f"{one.plugin} ({one.position.source.where})"
@@ -131,7 +133,7 @@ def _as_offers(answer: object) -> tuple[object, ...]:
     raise TypeError(f"returned {answer!r}")
 
 
-def _load_packages(registry: Registry, box: Box, timeout: float) -> None:
+def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
     names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
     # By ourselves: pluggy's load_setuptools_entrypoints ends at the first entry point that is broken, and no plugin
     # behind it is loaded.
@@ -149,7 +151,7 @@ def _load_packages(registry: Registry, box: Box, timeout: float) -> None:
             continue
         try:
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
-            plugin: object = box.call(point.load, timeout=timeout)
+            plugin: object = time.call(source, point.load, timeout)
         except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
             registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))
         else:

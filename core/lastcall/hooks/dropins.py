@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lastcall.errors import Problem
+from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
 from lastcall.hooks.trust import Untrusted, open_trusted
-from lastcall.threads.box import Box
 
 # What editors and package managers leave beside a file: an old version of a hook would fire as well.
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
@@ -23,11 +23,11 @@ _EXECUTABLE_HOOKS = frozenset({
 })  # fmt: skip
 
 
-def load_dropins(folder: Path, registry: Registry, box: Box, *, import_timeout: float) -> None:
+def load_dropins(folder: Path, registry: Registry, time: LoadTime, timeout: float) -> None:
     """Load every drop-in of the folder into the registry; a missing folder means no drop-ins. Raises nothing."""
     for path in _entries(folder, registry):
         if path.suffix == ".py" and not path.is_dir():
-            _load_module(path, registry, box, import_timeout)
+            _load_module(path, registry, time, timeout)
         elif path.is_dir():
             _load_executables(path, registry)
         elif os.access(path, os.X_OK):
@@ -52,7 +52,7 @@ def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
     yield from (folder / name for name in names if not _LEFTOVER.match(name) and name != "__pycache__")
 
 
-def _load_module(path: Path, registry: Registry, box: Box, import_timeout: float) -> None:
+def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float) -> None:
     name = _NUMBER.sub("", path.stem).replace("-", "_")
     source = Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
     if not source.well_named:
@@ -62,7 +62,7 @@ def _load_module(path: Path, registry: Registry, box: Box, import_timeout: float
             # What was checked is what is run: read by name again, it could be another file by then.
             code = _read_trusted(path)
             # Within a limit: an import that waits for something would hold up a host stop before it has begun.
-            registry.add(source, box.call(lambda: _module(name, path, code), timeout=import_timeout))
+            registry.add(source, time.call(source, lambda: _module(name, path, code), timeout))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
 

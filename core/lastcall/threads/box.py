@@ -26,7 +26,7 @@ class Box:
         except Empty:
             self._calls = None
             keep_hand_overs_quick()
-            raise TimeoutError(f"no answer after {timeout:.0f} s") from None
+            raise TimeoutError(f"no answer after {timeout:.3g} s") from None
 
     def close(self) -> None:
         """Let the thread end; a later call gets another."""

@@ -1,6 +1,7 @@
 """The configuration: every mistake with its place, no surprise of YAML, plugins' own sections."""
 
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from pydantic import Field
 
 import lastcall
-from lastcall import Guest, GuestState, PluginOptions, StopMethod
+from lastcall import Guest, GuestState, PluginOptions, Reason, RunKind, StopMethod
 from lastcall.config import load
 from lastcall.config.compose import Vocabulary
 from lastcall.config.policies import Policies
@@ -136,6 +137,25 @@ def test_durations_read_as_people_write_them(written: str, seconds: float) -> No
 
 def test_none_is_no_deadline() -> None:
     assert settings("shutdown: {deadline: none}").shutdown.deadline is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "seconds"),
+    [
+        ("shutdown: {deadline: 5min}", Reason.POWER, 300),
+        ("shutdown: {deadline: 5min, by_reason: {power: {deadline: 90}}}", Reason.POWER, 90),
+        ("shutdown: {deadline: 5min, by_reason: {power: {deadline: 90}}}", Reason.REBOOT, 300),
+        ("shutdown: {deadline: none}", Reason.MANUAL, math.inf),
+        ("shutdown: {deadline: none}", Reason.POWER, 600),
+        ("shutdown: {deadline: soon, nonsense: [}", Reason.POWER, 600),
+        ("shutdown: {deadline: [1]}", Reason.POWER, 600),
+        ("shutdown: 5", Reason.POWER, 600),
+        ("# nothing", Reason.POWER, 600),
+    ],
+)
+def test_the_deadline_is_known_before_the_rest_is_judged(text: str, reason: Reason, seconds: float) -> None:
+    assert load.parse(text).deadline(RunKind.SHUTDOWN, reason) == seconds
+    assert load.parse("restore: {deadline: 7s}").deadline(RunKind.RESTORE, reason) == 7
 
 
 def test_a_file_of_comments_means_the_defaults_and_so_does_the_sample() -> None:
