@@ -1,24 +1,26 @@
 """What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
 
 import contextlib
-import sys
+import time
 from dataclasses import replace
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
+from lastcall.config.paths import find_places
 from lastcall.config.settings import PathSettings, ShutdownSettings
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.durations import format_duration
 from lastcall.formats.values import value
-from lastcall.persistence.announcement import Announcement, NoticeBoard
+from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import open_state
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
-from lastcall.runs.loading import Loaded, load
+from lastcall.runs.loading import Allowance, Loaded, load
 from lastcall.runs.runner import perform
 from lastcall.systemd.console import Console
 from lastcall.systemd.jobs import host_stop
@@ -55,8 +57,11 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     if reason is None:
         _stay_on_duty(systemctl)
         return None
-    loaded = load(invocation.config, reason)
-    reason, deadline = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, deadline)
+    # Already before the plugins are loaded, as their time is cut from it.
+    places = find_places(invocation.config)
+    known = _heed(NoticeBoard(places.run), invocation, reason, deadline) if places else (reason, deadline)
+    loaded = load(invocation.config, known[0], allowance=Allowance(RunKind.SHUTDOWN, invocation.started, known[1]))
+    reason, deadline = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason, deadline)
     return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline)
 
 
@@ -67,10 +72,12 @@ def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | 
         return None
     # A run for the host had begun, whatever the queue says by now: half of the guests may be down already.
     reason = host_stop(Systemctl()) or Reason.OTHER
-    loaded = load(invocation.config, reason)
-    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run).read(), reason, None)
     # What the first try has left, and no fresh deadline: the battery has been running down since then.
-    return _stop(invocation, loaded.for_reason(reason), reason, min(left, deadline or left))
+    limit = time.monotonic() + left - invocation.started
+    limit = min(limit, deadline or limit)
+    loaded = load(invocation.config, reason, allowance=Allowance(RunKind.SHUTDOWN, invocation.started, limit))
+    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason, None)
+    return _stop(invocation, loaded.for_reason(reason), reason, limit)
 
 
 def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None) -> Report:
@@ -83,7 +90,7 @@ def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: floa
     # Before the first request: a run that the kernel kills has no moment left to note that it was cut off.
     with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
         duty.stop_by(invocation.started + limit)
-    report = perform(loaded, request, build_shutdown)
+    report = perform(loaded, request, build_shutdown, invocation.signals)
     with contextlib.suppress(OSError):
         duty.end()
     return report
@@ -91,7 +98,9 @@ def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: floa
 
 def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     """The restore run at boot; None where nothing is due (any more), as when a daemon is restarted in daily life."""
-    loaded = load(invocation.config, Reason.OTHER)  # a broken configuration must not keep guests from coming back
+    # Not a voluntary one: a broken configuration must not keep guests from coming back.
+    allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
+    loaded = load(invocation.config, Reason.OTHER, allowance=allowance)
     if _all_are_back(loaded.settings.paths):
         return None
     audience = Audience.gather(invocation, console=False)
@@ -99,7 +108,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
         kind=RunKind.RESTORE, reason=Reason.BOOT, deadline=deadline, sinks=audience.sinks,
         tick=audience.attendant.tick, started=invocation.started,
     )  # fmt: skip
-    report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True))
+    report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True), invocation.signals)
     Motd(loaded.settings.paths).refresh()
     return report
 
@@ -125,25 +134,24 @@ def _all_are_back(paths: PathSettings) -> bool:
     return state.restored_in == boot_id() and not waiting
 
 
-def _heed(announced: Announcement | None, reason: Reason, deadline: float | None) -> tuple[Reason, float | None]:
-    """What was announced is true; the earlier of two deadlines counts."""
+def _heed(
+    board: NoticeBoard, invocation: Invocation, reason: Reason, deadline: float | None
+) -> tuple[Reason, float | None]:
+    """What was announced is true; the earlier of two deadlines counts, in seconds from the start of the program."""
+    announced = board.read()
     if announced is None:
         return reason, deadline
-    left = announced.left()
+    left = None if announced.ends is None else max(0.0, announced.ends - invocation.started)
     limits = [limit for limit in (left, deadline) if limit is not None]
     return Reason(announced.reason), min(limits, default=None)
 
 
 def _stay_on_duty(systemctl: Systemctl) -> None:
     """Somebody stops the unit although the host goes on. Without the unit the next poweroff would stop no guest."""
-    _say("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,")
-    _say(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.")
+    say("the host does not stop: no guest is touched. `lastcall shutdown` stops guests by hand,")
+    say(f"`lastcall uninstall` takes the unit away. {SERVICE} is started again.")
     try:
         # The start comes after this very stop: waited for from inside of it, it would never come.
         systemctl.ask("start", "--no-block", SERVICE)
     except SystemctlFailed as error:
-        _say(f"it is not: {error}; run `systemctl start {SERVICE}`")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        say(f"it is not: {error}; run `systemctl start {SERVICE}`")

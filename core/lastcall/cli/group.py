@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,14 @@ def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) 
     Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 not on duty (status),
     4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug.
     """
-    ctx.obj = Invocation(config, verbose, quiet)
+    ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet)
 
 
-def run_command(arguments: Sequence[str]) -> int:
+def run_command(arguments: Sequence[str], invocation: Invocation) -> int:
     """Run the subcommand and return its exit code; raises what it raises, but for errors of usage."""
     try:
         # Standalone, click leaves by SystemExit, past the error boundary of main() and its way around hung threads.
-        code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False)
+        code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False, obj=invocation)
         return code if isinstance(code, int) else ExitCode.OK
     except click.ClickException as error:
         error.show()

@@ -1,4 +1,4 @@
-"""How lastcall was called: the global options, and since when the program runs."""
+"""How lastcall was called: the global options, since when the program runs, and the signals since then."""
 
 import time
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastcall.formats.values import value
+from lastcall.threads.held_signals import HeldSignals
 
 if TYPE_CHECKING:
     from lastcall.config.paths import Places
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 @value
 class Invocation:
-    """The global options."""
+    """The global options. `started` (monotonic clock): when a run's time begins, with the program's first line."""
 
     config: Path | None = None
     verbose: bool = False
     quiet: bool = False
     started: float = field(default_factory=time.monotonic)
+    signals: HeldSignals = field(default_factory=HeldSignals)
 
     def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
         """Where things are kept.

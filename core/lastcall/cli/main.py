@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
@@ -14,12 +15,13 @@ INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 UNIT_CALLS = frozenset({
     ("stamp",), ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again"), ("restore", "--from-unit"),
 })  # fmt: skip
+RUNS = frozenset({"shutdown", "restore"})
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     """Run the command line and return its exit code; every error ends here."""
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, invocation or Invocation())
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
@@ -33,19 +35,29 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
-        traceback.print_exc()
-        _say("lastcall: internal error; this is a bug, please report it with the lines above")
+        _say(f"{traceback.format_exc()}lastcall: internal error; this is a bug, please report it with the lines above")
         return ExitCode.INTERNAL
 
 
-def _dispatch(arguments: Sequence[str]) -> int:
+def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     if tuple(arguments) in UNIT_CALLS:
         from lastcall.cli.unit_calls import answer
 
-        return answer(arguments)
+        return answer(arguments, invocation)
     from lastcall.cli.group import run_command
 
-    return run_command(arguments)
+    return run_command(arguments, invocation)
+
+
+def _runs(arguments: Sequence[str]) -> bool:
+    """Whether the command is one of the two that do a run."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word in RUNS
+    return False
 
 
 def _show_problems(error: ConfigInvalid) -> None:
@@ -56,21 +68,56 @@ def _show_problems(error: ConfigInvalid) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    from lastcall.cli.outlet import say
+
+    say(text)
+
+
+def _open_missing() -> None:
+    """Have all three standard streams: where one is closed, the next file that is opened would become it, and lines of
+    ours would end up in the lock, or in the list of guests.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def _flushed(*, soon: bool) -> bool:
+    """Flush what was printed; whether it was taken. `soon`: in bounded time, as nobody waits for who does not read."""
+    from lastcall.threads.box import Box
+
+    try:
+        Box().call(_flush, timeout=1.0) if soon else _flush()
+    # A full disk or a closed pipe may show only here.
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def main() -> NoReturn:
     """The program `lastcall`: leaves at once, whatever an abandoned worker or a plugin's thread still does."""
+    invocation, arguments = Invocation(), sys.argv[1:]
+    runs = _runs(arguments)
+    if runs:
+        # Unanswered, a signal would end the program between its start and its first request: a host stop that was told
+        # of an announcement just then stopped no guest.
+        invocation.signals.hold()
+    _open_missing()
     # pydantic looks through every installed package for plugins of its own, as root and while the host waits.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
-    code = run(sys.argv[1:])
+    code = run(arguments, invocation)
     # os._exit flushes nothing. To leave in the ordinary way would wait for a plugin's executor, or for a thread that
-    # hangs in libvirt, and with it the host would wait.
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        # A full disk or a closed pipe may show only here; with 0 somebody would take half a report for the whole.
-        except (OSError, ValueError):
-            code = code or ExitCode.NOT_AS_PLANNED
+    # hangs in libvirt, and with it the host would wait. With 0 somebody would take half a report for the whole.
+    if not _flushed(soon=runs):
+        code = code or ExitCode.NOT_AS_PLANNED
     os._exit(code)

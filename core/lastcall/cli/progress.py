@@ -1,10 +1,12 @@
 """What a person sees while a run goes on: a line for what matters."""
 
-import sys
+import math
 from collections.abc import Callable
 
 from lastcall.cli.invocation import Invocation
-from lastcall.records.records import Record, Sink
+from lastcall.cli.outlet import ERROR, LAST_WORDS, Outlet
+from lastcall.persistence.files import LAST_MOMENT
+from lastcall.records.records import Record, RunEnded, RunJoined, RunStarted, Sink
 from lastcall.report.narrator import Narrator
 
 
@@ -22,13 +24,23 @@ class Progress:
             self._write(f"{record.at:8.2f}s  {line}")
 
 
+class BackgroundProgress:
+    """The same on standard error by a thread of its own: a terminal that hangs, or is gone, must not hang a run."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._outlet = Outlet(ERROR)
+        self._progress = Progress(lambda line: self._outlet.write(f"{line}\n"), verbose=verbose)
+        self._ends = math.inf
+
+    def take(self, record: Record) -> None:
+        """Have the record's line written; after the last one what waits gets a moment."""
+        self._progress.take(record)
+        if isinstance(record, RunStarted | RunJoined):
+            self._ends = math.inf if record.deadline is None else record.deadline
+        elif isinstance(record, RunEnded):
+            self._outlet.close(max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)))
+
+
 def progress_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:
     """The sink for progress on standard error, unless it is to be quiet."""
-    if invocation.quiet:
-        return []
-    return [("progress", Progress(lambda line: _write(f"{line}\n"), verbose=invocation.verbose).take)]
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    return [] if invocation.quiet else [("progress", BackgroundProgress(verbose=invocation.verbose).take)]

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from lastcall.api.results import Report
 
 
-def answer(words: Sequence[str]) -> int:
+def answer(words: Sequence[str], invocation: Invocation) -> int:
     """Do what `lastcall WORDS` is for, and return its exit code; the words are those of `UNIT_CALLS`."""
-    invocation = Invocation()
     if words[0] == "stamp":
         return note_boot(invocation)
     # Not at the top: a poweroff that comes while ExecStart runs kills it, and systemd skips ExecStop then. The stamp
@@ -25,9 +24,9 @@ def answer(words: Sequence[str]) -> int:
     from lastcall.cli import from_unit
 
     if words[0] == "restore":
-        return _told(from_unit.bring_back(invocation, None), nothing="nothing is due")
+        return _told(from_unit.bring_back(invocation, None), invocation, nothing="nothing is due")
     stop = from_unit.stop_host_again if "--again" in words else from_unit.stop_host
-    return _told(stop(invocation, None))
+    return _told(stop(invocation, None), invocation)
 
 
 def note_boot(invocation: Invocation) -> int:
@@ -48,12 +47,12 @@ def note_boot(invocation: Invocation) -> int:
     return ExitCode.OK
 
 
-def _told(report: "Report | None", nothing: str = "") -> int:
+def _told(report: "Report | None", invocation: Invocation, nothing: str = "") -> int:
     if report is None:
         if nothing:
             print(nothing, flush=True)
         return ExitCode.OK
+    from lastcall.cli.last_words import tell
     from lastcall.report.text import as_text
 
-    print(as_text(report), flush=True)
-    return report.run.exit_code
+    return tell(report, as_text(report), invocation)

@@ -5,23 +5,25 @@ import gc
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.config.settings import Settings
-from lastcall.errors import NoPermission, Problem, RunLocked, Severity
+from lastcall.errors import LastcallError, NoPermission, Problem, RunLocked, Severity
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded
 from lastcall.runs.lock import Holder, RunLock
-from lastcall.timing.budget import CLEARANCE, RESERVE
+from lastcall.threads.box import Box
+from lastcall.threads.held_signals import HeldSignals
+from lastcall.timing.budget import CLEARANCE, RESERVE, WRITING
 from lastcall.timing.deadline import Deadline
 
 TICK = 1.0  # seconds
 GARBAGE = 50_000  # objects made until the collector looks; a run makes many that live to its end, and few circles
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Execution(Protocol):
@@ -45,11 +47,15 @@ class Joinable(Protocol):
         ...
 
 
-def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execution]) -> Report:
-    """Do a run under the lock, with signals answered, and return its report.
+def perform(
+    loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execution], signals: HeldSignals | None = None
+) -> Report:
+    """Do a run under the lock, with signals answered, and return its report. From here on `signals` are held.
 
     Raises RunLocked, NoPermission, StateInvalid and UsageError, all before any guest is touched.
     """
+    signals = signals or HeldSignals()
+    signals.hold()  # before the lock: who holds that is sent signals by others
     lock = RunLock(loaded.settings.paths.run)
     found = _take(lock, loaded, request)
     loop = asyncio.new_event_loop()
@@ -61,14 +67,8 @@ def perform(loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execut
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again
         gc.enable()
         gc.set_threshold(GARBAGE)
-        # Unanswered, a signal would end the program between two requests and leave the guests as they are.
-        for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-                loop.add_signal_handler(number, run.interrupt)
-        # A restore has no handler for this: a host stop ends it by SIGTERM instead.
-        if isinstance(run, Joinable):
-            loop.add_signal_handler(signal.SIGUSR1, _join, lock, run, parts)
-        return loop.run_until_complete(_ticking(run, request.tick, parts))
+        with signals.answered(loop, partial(_answer, lock, run, parts)):
+            return loop.run_until_complete(_ticking(run, request.tick, parts))
     finally:
         loop.close()
         lock.release()
@@ -90,14 +90,28 @@ async def _ticking(run: Execution, tick: Callable[[float], None] | None, parts: 
             ticking.cancel()
 
 
-def _join(lock: RunLock, run: Joinable, parts: Parts) -> None:
-    """Another process wanted to begin a host stop: this run becomes it."""
+def _answer(lock: RunLock, run: Execution, parts: Parts, number: signal.Signals) -> None:
+    """Answer a signal: another process wants something, or somebody wants the run to end."""
+    if number is signal.SIGUSR1:
+        _heed(lock, run, parts)
+    # A terminal that goes away is no command to a host stop: it pulled every plug where an ssh session was lost.
+    elif number is not signal.SIGHUP or parts.context.terms.reason.voluntary:
+        run.interrupt()
+
+
+def _heed(lock: RunLock, run: Execution, parts: Parts) -> None:
+    """Another process wanted to begin a host stop: a shutdown becomes it, a restore ends."""
     request = lock.request()
-    if request is not None:
-        limit = request.ends - parts.stream.start
-        shutdown = parts.settings.shutdown
-        deadline = Deadline.after(parts.stream.start, limit, reserve=shutdown.reserve, grace=shutdown.grace)
-        run.join(Reason(request.reason), deadline)
+    if request is None:
+        return
+    if not isinstance(run, Joinable):
+        run.interrupt()  # start nobody else,
+        run.interrupt()  # and wait for nobody
+        return
+    limit = request.ends - parts.stream.start
+    shutdown = parts.settings.shutdown
+    deadline = Deadline.after(parts.stream.start, limit, reserve=shutdown.reserve, grace=shutdown.grace)
+    run.join(Reason(request.reason), deadline)
 
 
 def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
@@ -133,20 +147,29 @@ def _take_for_host_stop(lock: RunLock, holder: Holder, settings: Settings, reque
 
 def _load_state(parts: Parts) -> None:
     """Read the list of guests. One that cannot be read ends a restore; a shutdown sets it aside and goes on."""
-    state = parts.books.state
+    books, box = parts.books, Box()
+    path = books.state.path
+    time = parts.context.terms.share(WRITING)
     try:
-        state.load()
-    except (StateInvalid, OSError) as error:
+        # A file of its own: one that a disk brings in the middle of the run after all must not become the list.
+        books.state = box.call(lambda: open_state(path.parent), timeout=time)
+    except (LastcallError, TimeoutError) as error:
         # A list that is broken stops no shutdown: an empty one made every later stop of
         # libvirt-guests do nothing, with exit code 0.
         if parts.context.kind is RunKind.RESTORE:
-            open_state(state.path.parent)  # raises the same as an error with a remedy
-        aside = _set_aside(state)
-        parts.stream.problem("state", str(state.path), str(error), f"it was moved to {aside}" if aside else "")
+            raise _unread(path, error) from None
+        aside = _set_aside(box, books.state, time)
+        parts.stream.problem("state", str(path), str(error), f"it was moved to {aside}" if aside else "")
+    finally:
+        box.close()
 
 
-def _set_aside(state: StateFile) -> Path | None:
+def _unread(path: Path, error: LastcallError | TimeoutError) -> LastcallError:
+    return StateInvalid(f"{path} cannot be read: {error}") if isinstance(error, TimeoutError) else error
+
+
+def _set_aside(box: Box, state: StateFile, time: float) -> Path | None:
     try:
-        return state.set_aside()
+        return box.call(state.set_aside, timeout=time)
     except OSError:
         return None

@@ -1,6 +1,7 @@
 """`lastcall hook`: fire one hook, without the run that it belongs to."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import click
@@ -9,12 +10,12 @@ from lastcall.api.guests import Guest, RunKind
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option, only_output
-from lastcall.cli.progress import progress_sinks
+from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.guests.lookup import find_guest
 from lastcall.hooks.order import RESTORE_HOOKS
-from lastcall.records.records import GuestPlanned
+from lastcall.records.records import GuestPlanned, Sink
 from lastcall.report.text import evidence_lines, hook_line
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import load
@@ -44,7 +45,7 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
     kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
     loop = asyncio.new_event_loop()
     with only_output(wanted=as_json):
-        request = RunRequest(kind=kind, rehearsal=True, sinks=progress_sinks(invocation), started=invocation.started)
+        request = RunRequest(kind=kind, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
         parts = assemble(load(invocation.config), request, loop)
         fired = loop.run_until_complete(_fire(parts, name, guests))
     if as_json:
@@ -55,6 +56,11 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
         click.echo("\n".join(line for guest, calls in fired for line in _lines(name, guest, calls)))
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
     return ExitCode.NOT_AS_PLANNED if any(one.result in failed for _, calls in fired for one in calls) else ExitCode.OK
+
+
+def _progress(invocation: Invocation) -> list[tuple[str, Sink]]:
+    progress = Progress(partial(click.echo, err=True), verbose=invocation.verbose)
+    return [] if invocation.quiet else [("progress", progress.take)]
 
 
 async def _fire(parts: Parts, name: str, names: tuple[str, ...]) -> list[tuple[Guest | None, tuple[HookRecord, ...]]]:

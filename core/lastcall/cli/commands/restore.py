@@ -38,6 +38,7 @@ def restore_command(
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
     all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
     """
+    from lastcall.cli.last_words import tell
     from lastcall.formats.json_text import to_json
     from lastcall.report import text
 
@@ -49,8 +50,7 @@ def restore_command(
         empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
         click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
         return ExitCode.OK
-    click.echo(text.report_json(report) if as_json else text.as_text(report))
-    return report.run.exit_code
+    return tell(report, text.report_json(report) if as_json else text.as_text(report), invocation)
 
 
 def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
@@ -62,14 +62,14 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
 def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | None) -> "Report":
     from lastcall.persistence.motd import Motd
     from lastcall.runs.assembly import RunRequest, build_restore
-    from lastcall.runs.loading import load
+    from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
     request = RunRequest(
         kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress_sinks(invocation),
         started=invocation.started,
     )  # fmt: skip
-    loaded = load(invocation.config)
-    report = perform(loaded, request, lambda parts: build_restore(parts, names=guests))
+    loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
+    report = perform(loaded, request, lambda parts: build_restore(parts, names=guests), invocation.signals)
     Motd(loaded.settings.paths).refresh()
     return report

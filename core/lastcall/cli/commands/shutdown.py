@@ -1,6 +1,9 @@
 """`lastcall shutdown`."""
 
 import sys
+import time
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -50,21 +53,38 @@ def shutdown_command(
     and waits until libvirt says that it is off. `lastcall plan` shows all of it beforehand. A manual run leaves guests
     running that do not stop by themselves, unless --force is given.
     """
-    from lastcall.report import text
-    from lastcall.runs.assembly import RunRequest, build_shutdown
-    from lastcall.runs.loading import load
-    from lastcall.runs.runner import perform
+    from lastcall.cli.last_words import tell
+    from lastcall.report.text import as_text, report_json
 
     if from_unit:
         from lastcall.cli.from_unit import stop_host, stop_host_again
 
         report = (stop_host_again if again else stop_host)(invocation, deadline)
-        return ExitCode.OK if report is None else _tell(report)
+        return ExitCode.OK if report is None else tell(report, as_text(report), invocation)
     why = Reason(reason)
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
-        whom = " ".join(guests) or "all running guests of this host"
+        invocation = _asked(invocation, " ".join(guests) or "all running guests of this host")
+    with only_output(wanted=as_json):
+        report = _stop(invocation, guests, why, deadline, force=force)
+    return tell(report, report_json(report) if as_json else as_text(report), invocation)
+
+
+def _asked(invocation: Invocation, whom: str) -> Invocation:
+    """Ask whether to stop them: whoever is not sure, or presses Ctrl-C, ends the program."""
+    with invocation.signals.let_go():
         click.confirm(f"Stop {whom} now? (`lastcall plan` shows how)", abort=True, err=True)
+    # The run has all of its time, however long the answer took: without this, a guest was forced off unasked.
+    return replace(invocation, started=time.monotonic())
+
+
+def _stop(
+    invocation: Invocation, guests: tuple[str, ...], why: Reason, deadline: float | None, *, force: bool
+) -> "Report":
+    from lastcall.runs.assembly import RunRequest, build_shutdown
+    from lastcall.runs.loading import Allowance, load
+    from lastcall.runs.runner import perform
+
     request = RunRequest(
         kind=RunKind.SHUTDOWN,
         reason=why,
@@ -72,17 +92,7 @@ def shutdown_command(
         sinks=progress_sinks(invocation),
         started=invocation.started,
     )
-    with only_output(wanted=as_json):
-        loaded = load(invocation.config, why).for_reason(why)
-        report = perform(loaded, request, lambda parts: build_shutdown(parts, names=guests, force=force))
-    if as_json:
-        click.echo(text.report_json(report))
-        return report.run.exit_code
-    return _tell(report)
-
-
-def _tell(report: "Report") -> int:
-    from lastcall.report import text
-
-    click.echo(text.as_text(report))
-    return report.run.exit_code
+    allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
+    loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
+    build = partial(build_shutdown, names=guests, force=force)
+    return perform(loaded, request, build, invocation.signals)

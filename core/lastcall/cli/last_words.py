@@ -1,0 +1,30 @@
+"""The end of a run: its report on standard output, for which the host does not wait long."""
+
+import math
+import time
+
+from lastcall.api.results import Report
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.outlet import LAST_WORDS, OUTPUT, STILL, Outlet
+from lastcall.errors import ExitCode
+from lastcall.persistence.files import LAST_MOMENT
+
+PATIENCE = 1.0  # seconds that a run by hand waits in any case for whoever reads its report
+
+
+def tell(report: Report, text: str, invocation: Invocation) -> int:
+    """Print a run's report as `text`, and return the run's exit code: one that says so where the text is not whole.
+
+    Whoever reads slowly is waited for until the run's deadline where it was a run by hand, unless a signal comes; the
+    end of a host stop waits for a few seconds at most, and not at all for somebody who does not read.
+    """
+    run = report.run
+    left = math.inf if run.deadline is None else invocation.started + run.deadline - time.monotonic()
+    outlet = Outlet(OUTPUT, room=math.inf)
+    outlet.write(f"{text}\n")
+    if run.reason.voluntary:
+        whole = outlet.close(max(PATIENCE, left), still=math.inf, stop=lambda: bool(invocation.signals.waiting))
+    else:
+        whole = outlet.close(max(LAST_MOMENT, min(LAST_WORDS, left)), still=STILL)
+    # With 0 somebody would take half a report for the whole.
+    return run.exit_code if whole else run.exit_code or ExitCode.NOT_AS_PLANNED

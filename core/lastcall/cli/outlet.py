@@ -1,0 +1,63 @@
+"""Standard output and error as a run writes to them: whoever does not read them, or is gone, holds up nothing."""
+
+import errno
+import math
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable
+
+from lastcall.threads.outbox import Outbox
+
+OUTPUT, ERROR = 1, 2
+LAST_WORDS = 5.0  # seconds for the last lines to somebody who reads slowly
+STILL = 1.0  # seconds without a move after which nobody reads any more
+ROOM = 4096  # lines that wait; a reader who is there never lets so many come together
+_CHUNK = 4096  # bytes at once, which a pipe takes as one
+
+
+class Outlet:
+    """Texts to a descriptor, by a thread of its own; past Python's own file, of whose lock a blocked plugin may be the
+    holder. Where more than `room` lines wait the oldest are dropped, and the reader is told how many.
+    """
+
+    def __init__(self, descriptor: int, *, room: float = ROOM) -> None:
+        self._descriptor = descriptor
+        self._lines = Outbox(self._deliver, "lastcall-outlet", room=room)
+
+    def write(self, text: str) -> None:
+        """Have a text of whole lines written, soon."""
+        for line in text.splitlines(keepends=True):
+            self._lines.put(line)
+
+    def close(self, seconds: float, *, still: float = STILL, stop: Callable[[], bool] = bool) -> bool:
+        """Give the last lines some time; see `Outbox.close`. Returns whether they were written, or nobody is left to
+        read them: a terminal that went away costs nothing.
+        """
+        return self._lines.close(seconds, still=still, stop=stop) or self._is_left_alone()
+
+    def _is_left_alone(self) -> bool:
+        error = self._lines.error
+        # Not isatty(3), which says of a terminal that went away that it never was one.
+        device = stat.S_ISCHR(os.fstat(self._descriptor).st_mode)
+        return device and isinstance(error, OSError) and error.errno == errno.EIO
+
+    def _deliver(self, lines: list[str], dropped: int) -> None:
+        file = sys.stdout if self._descriptor == OUTPUT else sys.stderr
+        if self._descriptor == OUTPUT:
+            file.flush()  # what plugins have printed comes first
+        head = f"({dropped} lines were dropped here: nobody read them in time)\n" if dropped else ""
+        data = (head + "".join(lines)).encode(file.encoding, "backslashreplace")
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data[:_CHUNK]) :]
+            except BlockingIOError:  # whoever started us may have left it like that
+                select.select([], [self._descriptor], [])
+
+
+def say(text: str) -> None:
+    """Say something on standard error, in bounded time; for what is not part of a run's progress."""
+    outlet = Outlet(ERROR, room=math.inf)
+    outlet.write(f"{text}\n")
+    outlet.close(LAST_WORDS)
