@@ -96,8 +96,12 @@ class ThreadWorkers:
         """
         wanted = min(BURST, FEW + self._late) + self._slow
         while self._threads < min(len(self._jobs), wanted):
+            try:
+                threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
+            except RuntimeError:
+                # The system has no room for another. Counted all the same, threads that are not there were relied on.
+                break
             self._threads += 1
-            threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
         if self._watch is None and self._threads < len(self._jobs):
             self._watch = self._loop.call_later(AT_ONCE if wanted < BURST else PATIENCE, self._look_again)
 

@@ -85,6 +85,34 @@ def test_a_thousand_calls_do_not_mean_a_thousand_threads() -> None:
     assert asyncio.run(story()) <= BURST * 4
 
 
+def test_where_no_thread_can_be_started_calls_wait_for_those_that_there_are_and_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release, start, room = threading.Event(), threading.Thread.start, [1]
+
+    def begin(thread: threading.Thread) -> None:
+        if not room[0]:
+            raise RuntimeError("can't start new thread")
+        room[0] -= 1
+        start(thread)
+
+    async def story() -> None:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        monkeypatch.setattr(threading.Thread, "start", begin)
+        slow = asyncio.ensure_future(workers.call(release.wait, timeout=None))
+        others = [asyncio.ensure_future(workers.call(lambda: 5, timeout=None)) for _ in range(BURST * 2)]
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutError):
+            await workers.call(lambda: 5, timeout=0.1)
+        assert not any(call.done() for call in others)
+        room[0] = 1  # who relied on threads that are not there would never start this one
+        assert await asyncio.wait_for(asyncio.gather(*others), LONGEST) == [5] * BURST * 2
+        release.set()
+        await slow
+
+    asyncio.run(story())
+
+
 def test_a_call_that_overruns_its_box_is_left_and_the_next_is_made() -> None:
     release, box = threading.Event(), Box()
     first = box.call(threading.current_thread, timeout=LONGEST)
