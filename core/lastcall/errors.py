@@ -173,3 +173,13 @@ class ShellLost(ShellError):
 
 class CommandFailed(ShellError):
     """The command ended with an exit code that is not one of those expected."""
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, in one line; never nothing: one without words says what kind of error it is."""
+    text = " ".join(str(error).split())
+    if isinstance(error, TimeoutError):
+        return text or "no answer in time"
+    if isinstance(error, LastcallError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,13 +1,16 @@
 """The connections of a run: opened all at once, listened to, and asked for their guests."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 
-from lastcall.api.guests import Guest
+from lastcall.api.guests import Guest, Key
 from lastcall.config.settings import ConnectionSettings
-from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity
+from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity, in_words
 from lastcall.guests.power_state import PowerState
+from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Connected,
     ConnectionClosed,
@@ -15,15 +18,15 @@ from lastcall.hypervisor.ports import (
     ConnectionRestored,
     Hypervisor,
     HypervisorEvent,
+    LanesCrowded,
+    Looked,
     Target,
 )
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STEP
+from lastcall.timing.pursuit import Pursuit
 from lastcall.timing.terms import Terms
-
-if TYPE_CHECKING:
-    from lastcall.api.guests import Key
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
 LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
@@ -33,7 +36,8 @@ RETRY = 0.5  # seconds until a connection that died is asked again
 class Connections:
     """Asks every connection at once; one that does not answer is a problem of the report, and holds up nobody.
 
-    `patient`: a connection that refuses is tried again, and one that died is waited for.
+    `patient`: the host stops. A connection that refuses is tried again until the last resort, and one that died is
+    waited for. `crowded` is told the guests (UUIDs) whose calls hang while others wait for a lane.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Connections:
         configured: Sequence[ConnectionSettings],
         *,
         patient: bool,
+        crowded: Callable[[Collection[str]], None] = lambda _: None,
     ) -> None:
         self._hypervisor = hypervisor
         self._status = status
@@ -52,7 +57,12 @@ class Connections:
         self._terms = terms
         self._configured = configured
         self._patient = patient
+        self._crowded = crowded
         self._connected: list[Connected] = []
+        self._parallel: dict[str, int] = {}
+        self._seen: set[str] = set()  # whose guests were listed
+        self._pursuit = Pursuit(terms, self._give_up)
+        self._late: set[str] = set()
         self._twice: set[Key] = set()
 
     @property
@@ -67,7 +77,20 @@ class Connections:
 
     def limits(self, parallel: int) -> ParallelLimits:
         """How many guests may move at once, of all and of each connection."""
-        return ParallelLimits(parallel, {one.uri: one.target.parallel for one in self._connected if one.uri})
+        return ParallelLimits(parallel, self._parallel)  # which grows by connections that come late
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a connection, or the list of its guests, is still tried that has to be there."""
+        return self._pursuit.needed
+
+    def came_late(self, uri: str) -> bool:
+        """Whether a connection was opened, or its guests listed, only when the run was under way."""
+        return uri in self._late
+
+    def latecomers(self, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Have `tell` called with the URI of every connection that comes late; see `Pursuit.latecomers`."""
+        return self._pursuit.latecomers(tell)
 
     def time_for_a_step(self) -> float:
         """Seconds that one question to a connection may take."""
@@ -82,7 +105,7 @@ class Connections:
                 timeout=min(one.timeout, most),
                 optional=one.optional,
                 patient=self._patient and not one.optional,
-                reconnect=one.reconnect,
+                reconnect=math.inf if self._patient else one.reconnect,
                 parallel=one.parallel,
             )
             for one in self._configured
@@ -94,9 +117,53 @@ class Connections:
         # list, with which every later stop did nothing and exited with 0.
         self._connected = await self._hypervisor.connect(targets, self._hear)
         for one in self._connected:
-            if one.error is not None and not one.target.optional:
-                what = "permission" if isinstance(one.error, NotPermitted) else "connection"
-                self._stream.problem(what, one.target.uri, str(one.error), one.error.remedy)
+            self._note(one)
+
+    def pursue(self) -> None:
+        """The host stops after all: try on what could not be opened."""
+        self._patient = True
+        for one in self._connected:
+            if one.error is not None:
+                self._try_on(one.target, one.error)
+
+    def _note(self, one: Connected) -> None:
+        if one.uri:
+            self._parallel[one.uri] = one.target.parallel
+        if one.error is None:
+            return
+        denied, severity = isinstance(one.error, NotPermitted), Severity.ERROR
+        if self._patient and not denied:
+            self._try_on(one.target, one.error)
+            severity = Severity.WARNING  # so far: if it never comes, that is said in the end
+        if not one.target.optional:
+            what = "permission" if denied else "connection"
+            self._stream.problem(what, one.target.uri, in_words(one.error), one.error.remedy, severity)
+
+    def _try_on(self, target: Target, error: LastcallError) -> None:
+        seconds = target.timeout
+
+        async def attempt() -> str:
+            nonlocal seconds
+            # Once, as the pursuit tries again; and each time for longer, as every attempt that hangs keeps its worker.
+            once = replace(target, timeout=seconds, patient=False, reconnect=math.inf)
+            (found,) = await self._hypervisor.connect([once], self._hear)
+            seconds *= 2
+            if found.error is not None:
+                raise found.error
+            self._connected = [found if one.target.uri == target.uri else one for one in self._connected]
+            self._note(found)
+            return self._welcome(found.uri or target.uri, "was opened late")
+
+        self._pursuit.begin(target.uri, in_words(error), attempt, needed=not target.optional)
+
+    def _welcome(self, uri: str, how: str) -> str:
+        self._late.add(uri)
+        self._stream.problem("connection", uri, f"{how}; its guests are stopped, too", severity=Severity.WARNING)
+        return uri
+
+    def _give_up(self, uri: str, why: str) -> None:
+        message = f"was tried until the last resort: {why}; what its guests do is not known"
+        self._stream.problem("connection", uri, message, "look at the libvirt daemon's journal")
 
     def _hear(self, event: HypervisorEvent) -> None:
         """Pass an event on; what becomes of a connection belongs in the report."""
@@ -108,6 +175,8 @@ class Connections:
             case ConnectionGivenUp(uri, why):
                 message = f"died ({why}) and did not come back; what its guests do is not known"
                 self._stream.problem("connection", uri, message, "look at the libvirt daemon's journal")
+            case LanesCrowded(_, uuids):
+                self._crowded(uuids)
             case _:
                 pass
         self._status.take(event)
@@ -122,6 +191,28 @@ class Connections:
         lists = (self._listed(uri, self._hypervisor.inactive) for uri in self.uris)
         return [guest for guests in await asyncio.gather(*lists) for guest in guests]
 
+    async def look(self, uri: str, guests: Sequence[Guest]) -> Looked:
+        """Look at guests of one connection; those that did not answer as it died are looked at again when it is back.
+
+        Raises nothing.
+        """
+        until, era = self._terms.clock() + self.time_for_a_step(), self._status.era(uri)
+        facts, left = dict[Key, GuestFacts](), list(guests)
+        while True:
+            silent: Mapping[Key, str]
+            try:
+                found = await self._hypervisor.look(uri, left, within=max(0.0, until - self._terms.clock()))
+                silent = found.silent
+                facts |= found.facts
+            except (LastcallError, TimeoutError) as error:
+                silent = {guest.key: in_words(error) for guest in left}
+            left = [guest for guest in left if guest.key in silent]
+            if not left or not self._patient or self._terms.clock() + RETRY >= until:
+                return Looked(facts, silent)
+            await asyncio.sleep(RETRY)  # the word that a connection died may come after the answer that never came
+            if not self._status.away(uri) and self._status.era(uri) == era:
+                return Looked(facts, silent)
+
     async def _listed(
         self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool = True
     ) -> list[Guest]:
@@ -130,16 +221,34 @@ class Connections:
             async with asyncio.timeout(self.time_for_a_step()):
                 while True:
                     try:
-                        return sorted(await ask(uri), key=lambda guest: guest.name)
+                        found = sorted(await ask(uri), key=lambda guest: guest.name)
                     except ConnectionLost:
                         # libvirtd may just be restarted, by an update say, while its guests run on.
                         if not patient or self._status.lost(uri):
                             raise
                         await asyncio.sleep(RETRY)
+                    else:
+                        self._seen.add(uri)
+                        return found
         except (LastcallError, TimeoutError) as error:
+            pursued = self._patient and uri not in self._seen
+            if pursued:
+                self._list_on(uri, error)
             if patient:
-                self._stream.problem("connection", uri, f"its guests cannot be listed: {error or 'no answer'}")
+                severity = Severity.WARNING if pursued else Severity.ERROR
+                message = f"its guests cannot be listed: {in_words(error)}"
+                self._stream.problem("connection", uri, message, severity=severity)
             return []
+
+    def _list_on(self, uri: str, error: Exception) -> None:
+        async def attempt() -> str:
+            async with asyncio.timeout(self.time_for_a_step()):
+                await self._hypervisor.active(uri)
+            return self._welcome(uri, "listed its guests late")
+
+        self._pursuit.begin(
+            f"{uri} (its guests)", f"its guests cannot be listed: {in_words(error)}", attempt, needed=True
+        )
 
     def _each_once(self, guests: Sequence[Guest]) -> list[Guest]:
         """Leave out guests that are listed by two connections, as two spellings of one daemon's URI do."""

@@ -1,35 +1,45 @@
 """What is known of guests: their facts, the settings they bring along, and the plan that follows from both."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Key, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import Policies
-from lastcall.errors import LastcallError
+from lastcall.errors import Severity, in_words
 from lastcall.guests.connections import Connections
-from lastcall.hooks.dispatch import Hooks
+from lastcall.hooks.call import RunContext
+from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.guest_facts import GuestFacts
-from lastcall.hypervisor.ports import Hypervisor
+from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.records.stream import Stream
+from lastcall.threads.workers import Workers
+from lastcall.timing.budget import STEP, WRITING
 
-if TYPE_CHECKING:
-    from lastcall.api.guests import Key
+T = TypeVar("T")
+
+KEEPING = 1.0  # seconds for reading or writing the last look, which is milliseconds where the disk answers
+FEW = 10  # guests that are named one by one when they cannot be looked at
 
 
 class Inventory:
-    """Looks at guests, and plans for them. `methods` are the stop methods by name, `model` that of a guest's keys."""
+    """Looks at guests, and plans for them. `methods` are the stop methods by name, `model` that of a guest's keys.
+
+    What is not known of a guest makes it one `in doubt`: a host stop asks it last, a voluntary run leaves it alone.
+    """
 
     def __init__(
         self,
         connections: Connections,
-        hypervisor: Hypervisor,
         policies: Policies,
         hooks: Hooks,
+        context: RunContext,
+        last_look: LastLook,
+        workers: Workers,
         stream: Stream,
         *,
         methods: Mapping[str, Any],
@@ -38,22 +48,27 @@ class Inventory:
         self.connections = connections
         self.policies = policies
         self.facts: dict[Key, GuestFacts] = {}
-        self._hypervisor = hypervisor
         self._hooks = hooks
+        self._context = context
+        self._last_look = last_look
+        self._workers = workers
         self._stream = stream
         self._methods = methods
         self._model = model
+        self._doubts: dict[Key, str] = {}
 
     async def learn(self, guests: Sequence[Guest]) -> None:
         """Look at these guests: their facts, their metadata, and what plugins know of them."""
         by_uri: dict[str, list[Guest]] = {}
         for guest in guests:
             self.policies.forget(guest)
+            self._doubts.pop(guest.key, None)
             by_uri.setdefault(guest.uri, []).append(guest)
         open_uris = self.connections.uris
-        await asyncio.gather(*(self._look(uri, some) for uri, some in by_uri.items() if uri in open_uris))
-        if self._hooks.listens("guest_settings"):
-            await asyncio.gather(*(self._ask_plugins(guest) for guest in guests))
+        looks = await asyncio.gather(*(self._look(uri, some) for uri, some in by_uri.items() if uri in open_uris))
+        seen = {key: facts.metadata for found in looks for key, facts in found.items()}
+        await asyncio.gather(self._remember(seen), self._ask_plugins(guests))
+        self._put_last([guest for guest in guests if guest.key in self._doubts])
 
     async def plan(self, guests: Sequence[Guest], parallel: int, *, limited: bool) -> Plan:
         """Make the plan for these guests. `limited`: the run has a deadline."""
@@ -68,32 +83,78 @@ class Inventory:
             limited=limited,
             slots=parallel,
         )
-        return make_plan(guests, self.policies.of, around)
+        plan = make_plan(guests, self.policies.of, around)
+        return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
 
     async def plan_anew(self, planned: PlannedGuest, state: GuestState, *, limited: bool) -> PlannedGuest:
         """Look at a guest once more, now that its turn has come; what cannot be looked at stays as it was planned."""
         guest = replace(planned.guest, state=state)
-        try:
-            async with asyncio.timeout(self.connections.time_for_a_step()):
-                self.facts.update(await self._hypervisor.facts(guest.uri, [guest]))
-        except (LastcallError, TimeoutError):
+        looked = await self.connections.look(guest.uri, [guest])
+        if guest.key not in looked.facts:
             return planned
+        self.facts.update(looked.facts)
         around = Circumstances(methods=self._methods, facts=self.facts, limited=limited)
         anew = plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited)
         return planned if anew.left_because else anew
 
-    async def _look(self, uri: str, guests: Sequence[Guest]) -> None:
-        try:
-            async with asyncio.timeout(self.connections.time_for_a_step()):
-                found = await self._hypervisor.facts(uri, guests)
-        except (LastcallError, TimeoutError) as error:
-            # A guest that cannot be looked at is planned by the configuration alone: not to ask it would be worse.
-            message = f"its guests cannot be looked at: {error or 'no answer'}; their metadata is not used"
-            self._stream.problem("connection", uri, message)
-            return
-        self.facts.update(found)
+    def _with_care(self, planned: PlannedGuest) -> PlannedGuest:
+        """A run that nothing forces leaves a guest alone that may be none of its business."""
+        doubt = self._doubts.get(planned.guest.key)
+        if doubt is None or planned.left_because or not self._context.terms.reason.voluntary:
+            return planned
+        return replace(planned, steps=(), last_resort=(), restore=False, left_because=doubt)
+
+    async def _look(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
+        """Look at guests of one connection; returns the facts of those that answered."""
+        looked = await self.connections.look(uri, guests)
+        self.facts.update(looked.facts)
         for guest in guests:
-            self._take_metadata(guest, found.get(guest.key, GuestFacts()).metadata)
+            if guest.key in looked.facts:
+                self._take_metadata(guest, looked.facts[guest.key].metadata)
+        silent = [guest for guest in guests if guest.key in looked.silent]
+        if silent:
+            recalled = await self._recall(silent)
+            known = [guest for guest in silent if guest.key in recalled]
+            for guest in known:
+                self._take_metadata(guest, recalled[guest.key].metadata)
+            unknown = [guest for guest in silent if guest.key not in recalled]
+            self._doubts |= {guest.key: f"cannot be looked at: {looked.silent[guest.key]}" for guest in unknown}
+            days = {key: f"what its metadata said on {seen.day} counts" for key, seen in recalled.items()}
+            self._tell(uri, known, looked.silent, lambda guest: days[guest.key], Severity.WARNING)
+            self._tell(uri, unknown, looked.silent, lambda _: f"nor was it before; {self._care}", Severity.ERROR)
+        return looked.facts
+
+    def _tell(
+        self,
+        uri: str,
+        guests: Sequence[Guest],
+        silent: Mapping[Key, str],
+        what_counts: Callable[[Guest], str],
+        severity: Severity,
+    ) -> None:
+        """Report who could not be looked at: each by its name, or in one sentence where they are many."""
+        for guest in guests[:FEW]:
+            message = f"cannot be looked at: {silent[guest.key]}; {what_counts(guest)}"
+            self._stream.problem("guest", guest.name, message, "is its QEMU hanging?", severity)
+        if len(guests) > FEW:
+            message = f"{len(guests) - FEW} more guests cannot be looked at: {silent[guests[-1].key]}"
+            self._stream.problem("connection", uri, message, severity=severity)
+
+    @property
+    def _care(self) -> str:
+        """What becomes of a guest in doubt."""
+        if self._context.kind is RunKind.RESTORE:
+            return "only the configuration counts"
+        return "it is left alone" if self._context.terms.reason.voluntary else "it is asked last"
+
+    def _put_last(self, guests: Sequence[Guest]) -> None:
+        """Let guests in doubt wait for all others, where no rule says otherwise: who starts first stops last."""
+        if not guests or self._context.kind is RunKind.RESTORE:
+            return
+        orders = [self.policies.of(guest).order for guest in self._context.guests]
+        first = min((order for order in orders if order is not None), default=1) - 1
+        for guest in guests:
+            self.policies.learn(guest, "in doubt", self._model.model_validate({"order": first}))
 
     def _take_metadata(self, guest: Guest, texts: Mapping[str, str]) -> None:
         if texts:
@@ -102,11 +163,41 @@ class Inventory:
             if policy is not None:
                 self.policies.learn(guest, "metadata", policy)
 
-    async def _ask_plugins(self, guest: Guest) -> None:
-        fired = await self._hooks.fire("guest_settings", guest)
+    async def _recall(self, guests: Sequence[Guest]) -> Mapping[Key, Seen]:
+        keys = [guest.key for guest in guests]
+        return await self._with_disk(lambda: self._last_look.recall(keys), {})
+
+    async def _remember(self, metadata: Mapping[Key, Mapping[str, str]]) -> None:
+        # A rehearsal makes no folder: where there is none yet, whoever tries lastcall out wants to see none.
+        make_folder = not self._context.rehearsal
+        if metadata:
+            await self._with_disk(lambda: self._last_look.remember(metadata, make_folder=make_folder), None)
+
+    async def _with_disk(self, work: Callable[[], T], otherwise: T) -> T:
+        """Read or write in bounded time; `otherwise` where the disk does not answer."""
+        try:
+            return await self._workers.call(work, timeout=min(KEEPING, self._context.terms.share(WRITING)))
+        except TimeoutError:
+            return otherwise
+
+    async def _ask_plugins(self, guests: Sequence[Guest]) -> None:
+        if self._hooks.listens("guest_settings"):
+            # A plugin that hangs may cost the guests a part of their time, but not their last call.
+            until = self._context.terms.clock() + self._context.terms.share(STEP)
+            await asyncio.gather(*(self._ask_for_settings(guest, until) for guest in guests))
+
+    async def _ask_for_settings(self, guest: Guest, until: float) -> None:
+        fired = await self._hooks.fire("guest_settings", guest, until=until)
         for plugin, answer in fired.answers:
-            try:
-                self.policies.learn(guest, plugin, self._model.model_validate(dict(answer)))
-            except ValueError as error:
-                message = f"guest_settings of {plugin}: {' '.join(str(error).split())}"
-                self._stream.problem("plugin", guest.name, message, "it is not used")
+            self._take_settings(guest, plugin, answer, fired)
+        for plugin, why in fired.failures:
+            message = f"guest_settings of {plugin}: {why}"
+            self._stream.problem("plugin", guest.name, message, "what it knows of this guest does not count")
+        if fired.verdict == "skip_guest":
+            self._doubts.setdefault(guest.key, fired.because)
+
+    def _take_settings(self, guest: Guest, plugin: str, answer: Mapping[str, Any], fired: Fired) -> None:
+        try:
+            self.policies.learn(guest, plugin, self._model.model_validate(dict(answer)))
+        except ValueError as error:
+            self._hooks.refuse("guest_settings", plugin, fired, in_words(error))

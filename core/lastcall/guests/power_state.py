@@ -14,6 +14,7 @@ from lastcall.hypervisor.ports import (
     GuestStarted,
     GuestStopped,
     HypervisorEvent,
+    LanesCrowded,
 )
 
 
@@ -54,6 +55,8 @@ class PowerState:
                 self._tell((uri, uuid))
             case ConnectionClosed() | ConnectionRestored() | ConnectionGivenUp():
                 self._take_connection(event)
+            case LanesCrowded():
+                pass  # says nothing of whether they run
 
     def _take_connection(self, event: ConnectionClosed | ConnectionRestored | ConnectionGivenUp) -> None:
         match event:

@@ -2,12 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.stopping import StopMethod, StopRequest
-from lastcall.errors import DomainBusy, GuestGone, HypervisorError, LastcallError, NotPermitted, Unsupported
+from lastcall.errors import (
+    DomainBusy,
+    GuestGone,
+    HypervisorError,
+    LastcallError,
+    NotPermitted,
+    Unsupported,
+    in_words,
+)
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
@@ -103,6 +111,24 @@ class CoreWake(StopMethod[StepOptions]):
         call.run.sleep(min(WAKING, call.run.remaining()))
 
 
+class _UnderWay:
+    """A request that has not returned, and the `seconds` of its own that it has from when it is sent."""
+
+    def __init__(self, guest: Guest, seconds: float, notices: Notices, clock: Callable[[], float]) -> None:
+        self.guest = guest
+        self.seconds = seconds
+        self.sent_at: float | None = None
+        self.end = asyncio.timeout(None)
+        self.gives_way = False
+        self._notices = notices
+        self._clock = clock
+
+    def sent(self) -> None:
+        """Something goes out to libvirt; called by the worker."""
+        self.sent_at = self._clock() if self.sent_at is None else self.sent_at
+        self._notices.sent()
+
+
 class MethodAsker:
     """Implements `Asker` with the plugins' stop methods. `methods` maps a name to (plugin, method)."""
 
@@ -112,12 +138,32 @@ class MethodAsker:
         context: RunContext,
         workers: Workers,
         loop: asyncio.AbstractEventLoop,
+        timeout_of: Callable[[Guest], float],
     ) -> None:
         core = [CoreShutdown(), CoreResume(), CoreWake()]
         self._methods = {**{method.name: ("core", method) for method in core}, **methods}
         self._context = context
         self._workers = workers
         self._loop = loop
+        self._timeout_of = timeout_of
+        self._under_way: set[_UnderWay] = set()
+
+    def make_room(self, uuids: Collection[str]) -> None:
+        """Others wait for a lane because calls about these guests hang: theirs end when their own time is over.
+
+        A last rung lasts until the last resort where nobody waits for its guest. Here somebody does: sixteen QEMUs that
+        hung kept every lane until then, and two healthy guests were destroyed without a request on the wire.
+        """
+        now = self._loop.time()
+        for one in list(self._under_way):
+            if (
+                one.guest.uuid in uuids
+                and not one.gives_way
+                and one.sent_at is not None
+                and now >= one.sent_at + one.seconds
+            ):
+                one.gives_way = True
+                one.end.reschedule(now)
 
     def repeats(self, step: Step) -> float:
         """The method's `resend`, if it may be asked again at all."""
@@ -145,14 +191,15 @@ class MethodAsker:
         try:
             return await self._workers.call(lambda: method.unfit(guest, call), timeout=UNFIT_TIMEOUT) or ""
         except Exception as error:  # noqa: BLE001  shown in the plan, where somebody can do something about it
-            return f"{plugin} failed: {error or type(error).__name__}"
+            return f"{plugin} failed: {in_words(error)}"
         finally:
             call.expire()
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
         plugin, method = self._methods[step.method]
-        call = HookCall(self._context, plugin, expires=until, sent=notices.sent)
+        under_way = _UnderWay(guest, step.timeout or self._timeout_of(guest), notices, self._loop.time)
+        call = HookCall(self._context, plugin, expires=until, sent=under_way.sent)
         looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
 
         def ask() -> None:
@@ -166,11 +213,27 @@ class MethodAsker:
             finally:
                 call.release()
 
+        left = None if until == math.inf else max(0.0, until - self._loop.time())
         try:
-            await self._workers.call(ask, timeout=None if until == math.inf else max(0.0, until - self._loop.time()))
+            async with under_way.end:
+                await self._watched(under_way, step, self._workers.call(ask, timeout=left))
+        except TimeoutError:
+            if not under_way.gives_way:
+                raise
+            await self.withdraw(guest, step)
+            raise TimeoutError("no answer in its time, and others wait for libvirt") from None
         finally:
             call.expire()
             looking.expire()
+
+    async def _watched(self, under_way: _UnderWay, step: Step, answer: Coroutine[Any, Any, None]) -> None:
+        """Wait for the answer, as one that may have to make room; not a last resort, which ends what hangs."""
+        if not step.last_resort:
+            self._under_way.add(under_way)
+        try:
+            await answer
+        finally:
+            self._under_way.discard(under_way)
 
     async def withdraw(self, guest: Guest, step: Step) -> None:
         """Take the request back; see `Asker.withdraw`."""

@@ -18,16 +18,17 @@ from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.deadline import soonest
 
-_GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start"})
+_GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Fired:
-    """What firing a hook brought: the answers that were given, and what a failure asks for."""
+    """What firing a hook brought: the answers that were given, by plugin, who failed, and what a failure asks for."""
 
     answers: list[tuple[str, Any]] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     verdict: Literal["go on", "skip_guest", "abort"] = "go on"
     because: str = ""
 
@@ -58,6 +59,10 @@ class Hooks(Protocol):
         `until` is the loop time at which no call may run any longer, `box` the guest's own time box in seconds, `since`
         the loop time of the first call of a series.
         """
+        ...
+
+    def refuse(self, hook: str, plugin: str, fired: Fired, why: str) -> None:
+        """Count an answer as a failure of its plugin: it turned out to be of no use."""
         ...
 
 
@@ -109,6 +114,10 @@ class Dispatcher:
             )
             await self._call(one, guest, fired, call, limit, arguments)
         return fired
+
+    def refuse(self, hook: str, plugin: str, fired: Fired, why: str) -> None:
+        """Count an answer as a failure; see `Hooks.refuse`."""
+        self._apply_policy(hook, plugin, fired, why, None)
 
     def listens(self, hook: str, guest: Guest | None = None) -> bool:
         """Say whether any plugin implements the hook; see `Hooks.listens`."""
@@ -168,14 +177,15 @@ class Dispatcher:
             if one.hook != _ASKED_AGAIN or answer is not None or verdict is not Verdict.OK:  # no opinion, no record
                 self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
         if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
-            self._apply_policy(one, fired, message, asked_for)
+            self._apply_policy(one.hook, one.plugin, fired, message, asked_for)
 
-    def _apply_policy(self, one: Implementation, fired: Fired, message: str, asked_for: str | None) -> None:
-        own = self._settings.plugins.get(one.plugin)
+    def _apply_policy(self, hook: str, plugin: str, fired: Fired, message: str, asked_for: str | None) -> None:
+        fired.failures.append((plugin, message))
+        own = self._settings.plugins.get(plugin)
         policy = asked_for or (own.on_failure if own else None) or self._settings.on_failure
-        if (policy == "skip_guest" and one.hook in _GUEST_HOOKS) or (policy == "abort" and one.hook in _PRE_HOOKS):
+        if (policy == "skip_guest" and hook in _GUEST_HOOKS) or (policy == "abort" and hook in _PRE_HOOKS):
             fired.verdict = policy
-            fired.because = f"{one.hook} of {one.plugin}: {message}"
+            fired.because = f"{hook} of {plugin}: {message}"
 
     def _say(self, one: Implementation, guest: Guest | None) -> Callable[[str], None]:
         key = guest.key if guest else None

@@ -4,6 +4,11 @@ libvirtd serves five requests per connection and twenty per daemon at a time; an
 one for as long as it lasts. So there is one connection for quick requests and three for blocking ones, four calls on
 each: at most twelve blocking calls per daemon. A quick request may use a blocking lane when quick ones hang.
 
+A call that does not return within its patience hangs, as every call to a QEMU that hangs does until that QEMU is ended.
+Guests of which a call hangs cannot take the last two places; for all others there are up to two more, on a lane of
+their own, as many as are held by calls that hang. Where even these are taken, it is told who is waited for: whoever
+hangs gets no more than its own time then.
+
 To pull a plug must be possible when every blocking call hangs, as all saves do where the storage hangs; libvirtd itself
 keeps five workers for that. So there are two more lanes, opened when they are needed: one for guests of which a call
 hangs already, whose plug takes longest, and one for all others, who do not wait for those.
@@ -11,9 +16,9 @@ hangs already, whose plug takes longest, and one for all others, who do not wait
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import libvirt
@@ -25,9 +30,15 @@ from lastcall.errors import CallExpired
 CALLS_PER_LANE = 4
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
 BLOCKING_LANES = 3
+SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
-_QUICK, _PLUG, _PLUG_OF_HUNG = 0, BLOCKING_LANES + 1, BLOCKING_LANES + 2
+OPENING = 2.0  # seconds after which one opens a lane itself instead of waiting for somebody who opens it
+STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
+_QUICK, _PLUG, _PLUG_OF_HUNG, _SPARE = 0, BLOCKING_LANES + 1, BLOCKING_LANES + 2, BLOCKING_LANES + 3
 Need = Literal["quick", "blocking", "plug"]
+# Seconds after which a call hangs. A quick one takes milliseconds; an agent that is asked to shut down answers when its
+# guest is off, and a save may be one of twelve that share a disk.
+PATIENCE: dict[Need, float] = {"quick": 2.0, "blocking": 60.0, "plug": 15.0}
 
 
 class Lane:
@@ -56,76 +67,199 @@ class Lane:
         return self._domains.get(uuid) or self.connection.lookupByUUIDString(uuid)
 
 
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call under way: whom it is about, where, and the moment from which it hangs (monotonic clock)."""
+
+    uuid: str
+    lane: int
+    hangs_from: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether it takes one of the daemon's places: quick requests and plugs have some that no other call takes."""
+        return self.lane == _SPARE or _QUICK < self.lane < _PLUG
+
+
 class CallBudget:
-    """The blocking calls that one daemon may be busy with, whatever the number of connections to it."""
+    """The calls that one daemon is busy with, whatever the number of connections to it. Its lock is `changed`."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        self.free = CALLS_PER_LANE * BLOCKING_LANES
         self.waiting = 0  # calls that wait for a lane
+        self.free = CALLS_PER_LANE * BLOCKING_LANES
+        self._calls: set[_Call] = set()
+
+    def begin(self, call: _Call) -> None:
+        """Count a call."""
+        self._calls.add(call)
+        self.free -= call.counts
+
+    def end(self, call: _Call) -> None:
+        """Count it no more."""
+        self._calls.discard(call)
+        self.free += call.counts
+
+    def hanging(self) -> dict[str, int]:
+        """The guests of which a call hangs (UUIDs), and how many of the daemon's places their calls hold."""
+        now, found = time.monotonic(), dict[str, int]()
+        for call in self._calls:
+            if call.hangs_from <= now:
+                found[call.uuid] = found.get(call.uuid, 0) + call.counts
+        return found
+
+    def holds_place(self, uuid: str) -> bool:
+        """Whether a call about this guest has taken one of the daemon's places."""
+        return any(call.uuid == uuid and call.counts for call in self._calls)
+
+    def room_for(self, uuid: str) -> Literal["ordinary", "spare", "none"]:
+        """Which place there is for a call about this guest."""
+        if self.free > SPARE:
+            return "ordinary"
+        hanging = self.hanging()
+        if uuid in hanging:
+            return "none"
+        if self.free > 0:
+            return "ordinary"
+        # As many more as are held by calls that hang: somebody who is well must not wait for them.
+        return "spare" if self.free + min(SPARE, sum(hanging.values())) > 0 else "none"
 
 
 class Lanes:
-    """Hands out lanes to worker threads. `open_one` makes a further connection to the same daemon."""
+    """Hands out lanes to worker threads.
 
-    def __init__(self, open_one: Callable[[], libvirt.virConnect], budget: CallBudget) -> None:
+    `open_one` makes a further connection to the same daemon. `crowded` is told, by a thread that waits for a lane, the
+    guests (UUIDs) whose calls hang meanwhile.
+    """
+
+    def __init__(
+        self,
+        open_one: Callable[[], libvirt.virConnect],
+        budget: CallBudget,
+        crowded: Callable[[Collection[str]], None] = lambda _: None,
+    ) -> None:
         self._open_one = open_one
         self._budget = budget
+        self._crowded = crowded
         self._changed = budget.changed
-        self._free = [CALLS_PER_LANE] * (_PLUG_OF_HUNG + 1)
+        self._free = [CALLS_PER_LANE] * (_SPARE + 1)
         self._lanes: list[Lane | None] = [None] * len(self._free)
-        self._opening = [threading.Lock() for _ in self._free]
-        self._under_way: Counter[str] = Counter()  # blocking calls, by guest
+        self._opening: dict[int, float] = {}  # lanes that somebody opens, and since when (monotonic clock)
+        self._told = -STEP  # when it was told last who is in the way (monotonic clock)
+        self._dead: list[Lane] = []  # kept, as closing them may block
 
     @contextmanager
     def borrow(self, need: Need, uuid: str, *, timeout: float) -> Generator[Lane]:
         """Yield a lane for a call about a guest; raises CallExpired when none is free within `timeout` seconds."""
-        index = self._take(need, uuid, timeout)
+        # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
+        until = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
+        call = self._take(need, uuid, until)
         try:
-            yield self._lane(index)
+            yield self._lane(call.lane, until)
         finally:
-            self._give_back(index, uuid)
+            self._give_back(call)
 
-    def _take(self, need: Need, uuid: str, timeout: float) -> int:
+    def _take(self, need: Need, uuid: str, until: float) -> _Call:
         with self._changed:
             index = self._best(need, uuid)
             if index is None:
-                self._budget.waiting += 1
-                # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
-                self._changed.wait_for(lambda: self._best(need, uuid) is not None, min(timeout, threading.TIMEOUT_MAX))
-                self._budget.waiting -= 1
-                index = self._best(need, uuid)
-            if index is None:
-                raise CallExpired("libvirt was too busy to take the request in time")
-            self._count(index, uuid, -1)
-            return index
+                index = self._wait(need, uuid, until)
+            call = _Call(uuid, index, time.monotonic() + PATIENCE[need])
+            self._free[index] -= 1
+            self._budget.begin(call)
+            return call
 
-    def _give_back(self, index: int, uuid: str) -> None:
+    def _wait(self, need: Need, uuid: str, until: float) -> int:
+        """Wait for a place, and tell who is in the way."""
+        self._budget.waiting += 1
+        try:
+            while (index := self._best(need, uuid)) is None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise CallExpired("libvirt was too busy to take the request in time")
+                # Nobody waits because of its own call: that one's time is its own affair.
+                self._tell(self._budget.hanging().keys() - {uuid})
+                self._changed.wait(min(left, STEP))
+            return index
+        finally:
+            self._budget.waiting -= 1
+
+    def _tell(self, in_the_way: Collection[str]) -> None:
+        """Tell who is in the way, once for all that wait."""
+        now = time.monotonic()
+        if in_the_way and now - self._told >= STEP:
+            self._told = now
+            self._crowded(frozenset(in_the_way))
+
+    def _give_back(self, call: _Call) -> None:
         with self._changed:
-            self._count(index, uuid, 1)
+            self._free[call.lane] += 1
+            self._budget.end(call)
             # Hardly anybody ever waits, and to wake nobody takes as long as the request itself.
             if self._budget.waiting:
                 self._changed.notify_all()
 
-    def _count(self, index: int, uuid: str, change: int) -> None:
-        self._free[index] += change
-        # Quick requests and plugs have places that no blocking call takes, so they do not count.
-        if _QUICK < index < _PLUG:
-            self._budget.free += change
-            self._under_way[uuid] -= change
-
     def _best(self, need: Need, uuid: str) -> int | None:
-        blocking = range(_QUICK + 1, _PLUG if self._budget.free else _QUICK + 1)
-        # Twelve saves that hung kept every lane, and the last resort of all other guests was never sent. To end a QEMU
-        # that hangs takes libvirt some 12 s: its plug does not share a lane with those that take no time.
-        plug = _PLUG_OF_HUNG if self._under_way[uuid] else _PLUG
-        lanes = {"quick": (_QUICK, *blocking), "blocking": blocking, "plug": (*blocking, plug)}[need]
+        """The lane to take, None while there is none. Called with the lock."""
+        if need == "quick" and self._free[_QUICK]:
+            return _QUICK
+        room = self._budget.room_for(uuid)
+        lanes = list[int]()
+        if room == "ordinary":
+            lanes += range(_QUICK + 1, _PLUG)
+        if room != "none" and need != "plug":
+            lanes.append(_SPARE)
+        if need == "plug":
+            lanes += self._plugs(uuid)
         return next((lane for lane in lanes if self._free[lane]), None)
 
-    def _lane(self, index: int) -> Lane:
-        with self._opening[index]:
-            lane = self._lanes[index]
-            # libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
-            if lane is None or not lane.alive:
-                lane = self._lanes[index] = Lane(self._open_one())
+    def _plugs(self, uuid: str) -> list[int]:
+        # Twelve saves that hung kept every lane, and the last resort of all other guests was never sent. To end a QEMU
+        # that hangs takes libvirt some 12 s: its plug does not share a lane with those that take no time.
+        if self._budget.holds_place(uuid):
+            return [_PLUG_OF_HUNG]
+        if uuid not in self._budget.hanging():
+            return [_PLUG]
+        return [_PLUG_OF_HUNG, *([_PLUG] if self._free[_PLUG] > SPARE else [])]
+
+    def _lane(self, index: int, until: float) -> Lane:
+        """An open lane. libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
+
+        Opened without the lock, as that may block for as long as the daemon hangs; who comes meanwhile waits a moment
+        for it, and then opens one for itself.
+        """
+        with self._changed:
+            while True:
+                lane = self._lanes[index]
+                if lane is not None and lane.alive:
+                    return lane
+                since, now = self._opening.get(index), time.monotonic()
+                if since is None or now - since >= OPENING:
+                    break
+                if now >= until:
+                    raise CallExpired("no connection to libvirt was open in time")
+                self._budget.waiting += 1
+                self._changed.wait(min(since + OPENING, until) - now)
+                self._budget.waiting -= 1
+            self._opening[index] = now
+        return self._open(index)
+
+    def _open(self, index: int) -> Lane:
+        try:
+            opened = Lane(self._open_one())
+        except BaseException:
+            self._opened(index)
+            raise
+        with self._changed:
+            before = self._lanes[index]
+            lane = before if before and before.alive else opened  # somebody else may have been quicker
+            self._dead += [other for other in (before, opened) if other and other is not lane]
+            self._lanes[index] = lane
+            self._opened(index)
             return lane
+
+    def _opened(self, index: int) -> None:
+        """Nobody opens this lane any more; the lock can be taken twice by one thread."""
+        with self._changed:
+            self._opening.pop(index, None)
+            self._changed.notify_all()

@@ -1,7 +1,8 @@
 """One libvirt connection: opening it, hearing its events, listing its guests. Everything here may block."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, cast
 
 import libvirt
@@ -9,12 +10,10 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.hypervisor.call_limits import CallBudget, Lanes
-from lastcall.hypervisor.domain_facts import facts_of
-from lastcall.hypervisor.eventloop import start_event_loop
-from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason
-from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason, start_event_loop
 from lastcall.hypervisor.libvirt_errors import translated
-from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, Standing
+from lastcall.hypervisor.look import Look
+from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, LanesCrowded, Standing
 
 # A frozen daemon answers nothing, and without keepalives a call to it never ends. With (2, 2) a blocked call was over
 # after 6 s; this pair leaves a daemon that is only busy some 20 s.
@@ -32,11 +31,16 @@ class Connection:
         start_event_loop()
         self._asked_for = asked_for
         self._post = post
+        self.uri: str = asked_for
         self._control = self._open()
+        # Without it the end of the daemon goes unheard. libvirt-guests took it for the end of the guests and
+        # reported those that still ran as complete.
+        with contextlib.suppress(libvirt.libvirtError):  # in-process drivers have no peer that could die
+            self._control.registerCloseCallback(self._closed, None)
         with translated(self._control):
             # A read-only connection lists all guests and refuses to stop any: said here once, not for each guest.
             self._check_rights()
-            self.uri: str = self._control.getURI() or asked_for
+            self.uri = self._control.getURI() or asked_for
             self.driver: str = self._control.getType()
             register = cast("Any", self._control.domainEventRegisterAny)  # pyright: ignore[reportUnknownMemberType]
             self.host: str = self._control.getHostname() or ""
@@ -46,11 +50,10 @@ class Connection:
             register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._heard, None)
             with contextlib.suppress(libvirt.libvirtError):  # not every driver knows it
                 register(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._rebooted, None)
-        # Without it the end of the daemon goes unheard. libvirt-guests took it for the end of the guests and
-        # reported those that still ran as complete.
-        with contextlib.suppress(libvirt.libvirtError):  # in-process drivers have no peer that could die
-            self._control.registerCloseCallback(self._closed, None)
-        self.lanes = Lanes(self._another, budget)
+            # One that died before somebody listened for its end would stay dead unnoticed, and its guests with it.
+            if not self._control.isAlive():
+                raise ConnectionLost("the connection died while it was being opened")
+        self.lanes = Lanes(self._another, budget, self._crowded)
 
     def active_guests(self) -> list[Guest]:
         """List the active guests, in five calls whatever their number."""
@@ -79,23 +82,43 @@ class Connection:
                 for domain in self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
             ]
 
-    def facts(self, guests: Iterable[Guest]) -> dict[tuple[str, str], GuestFacts]:
-        """Look at guests; one that is gone meanwhile is left out."""
-        found: dict[tuple[str, str], GuestFacts] = {}
+    def look(self, look: Look) -> None:
+        """Look at guests until none waits; raises ConnectionLost, or HypervisorError where they cannot be listed."""
         with translated(self._control):
-            kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
-            autostarted = self._uuids(kinds)
-            domains = {domain.UUIDString(): domain for domain in self._control.listAllDomains()}
-            for guest in guests:
-                domain = domains.get(guest.uuid)
-                if domain is not None:
-                    with contextlib.suppress(libvirt.libvirtError):
-                        found[guest.key] = facts_of(domain, guest, autostart=guest.uuid in autostarted)
-            # The error of a single guest is passed over above; a connection that died meanwhile must
+            find = self._look_up if look.few else self._listed()
+            for guest in look:
+                look.take(guest, partial(find, guest.uuid), self._control)
+            # The error of a single guest is that guest's; a connection that died meanwhile must
             # not look like guests that have vanished.
             if not self._control.isAlive():
                 raise ConnectionLost("the connection to libvirt was lost")
-        return found
+
+    def look_aside(self, look: Look, timeout: float) -> None:
+        """The same beside a look that hangs: on lanes, so that what hangs is counted, and without a listing.
+
+        Raises CallExpired when no lane is free within `timeout` seconds, ConnectionLost, or HypervisorError.
+        """
+        for guest in look:
+            with self.lanes.borrow("quick", guest.uuid, timeout=timeout) as lane:
+                look.take(guest, partial(self._look_up, guest.uuid, lane.connection), lane.connection)
+
+    def _look_up(self, uuid: str, connection: libvirt.virConnect | None = None) -> tuple[libvirt.virDomain, bool]:
+        domain = (connection or self._control).lookupByUUIDString(uuid)
+        with contextlib.suppress(libvirt.libvirtError):  # not every driver starts guests at boot
+            return domain, bool(domain.autostart())
+        return domain, False
+
+    def _listed(self) -> Callable[[str], tuple[libvirt.virDomain, bool]]:
+        """Look guests up in two listings, whatever their number."""
+        autostarted = self._uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+        domains = {domain.UUIDString(): domain for domain in self._control.listAllDomains()}
+
+        def find(uuid: str) -> tuple[libvirt.virDomain, bool]:
+            # One that has come back since is found by itself, one that is gone says so.
+            domain = domains.get(uuid) or self._control.lookupByUUIDString(uuid)
+            return domain, uuid in autostarted
+
+        return find
 
     def set_on_poweroff(self, uuid: str, action: int) -> None:
         """Set what becomes of a running guest that powers off."""
@@ -168,6 +191,9 @@ class Connection:
 
     def _rebooted(self, _connection: object, domain: libvirt.virDomain, _opaque: Any) -> None:
         self._post(GuestRebooted(self.uri, domain.UUIDString()))
+
+    def _crowded(self, uuids: Collection[str]) -> None:
+        self._post(LanesCrowded(self.uri, uuids))
 
     def _closed(self, _connection: object, reason: int, _opaque: Any) -> None:
         if reason != _CLOSED_BY_US:

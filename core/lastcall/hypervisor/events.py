@@ -1,4 +1,7 @@
-"""libvirt's numbers for events and states as our words."""
+"""libvirt's events: the loop that brings them, and its numbers for events and states as our words."""
+
+import functools
+import threading
 
 import libvirt
 
@@ -53,3 +56,21 @@ def guest_state(state: int) -> GuestState:
 def shut_off_reason(reason: int) -> Ended:
     """Translate the reason of the state SHUTOFF."""
     return _SHUT_OFF.get(reason, Ended.SHUTDOWN)
+
+
+@functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens
+def start_event_loop() -> None:
+    """Start libvirt's default event loop, which lifecycle events and keepalives need; again it does nothing."""
+    libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
+    libvirt.virEventRegisterDefaultImpl()
+    # While it does not run no event arrives and no keepalive is sent: a dead daemon would look like a slow one.
+    threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """Errors are raised, and reported once, by whoever made the call."""

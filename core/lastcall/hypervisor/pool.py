@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 
 import libvirt
 
-from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted, in_words
 from lastcall.hypervisor.call_limits import CallBudget
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.libvirt_errors import translated
+from lastcall.hypervisor.look import UNANSWERED, Look, Looking
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -22,6 +23,7 @@ from lastcall.hypervisor.ports import (
     ConnectionGivenUp,
     ConnectionRestored,
     HypervisorEvent,
+    Looked,
     Standing,
     Target,
 )
@@ -67,10 +69,24 @@ class LibvirtHypervisor:
         """List the guests of one connection that are defined and off."""
         return await self._workers.call(self._connection(uri).inactive_guests, timeout=QUERY_TIMEOUT)
 
-    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
-        """Look at guests of one connection."""
+    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+        """Look at guests of one connection, in one batch as long as they answer; see `Hypervisor.look`."""
         connection = self._connection(uri)
-        return await self._workers.call(lambda: connection.facts(guests), timeout=QUERY_TIMEOUT)
+        looking = Looking(self._workers, guests, connection.look, connection.look_aside)
+        return await looking.until(asyncio.get_running_loop().time() + within)
+
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
+        """Look at guests of one connection; see `Hypervisor.facts`."""
+        connection, look = self._connection(uri), Look(guests)
+        why = UNANSWERED
+        try:
+            await self._workers.call(lambda: connection.look(look), timeout=QUERY_TIMEOUT)
+        except TimeoutError as error:
+            why = in_words(error)  # what was answered until then counts
+        looked = look.end(why)
+        if looked.silent:
+            raise HypervisorError(next(iter(looked.silent.values())))
+        return looked.facts
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:
         """Set what becomes of a running guest that powers off."""
@@ -154,11 +170,11 @@ class LibvirtHypervisor:
             # connection all the same, long after: see _hear.
             connection = await self._workers.call(lambda: Connection(target.uri, post, budget), timeout=timeout)
         except TimeoutError:
-            return HypervisorError(f"no answer within {target.timeout:.0f} s", "is the libvirt daemon hanging?")
+            return HypervisorError(f"no answer within {timeout:.0f} s", "is the libvirt daemon hanging?")
         except LastcallError as error:
             return error
         except Exception as error:  # noqa: BLE001  one connection never spoils the others
-            return HypervisorError(f"{type(error).__name__}: {error}")
+            return HypervisorError(in_words(error))
         if attempt in self._stillborn:
             return ConnectionLost(f"the connection to {connection.uri} died as soon as it was open")
         self._connections[connection.uri], self._attempts[connection.uri] = connection, attempt

@@ -3,10 +3,11 @@
 The engine knows only these, so that tests can put a fake hypervisor, inline workers and an injected clock there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
-from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
@@ -96,6 +97,14 @@ class ConnectionGivenUp:
     why: str
 
 
+@value
+class LanesCrowded:
+    """A request has to wait for a lane, because of calls about these guests (UUIDs) that hang."""
+
+    uri: str
+    uuids: Collection[str]
+
+
 HypervisorEvent: TypeAlias = (
     GuestStarted
     | GuestStopped
@@ -104,6 +113,7 @@ HypervisorEvent: TypeAlias = (
     | ConnectionClosed
     | ConnectionRestored
     | ConnectionGivenUp
+    | LanesCrowded
 )
 
 
@@ -114,6 +124,17 @@ class Standing:
     state: GuestState
     ended: Ended | None = None
     saved: bool = False
+
+
+@value
+class Looked:
+    """What a look at guests brought: the facts of those that answered, and why others did not.
+
+    Who is gone meanwhile is in neither.
+    """
+
+    facts: Mapping[Key, GuestFacts] = field(default_factory=dict[Key, GuestFacts])
+    silent: Mapping[Key, str] = field(default_factory=dict[Key, str])
 
 
 class Call(Protocol):
@@ -139,8 +160,18 @@ class Hypervisor(Protocol):
         """List the guests of one connection that are defined and off."""
         ...
 
-    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
-        """Look at guests of one connection; one that is gone meanwhile is missing from the answer."""
+    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+        """Look at guests of one connection, each for itself; who has not answered in these seconds is silent.
+
+        Raises ConnectionLost where there is no connection, nothing else.
+        """
+        ...
+
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
+        """Look at guests of one connection; one that is gone meanwhile is missing from the answer.
+
+        Raises HypervisorError where one cannot be looked at.
+        """
         ...
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:

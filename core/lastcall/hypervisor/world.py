@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import libvirt
 
-from lastcall.hypervisor.eventloop import start_event_loop
+from lastcall.hypervisor.events import start_event_loop
 
 WORLD = "test:///default"
 _DOMAIN = "<domain type='test'><name>{}</name><memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"

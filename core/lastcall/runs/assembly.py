@@ -29,6 +29,7 @@ from lastcall.hooks.dispatch import Dispatcher, Hooks
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.options import Options
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.last_look import LastLook
 from lastcall.persistence.state import StateFile
 from lastcall.planning.history import History
 from lastcall.records.records import RunStarted, Sink
@@ -167,10 +168,12 @@ def assemble(
     hooks = Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop)
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
     status, found = PowerState(), {name: method for name, (_, method) in methods.items()}
+    asker = MethodAsker(methods, context, outside.workers, loop, lambda guest: policies.of(guest).timeout)
     connections = Connections(
         outside.hypervisor, status, stream, context.terms, loaded.settings.connections,
         # Who stands in front of it wants to know now that a daemon is down; a host that goes down has no second try.
         patient=not (request.reason.voluntary or request.rehearsal),
+        crowded=asker.make_room,
     )  # fmt: skip
     state = loaded.settings.paths.state
     parts = Parts(
@@ -181,12 +184,12 @@ def assemble(
         workers=outside.workers,
         hypervisor=outside.hypervisor,
         hooks=hooks,
-        asker=MethodAsker(methods, context, outside.workers, loop),
+        asker=asker,
         methods=found,
         status=status,
         stream=stream,
         inventory=Inventory(
-            connections, outside.hypervisor, policies, hooks, stream,
+            connections, policies, hooks, context, LastLook(state), outside.workers, stream,
             methods=found, model=type(loaded.settings.defaults),
         ),
         books=Bookkeeping(

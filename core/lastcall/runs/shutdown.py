@@ -92,6 +92,7 @@ class Shutdown:
             # A run for one guest by name ended with that guest, and the others met the end of the host unasked.
             self._widened = bool(self._wanted.names)
             self._notice(("", ""))
+            self._connections.pursue()
             # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
             self._books.make_due(self._context.id)
             # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
@@ -190,8 +191,9 @@ class Shutdown:
         self._status.on_start, self._status.on_restored = self._notice, self._catch_up
         polling = self._loop.create_task(self._poll())
         try:
-            # Not the end: post_shutdown gets its share also where guests take all the time that there is.
-            await self._phases.last_hook.bounds(self._see_off(stopping))
+            with self._connections.latecomers(self._catch_up), self._phases.last_resort.watch(self._news.ring):
+                # Not the end: post_shutdown gets its share also where guests take all the time that there is.
+                await self._phases.last_hook.bounds(self._see_off(stopping))
         finally:
             for task in (polling, *self._under_way.values()):
                 task.cancel()
@@ -200,7 +202,7 @@ class Shutdown:
     async def _see_off(self, stopping: Stopping) -> None:
         self._begin(self._stops)
         while True:
-            if self._under_way and not self._came_late:
+            if (self._under_way or self._awaits_connections) and not self._came_late:
                 await self._news.wait()
                 continue
             self._came_late = False
@@ -209,8 +211,13 @@ class Shutdown:
                 self._add(stopping, late)
                 stopping.scheduler.add(late.graph.needed_by)
                 self._begin(planned.guest.key for planned in late.guests)
-            elif not self._under_way and not self._came_late:
+            elif not self._under_way and not self._came_late and not self._awaits_connections:
                 return
+
+    @property
+    def _awaits_connections(self) -> bool:
+        """Whether a connection that is still tried may bring guests in time."""
+        return self._connections.awaited and not self._phases.last_resort.passed and not self._phases.asks_no_more
 
     def _begin(self, keys: Iterable[Key]) -> None:
         """Let these guests go, each as soon as its turn comes."""
@@ -248,6 +255,8 @@ class Shutdown:
             return None
         for guest in late:
             self._status.forget(guest.key)
+            if not self._times[guest.key] and self._connections.came_late(guest.uri):
+                continue  # said of its connection: it may have run all the time
             again = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
             what = "the host stops" if self._widened and not self._times[guest.key] else again
             self._stream.problem("guest", guest.name, f"{what}; it is stopped, too", severity=Severity.WARNING)
@@ -277,7 +286,7 @@ class Shutdown:
             await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
 
     def _catch_up(self, uri: str) -> None:
-        """A connection lives again: whoever was started meanwhile is found by the next listing."""
+        """A connection lives again, or at last: whoever runs there is found by the next listing."""
         self._notice((uri, ""))
 
     async def _poll_connection(self, uri: str) -> None:

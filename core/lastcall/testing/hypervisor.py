@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from lastcall.api.guests import Ended, Guest, GuestState
+from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
 from lastcall.errors import ConnectionLost, HypervisorError
@@ -20,11 +20,14 @@ from lastcall.hypervisor.ports import (
     GuestStarted,
     GuestStopped,
     HypervisorEvent,
+    Looked,
     Standing,
     Target,
 )
 from lastcall.testing.domain import FakeDomain
 from lastcall.testing.guest import FakeGuest
+
+QUERY_TIMEOUT = 10.0  # seconds, as with libvirt
 
 
 class FakeHypervisor:
@@ -38,14 +41,17 @@ class FakeHypervisor:
         self._dead = set(dead)
         self._away: set[str] = set()
         self._listener: Callable[[HypervisorEvent], None] = lambda _: None
+        self._yet_to_come = [
+            fake for fake in guests if fake.appears_at is not None and fake.state is not GuestState.OFF
+        ]
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Connect to every URI that is not dead."""
         self._listener = listener
-        for fake in self.guests.values():
-            if fake.appears_at is not None and fake.state is not GuestState.OFF:
-                fake.state = GuestState.OFF
-                self.loop.call_later(fake.appears_at, self.begin, fake)
+        yet_to_come, self._yet_to_come = self._yet_to_come, []
+        for fake in yet_to_come:
+            fake.state = GuestState.OFF
+            self.loop.call_later(fake.appears_at or 0.0, self.begin, fake)
         return [self._connected(target) for target in targets]
 
     async def active(self, uri: str) -> list[Guest]:
@@ -58,10 +64,23 @@ class FakeHypervisor:
         self.require(uri)
         return [fake.guest for fake in self.guests.values() if fake.uri == uri and fake.state is GuestState.OFF]
 
-    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
-        """Tell what the tests gave them."""
+    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+        """Tell what the tests gave them; who hangs in a `look` takes all the time, who refuses it none."""
         self.require(uri)
-        return {guest.key: self.guests[guest.key].traits for guest in guests if guest.key in self.guests}
+        fakes = [self.guests[guest.key] for guest in guests if guest.key in self.guests]
+        hanging = {fake.guest.key: "libvirt does not answer a look at it" for fake in fakes if "look" in fake.hangs_in}
+        refusing = {fake.guest.key: "look is refused" for fake in fakes if "look" in fake.refuses}
+        if hanging:
+            await asyncio.sleep(within)
+        silent = hanging | refusing
+        return Looked({fake.guest.key: fake.traits for fake in fakes if fake.guest.key not in silent}, silent)
+
+    async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
+        """Tell what the tests gave them."""
+        looked = await self.look(uri, guests, within=QUERY_TIMEOUT)
+        for why in looked.silent.values():
+            raise HypervisorError(why)
+        return looked.facts
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:
         """Note it, and let the guest behave so."""
@@ -130,6 +149,10 @@ class FakeHypervisor:
         fake.state = GuestState.CRASHED
         self._listener(GuestCrashed(fake.uri, fake.uuid))
 
+    def tell(self, event: HypervisorEvent) -> None:
+        """Let an event come."""
+        self._listener(event)
+
     def lose(self, uri: str, *, back_after: float | None = None) -> None:
         """Let a connection die, for some seconds or for good."""
         self._dead.add(uri)
@@ -139,6 +162,10 @@ class FakeHypervisor:
             self._listener(ConnectionGivenUp(uri, "end of file"))
         else:
             self.loop.call_later(back_after, self._come_back, uri)
+
+    def open_up(self, uri: str) -> None:
+        """Let a connection that could not be opened be opened from now on."""
+        self._dead.discard(uri)
 
     def _come_back(self, uri: str) -> None:
         self._dead.discard(uri)

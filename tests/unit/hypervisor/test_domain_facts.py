@@ -1,16 +1,19 @@
 """What a domain's XML says against saving it, and of its metadata."""
 
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import libvirt
 import pytest
 
-from lastcall import Guest
+from lastcall import Guest, GuestState
 from lastcall.api.guests import Reason
 from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.metadata import parse_element as parse_metadata
 from lastcall.config.metadata import read_metadata, render
-from lastcall.hypervisor.domain_facts import unsaveable
+from lastcall.hypervisor.domain_facts import condition_of, unsaveable
+from lastcall.hypervisor.guest_facts import Condition
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,62 @@ from lastcall.hypervisor.domain_facts import unsaveable
 )
 def test_some_devices_cannot_be_saved(device: str, why: str) -> None:
     assert unsaveable(ET.fromstring(f"<domain><devices>{device}</devices></domain>")) == why  # noqa: S314
+
+
+class Domain:
+    """What libvirt tells of a domain; `job` is what it says of the job, or the code of its error."""
+
+    def __init__(self, reason: int, job: dict[str, int] | int, control: int = 0, *, state: int = 3) -> None:
+        self._state, self._job, self._control = (state, reason), job, control
+
+    def state(self) -> tuple[int, int]:
+        return self._state
+
+    def isActive(self) -> bool:  # noqa: N802  libvirt's name
+        return self._state[0] != libvirt.VIR_DOMAIN_SHUTOFF
+
+    def controlInfo(self) -> list[int]:  # noqa: N802  libvirt's name
+        return [self._control, 0, 0]
+
+    def jobStats(self) -> dict[str, int]:  # noqa: N802  libvirt's name
+        if isinstance(self._job, int):
+            error = libvirt.libvirtError("said by a test")
+            error.err = (self._job, 10, "said by a test", 2, "", "", "", 0, 0)
+            raise error
+        return self._job
+
+
+OUT, INTO = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
+MIGRATING, BUSY = libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_CONTROL_JOB
+
+
+@pytest.mark.parametrize(
+    ("domain", "condition"),
+    [
+        (Domain(MIGRATING, {"type": 0}), Condition.FREE),
+        (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_UNSUPPORTED), Condition.ARRIVING),
+        (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_INVALID), Condition.ARRIVING),
+        (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, BUSY), Condition.ARRIVING),
+        (Domain(MIGRATING, {"type": 2, "operation": INTO}), Condition.ARRIVING),
+        (Domain(MIGRATING, {"type": 2, "operation": OUT}), Condition.LEAVING),
+        (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_TIMEOUT), Condition.FREE),
+        (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_INVALID, state=5), Condition.FREE),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_USER, {"type": 0}), Condition.FREE),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_POSTCOPY, {"type": 0}), Condition.ARRIVING),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_IOERROR, {"type": 0}), Condition.IO_ERROR),
+    ],
+)
+def test_a_guest_that_libvirt_calls_paused_migrating_arrives_only_where_a_job_says_so(
+    domain: Any, condition: Condition
+) -> None:
+    guest = Guest(uri="u", uuid="i", name="g", driver="QEMU", state=GuestState.PAUSED)
+    assert condition_of(domain, guest) is condition
+
+
+def test_a_monitor_that_is_merely_occupied_is_not_asked_for_a_job() -> None:
+    domain: Any = Domain(0, {"type": 2, "operation": OUT}, libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, state=1)
+    guest = Guest(uri="u", uuid="i", name="g", driver="QEMU", state=GuestState.RUNNING)
+    assert condition_of(domain, guest) is Condition.FREE
 
 
 def test_metadata_goes_through_xml_unharmed() -> None:
