@@ -1,6 +1,7 @@
 """Looking and connecting are pursued: a guest that hangs, a daemon that is away, a connection that dies too early."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -86,7 +87,7 @@ def test_a_daemon_that_is_away_at_the_start_of_a_host_stop_costs_no_guest_its_la
     with daemon() as own, firmware_guests(own, "one", "two"):
         config = write_config(tmp_path, own.qemu, more=f"{SAVES}{HALF}")
         own.kill()
-        process = start_and_wait_for(config, "connection", "shutdown", "--reason", "power", "--json")
+        process = start_and_wait_for(config, "Failed to connect", "shutdown", "--reason", "power", "--json")
         time.sleep(3)  # long enough for a run that does not try on to be over
         own.revive()
         output, _ = process.communicate(timeout=LONGEST)
@@ -166,3 +167,21 @@ def test_a_connection_that_dies_at_any_moment_of_its_opening_is_noticed(lab: Dae
         else:
             pytest.fail("it was never opened")
         assert messages > 5, "the moments between its first message and its last"
+
+
+def test_settings_that_a_plugin_cannot_tell_are_a_problem_of_plan_and_check(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more="hooks: {plugins: {cmdb: {on_failure: skip_guest}}}")
+    drop_in = (
+        "import lastcall\n\n@lastcall.hookimpl\ndef guest_settings(guest, run):\n    raise OSError('no inventory')\n"
+    )
+    (tmp_path / "hooks.d" / "10-cmdb.py").write_text(drop_in)
+    with driver_guests(lab, ["web"]):
+        for command in ("plan", "check"):
+            done = run_lastcall(config, command)
+            assert "guest_settings of cmdb" in done.stdout, done
+            assert "no inventory" in done.stdout
+            assert done.returncode == 1
+        (guest,) = json.loads(run_lastcall(config, "plan", "--json").stdout)["guests"]
+        assert "guest_settings of cmdb" in guest["left_because"]
+        (guest,) = json.loads(run_lastcall(config, "plan", "--reason", "power", "--json").stdout)["guests"]
+        assert guest["left_because"] is None

@@ -36,7 +36,8 @@ class ConnectionSettings(Section):
     optional: bool = Field(default=False, description="It is no error when it cannot be reached.")
     timeout: Duration = Field(default=10.0, gt=0, description="How long connecting may take.")
     reconnect: Duration = Field(
-        default=60.0, description="How long a connection that died is tried again; then its guests count as unknown."
+        default=60.0,
+        description="How long a connection that died is tried again by hand; a host stop does not give it up.",
     )
     parallel: int = Field(default=0, ge=0, description="Its guests moving at once, 0 = no limit of its own.")
 

@@ -30,6 +30,7 @@ from lastcall.timing.terms import Terms
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
 LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
+WAITING = ("waiting", Severity.WARNING)  # what is said of a connection as long as it is tried on
 RETRY = 0.5  # seconds until a connection that died is asked again
 
 
@@ -123,7 +124,7 @@ class Connections:
         """The host stops after all: try on what could not be opened."""
         self._patient = True
         for one in self._connected:
-            if one.error is not None:
+            if one.error is not None and not isinstance(one.error, NotPermitted):
                 self._try_on(one.target, one.error)
 
     def _note(self, one: Connected) -> None:
@@ -131,12 +132,12 @@ class Connections:
             self._parallel[one.uri] = one.target.parallel
         if one.error is None:
             return
-        denied, severity = isinstance(one.error, NotPermitted), Severity.ERROR
+        denied = isinstance(one.error, NotPermitted)
+        what, severity = "permission" if denied else "connection", Severity.ERROR
         if self._patient and not denied:
             self._try_on(one.target, one.error)
-            severity = Severity.WARNING  # so far: if it never comes, that is said in the end
+            what, severity = WAITING  # so far: if it never comes, that is said in the end
         if not one.target.optional:
-            what = "permission" if denied else "connection"
             self._stream.problem(what, one.target.uri, in_words(one.error), one.error.remedy, severity)
 
     def _try_on(self, target: Target, error: LastcallError) -> None:
@@ -144,10 +145,12 @@ class Connections:
 
         async def attempt() -> str:
             nonlocal seconds
-            # Once, as the pursuit tries again; and each time for longer, as every attempt that hangs keeps its worker.
+            began = self._terms.clock()
+            # Once, as the pursuit tries again.
             once = replace(target, timeout=seconds, patient=False, reconnect=math.inf)
             (found,) = await self._hypervisor.connect([once], self._hear)
-            seconds *= 2
+            if self._terms.clock() - began >= seconds:
+                seconds *= 2  # an attempt that hangs keeps its worker
             if found.error is not None:
                 raise found.error
             self._connected = [found if one.target.uri == target.uri else one for one in self._connected]
@@ -235,9 +238,9 @@ class Connections:
             if pursued:
                 self._list_on(uri, error)
             if patient:
-                severity = Severity.WARNING if pursued else Severity.ERROR
+                what, severity = WAITING if pursued else ("connection", Severity.ERROR)
                 message = f"its guests cannot be listed: {in_words(error)}"
-                self._stream.problem("connection", uri, message, severity=severity)
+                self._stream.problem(what, uri, message, severity=severity)
             return []
 
     def _list_on(self, uri: str, error: Exception) -> None:
@@ -246,9 +249,7 @@ class Connections:
                 await self._hypervisor.active(uri)
             return self._welcome(uri, "listed its guests late")
 
-        self._pursuit.begin(
-            f"{uri} (its guests)", f"its guests cannot be listed: {in_words(error)}", attempt, needed=True
-        )
+        self._pursuit.begin(uri, f"its guests cannot be listed: {in_words(error)}", attempt, needed=True)
 
     def _each_once(self, guests: Sequence[Guest]) -> list[Guest]:
         """Leave out guests that are listed by two connections, as two spellings of one daemon's URI do."""

@@ -126,7 +126,8 @@ def guest_settings(guest: Guest, run: Run) -> Mapping[str, Json] | None:
     """Tell settings of a guest that are kept elsewhere, such as in Pacemaker or an inventory.
 
     Fires per guest, when a plan is made, before the configuration's rules are applied: they win. Returns a mapping of
-    guest keys as in a rule, or None. Must not change anything. When it raises, the guest has no such settings.
+    guest keys as in a rule, or None. Must not change anything. When it raises, that is a problem and the guest
+    has no such settings (`on_failure: skip_guest`: it is left alone in a run by hand, and asked last in a host stop).
 
     Example:
         @hookimpl
