@@ -64,7 +64,7 @@ class SimulatedConnections(FakeHypervisor):
             raise TimeoutError
         self.require(uri)
 
-    def tell(self, guest: SimulatedGuest, event: HypervisorEvent) -> None:
+    def deliver(self, guest: SimulatedGuest, event: HypervisorEvent) -> None:
         """Bring an event, as the guest's nature and its connection allow."""
         delivery, now = guest.delivery(), self.loop.time()
         guest.next_event = max(now + delivery.late, guest.next_event, now + self.hangs_for(guest.uri))

@@ -109,7 +109,7 @@ class SimulatedHypervisor(SimulatedConnections):
         if ended is Ended.SHUTDOWN and (guest.reboots or guest.restarts):
             guest.reboots = max(0, guest.reboots - 1)
             self.note(f"{guest.name} reboots")
-            self.tell(guest, GuestRebooted(guest.uri, guest.uuid))
+            self.deliver(guest, GuestRebooted(guest.uri, guest.uuid))
             return
         self.end(guest, ended, by)
 
@@ -121,7 +121,7 @@ class SimulatedHypervisor(SimulatedConnections):
         guest.life += 1
         guest.changes.append(Change(self.loop.time(), ended, by))
         self.note(f"{guest.name} is off: {ended.value}, by {by}")
-        self.tell(guest, GuestStopped(guest.uri, guest.uuid, ended))
+        self.deliver(guest, GuestStopped(guest.uri, guest.uuid, ended))
 
     def begin(self, fake: "SimulatedGuest", by: str = "somebody") -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A guest is started."""
@@ -130,13 +130,13 @@ class SimulatedHypervisor(SimulatedConnections):
         fake.life += 1
         fake.changes.append(Change(self.loop.time(), None, by))
         self.note(f"{fake.name} is started by {by}")
-        self.tell(fake, GuestStarted(fake.uri, fake.uuid, restored=restored))
+        self.deliver(fake, GuestStarted(fake.uri, fake.uuid, restored=restored))
 
     def crash(self, fake: "SimulatedGuest") -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Its system crashes, and it is kept as it is."""
         fake.state = GuestState.CRASHED
         fake.hopeless.append(self.loop.time())
-        self.tell(fake, GuestCrashed(fake.uri, fake.uuid))
+        self.deliver(fake, GuestCrashed(fake.uri, fake.uuid))
 
     def abort(self, guest: SimulatedGuest) -> None:
         """The domain's job ends without having done anything."""
