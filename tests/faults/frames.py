@@ -36,6 +36,7 @@ class Procedure(IntEnum):
     OPEN = 1
     CREATE = 9
     DESTROY = 12
+    LOOK_UP = 24
     SHUTDOWN = 33
     MANAGED_SAVE = 182
     CREATE_WITH_FLAGS = 196
@@ -50,6 +51,7 @@ class Procedure(IntEnum):
 ASKS = frozenset({Procedure.SHUTDOWN, Procedure.SHUTDOWN_FLAGS, Procedure.MANAGED_SAVE})
 PLUGS = frozenset({Procedure.DESTROY, Procedure.DESTROY_FLAGS})
 STARTS = frozenset({Procedure.CREATE, Procedure.CREATE_WITH_FLAGS})
+FINDS = frozenset({Procedure.LOOK_UP, Procedure.LIST_ALL_DOMAINS})
 _OF_GUESTS = ASKS | PLUGS | STARTS | {Procedure.STATE}
 
 

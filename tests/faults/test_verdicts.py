@@ -92,5 +92,9 @@ def test_what_is_wrong_is_found(sentence: str) -> None:
 def test_a_plug_is_no_fault_after_a_request_that_can_have_been_heard_or_in_the_last_moment() -> None:
     for asked in (request(Procedure.SHUTDOWN, 101.0), request(Procedure.MANAGED_SAVE, 101.0, Action.DROP)):
         assert faults_of(replace(well(HOST_STOP), traffic=went_by(asked, PLUG))) == []
+    refused = [request(Procedure.SHUTDOWN, at, Action.REFUSE) for at in (100.5, 102.0, 103.5)]
+    plug = request(Procedure.DESTROY, 104.5)
+    assert faults_of(replace(well(HOST_STOP), traffic=went_by(*refused, plug))) == [], "nobody could ask it"
+    assert faults_of(replace(well(HOST_STOP), traffic=went_by(*refused[:2], plug))) != [], "it was given up too early"
     late = request(Procedure.DESTROY_FLAGS, 100.0 + HOST_STOP.deadline - 0.5)
     assert faults_of(replace(well(HOST_STOP), traffic=went_by(request(Procedure.OPEN, 100.2), late))) == []

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from faults.frames import ASKS, ERROR, PLUGS, REMOTE, STARTS, Frame, Kind, Way
+from faults.frames import ASKS, ERROR, FINDS, PLUGS, REMOTE, STARTS, Frame, Kind, Way
 from faults.rules import Action
 
 
@@ -40,11 +40,16 @@ class Traffic:
         """When it was first tried to force the guest off."""
         return min((one.at for one in self._calls(PLUGS, guest)), default=None)
 
-    def refused_starts(self, guest: str) -> int:
-        """How often the client was told that a start had failed."""
-        calls = self._calls(STARTS, guest)
-        return sum(
-            self._refused(one) or any(reply.action is Action.REFUSE for reply in self._replies(one)) for one in calls
+    def tried(self, guest: str) -> list[float]:
+        """When requests to stop came, whatever became of them."""
+        return [one.at for one in self._calls(ASKS, guest)]
+
+    def refused_to_start(self, guest: str) -> bool:
+        """Whether the client was ever told that a start had failed, or that its guest cannot be found."""
+        finds = [one for one in self.passed if one.frame.procedure in FINDS and one.frame.kind == Kind.CALL]
+        return any(
+            self._refused(call) or any(reply.action is Action.REFUSE for reply in self._replies(call))
+            for call in (*self._calls(STARTS, guest), *finds)
         )
 
     def _calls(self, procedures: Iterable[int], guest: str) -> list[Passed]:

@@ -9,6 +9,7 @@ from faults.world import RESTS, RUN
 LATE = 0.5  # seconds after its deadline at which a run still counts as being over in time
 WIDE = 10.0  # seconds for the start and the end of a process on a busy machine
 LEAST = 1.0  # seconds before the end in which there is no time to ask any more
+AGAIN = 2.0  # seconds between a request that was refused and the next one, at most
 # What only says that there was time for something says nothing where the machine took that time: see `Run.slow`.
 _OFF = frozenset({"stopped", "saved", "forced"})
 _RUNNING = frozenset({"started", "resumed", "present", "unready"})
@@ -77,10 +78,19 @@ def forces_nobody_unasked(run: Run) -> Iterator[str]:
         if plugged is None:
             continue
         at = plugged - run.began
+        heard = asked is not None and asked <= plugged
         if not run.mode.forces:
             yield f"{name} was forced off, though nobody wanted force"
-        elif at < run.mode.deadline - LEAST and not run.slow and (asked is None or asked > plugged):
+        elif (
+            at < run.mode.deadline - LEAST and not run.slow and not heard and not _tried_to_the_last(run, name, plugged)
+        ):
             yield f"{name} was forced off {at:.1f} s after the start, of {run.mode.deadline:g}, and never asked"
+
+
+def _tried_to_the_last(run: Run, guest: str, plugged: float) -> bool:
+    """Whether a guest that cannot be asked, as every request is refused, was tried until the last resort came."""
+    tried = [at for at in run.traffic.tried(guest) if at <= plugged]
+    return bool(tried) and plugged - max(tried) <= AGAIN and plugged - run.began >= run.mode.deadline / 2
 
 
 def loses_nobody(run: Run) -> Iterator[str]:
@@ -125,9 +135,9 @@ def brings_back_or_keeps(run: Run) -> Iterator[str]:
 
 
 def parks_for_answers_only(run: Run) -> Iterator[str]:
-    """A guest is parked only where libvirt refused to start it."""
+    """A guest is parked only where libvirt refused to start it, or to find it."""
     for name, parked in run.listed.items():
-        if parked and not run.traffic.refused_starts(name):
+        if parked and not run.traffic.refused_to_start(name):
             yield f"{name} was parked, and libvirt never refused to start it"
 
 
