@@ -78,7 +78,7 @@ def forces_nobody_unasked(run: Run) -> Iterator[str]:
         if plugged is None:
             continue
         at = plugged - run.began
-        heard = asked is not None and asked <= plugged
+        heard = (asked is not None and asked <= plugged) or _tried_to_the_last(run, name, plugged)
         if not run.mode.forces:
             yield f"{name} was forced off, though nobody wanted force"
         elif (
