@@ -24,6 +24,7 @@ class SimulatedHypervisor(SimulatedConnections):
         super().__init__(world, list(self.population.values()), loop, note)
         self.workers = PatientWorkers(loop)
         self.began = loop.time()
+        self.boots = 0
 
     def since_start(self) -> float:
         """Seconds since the run began."""
@@ -149,4 +150,5 @@ class SimulatedHypervisor(SimulatedConnections):
         for guest in self.population.values():
             if guest.active:
                 self.end(guest, Ended.DESTROYED, "host")
+        self.boots += 1
         self.settle()

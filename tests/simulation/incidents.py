@@ -11,12 +11,14 @@ from simulation.world import Incident
 
 
 def schedule(hypervisor: SimulatedHypervisor, incidents: Sequence[Incident]) -> None:
-    """Let them happen, each at its time from now on."""
+    """Let them happen, each at its time from now on, unless the host is down by then."""
     for incident in incidents:
-        hypervisor.loop.call_later(incident.at, _happen, hypervisor, incident)
+        hypervisor.loop.call_later(incident.at, _happen, hypervisor, incident, hypervisor.boots)
 
 
-def _happen(hypervisor: SimulatedHypervisor, incident: Incident) -> None:
+def _happen(hypervisor: SimulatedHypervisor, incident: Incident, boots: int) -> None:
+    if boots != hypervisor.boots:
+        return
     if incident.what in {"lose", "hang"}:
         hypervisor.note(f"{incident.to}: {incident.what} for {incident.lasts:g} s")
         if incident.what == "hang":
