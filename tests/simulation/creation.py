@@ -37,7 +37,7 @@ def make_world(seed: int) -> World:
         joining=_draw_joining(chance, deadline) if not host_stop and chance.odd(0.3) else None,
         disk={number: chance.choice(("full", "hangs")) for number in range(1, 6) if chance.odd(0.05)},
         rest=chance.seconds(1, 1000),
-        afterwards=_draw_incidents(chance, guests, lines, 60.0, 0.08),
+        afterwards=_draw_incidents(chance, guests, lines, 60.0, 0.2),
         restore_signals=tuple(sorted(chance.seconds(0.01, 60) for _ in range(2) if chance.odd(0.05))),
         restore_deadline=chance.seconds(60, 900),
         restore_parallel=chance.choice((0, 1, 4)),
