@@ -94,6 +94,13 @@ class Ladder:
             while self.status.away(guest.uri) and self.loop.time() < until:
                 await wakeup.wait(until)
 
+    async def wait_for(self, guest: Guest, until: Moment) -> None:
+        """Wait until the guest is off, or past hope, at most until a moment."""
+        wakeup = Wakeup(self.loop)
+        with self.status.watch(guest.key, wakeup.ring), until.watch(wakeup.ring):
+            while not until.passed and self.status.ended(guest.key) is None and not self.status.crashed(guest.key):
+                await wakeup.wait()
+
     async def look_again(self, guest: Guest, until: float | None = None) -> GuestState:
         """Ask libvirt what the guest does now; being off is noted. UNKNOWN where libvirt does not answer."""
         until = self.last_hook.at if until is None else until
@@ -162,7 +169,8 @@ class _Rung:
 
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._status.ended(self._guest.key)
-        if ended and (self._refusal is None or isinstance(self._refusal, OperationInvalid)):
+        asks = not (self._step.prepares or self._step.last_resort)
+        if ended and (self._refusal is None or (asks and isinstance(self._refusal, OperationInvalid))):
             self._hear()  # it may be refused because the guest goes off by it
         if ended and self._by_this(ended):
             result, message = self._made(ended).value, ""
@@ -178,7 +186,6 @@ class _Rung:
             message=message,
         )
         heard = None if self.asked_at is None else self._stream.at(self.asked_at)
-        asks = not (self._step.prepares or self._step.last_resort)
         self._stream.emit(
             AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
         )

@@ -156,8 +156,8 @@ class GuestStop:
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
-            if not climbed.asked and planned.hears:
-                await self._ask_late()
+            if planned.hears:
+                await (self._ask_late() if not climbed.asked else self._give_time())
             if self._status.ended(self._guest.key) is None:
                 await self._take_last_resort()
         if self._status.ended(self._guest.key) is None:
@@ -174,9 +174,16 @@ class GuestStop:
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
         of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
-        until = self._phases.late_ask()
+        until = self._phases.patience(self._ladder.loop.time())
         if until is not None:
             await self._ask(self._planned.steps, until, out_of_order=True)
+
+    async def _give_time(self) -> None:
+        """Asked a moment before the last resort, it gets its time all the same."""
+        asked = self._stream.story.result(self._guest.key).asked
+        until = None if asked is None else self._phases.patience(self._stream.start + asked)
+        if until is not None:
+            await self._ladder.wait_for(self._guest, until)
 
     async def _take_last_resort(self) -> None:
         """Its last step gets the time it needs; those before it share what comes before."""

@@ -312,6 +312,9 @@ class Shutdown:
             self._books.mark_left(left)
             await self._books.keep()
         await self._books.remember_times()
+        # A disk that hangs takes its seconds, in which one more may have gone off.
+        late = [key for key in left if self._status.ended(key)]
+        await asyncio.gather(*(self._stops[key].account(until=self._loop.time()) for key in late if key in self._stops))
 
     async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
         """No verdict is final while the run lasts: who was still running then may be off by now."""

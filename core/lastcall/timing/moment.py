@@ -15,7 +15,7 @@ class Moment:
         self._loop = loop
         self.at = at
         self.passed = False
-        self._watchers: set[Callable[[], None]] = set()
+        self._watchers: dict[Callable[[], None], None] = {}  # in order: runs go the same way each time
         self._timer = loop.call_at(at, self.hasten) if at != float("inf") else None
 
     def hasten(self) -> None:
@@ -40,11 +40,11 @@ class Moment:
         """Have `tell` called when it passes; at once when it has."""
         if self.passed:
             tell()
-        self._watchers.add(tell)
+        self._watchers[tell] = None
         try:
             yield
         finally:
-            self._watchers.discard(tell)
+            self._watchers.pop(tell, None)
 
     async def wait(self) -> None:
         """Wait until it has passed."""

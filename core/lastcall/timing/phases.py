@@ -69,13 +69,13 @@ class Phases:
             self._hasten()
             self.last_hook.hasten()
 
-    def late_ask(self) -> Moment | None:
-        """When the plug is pulled of a guest that is asked only now that the last resort has begun; None = at once."""
-        if self._told > 1:
+    def patience(self, asked: float) -> Moment | None:
+        """When the plug may be pulled of a guest that was asked at a moment of the clock so late that its time is not
+        over with the last resort's beginning; None = now."""
+        time = min(self.terms.deadline.grace, LATE.of(max(0.0, self.last_hook.at - asked)))
+        if self._told > 1 or asked + time <= self.terms.clock():
             return None
-        now = self.terms.clock()
-        time = min(self.terms.deadline.grace, LATE.of(max(0.0, self.last_hook.at - now)))
-        return Moment(self._loop, now + time)
+        return Moment(self._loop, asked + time)
 
     def join(self, reason: Reason, deadline: Deadline) -> None:
         """Become the run that another process wanted to begin: the host stops. The earlier deadline counts."""

@@ -15,7 +15,8 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
     """A guest that would have obeyed must not lose its memory because nobody asked it in time."""
     for seen, guest, _ in guests_of(history):
         plug = next(iter(seen.plugs(guest)), None)
-        if plug is None or _may_be_forced(guest, plug.at) or seen.may_have_saved(guest):
+        told_twice = plug is not None and len([at for at in seen.signals if at <= plug.at]) > 1
+        if plug is None or told_twice or _may_be_forced(guest, plug.at) or seen.may_have_saved(guest):
             continue
         asked = [one.at for one in _tried(seen, guest, plug.at) if one.heard or one.in_doubt]
         after = f"at {plug.at - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"

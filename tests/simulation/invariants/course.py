@@ -50,7 +50,8 @@ def _forced_as_planned(world: World, result: GuestResult) -> bool:
     first = next(iter(nature.ladder), ("", None))[0]
     planned = first == "destroy" and nature.driver == "QEMU" and result.state_before is not GuestState.CRASHED
     others = [one for one in result.attempts if one.result != "ok"]
-    return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and others[0].method == "destroy"
+    did = bool(others) and (others[0].method, others[0].result) == ("destroy", "forced")
+    return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and did
 
 
 def log_tells_the_same(history: History) -> Iterator[str]:

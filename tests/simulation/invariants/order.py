@@ -23,9 +23,17 @@ def order_is_kept(history: History) -> Iterator[str]:
 def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, told: GuestResult) -> Iterator[str]:
     asked = next(iter(seen.asked(guest)), None)
     # Who came up meanwhile, or again, was asked in the order of those who came up with it.
-    counts = seen.run.before[first.guest.key].active and first.nature.manage and not seen.changes(guest)[1:]
+    # A host stop that joins a run for some asks the others at once.
+    counts = (
+        not seen.world.names
+        and seen.run.before[first.guest.key].active
+        and first.nature.manage
+        and not seen.changes(guest)[1:]
+    )
     off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
-    done = min(seen.run.began + told.started + told.duration, off)
+    # Its turn is over with its last attempt, also where it goes off later.
+    over = max((one.started + one.duration for one in told.attempts), default=told.started + told.duration)
+    done = min(seen.run.began + over, off)
     if asked and counts and asked.at < done - _EPSILON:
         yield f"{guest.name}: asked at {asked.at - seen.run.began:.3f}, before {first.name}, done at {done:.3f}"
 
