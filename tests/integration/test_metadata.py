@@ -94,7 +94,7 @@ def test_plan_shows_when_each_guest_is_asked_and_warns_where_the_worst_case_does
             ["0s", "0s", "web", "running"], ["≥", "0s", "4min", "app"], ["≥", "0s", "8min", "db"]
         ]  # fmt: skip
         assert "everybody is asked by 9min, last resort from 9min30s, over by 10min" in done.stdout
-        assert "longest chain at worst 8min: web → app" in done.stdout
+        assert "longest chain at worst 9min30s: db" in done.stdout, "nobody waits for it: to the last resort"
         assert done.returncode == 0
         tight = run_lastcall(config, "plan", "--reason", "power", "--deadline", "5min")
         assert "! deadline shutdown.deadline: the worst case (web → app" in tight.stdout

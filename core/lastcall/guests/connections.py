@@ -194,12 +194,12 @@ class Connections:
         lists = (self._listed(uri, self._hypervisor.inactive) for uri in self.uris)
         return [guest for guests in await asyncio.gather(*lists) for guest in guests]
 
-    async def look(self, uri: str, guests: Sequence[Guest]) -> Looked:
+    async def look(self, uri: str, guests: Sequence[Guest], *, within: float = math.inf) -> Looked:
         """Look at guests of one connection; those that did not answer as it died are looked at again when it is back.
 
         Raises nothing.
         """
-        until, era = self._terms.clock() + self.time_for_a_step(), self._status.era(uri)
+        until, era = self._terms.clock() + min(within, self.time_for_a_step()), self._status.era(uri)
         facts, left = dict[Key, GuestFacts](), list(guests)
         while True:
             silent: Mapping[Key, str]

@@ -23,6 +23,7 @@ from lastcall.timing.budget import STEP, WRITING
 T = TypeVar("T")
 
 KEEPING = 1.0  # seconds for reading or writing the last look, which is milliseconds where the disk answers
+AT_ITS_TURN = 3.0  # seconds for a guest that is looked at once more
 FEW = 10  # guests that are named one by one when they cannot be looked at
 
 
@@ -89,7 +90,7 @@ class Inventory:
     async def plan_anew(self, planned: PlannedGuest, state: GuestState, *, limited: bool) -> PlannedGuest:
         """Look at a guest once more, now that its turn has come; what cannot be looked at stays as it was planned."""
         guest = replace(planned.guest, state=state)
-        looked = await self.connections.look(guest.uri, [guest])
+        looked = await self.connections.look(guest.uri, [guest], within=AT_ITS_TURN)
         if guest.key not in looked.facts:
             return planned
         self.facts.update(looked.facts)

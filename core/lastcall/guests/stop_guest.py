@@ -181,7 +181,11 @@ class GuestStop:
     async def _give_time(self) -> None:
         """Asked a moment before the last resort, it gets its time all the same."""
         asked = self._stream.story.result(self._guest.key).asked
-        until = None if asked is None else self._phases.patience(self._stream.start + asked)
+        until = (
+            None
+            if asked is None or not self._phases.last_resort.passed
+            else self._phases.patience(self._stream.start + asked)
+        )
         if until is not None:
             await self._ladder.wait_for(self._guest, until)
 
@@ -223,8 +227,12 @@ class GuestStop:
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
             outcome, message = _not_off(state, skipped)
-            pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
-            self._decide(outcome, message=pulled or message, state=state)
+            pulled = self._plug_pulled()
+            away = self._status.away(self._guest.uri) or self._status.lost(self._guest.uri)
+            # libvirt is busy with it for some 12 s where QEMU hangs: that is no reason to know nothing.
+            if pulled and not away:
+                outcome, message = Outcome.LEFT, pulled
+            self._decide(outcome, message=message, state=state)
 
     def _unasked(self, outcome: Outcome) -> str:
         asked = self._stream.story.result(self._guest.key).asked

@@ -1,5 +1,6 @@
 """What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from lastcall.api.guests import Guest, Key
@@ -14,6 +15,8 @@ from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WRITING
 from lastcall.timing.terms import Terms
+
+WRITING_POLL = 0.5  # seconds between two looks at the time that is left to a write
 
 
 class Bookkeeping:
@@ -89,7 +92,18 @@ class Bookkeeping:
     async def _write(self, work: Callable[[], None]) -> None:
         # A disk that hangs keeps its writer in the kernel, where no timeout
         # reaches it: only a worker can be left there.
-        await self._workers.call(work, timeout=max(LAST_MOMENT, self._terms.share(WRITING)))
+        began = self._terms.clock()
+        writing = asyncio.ensure_future(self._workers.call(work, timeout=None))
+        try:
+            while not writing.done():
+                # Counted anew: a host stop that joins meanwhile may have less time than the run that began to write.
+                ends = began + max(LAST_MOMENT, WRITING.of(self._terms.deadline.remaining(began)))
+                if self._terms.clock() >= ends:
+                    raise TimeoutError
+                await asyncio.wait({writing}, timeout=min(WRITING_POLL, ends - self._terms.clock()))
+            writing.result()
+        finally:
+            writing.cancel()
 
 
 def _why(error: OSError) -> str:

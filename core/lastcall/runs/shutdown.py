@@ -284,6 +284,12 @@ class Shutdown:
             await asyncio.sleep(POLL)
             uris = {key[0] for key in self._status.watched()}
             await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
+            story = self._stream.story
+            unknown = [key for key in self._stops if story.decided(key) and key not in self._under_way]
+            unknown = [key for key in unknown if story.result(key).outcome is Outcome.UNKNOWN]
+            # libvirt did not answer for them then; a daemon that hung for a while does now.
+            until = self._loop.time() + POLL
+            await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
 
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""

@@ -73,6 +73,7 @@ class Phases:
         """When the plug may be pulled of a guest that was asked at a moment of the clock so late that its time is not
         over with the last resort's beginning; None = now."""
         time = min(self.terms.deadline.grace, LATE.of(max(0.0, self.last_hook.at - asked)))
+        time = min(time, HASTE) if self._told else time
         if self._told > 1 or asked + time <= self.terms.clock():
             return None
         return Moment(self._loop, asked + time)

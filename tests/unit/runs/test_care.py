@@ -86,7 +86,7 @@ def test_of_whom_nothing_is_known_is_asked_last_in_a_host_stop(tmp_path: Path) -
     report = run_shutdown(tmp_path, guests, reason=Reason.POWEROFF)
     first = min(moment for guest in (guests[0], guests[2]) for moment, _ in guest.asked)
     assert [how for _, how in stuck.asked] == ["acpi"]
-    assert stuck.asked[0][0] == pytest.approx(first + 3 + 5), "the number makes a wait for z"
+    assert stuck.asked[0][0] >= first + 3 + 5, "the number makes a wait for z"
     assert "asked last" in report.problems[0].message
     assert waiting_guests(tmp_path) == ["a", "stuck", "z"]
 
