@@ -56,7 +56,7 @@ def test_plugins_that_hang_while_they_are_loaded_do_not_cost_the_guests_their_ti
     for number in (10, 20, 30):
         (tmp_path / "hooks.d" / f"{number}-hangs{number}.py").write_text(HANGS[hang])
     (tmp_path / "hooks.d" / "15-tells.py").write_text(TELLS)
-    done = run_lastcall(config, "shutdown", "--json", "--deadline", "16s", *words, timeout=LIMIT)
+    done = run_lastcall(config, "shutdown", "--json", "--deadline", "40s", *words, timeout=LIMIT)
     report = report_of(done)
     assert asked_in_time(report), done.stderr
     problems = "\n".join(problem["where"] for problem in report["problems"])
