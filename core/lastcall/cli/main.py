@@ -93,10 +93,13 @@ def _flush() -> None:
 
 def _flushed(*, soon: bool) -> bool:
     """Flush what was printed; whether it was taken. `soon`: in bounded time, as nobody waits for who does not read."""
-    from lastcall.threads.box import Box
-
     try:
-        Box().call(_flush, timeout=1.0) if soon else _flush()
+        if soon:
+            from lastcall.threads.box import Box
+
+            Box().call(_flush, timeout=1.0)
+        else:
+            _flush()
     # A full disk or a closed pipe may show only here.
     except (OSError, ValueError):
         return False
