@@ -23,7 +23,7 @@ from lastcall.timing.budget import STEP, WRITING
 T = TypeVar("T")
 
 KEEPING = 1.0  # seconds for reading or writing the last look, which is milliseconds where the disk answers
-AT_ITS_TURN = 3.0  # seconds for a guest that is looked at once more
+AT_ITS_TURN = 1.0  # seconds for a guest that is looked at once more
 FEW = 10  # guests that are named one by one when they cannot be looked at
 
 

@@ -227,12 +227,9 @@ class GuestStop:
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
             outcome, message = _not_off(state, skipped)
-            pulled = self._plug_pulled()
-            away = self._status.away(self._guest.uri) or self._status.lost(self._guest.uri)
-            # libvirt is busy with it for some 12 s where QEMU hangs: that is no reason to know nothing.
-            if pulled and not away:
-                outcome, message = Outcome.LEFT, pulled
-            self._decide(outcome, message=message, state=state)
+            # Of one that libvirt says nothing about, that its plug was pulled says nothing either.
+            pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
+            self._decide(outcome, message=pulled or message, state=state)
 
     def _unasked(self, outcome: Outcome) -> str:
         asked = self._stream.story.result(self._guest.key).asked

@@ -14,6 +14,7 @@ _BY_OUTCOME = {
     Outcome.FORCED: {Ended.DESTROYED},
     Outcome.FAILED: {Ended.CRASHED, Ended.FAILED},
 }
+_LAST_LOOK = 0.2  # seconds for an answer that a run can count on at its end
 _CONNECTED_IN = 11.0  # seconds after which nobody tries any more to open a connection that is refused
 _STEADY = 5.0  # seconds before the last resort; a connection that answers later may be too late
 _PART = 0.3  # of the time until then: a connection that dies earlier may take its guests out of the report
@@ -43,7 +44,9 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         case Outcome.SKIPPED:
             return "" if active or seen.migrated(guest) or guest.nature.left_by_setting else off
         case Outcome.UNKNOWN:
-            return "libvirt could be asked"
+            line = next(line for line in seen.world.lines if line.uri == guest.uri)
+            # Half a second is left for the last look where guests took all the time there was.
+            return "libvirt could be asked" if line.latency < _LAST_LOOK else ""
         case _:
             return "that is no outcome of a shutdown"
 
