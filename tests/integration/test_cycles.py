@@ -48,7 +48,8 @@ def test_cycles_of_ten_guests_let_nothing_grow(lab: Daemon, tmp_path: Path) -> N
                 counted.append((command, hook["evidence"]["descriptors"], open_files(lab.pid())))
             state = tmp_path / "state"
             assert waiting_guests(state) == []
-            assert sorted(path.name for path in state.iterdir()) == ["history.json", "runs", "state.json"]
+            kept = ["history.json", "last-look.json", "runs", "state.json"]
+            assert sorted(path.name for path in state.iterdir()) == kept
             assert len(list((state / "runs").iterdir())) == 2 * cycle <= 100
             assert processes(config) == 0
     for command in ("shutdown", "restore"):

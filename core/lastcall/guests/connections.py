@@ -1,10 +1,12 @@
 """The connections of a run: opened all at once, listened to, and asked for their guests."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 
 from lastcall.api.guests import Guest, Key
 from lastcall.config.settings import ConnectionSettings
@@ -31,6 +33,7 @@ from lastcall.timing.terms import Terms
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
 LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
 WAITING = ("waiting", Severity.WARNING)  # what is said of a connection as long as it is tried on
+_MACHINES = ("qemu", "kvm", "libvirt_lxc")  # how the processes of guests are called
 RETRY = 0.5  # seconds until a connection that died is asked again
 
 
@@ -136,7 +139,8 @@ class Connections:
         what, severity = "permission" if denied else "connection", Severity.ERROR
         if self._patient and not denied:
             self._try_on(one.target, one.error)
-            what, severity = WAITING  # so far: if it never comes, that is said in the end
+            if _may_have_guests(one.target.uri):
+                what, severity = WAITING  # so far: if it never comes, that is said in the end
         if not one.target.optional:
             self._stream.problem(what, one.target.uri, in_words(one.error), one.error.remedy, severity)
 
@@ -157,7 +161,9 @@ class Connections:
             self._note(found)
             return self._welcome(found.uri or target.uri, "was opened late")
 
-        self._pursuit.begin(target.uri, in_words(error), attempt, needed=not target.optional)
+        # A host whose libvirtd is broken, and where no guest runs, powers off at once all the same.
+        needed = not target.optional and _may_have_guests(target.uri)
+        self._pursuit.begin(target.uri, in_words(error), attempt, needed=needed)
 
     def _welcome(self, uri: str, how: str) -> str:
         self._late.add(uri)
@@ -265,3 +271,14 @@ class Connections:
                     self._stream.problem("connection", guest.uri, message, remedy, Severity.WARNING)
                 self._twice.add(guest.key)
         return list(seen.values())
+
+
+def _may_have_guests(uri: str) -> bool:
+    """Whether guests may run behind a connection that is not there; for local QEMU and LXC the processes tell."""
+    if not uri.startswith(("qemu:///", "lxc:///")):
+        return True
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if name.read_text(errors="replace").startswith(_MACHINES):
+                return True
+    return False
