@@ -181,11 +181,9 @@ class GuestStop:
     async def _give_time(self) -> None:
         """Asked a moment before the last resort, it gets its time all the same."""
         asked = self._stream.story.result(self._guest.key).asked
-        until = (
-            None
-            if asked is None or not self._phases.last_resort.passed
-            else self._phases.patience(self._stream.start + asked)
-        )
+        if asked is None or not self._phases.last_resort.passed:
+            return
+        until = self._phases.patience(self._stream.start + asked)
         if until is not None:
             await self._ladder.wait_for(self._guest, until)
 

@@ -46,10 +46,12 @@ def test_guests_that_are_well_get_lanes_when_calls_about_others_hold_them_all(ne
     with ExitStack() as hung:
         hang(hung, found, CALLS_PER_LANE * BLOCKING_LANES, "blocking")
         hang(hung, found, CALLS_PER_LANE)
-        with found.borrow(need, "well-1", timeout=0.0), found.borrow(need, "well-2", timeout=0.0):
-            pass
-        with found.borrow(need, "well-1", timeout=0.0):
-            pass
+        with found.borrow(need, "well-1", timeout=0.0) as first, found.borrow(need, "well-2", timeout=0.0) as second:
+            assert first is second, "a lane of their own"
+            with pytest.raises(CallExpired), found.borrow(need, "well-3", timeout=0.0):
+                pytest.fail("a call more than the daemon is burdened with")
+        with found.borrow(need, "well-1", timeout=0.0) as again:
+            assert again is first, "given back, it is there for the next"
 
 
 @pytest.mark.usefixtures("impatient")

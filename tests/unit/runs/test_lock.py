@@ -1,5 +1,6 @@
 """The lock of a run, and the numbers of processes that stand in it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,17 +25,27 @@ RunLock(Path(sys.argv[1])).tell(Request("power", 7.0))
 """
 
 
+@contextlib.contextmanager
+def held_for_a_moment(lock: RunLock) -> Generator[None]:
+    """Somebody else holds the lock, and lets go of it soon."""
+    with lock.path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        release = threading.Timer(0.5, lambda: fcntl.flock(other, fcntl.LOCK_UN))
+        release.start()
+        try:
+            yield
+        finally:
+            release.join()
+
+
 @pytest.mark.parametrize("kind", ["shutdown", "restore"])
 def test_a_process_with_the_number_of_a_run_that_is_gone_is_left_alone(tmp_path: Path, kind: str) -> None:
     """Somebody else holds the lock for a moment (`lastcall announce` looks at it so), and the name in it is old."""
     innocent = subprocess.Popen(["sleep", "60"])
     lock, said = RunLock(tmp_path), list[str]()
     lock.path.write_text(json.dumps(asdict(Holder(kind, "poweroff", innocent.pid))))
-    with lock.path.open() as other:
-        fcntl.flock(other, fcntl.LOCK_SH)
-        release = threading.Timer(0.5, lambda: fcntl.flock(other, fcntl.LOCK_UN))
-        release.start()
-        try:
+    try:
+        with held_for_a_moment(lock):
             assert not lock.tell(Request("power", time.monotonic() + 60))
             now = time.monotonic()
             ours = Holder("shutdown", "poweroff", os.getpid())
@@ -41,11 +53,10 @@ def test_a_process_with_the_number_of_a_run_that_is_gone_is_left_alone(tmp_path:
             assert lock.holder() == ours
             assert innocent.poll() is None
             assert said == []
-        finally:
-            release.join()
-            lock.release()
-            innocent.kill()
-            innocent.wait()
+    finally:
+        lock.release()
+        innocent.kill()
+        innocent.wait()
 
 
 def test_a_run_that_may_not_be_looked_into_is_believed_to_hold_its_lock(tmp_path: Path) -> None:
@@ -98,19 +109,15 @@ def let_die(holder: "subprocess.Popen[str]") -> None:
 def test_a_zombie_whose_name_stands_in_the_lock_is_not_who_holds_it(tmp_path: Path, kind: str) -> None:
     zombie, lock, said = dying_holder(tmp_path, kind, "poweroff"), RunLock(tmp_path), list[str]()
     let_die(zombie)
-    with lock.path.open() as other:
-        fcntl.flock(other, fcntl.LOCK_SH)
-        release = threading.Timer(0.5, lambda: fcntl.flock(other, fcntl.LOCK_UN))
-        release.start()
-        try:
+    try:
+        with held_for_a_moment(lock):
             assert not lock.tell(Request("power", time.monotonic() + 60))
             now = time.monotonic()
             lock.take_over(Holder("shutdown", "poweroff", os.getpid()), ends=now + 60, until=now + 30, say=said.append)
             assert said == []
-        finally:
-            release.join()
-            lock.release()
-            zombie.communicate()
+    finally:
+        lock.release()
+        zombie.communicate()
 
 
 def test_a_run_that_dies_while_it_is_joined_gives_its_lock_to_whoever_asked(tmp_path: Path) -> None:
