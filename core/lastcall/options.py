@@ -3,8 +3,10 @@
 import importlib
 import os
 import stat
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import (
     BaseModel,
@@ -14,6 +16,8 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
+    model_serializer,
+    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
@@ -113,6 +117,44 @@ class Options(BaseModel):
     """Base for the options of a plugin (`plugins.<name>`) or of a guest (`<name>:` in a rule)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+class NamedChoice(Options):
+    """Base for one of several things with options of their own: written as its name, or as one name with its options.
+
+    A subclass has a field for each of them, `Model | None` with None as default, and says in `expects` what it is.
+    """
+
+    expects: ClassVar[str] = "one name, or one name with its options"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, given: object) -> object:
+        if isinstance(given, str):
+            # Made a mapping before anything is validated: a union of both forms
+            # gave two or three errors for one mistake.
+            return {given: {}}
+        if isinstance(given, Mapping) and len(cast("Mapping[str, object]", given)) == 1:
+            items = cast("Mapping[str, object]", given).items()
+            return {name: dict[str, object]() if options is None else options for name, options in items}
+        raise ValueError(cls.expects)
+
+    @cached_property
+    def chosen(self) -> tuple[str, Any]:
+        """The name and its validated options (what is written there, where the name is not known)."""
+        given = self.model_extra or {name: getattr(self, name) for name in self.model_fields_set}
+        return next(iter(given.items()))
+
+    @model_serializer
+    def _only_chosen(self) -> dict[str, Any] | str:
+        name, options = self.chosen
+        given = options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options
+        return {name: given} if given else name
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the name alone."""
+        return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
 
 
 class StepOptions(Options):

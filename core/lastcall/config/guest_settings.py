@@ -2,7 +2,6 @@
 
 import fnmatch
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
@@ -11,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.options import BY_METADATA, Duration
+from lastcall.options import BY_METADATA, Duration, NamedChoice
 
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
 RULES = "Rules: every one that matches applies, later ones win, whole keys."
@@ -45,40 +44,13 @@ def last_resort_steps(value: object) -> object:
     return [] if value == "leave" else [value] if isinstance(value, str) else value
 
 
-class LadderStep(BaseModel):
+class LadderStep(NamedChoice):
     """One rung of a ladder: a method's name, or the name with options. `compose` adds a field for each known method."""
 
     # An unknown method is a rung that is skipped and told of; forbidden, one misspelt word would
     # cost a host stop all of its configuration.
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, defer_build=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        if isinstance(value, str):
-            # Made a mapping before anything is validated: a union of both forms
-            # gave two or three errors for one mistake.
-            return {value: {}}
-        if isinstance(value, Mapping) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-            return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        raise ValueError("a step is the name of one stop method, or one name with its options")
-
-    @cached_property
-    def chosen(self) -> tuple[str, Any]:
-        """The method's name and its validated options (a plain mapping when the method is not known)."""
-        given = self.model_extra or {name: getattr(self, name) for name in self.model_fields_set}
-        return next(iter(given.items()))
-
-    @model_serializer
-    def _only_chosen(self) -> dict[str, Any] | str:
-        name, options = self.chosen
-        given = options.model_dump(exclude_unset=True) if isinstance(options, BaseModel) else options
-        return {name: given} if given else name
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Allow the short form: the name alone."""
-        return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
+    model_config = ConfigDict(extra="allow")
+    expects = "a step is the name of one stop method, or one name with its options"
 
 
 class GuestHookSettings(Section):

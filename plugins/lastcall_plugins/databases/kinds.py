@@ -1,13 +1,10 @@
 """The kinds of databases, and one database as it is written in the configuration."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, GetJsonSchemaHandler, create_model, model_serializer, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, create_model
 
-from lastcall.options import Options
+from lastcall.options import NamedChoice, Options
 from lastcall_plugins.databases.custom import Custom
 from lastcall_plugins.databases.engine import Engine
 from lastcall_plugins.databases.mariadb import Mariadb, Mysql
@@ -27,34 +24,10 @@ class AutoOptions(Options):
     stop: bool = Field(default=False, description="Stop the services cleanly after the flush.")
 
 
-class OneOf(Options):
+class OneOf(NamedChoice):
     """One database: the name of its kind, or the name with options."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        if isinstance(value, str):
-            return {value: {}}
-        if isinstance(value, Mapping) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-            return {name: {} if options is None else options for name, options in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        raise ValueError("a database is the name of its kind, or one name with its options")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Allow the short form."""
-        return {"anyOf": [{"type": "string"}, {**handler(core_schema), "minProperties": 1, "maxProperties": 1}]}
-
-    @model_serializer
-    def _only_chosen(self) -> dict[str, Any] | str:
-        name, options = self.chosen
-        given = options.model_dump(exclude_unset=True)
-        return {name: given} if given else name
-
-    @property
-    def chosen(self) -> tuple[str, Any]:
-        """The kind and its options."""
-        name = next(iter(self.model_fields_set))
-        return name, getattr(self, name)
+    expects = "a database is the name of its kind, or one name with its options"
 
 
 _KINDS: dict[str, Any] = {name: (engine.options | None, None) for name, engine in ENGINES.items()}
