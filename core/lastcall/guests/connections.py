@@ -137,14 +137,13 @@ class Connections:
             return
         denied = isinstance(one.error, NotPermitted)
         what, severity = "permission" if denied else "connection", Severity.ERROR
-        if self._patient and not denied:
-            self._try_on(one.target, one.error)
-            if _may_have_guests(one.target.uri):
-                what, severity = WAITING  # so far: if it never comes, that is said in the end
+        if self._patient and not denied and self._try_on(one.target, one.error):
+            what, severity = WAITING  # so far: if it never comes, that is said in the end
         if not one.target.optional:
             self._stream.problem(what, one.target.uri, in_words(one.error), one.error.remedy, severity)
 
-    def _try_on(self, target: Target, error: LastcallError) -> None:
+    def _try_on(self, target: Target, error: LastcallError) -> bool:
+        """Try a connection again and again; returns whether the run waits for it."""
         seconds = target.timeout
 
         async def attempt() -> str:
@@ -164,6 +163,7 @@ class Connections:
         # A host whose libvirtd is broken, and where no guest runs, powers off at once all the same.
         needed = not target.optional and _may_have_guests(target.uri)
         self._pursuit.begin(target.uri, in_words(error), attempt, needed=needed)
+        return needed
 
     def _welcome(self, uri: str, how: str) -> str:
         self._late.add(uri)

@@ -282,14 +282,22 @@ class Shutdown:
         """Ask libvirt now and then: an event that was lost must not cost a guest its whole time."""
         while True:
             await asyncio.sleep(POLL)
-            uris = {key[0] for key in self._status.watched()}
-            await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
-            story = self._stream.story
-            unknown = [key for key in self._stops if story.decided(key) and key not in self._under_way]
-            unknown = [key for key in unknown if story.result(key).outcome is Outcome.UNKNOWN]
-            # libvirt did not answer for them then; a daemon that hung for a while does now.
-            until = self._loop.time() + POLL
-            await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
+            try:
+                await self._ask_around()
+            except Exception as error:  # noqa: BLE001  asked again in a moment; ended in silence, it would help nobody
+                self._stream.problem(
+                    "internal", "this run", f"{type(error).__name__}: {error}", "this is a bug in lastcall"
+                )
+
+    async def _ask_around(self) -> None:
+        """Ask for those that are waited for, and for those that libvirt said nothing about when their time was up."""
+        uris = {key[0] for key in self._status.watched()}
+        await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
+        story, until = self._stream.story, self._loop.time() + POLL
+        over = [key for key in self._stops if story.decided(key) and key not in self._under_way]
+        # A daemon that hung for a while answers now.
+        unknown = [key for key in over if story.result(key).outcome is Outcome.UNKNOWN]
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
 
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lastcall
-from lastcall import Ended, GuestState, Outcome, Reason
+from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
 from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
@@ -261,3 +261,26 @@ def test_a_plug_does_not_wait_for_a_save_to_be_taken_back(tmp_path: Path) -> Non
     config = "shutdown: {deadline: 60s, reserve: 20s}\ndefaults: {stop: [save]}"
     report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
     assert (guest.off_at, by_name(report, "g").outcome) == (40, Outcome.FORCED)
+
+
+def test_a_question_that_fails_for_a_reason_of_ours_is_asked_again_and_told_of(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=1000)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        active, calls = hypervisor.active, list[str]()
+
+        async def breaks_once(uri: str) -> list[Guest]:
+            calls.append(uri)
+            if len(calls) == 2:  # the first is the list of guests
+                raise RuntimeError("a mistake of ours")
+            return await active(uri)
+
+        def go_off_unseen() -> None:
+            guest.state, guest.ended = GuestState.OFF, Ended.SHUTDOWN
+
+        hypervisor.active = breaks_once
+        hypervisor.loop.call_later(3, go_off_unseen)
+
+    report = run_shutdown(tmp_path, [guest], meanwhile=meanwhile, reason=Reason.POWER)
+    assert (by_name(report, "g").outcome, report.run.duration) == (Outcome.STOPPED, 10)
+    assert [problem.what for problem in report.problems] == ["internal"]
