@@ -1,8 +1,6 @@
 """The proxy itself: what it does to messages, and that it leaves nothing behind."""
 
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -18,9 +16,8 @@ from faults.rules import Action, Rule
 from faults.traffic import Passed, Traffic
 from lab.daemon import Daemon
 from lab.guests import driver_guests, opened, states
-from lab.leftovers import wait_until_nothing_is_left
+from lab.leftovers import ended_in_the_middle
 from lab.patience import LONGEST, wait_until
-from support import AWAKE
 
 PROGRAM = """
 import sys
@@ -159,18 +156,5 @@ def test_a_request_that_was_cut_off_or_refused_by_the_daemon_asked_nothing_and_o
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_outlives_whoever_does_a_run_through_the_proxy(number: signal.Signals) -> None:
-    text = PROGRAM.format(tests=str(Path(__file__).parents[1]))
-    process = subprocess.Popen(
-        [*AWAKE, sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout
-    folders = process.stdout.readline().split()
-    process.send_signal(number)
-    process.wait(LONGEST)
-    process.stdout.close()
-    for folder in folders:
-        wait_until_nothing_is_left(folder)
-    if number is signal.SIGINT:
-        assert not any(Path(folder).exists() for folder in folders)
-    else:
-        subprocess.run(["rm", "-rf", *folders], check=True)  # nobody is left to do it
+    with ended_in_the_middle(PROGRAM.format(tests=str(Path(__file__).parents[1])), number) as folders:
+        assert len(folders) == 2, "the world's and the run's"

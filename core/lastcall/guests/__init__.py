@@ -1,1 +1,1 @@
-"""One guest at a time: how it is asked to stop, started again, looked up and watched."""
+"""One guest at a time: how it is asked to stop, and started again."""

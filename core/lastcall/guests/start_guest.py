@@ -10,12 +10,12 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import ConnectionLost, LastcallError
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
-from lastcall.guests.power_state import PowerState
 from lastcall.guests.readiness import Readiness
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor, Standing
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.state import Entry, StateFile
+from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked, GuestBegun, GuestEnded
 from lastcall.records.report_builder import START
 from lastcall.records.stream import Stream

@@ -46,8 +46,9 @@ class GuestStop:
     def __init__(self, stopping: Stopping, planned: PlannedGuest, waited_for: Sequence[str] = ()) -> None:
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
         self._stream, self._ladder = stopping.stream, stopping.ladder
-        self._status, self._hypervisor = stopping.ladder.status, stopping.ladder.hypervisor
-        self._replan, self._planned_at = stopping.replan, stopping.ladder.loop.time()
+        self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
+        self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
+        self._replan, self._planned_at = stopping.replan, self._loop.time()
         self._planned = planned
         self._guest = planned.guest
         self._waited_for = tuple(waited_for)
@@ -97,7 +98,7 @@ class GuestStop:
     async def _look_anew(self) -> None:
         """Its turn has come: what it does now, and not at planning, makes its ladder. One that was paused by a backup
         meanwhile was asked as if it ran, refused, and destroyed unasked."""
-        if self._ladder.loop.time() - self._planned_at > FRESH and self._status.ended(self._guest.key) is None:
+        if self._loop.time() - self._planned_at > FRESH and self._status.ended(self._guest.key) is None:
             self._planned = await self._replan(self._planned)
             self._guest = self._planned.guest
 
@@ -174,7 +175,7 @@ class GuestStop:
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
         of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
-        until = self._phases.patience(self._ladder.loop.time())
+        until = self._phases.patience(self._loop.time())
         if until is not None:
             await self._ask(self._planned.steps, until, out_of_order=True)
 
@@ -185,7 +186,7 @@ class GuestStop:
             return
         until = self._phases.patience(self._stream.start + asked)
         if until is not None:
-            await self._ladder.wait_for(self._guest, until)
+            await self._sight.wait_for(self._guest, until)
 
     async def _take_last_resort(self) -> None:
         """Its last step gets the time it needs; those before it share what comes before."""
@@ -213,14 +214,14 @@ class GuestStop:
         """Decide what became of the guest by what libvirt says, asked at most until a moment of the loop's clock."""
         if self._status.ended(self._guest.key) is None:
             # libvirt-guests counts a guest as stopped when it cannot ask for it; here only libvirt's own word counts.
-            await self._ladder.reach(self._guest, until)
+            await self._sight.reach(self._guest, until)
         ended = self._status.ended(self._guest.key)
-        state = GuestState.OFF if ended else await self._ladder.look_again(self._guest, until)
+        state = GuestState.OFF if ended else await self._sight.look_again(self._guest, until)
         ended = ended or self._status.ended(self._guest.key)
         if ended:
             self._stream.emit(GuestWentOff(at=self._stream.now(), guest=self._guest.key, ended=ended))
             heard = [method for method, _ in self._stream.story.heard(self._guest.key)]
-            credit = Credit.of(ended, self._guest, heard, self._ladder.asker.outcome)
+            credit = Credit.of(ended, self._guest, heard, self._asker.outcome)
             message = credit.message or self._unasked(credit.outcome)
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
@@ -235,7 +236,7 @@ class GuestStop:
 
     def _plug_pulled(self) -> str:
         """Said of a guest whose plug was pulled and that is not off yet, by libvirt's word."""
-        heard, outcome_of = self._stream.story.heard(self._guest.key), self._ladder.asker.outcome
+        heard, outcome_of = self._stream.story.heard(self._guest.key), self._asker.outcome
         pulled = [at for method, at in heard if outcome_of(method) is Outcome.FORCED]
         return f"its plug was pulled {self._stream.since(pulled[-1]):.1f} s before the end" if pulled else ""
 

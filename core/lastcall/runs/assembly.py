@@ -20,9 +20,6 @@ from lastcall.config.policies import Policies
 from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
-from lastcall.guests.connections import Connections
-from lastcall.guests.inventory import Inventory
-from lastcall.guests.power_state import PowerState
 from lastcall.guests.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
@@ -32,6 +29,9 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.last_look import LastLook
 from lastcall.persistence.state import StateFile
 from lastcall.planning.history import History
+from lastcall.presence.connections import Connections
+from lastcall.presence.inventory import Inventory
+from lastcall.presence.power_state import PowerState
 from lastcall.records.records import RunStarted, Sink
 from lastcall.records.run_log import BackgroundRunLog, RunLog
 from lastcall.records.stream import Stream
@@ -118,17 +118,22 @@ class Parts:
         """The run's milestones."""
         return self.context.terms.deadline
 
+    def cut(self, limit: float) -> Deadline:
+        """The milestones where the run has so many seconds from its start, cut as its own were."""
+        return _cut(self.settings, self.stream.start, limit, heard=self.hooks.listens("post_shutdown"))
+
 
 def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = False) -> "Shutdown":
     """The shutdown of all active guests, or of those named. `force` lets a voluntary run take the last resort."""
     from lastcall.guests.ladder import Ladder
+    from lastcall.guests.rung import RungTools
+    from lastcall.guests.sight import Sight
     from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
     from lastcall.timing.phases import Phases
 
     phases = Phases(parts.loop, parts.context.terms, parts.stream, force=force)
-    ladder = Ladder(
-        parts.asker, parts.hypervisor, parts.status, parts.stream, parts.loop, phases.last_hook, phases.hung_plug
-    )
+    sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
+    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug))
     wanted = ShutdownPlanning(
         names=names, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
     )
@@ -208,9 +213,8 @@ def _context(
     limit: float | None,
     loop: asyncio.AbstractEventLoop,
 ) -> RunContext:
-    shutdown = loaded.settings.shutdown
     heard = bool(loaded.plugins.registry.implementations("post_shutdown"))
-    deadline = Deadline.after(request.started, limit, reserve=shutdown.reserve, grace=shutdown.grace, heard=heard)
+    deadline = _cut(loaded.settings, request.started, limit, heard=heard)
     return RunContext(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}",
         kind=request.kind,
@@ -224,6 +228,11 @@ def _context(
         shell_names=lambda guest: policies.of(guest).shell,
         concerns=_concerns(loaded, policies),
     )
+
+
+def _cut(settings: Settings, start: float, limit: float | None, *, heard: bool) -> Deadline:
+    shutdown = settings.shutdown
+    return Deadline.after(start, limit, reserve=shutdown.reserve, grace=shutdown.grace, heard=heard)
 
 
 def version() -> str:

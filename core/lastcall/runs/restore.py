@@ -10,7 +10,6 @@ from lastcall.api.results import Report
 from lastcall.config.settings import RestoreSettings
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
-from lastcall.guests.inventory import Inventory
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.start_guest import GuestStart, Starter, Starting
 from lastcall.hooks.call import RunContext
@@ -21,6 +20,7 @@ from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.state import Entry, select_entries
 from lastcall.planning.forecast import chains
+from lastcall.presence.inventory import Inventory
 from lastcall.records.records import GuestPlanned
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude

@@ -108,10 +108,7 @@ def _heed(lock: RunLock, run: Execution, parts: Parts) -> None:
         run.interrupt()  # start nobody else,
         run.interrupt()  # and wait for nobody
         return
-    limit = request.ends - parts.stream.start
-    shutdown = parts.settings.shutdown
-    deadline = Deadline.after(parts.stream.start, limit, reserve=shutdown.reserve, grace=shutdown.grace)
-    run.join(Reason(request.reason), deadline)
+    run.join(Reason(request.reason), parts.cut(request.ends - parts.stream.start))
 
 
 def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:

@@ -3,13 +3,12 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason
-from lastcall.api.results import GuestResult, Report
-from lastcall.errors import LastcallError, Severity
+from lastcall.api.guests import Guest, GuestState, Key, Reason
+from lastcall.api.results import Report
+from lastcall.errors import Severity
 from lastcall.formats.values import value
-from lastcall.guests.inventory import Inventory
 from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
@@ -20,17 +19,16 @@ from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
 from lastcall.planning.plan import Plan, PlannedGuest, select
+from lastcall.presence.inventory import Inventory
 from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.runs.closing import Closing
+from lastcall.runs.rounds import Rounds
 from lastcall.threads.wakeup import Wakeup
-from lastcall.timing.budget import LAST_LOOK, STEP
+from lastcall.timing.budget import STEP
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.phases import Phases
 
-_RUNS_ON = frozenset({Outcome.LEFT, Outcome.SKIPPED})
-# One question for all guests of a connection: libvirt-guests asks for each guest every second, by a process, and took
-# 44.6 s for 401 guests that were off at once.
-POLL = 5.0  # seconds between safety polls; events are what a run waits for
 RETURNS = 3  # how often a voluntary run stops one guest that somebody starts again and again
 
 
@@ -60,13 +58,15 @@ class Shutdown:
         self._context = context
         self._inventory, self._connections = inventory, inventory.connections
         self._phases = phases
-        self._ladder = ladder
+        self._ladder, self._sight = ladder, ladder.tools.sight
         self._hooks = hooks
         self._books = books
-        self._stream, self._status, self._loop = ladder.stream, ladder.status, ladder.loop
+        self._stream, self._status, self._loop = ladder.tools.stream, self._sight.status, self._sight.loop
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
         self._times: Counter[Key] = Counter()
+        self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way)
+        self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
         self._news = Wakeup(self._loop)
         self._came_late, self._widened = False, False
         self._keeping: asyncio.Task[None] | None = None
@@ -81,9 +81,9 @@ class Shutdown:
         stopping = self._enlist(plan)
         if await self._announce():
             await self._stop_everybody(stopping)
-        await self._account_for_everybody()
+        await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
         await self._tell_the_end()
-        return conclude(self._stream, self._ladder.hypervisor)
+        return conclude(self._stream, self._sight.hypervisor)
 
     def join(self, reason: Reason, deadline: Deadline) -> None:
         """Become the host stop that another process wants to begin; see `Phases.join`."""
@@ -124,7 +124,7 @@ class Shutdown:
 
     async def _plan_anew(self, planned: PlannedGuest) -> PlannedGuest:
         """The plan for a guest by what it does now; see `GuestStop`."""
-        state = await self._ladder.look_again(planned.guest)
+        state = await self._sight.look_again(planned.guest)
         if state in {GuestState.OFF, GuestState.UNKNOWN}:
             return planned
         limited = self._context.terms.deadline.end != math.inf
@@ -174,7 +174,12 @@ class Shutdown:
         # Long chains first: the longest one decides how long the run takes, and the deadline does not move.
         queue = TurnQueue(waits, limits, lambda key: -lengths.get(key, 0.0))
         stopping = Stopping(
-            self._ladder, Scheduler(queue, self._loop), self._phases, self._hooks, self._stream, self._plan_anew
+            self._ladder,
+            Scheduler(queue, self._loop),
+            self._phases,
+            self._hooks,
+            self._stream,
+            self._plan_anew,
         )
         self._add(stopping, plan)
         return stopping
@@ -189,15 +194,15 @@ class Shutdown:
     async def _stop_everybody(self, stopping: Stopping) -> None:
         """Until all are through and none has come up meanwhile, or the guests' time is over."""
         self._status.on_start, self._status.on_restored = self._notice, self._catch_up
-        polling = self._loop.create_task(self._poll())
+        rounds = self._loop.create_task(self._rounds.go())
         try:
             with self._connections.latecomers(self._catch_up), self._phases.last_resort.watch(self._news.ring):
                 # Not the end: post_shutdown gets its share also where guests take all the time that there is.
                 await self._phases.last_hook.bounds(self._see_off(stopping))
         finally:
-            for task in (polling, *self._under_way.values()):
+            for task in (rounds, *self._under_way.values()):
                 task.cancel()
-            await asyncio.wait({polling, *self._under_way.values()})
+            await asyncio.wait({rounds, *self._under_way.values()})
 
     async def _see_off(self, stopping: Stopping) -> None:
         self._begin(self._stops)
@@ -272,100 +277,15 @@ class Shutdown:
             return True
         if self._status.ended(guest.key):  # the list may be older than the event
             self._status.forget(guest.key)
-            if await self._ladder.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
+            if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
         was_off = self._stream.story.result(guest.key).ended is not None
         # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
         return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
 
-    async def _poll(self) -> None:
-        """Ask libvirt now and then: an event that was lost must not cost a guest its whole time."""
-        while True:
-            await asyncio.sleep(POLL)
-            try:
-                await self._ask_around()
-            except Exception as error:  # noqa: BLE001  asked again in a moment; ended in silence, it would help nobody
-                self._stream.problem(
-                    "internal", "this run", f"{type(error).__name__}: {error}", "this is a bug in lastcall"
-                )
-
-    async def _ask_around(self) -> None:
-        """Ask for those that are waited for, and for those that libvirt said nothing about when their time was up."""
-        uris = {key[0] for key in self._status.watched()}
-        await asyncio.gather(*(self._poll_connection(uri) for uri in uris))
-        story, until = self._stream.story, self._loop.time() + POLL
-        over = [key for key in self._stops if story.decided(key) and key not in self._under_way]
-        # A daemon that hung for a while answers now.
-        unknown = [key for key in over if story.result(key).outcome is Outcome.UNKNOWN]
-        await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
-
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""
         self._notice((uri, ""))
-
-    async def _poll_connection(self, uri: str) -> None:
-        waiting = {key for key in self._status.watched() if key[0] == uri}
-        try:
-            # An event can be lost; who is missing here is asked about, and nobody counts as off by being missing.
-            active = {guest.key for guest in await self._ladder.hypervisor.active(uri)}
-        except (LastcallError, TimeoutError):
-            return
-        for guest in self._context.guests:
-            if guest.key in waiting and guest.key not in active:
-                await self._ladder.look_again(guest)
-
-    async def _account_for_everybody(self) -> None:
-        """Also for those that the end of the run overtook; and for the list of those to bring back."""
-        guests = list(dict.fromkeys(self._context.guests))
-        await self._ask_once_more([guest for guest in guests if guest.key in self._stops])
-        results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
-        gone = [key for key, result in results.items() if self._leaves_the_list(result)]
-        left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
-        if gone or left:
-            self._books.drop(gone)
-            self._books.mark_left(left)
-            await self._books.keep()
-        await self._books.remember_times()
-        # A disk that hangs takes its seconds, in which one more may have gone off.
-        late = [key for key in left if self._status.ended(key)]
-        await asyncio.gather(*(self._stops[key].account(until=self._loop.time()) for key in late if key in self._stops))
-
-    async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
-        """No verdict is final while the run lasts: who was still running then may be off by now."""
-        story, until = self._stream.story, self._context.terms.soon(LAST_LOOK)
-        open_ = [guest for guest in guests if not story.decided(guest.key) or self._is_open(guest.key)]
-        uris = list({guest.uri for guest in open_ if story.decided(guest.key)})
-        # One listing for each connection; only who is missing there, or was never decided, is asked one by one.
-        listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
-        runs = {key for keys in listed for key in keys or ()}
-        silent = {uri for uri, keys in zip(uris, listed, strict=True) if keys is None}
-        again = [guest for guest in open_ if not self._still_runs(guest, runs, silent)]
-        await asyncio.gather(*(self._stops[guest.key].account(until=until) for guest in again))
-
-    def _is_open(self, key: Key) -> bool:
-        result = self._stream.story.result(key)
-        asked = result.asked is not None or result.outcome is not Outcome.SKIPPED
-        return result.outcome is Outcome.UNKNOWN or (result.outcome in _RUNS_ON and asked)
-
-    def _still_runs(self, guest: Guest, runs: Container[Key], silent: Container[str]) -> bool:
-        """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing new."""
-        if not self._stream.story.decided(guest.key) or self._status.ended(guest.key):
-            return False
-        seen = guest.key in runs or guest.uri in silent
-        return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
-
-    async def _active(self, uri: str, until: float) -> set[Key] | None:
-        try:
-            async with asyncio.timeout_at(None if until == math.inf else until):
-                return {guest.key for guest in await self._ladder.hypervisor.active(uri)}
-        except (LastcallError, TimeoutError):
-            return None
-
-    def _leaves_the_list(self, result: GuestResult) -> bool:
-        """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
-        is; a host that goes down takes the power from it all the same, and it has to come back."""
-        unasked = result.outcome in _RUNS_ON and result.asked is None
-        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)
 
     async def _tell_the_end(self) -> None:
         report = self._stream.story.report()

@@ -72,7 +72,7 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
 
 def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...]]:
     """Rows of key, value and source."""
-    from lastcall.guests.lookup import find_guest
+    from lastcall.presence.lookup import find_guest
     from lastcall.runs.assembly import RunRequest, assemble
 
     loaded = load(invocation.config)

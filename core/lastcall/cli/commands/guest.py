@@ -9,7 +9,7 @@ from lastcall.api.guests import RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
 from lastcall.errors import ExitCode, UsageError
-from lastcall.guests.lookup import find_guest
+from lastcall.presence.lookup import find_guest
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import load
 

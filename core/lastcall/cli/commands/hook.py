@@ -13,8 +13,8 @@ from lastcall.cli.options import json_option, only_output
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.guests.lookup import find_guest
 from lastcall.hooks.order import RESTORE_HOOKS
+from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
 from lastcall.report.text import evidence_lines, hook_line
 from lastcall.runs.assembly import Parts, RunRequest, assemble

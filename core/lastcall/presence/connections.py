@@ -11,7 +11,6 @@ from pathlib import Path
 from lastcall.api.guests import Guest, Key
 from lastcall.config.settings import ConnectionSettings
 from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity, in_words
-from lastcall.guests.power_state import PowerState
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Connected,
@@ -25,9 +24,10 @@ from lastcall.hypervisor.ports import (
     Target,
 )
 from lastcall.ordering.queue import ParallelLimits
+from lastcall.presence.power_state import PowerState
+from lastcall.presence.pursuit import Pursuit
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STEP
-from lastcall.timing.pursuit import Pursuit
 from lastcall.timing.terms import Terms
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)

@@ -4,7 +4,7 @@ import difflib
 
 from lastcall.api.guests import Guest
 from lastcall.errors import HypervisorError, UsageError
-from lastcall.guests.inventory import Inventory
+from lastcall.presence.inventory import Inventory
 from lastcall.records.stream import Stream
 
 

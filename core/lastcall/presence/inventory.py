@@ -10,12 +10,12 @@ from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import Policies
 from lastcall.errors import Severity, in_words
-from lastcall.guests.connections import Connections
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
+from lastcall.presence.connections import Connections
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import STEP, WRITING

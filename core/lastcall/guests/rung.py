@@ -1,0 +1,298 @@
+"""One attempt with one method: asked, waited for, asked again where that helps, and how it went."""
+
+import asyncio
+import math
+from dataclasses import field
+
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.api.results import Attempt, Verdict
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
+from lastcall.formats.values import value
+from lastcall.guests.sight import Sight
+from lastcall.guests.stop_request import Asker, Notices, Unfit
+from lastcall.planning.plan import Step
+from lastcall.records.credit import BY_OTHERS, OUTCOMES
+from lastcall.records.records import AttemptEnded, GuestAsked
+from lastcall.records.stream import Stream
+from lastcall.threads.wakeup import Wakeup
+from lastcall.timing.moment import Moment
+
+LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
+REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
+GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
+HANGS = 3.0  # seconds for a request that returns at once, by its kind
+LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
+SENT_POLL = 0.5  # seconds between two looks whether it was sent
+RETRY = 1.0  # seconds between a refusal and the next try
+
+
+@value
+class RungTools:
+    """What the rungs of a run share; knows neither libvirt nor plugins.
+
+    `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time.
+    """
+
+    asker: Asker
+    sight: Sight
+    stream: Stream
+    hung_plug: Moment
+    withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    def over(self, guest: Guest, step: Step) -> bool:
+        """Whether there is no point in (further) asking: it is off, has crashed, or libvirt is gone for good."""
+        status = self.sight.status
+        return (
+            status.ended(guest.key) is not None
+            or status.lost(guest.uri) is not None
+            or (status.crashed(guest.key) and not step.last_resort)
+        )
+
+
+class Rung:
+    """One attempt with one method. Once it is over, `asked_at` and `hangs` tell what came of it."""
+
+    def __init__(self, tools: RungTools, guest: Guest, step: Step, until: Moment, *, out_of_order: bool) -> None:
+        self._tools, self._guest, self._step, self._until = tools, guest, step, until
+        self._out_of_order = out_of_order
+        self._asker, self._sight, self._stream = tools.asker, tools.sight, tools.stream
+        self._status, self._loop = tools.sight.status, tools.sight.loop
+        self._wakeup = Wakeup(self._loop)
+        self._sent_at: float | None = None  # the first request: the rung's time counts from it
+        self._left_at: float | None = None  # the latest one
+        self.asked_at: float | None = None  # the first one that the guest can have heard
+        self._refusal: BaseException | None = None
+        self._attempt = 0
+        self._accepted, self._unread = False, False
+        self._ask_again_at = math.inf
+        self._begun = self._loop.time()
+        self._patience = (step.timeout or math.inf) + LANE_PATIENCE
+        self._era = self._status.era(guest.uri)
+        self._reboots = self._status.reboots(guest.key)
+        self._returns_at_once = self._asker.returns_at_once(step)
+        self.hangs = False
+
+    async def climb(self) -> Verdict:
+        """Ask, wait, ask again where that helps, and record how it went."""
+        started = self._stream.now()
+        message, verdict = "not off when its time was up", Verdict.TIMEOUT
+        try:
+            # Watched before anything is sent: some guests are off before the request has returned.
+            with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
+                if await self._wait():
+                    message, verdict = "", Verdict.OK
+                elif self._refusal and self.asked_at is None:
+                    message, verdict = _described(self._refusal), Verdict.FAILED
+        except Unfit as error:
+            verdict, message = Verdict.SKIPPED, str(error)
+        except TimeoutError as error:
+            message = str(error) or "no answer to the request"
+        except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
+            verdict, message = Verdict.FAILED, _described(error)
+            await self._reconsider(error)
+        finally:
+            self._record(started, verdict, message)
+        return verdict
+
+    async def _reconsider(self, error: Exception) -> None:
+        """It may have failed because the guest is off by now, or goes off: then libvirt says so a moment later."""
+        # QEMU may be gone before libvirt says so. A request in that moment is refused (error 55), and without a second
+        # look its guest was reported as left running.
+        until = self._loop.time() + GOING_OFF if isinstance(error, OperationInvalid) else 0.0
+        while await self._sight.look_again(self._guest) is GuestState.RUNNING and self._loop.time() < until:
+            await asyncio.sleep(GOING_OFF / 20)
+
+    def _record(self, started: float, verdict: Verdict, message: str) -> None:
+        ended = self._status.ended(self._guest.key)
+        asks = not (self._step.prepares or self._step.last_resort)
+        if ended and (self._refusal is None or (asks and isinstance(self._refusal, OperationInvalid))):
+            self._hear()  # it may be refused because the guest goes off by it
+        if ended and self._by_this(ended):
+            result, message = self._made(ended).value, ""
+        else:
+            result = verdict.value
+            if ended and verdict is Verdict.TIMEOUT:
+                message = BY_OTHERS.get(ended, message)
+        attempt = Attempt(
+            method=self._step.method,
+            result=result,
+            started=started,
+            duration=self._stream.since(started),
+            message=message,
+        )
+        heard = None if self.asked_at is None else self._stream.at(self.asked_at)
+        self._stream.emit(
+            AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
+        )
+
+    def _by_this(self, ended: Ended) -> bool:
+        """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
+        made = self._made(ended)
+        mine = self.asked_at is not None and made is self._asker.outcome(self._step.method)
+        return mine or made in {Outcome.FAILED, Outcome.SKIPPED}
+
+    def _made(self, ended: Ended) -> Outcome:
+        # A transient guest has gone when it is off, and nobody says how.
+        return OUTCOMES.get(ended) or self._asker.outcome(self._step.method)
+
+    async def _wait(self) -> bool:
+        """Until the guest is off, its time is up, or the first request failed (which is raised).
+
+        Returns whether a step that only prepares has done so.
+        """
+        asking, repeats = self._ask(), self._asker.repeats(self._step)
+        try:
+            while not self._over():
+                if self._loop.time() >= self._hangs_at(asking):
+                    self.hangs = True
+                    break
+                if asking.done() and self._unread and self._heed(asking):
+                    await self._sight.look_again(self._guest)  # refused, it may be off by now
+                    continue
+                if self._accepted and self._step.prepares:
+                    return True
+                if self._came_back():
+                    asking = await self._ask_anew(asking)
+                    continue
+                if asking.done():
+                    self._expect_to_ask_again(repeats)
+                    if self._ask_again_at <= self._loop.time():
+                        asking = self._ask()
+                await self._wakeup.wait(min(self._limit(), self._ask_again_at, self._hangs_at(asking)))
+            why = self._status.lost(self._guest.uri)
+            if why and self._status.ended(self._guest.key) is None:
+                raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
+            if self._status.crashed(self._guest.key):
+                raise LastcallError("its system has crashed")
+            return False
+        finally:
+            await self._end(asking)
+
+    def _heed(self, asking: "asyncio.Task[None]") -> bool:
+        """Look at a request's answer. True where it was refused and is made again; raises any other failure.
+
+        A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
+        """
+        self._unread, error = False, asking.exception()
+        if isinstance(error, ConnectionLost):
+            # Of several connections to one daemon one may die alone: the next request opens another at once.
+            self._ask_again_at = self._loop.time() + LOST_RETRY
+        elif error is None:
+            self._accepted = True
+            self._note_sent()
+            self._hear()
+        elif not self._accepted:
+            if isinstance(error, TimeoutError):
+                self._hear()
+            else:
+                self._refusal = error
+            # A refusal of libvirt is not the guest's answer: of one that was paused for a moment, or dumped, the plug
+            # was pulled after 2 s of 120.
+            if not self._asker.insists(self._step, error):
+                raise error
+            pause = GOING_OFF if isinstance(error, OperationInvalid) else RETRY
+            self._ask_again_at = self._loop.time() + pause
+            return True
+        return False
+
+    def _hear(self) -> None:
+        """The guest can have heard the latest request, if that ever left for libvirt."""
+        if self.asked_at is None:
+            self.asked_at = self._left_at
+
+    def _came_back(self) -> bool:
+        """Whether the connection died and lives again since the guest was asked."""
+        era = self._status.era(self._guest.uri)
+        came_back, self._era = era != self._era, era
+        return came_back
+
+    async def _ask_anew(self, asking: "asyncio.Task[None]") -> "asyncio.Task[None]":
+        """Ask libvirt what became of the guest while the connection was dead, and the guest again if it still runs."""
+        await self._end(asking)
+        await self._sight.look_again(self._guest)
+        return asking if self._status.ended(self._guest.key) else self._ask()
+
+    def _expect_to_ask_again(self, repeats: float) -> None:
+        """Decide when: regularly where that helps, and whenever the guest began anew instead of powering off."""
+        now = self._loop.time()
+        # Windows and some others power off only when the button is pressed a second time.
+        if repeats:
+            self._ask_again_at = min(self._ask_again_at, now + repeats)
+        reboots = self._status.reboots(self._guest.key)
+        # on_poweroff=restart turns a shutdown into a reboot, and firmware ignores every request.
+        if reboots != self._reboots:
+            self._reboots = reboots
+            self._ask_again_at = min(self._ask_again_at, now + REBOOT_TIME)
+
+    def _over(self) -> bool:
+        return (
+            self._tools.over(self._guest, self._step)
+            or self._until.passed
+            or self._loop.time() >= (self._begun + self._patience if self._sent_at is None else self._limit())
+        )
+
+    def _limit(self) -> float:
+        """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
+        if self._sent_at is None:
+            return self._loop.time() + SENT_POLL
+        # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
+        return self._sent_at + (self._step.timeout or math.inf)
+
+    def _hangs_at(self, asking: "asyncio.Task[None]") -> float:
+        """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
+        if asking.done() or self._left_at is None or not self._returns_at_once:
+            return math.inf
+        return max(self._tools.hung_plug.at, self._left_at + HANGS)
+
+    def _ask(self) -> "asyncio.Task[None]":
+        self._attempt += 1
+        asked = GuestAsked(
+            at=self._stream.now(),
+            guest=self._guest.key,
+            method=self._step.method,
+            attempt=self._attempt,
+            out_of_order=self._out_of_order,
+        )
+        self._unread, self._ask_again_at, self._left_at = True, math.inf, None
+        until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
+        notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
+        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
+        asking = self._loop.create_task(request)
+        asking.add_done_callback(self._answered)
+        return asking
+
+    def _answered(self, asking: "asyncio.Task[None]") -> None:
+        if not asking.cancelled():
+            asking.exception()  # looked at, so that asyncio does not complain of one that nobody has retrieved
+        self._wakeup.ring()
+
+    def _note_sent(self) -> None:
+        """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
+        if self._left_at is None:
+            self._left_at = self._loop.time()
+        if self._sent_at is None:
+            self._sent_at = self._left_at
+
+    async def _end(self, asking: "asyncio.Task[None]") -> None:
+        """Abandon a request that has not returned, and take it back if its guest still runs."""
+        expired = asking.done() and not asking.cancelled() and isinstance(asking.exception(), TimeoutError)
+        if asking.done() and not expired:
+            return
+        self._hear()  # not answered in its time
+        if not asking.done():
+            # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
+            asking.cancel()
+            await asyncio.wait({asking})
+        if self._status.ended(self._guest.key) is None:
+            # A save that goes on keeps the domain's job: the ACPI request of the
+            # next rung would fail after 30 s (error 68).
+            back = self._loop.create_task(self._asker.withdraw(self._guest, self._step))
+            self._tools.withdrawals.add(back)
+            back.add_done_callback(self._tools.withdrawals.discard)
+            # Not before a plug, which needs no job, and which a withdrawal that hangs would cost its last seconds.
+            if not self._until.passed:
+                await asyncio.wait({back})
+
+
+def _described(error: BaseException) -> str:
+    return str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,81 @@
+"""The end of a shutdown run: the last look, what became of everybody, and who is to be brought back."""
+
+import asyncio
+import math
+from collections.abc import Container, Mapping, Sequence
+
+from lastcall.api.guests import Ended, Guest, Key, Outcome
+from lastcall.api.results import GuestResult
+from lastcall.errors import LastcallError
+from lastcall.guests.sight import Sight
+from lastcall.guests.stop_guest import GuestStop
+from lastcall.records.stream import Stream
+from lastcall.runs.bookkeeping import Bookkeeping
+from lastcall.timing.budget import LAST_LOOK
+from lastcall.timing.phases import Phases
+
+_RUNS_ON = frozenset({Outcome.LEFT, Outcome.SKIPPED})
+
+
+class Closing:
+    """Accounts for guests when nothing more is going to be asked of them. `stops` are the run's."""
+
+    def __init__(
+        self, sight: Sight, stream: Stream, phases: Phases, books: Bookkeeping, stops: Mapping[Key, GuestStop]
+    ) -> None:
+        self._sight, self._stream, self._phases, self._books = sight, stream, phases, books
+        self._stops = stops
+
+    async def account_for(self, guests: Sequence[Guest]) -> None:
+        """Decide for everybody, also those that the end of the run overtook, and write down who is to come back."""
+        await self._ask_once_more([guest for guest in guests if guest.key in self._stops])
+        results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
+        gone = [key for key, result in results.items() if self._leaves_the_list(result)]
+        left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
+        if gone or left:
+            self._books.drop(gone)
+            self._books.mark_left(left)
+            await self._books.keep()
+        await self._books.remember_times()
+        # A disk that hangs takes its seconds, in which one more may have gone off.
+        late = [key for key in left if self._sight.status.ended(key)]
+        await asyncio.gather(
+            *(self._stops[key].account(until=self._sight.loop.time()) for key in late if key in self._stops)
+        )
+
+    async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
+        """No verdict is final while the run lasts: who was still running then may be off by now."""
+        story, until = self._stream.story, self._phases.terms.soon(LAST_LOOK)
+        open_ = [guest for guest in guests if not story.decided(guest.key) or self._is_open(guest.key)]
+        uris = list({guest.uri for guest in open_ if story.decided(guest.key)})
+        # One listing for each connection; only who is missing there, or was never decided, is asked one by one.
+        listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
+        runs = {key for keys in listed for key in keys or ()}
+        silent = {uri for uri, keys in zip(uris, listed, strict=True) if keys is None}
+        again = [guest for guest in open_ if not self._still_runs(guest, runs, silent)]
+        await asyncio.gather(*(self._stops[guest.key].account(until=until) for guest in again))
+
+    def _is_open(self, key: Key) -> bool:
+        result = self._stream.story.result(key)
+        asked = result.asked is not None or result.outcome is not Outcome.SKIPPED
+        return result.outcome is Outcome.UNKNOWN or (result.outcome in _RUNS_ON and asked)
+
+    def _still_runs(self, guest: Guest, runs: Container[Key], silent: Container[str]) -> bool:
+        """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing new."""
+        if not self._stream.story.decided(guest.key) or self._sight.status.ended(guest.key):
+            return False
+        seen = guest.key in runs or guest.uri in silent
+        return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
+
+    async def _active(self, uri: str, until: float) -> set[Key] | None:
+        try:
+            async with asyncio.timeout_at(None if until == math.inf else until):
+                return {guest.key for guest in await self._sight.hypervisor.active(uri)}
+        except (LastcallError, TimeoutError):
+            return None
+
+    def _leaves_the_list(self, result: GuestResult) -> bool:
+        """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
+        is; a host that goes down takes the power from it all the same, and it has to come back."""
+        unasked = result.outcome in _RUNS_ON and result.asked is None
+        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)
