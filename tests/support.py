@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.patience import LONGEST
-from lastcall import GuestResult, HypervisorError, Reason, Report, RunKind
+from lastcall import Guest, GuestResult, HypervisorError, Reason, Report, RunKind
+from lastcall.api.guests import Key
 from lastcall.hooks.call import RunContext
+from lastcall.persistence.state import StateFile
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.terms import Terms
 
@@ -48,6 +50,13 @@ def by_name(report: Report, name: str) -> GuestResult:
 def waiting_guests(folder: Path) -> list[str]:
     """The names on the list of guests to restore."""
     return [entry["name"] for entry in json.loads((folder / "state.json").read_text())["guests"]]
+
+
+def list_of_a_killed_run(folder: Path, guests: Sequence[Guest], *, restarting: Sequence[Key]) -> None:
+    """Leave the list that a run leaves that was killed after its first requests."""
+    state = StateFile(folder)
+    state.add(guests, run="killed", boot_id="boot", cause="hand", due=False, restarting=restarting)
+    state.save()
 
 
 def run_context(clock: Callable[[], float]) -> RunContext:

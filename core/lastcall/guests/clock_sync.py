@@ -5,7 +5,7 @@ import asyncio
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.run import Run
 from lastcall.config.settings import RestoreSettings
-from lastcall.errors import LastcallError, Severity
+from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
@@ -43,7 +43,7 @@ class ClockSync:
                 await asyncio.sleep(POLL)
         except (LastcallError, TimeoutError) as error:
             remedy = "the agent needs hwclock in the guest for it; or set restore.sync_time to never"
-            message = f"its clock could not be set: {error or 'no answer'}"
+            message = f"its clock could not be set: {in_words(error)}"
             self._stream.problem("clock", guest.name, message, remedy, Severity.WARNING)
         finally:
             call.expire()

@@ -3,7 +3,7 @@
 import asyncio
 
 from lastcall.api.guests import Guest
-from lastcall.errors import LastcallError
+from lastcall.errors import LastcallError, in_words
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.planning.plan import SAVE, Step
 from lastcall.records.stream import Stream
@@ -35,17 +35,27 @@ class PoweroffAction:
         elif not self._neutralised:
             self._neutralised = await self._set("destroy")
 
+    @property
+    def changed(self) -> bool:
+        """Whether the guest has our setting, and not its own."""
+        return self._neutralised
+
     async def put_back(self) -> None:
         """Give the guest its own setting back."""
         if self._neutralised and await self._set("restart"):
             self._neutralised = False
 
     async def _set(self, action: str) -> bool:
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                await self._hypervisor.set_on_poweroff(self._guest, action)
-        except (LastcallError, TimeoutError) as error:
-            message = f"on_poweroff=restart could not be changed to {action!r}: {error or 'no answer'}"
-            self._stream.problem("guest", self._guest.name, message, "take it out of the domain's XML")
-            return False
-        return True
+        return await set_on_poweroff(self._hypervisor, self._stream, self._guest, action)
+
+
+async def set_on_poweroff(hypervisor: Hypervisor, stream: Stream, guest: Guest, action: str) -> bool:
+    """Set what becomes of a running guest that powers off; a failure is a problem of the report."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await hypervisor.set_on_poweroff(guest, action)
+    except (LastcallError, TimeoutError) as error:
+        message = f"on_poweroff could not be changed to {action!r}: {in_words(error)}"
+        stream.problem("guest", guest.name, message, "take on_poweroff=restart out of the domain's XML")
+        return False
+    return True

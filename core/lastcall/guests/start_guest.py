@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.config.settings import RestoreSettings
-from lastcall.errors import ConnectionLost, LastcallError
+from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
+from lastcall.guests.on_poweroff import set_on_poweroff
 from lastcall.guests.readiness import Readiness
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor, Standing
@@ -45,6 +46,14 @@ class Spacing:
                 self._next = self._loop.time() + self._delay
 
 
+@value
+class NotStarted:
+    """Why a guest was not started. `parked`: libvirt refused each attempt; no answer says nothing about the guest."""
+
+    why: str
+    parked: bool
+
+
 class Starter:
     """Has libvirt start guests, as often as is configured, and finds out whether they came from a saved image."""
 
@@ -67,9 +76,9 @@ class Starter:
         """Ask libvirt about a guest; raises LastcallError or TimeoutError."""
         return await self._answered(guest, lambda: self._hypervisor.standing(guest))
 
-    async def start(self, guest: Guest) -> str:
-        """Start it; returns why it could not be started, or nothing."""
-        why = ""
+    async def start(self, guest: Guest) -> NotStarted | None:
+        """Start it; returns why it could not be started, if so."""
+        why, refusals = "", 0
         # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
         # its list, and the guest is lost for good.
         for attempt in range(1, self._settings.attempts + 1):
@@ -80,13 +89,20 @@ class Starter:
             try:
                 await self._answered(guest, lambda: self._start(guest))
             except (LastcallError, TimeoutError) as error:
-                why = str(error) or "the start took too long"
+                why = in_words(error)
+                refusals += isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
                 # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
                 if await self._runs(guest):
-                    return ""
+                    return None
             else:
-                return ""
-        return f"{why}; parked after {self._settings.attempts} attempts"
+                return None
+        parked = refusals == self._settings.attempts
+        rest = f"parked after {refusals} attempts" if parked else "it stays on the list"
+        return NotStarted(f"{why}; {rest}", parked=parked)
+
+    async def let_restart(self, guest: Guest) -> None:
+        """Give a guest that was never off its on_poweroff=restart back."""
+        await set_on_poweroff(self._hypervisor, self._stream, guest, "restart")
 
     async def _start(self, guest: Guest) -> None:
         await self._hypervisor.start(guest, bypass_cache=self._settings.bypass_cache)
@@ -140,6 +156,7 @@ class GuestStart:
         self._starting = starting
         self._hooks, self._stream, self._starter = starting.hooks, starting.stream, starting.starter
         self.guest = entry.guest
+        self._restarts = entry.restarts
         self._waited_for = waited_for
 
     async def start(self) -> None:
@@ -162,19 +179,22 @@ class GuestStart:
             standing = await self._starter.standing(self.guest)
         except (LastcallError, TimeoutError) as error:
             # Not parked, as nothing speaks against the guest itself: it waits on the list until its connection answers.
-            self.decide(Outcome.FAILED, f"{error or 'no answer'}; it stays on the list")
+            self.decide(Outcome.FAILED, f"{in_words(error)}; it stays on the list")
             return
         # libvirt starts autostart guests before any client can ask: to find one running is no failure.
         if standing.state is not GuestState.OFF:
+            # Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good.
+            if self._restarts:
+                await self._starter.let_restart(self.guest)
             self.decide(Outcome.PRESENT)
             return
         fired = await self._hooks.fire("on_guest_start", self.guest, until=self._starting.terms.until)
         if fired.verdict == "skip_guest":
             self.decide(Outcome.SKIPPED, f"{fired.because}; it stays on the list")
             return
-        why = await self._starter.start(self.guest)
-        if why:
-            self.decide(Outcome.FAILED, why, parked=True)
+        failed = await self._starter.start(self.guest)
+        if failed:
+            self.decide(Outcome.FAILED, failed.why, parked=failed.parked)
             return
         resumed = standing.saved and await self._starter.came_from_image(self.guest)
         await self._await_readiness(Outcome.RESUMED if resumed else Outcome.STARTED)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
-from lastcall.errors import LastcallError
+from lastcall.errors import LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.ladder import Climbed, Ladder
 from lastcall.guests.on_poweroff import PoweroffAction
@@ -138,7 +138,7 @@ class GuestStop:
                 async with asyncio.timeout(ABORT_TIME):
                     await self._hypervisor.abort_job(self._guest)
             except (LastcallError, TimeoutError) as error:
-                self._stream.problem("guest", self._guest.name, f"its migration could not be ended: {error}")
+                self._stream.problem("guest", self._guest.name, f"its migration could not be ended: {in_words(error)}")
 
     async def _until_idle(self) -> None:
         while self._status.ended(self._guest.key) is None:
@@ -229,6 +229,20 @@ class GuestStop:
             # Of one that libvirt says nothing about, that its plug was pulled says nothing either.
             pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
             self._decide(outcome, message=pulled or message, state=state)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the guest is left alone."""
+        return bool(self._planned.left_because)
+
+    @property
+    def changed(self) -> bool:
+        """Whether something of the guest is not as it was, although it may run on; see `PoweroffAction`."""
+        return self._poweroff.changed
+
+    async def put_back(self) -> None:
+        """Make the guest what it was, where it runs on."""
+        await self._poweroff.put_back()
 
     def _unasked(self, outcome: Outcome) -> str:
         asked = self._stream.story.result(self._guest.key).asked

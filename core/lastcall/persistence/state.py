@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ class Entry:
 
     `cause`: the host stopped, or a person stopped it by name and may not want it back with the host.
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
+    `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
     """
 
     uri: str
@@ -41,6 +42,7 @@ class Entry:
     parked: bool = False
     left: bool = False
     cause: Cause = "hand"
+    restarts: bool = False
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -120,13 +122,23 @@ class StateFile:
         self.path.rename(aside)
         return aside
 
-    def add(self, guests: Iterable[Guest], *, run: str, boot_id: str, cause: Cause, due: bool) -> list[Entry]:
-        """Add the guests of a run; what waits already stays."""
+    def add(
+        self,
+        guests: Iterable[Guest],
+        *,
+        run: str,
+        boot_id: str,
+        cause: Cause,
+        due: bool,
+        restarting: Container[Key] = (),
+    ) -> list[Entry]:
+        """Add the guests of a run; what waits already stays. `restarting`: see `Entry.restarts`."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         added = [
             Entry(
                 uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
                 run=run, boot_id=boot_id, since=since, due=due, cause=cause,
+                restarts=guest.key in restarting,
             )
             for guest in guests
         ]  # fmt: skip
@@ -159,6 +171,14 @@ class StateFile:
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran at the end."""
         self.entries |= {key: replace(self.entries[key], left=True) for key in keys if key in self.entries}
+
+    def restarting(self) -> set[Key]:
+        """The guests whose on_poweroff may have to be put back."""
+        return {key for key, entry in self.entries.items() if entry.restarts}
+
+    def settle(self, keys: Iterable[Key]) -> None:
+        """Note of guests on the list that their on_poweroff is their own."""
+        self.entries |= {key: replace(self.entries[key], restarts=False) for key in keys if key in self.entries}
 
     def _parse(self, text: str) -> dict[Key, Entry]:
         try:

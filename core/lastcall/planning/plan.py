@@ -1,7 +1,7 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
 import difflib
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
@@ -72,6 +72,12 @@ class Plan:
     graph: Graph = field(default_factory=Graph)
     problems: tuple[Problem, ...] = ()
 
+    def with_restarting(self, keys: Collection[Key]) -> "Plan":
+        """The plan when these guests have on_poweroff=restart, whatever a run that was killed made of it."""
+        if not keys:
+            return self
+        return replace(self, guests=tuple(_restarting(one) if one.guest.key in keys else one for one in self.guests))
+
 
 @value(kw_only=True)
 class Circumstances:
@@ -131,6 +137,10 @@ def with_last_request(planned: PlannedGuest, unfit: Container[str]) -> PlannedGu
     if asking or planned.left_because or not planned.hears:
         return planned
     return replace(planned, steps=(*planned.steps, Step(CORE_METHOD, planned.timeout)))
+
+
+def _restarting(planned: PlannedGuest) -> PlannedGuest:
+    return replace(planned, facts=replace(planned.facts, restarts=True))
 
 
 def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:

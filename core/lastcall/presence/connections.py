@@ -124,11 +124,13 @@ class Connections:
             self._note(one)
 
     def pursue(self) -> None:
-        """The host stops after all: try on what could not be opened."""
+        """The host stops after all: try on what could not be opened, or was given up."""
         self._patient = True
         for one in self._connected:
             if one.error is not None and not isinstance(one.error, NotPermitted):
                 self._try_on(one.target, one.error)
+            elif one.uri and self._status.lost(one.uri):
+                self._try_on(one.target, ConnectionLost(f"it died: {self._status.lost(one.uri)}"))
 
     def _note(self, one: Connected) -> None:
         if one.uri:
@@ -156,8 +158,12 @@ class Connections:
                 seconds *= 2  # an attempt that hangs keeps its worker
             if found.error is not None:
                 raise found.error
+            was_open = any(one.uri == found.uri for one in self._connected)
             self._connected = [found if one.target.uri == target.uri else one for one in self._connected]
             self._note(found)
+            if found.uri and was_open:
+                self._hear(ConnectionRestored(found.uri))
+                return found.uri
             return self._welcome(found.uri or target.uri, "was opened late")
 
         # A host whose libvirtd is broken, and where no guest runs, powers off at once all the same.
@@ -181,6 +187,9 @@ class Connections:
                 self._stream.problem("connection", uri, f"died ({why}); it is tried again", severity=Severity.WARNING)
             case ConnectionRestored(uri):
                 self._stream.problem("connection", uri, "is back", severity=Severity.WARNING)
+            case ConnectionGivenUp(uri, why) if self._patient:  # the host stops since it died
+                target = next(one.target for one in self._connected if one.uri == uri)
+                self._try_on(target, ConnectionLost(f"it died: {why}"))
             case ConnectionGivenUp(uri, why):
                 message = f"died ({why}) and did not come back; what its guests do is not known"
                 self._stream.problem("connection", uri, message, "look at the libvirt daemon's journal")

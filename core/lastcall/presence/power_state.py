@@ -64,6 +64,7 @@ class PowerState:
                 self._away[uri] = why
             case ConnectionRestored(uri):
                 self._away.pop(uri, None)
+                self._lost.pop(uri, None)
                 self._eras[uri] += 1
                 self.on_restored(uri)
             case ConnectionGivenUp(uri, why):

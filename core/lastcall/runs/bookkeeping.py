@@ -1,7 +1,7 @@
 """What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from lastcall.api.guests import Guest, Key
 from lastcall.api.results import Report
@@ -32,14 +32,21 @@ class Bookkeeping:
         self._workers = workers
         self._terms = terms
 
-    def list_guests(self, guests: Iterable[Guest], *, run: str, named: bool) -> list[Entry]:
-        """Put guests on the list; in a host stop they are to come back by themselves. `named`: a person named them."""
+    def list_guests(
+        self, guests: Iterable[Guest], *, run: str, named: bool, restarting: Container[Key] = ()
+    ) -> list[Entry]:
+        """Put guests on the list; in a host stop they are to come back by themselves.
+
+        `named`: a person named them. `restarting`: those whose on_poweroff is going to be replaced for their stop.
+        """
         voluntary = self._terms.reason.voluntary
         # Who stops one guest by name before the host goes down does not mean it to come back with the others.
         if not voluntary and not named:
             self.state.make_due(self.boot_id)
         cause = "hand" if voluntary and named else "host"
-        return self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=not voluntary)
+        return self.state.add(
+            guests, run=run, boot_id=self.boot_id, cause=cause, due=not voluntary, restarting=restarting
+        )
 
     def make_due(self, run: str) -> None:
         """The host stops: what `run` has stopped so far was stopped for it, as it turns out, and comes back with it."""
@@ -52,6 +59,14 @@ class Bookkeeping:
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran when the run ended."""
         self.state.mark_left(keys)
+
+    def restarting(self) -> set[Key]:
+        """The guests on the list whose on_poweroff may have to be put back."""
+        return self.state.restarting()
+
+    def settle(self, keys: Iterable[Key]) -> None:
+        """Note of guests on the list that their on_poweroff is their own."""
+        self.state.settle(keys)
 
     async def keep(self, *, begun: bool = True) -> None:
         """Write the list. A disk that refuses or hangs is a problem of the report, not the end of the run.

@@ -1,6 +1,7 @@
 """The end of a shutdown run: the last look, what became of everybody, and who is to be brought back."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Container, Mapping, Sequence
 
@@ -28,13 +29,16 @@ class Closing:
 
     async def account_for(self, guests: Sequence[Guest]) -> None:
         """Decide for everybody, also those that the end of the run overtook, and write down who is to come back."""
-        await self._ask_once_more([guest for guest in guests if guest.key in self._stops])
+        ours = [guest for guest in guests if guest.key in self._stops]
+        await self._ask_once_more(ours)
+        settled = await self._put_back([guest.key for guest in ours])
         results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
         gone = [key for key, result in results.items() if self._leaves_the_list(result)]
         left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
-        if gone or left:
+        if gone or left or settled:
             self._books.drop(gone)
             self._books.mark_left(left)
+            self._books.settle(settled)
             await self._books.keep()
         await self._books.remember_times()
         # A disk that hangs takes its seconds, in which one more may have gone off.
@@ -42,6 +46,22 @@ class Closing:
         await asyncio.gather(
             *(self._stops[key].account(until=self._sight.loop.time()) for key in late if key in self._stops)
         )
+
+    async def _put_back(self, keys: Sequence[Key]) -> list[Key]:
+        """Undo what was changed of guests that run on, and were cut short; returns who needs nothing (any more)."""
+        running = [self._stops[key] for key in keys if not self._sight.status.ended(key) and self._stops[key].changed]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._until):
+                await asyncio.gather(*(stop.put_back() for stop in running))
+        marked = self._books.state.restarting()
+        return [
+            key for key in keys if key in marked and (self._sight.status.ended(key) or not self._stops[key].changed)
+        ]
+
+    @property
+    def _until(self) -> float | None:
+        until = self._phases.terms.soon(LAST_LOOK)
+        return None if until == math.inf else until
 
     async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
         """No verdict is final while the run lasts: who was still running then may be off by now."""

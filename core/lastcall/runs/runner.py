@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.config.settings import Settings
-from lastcall.errors import LastcallError, NoPermission, Problem, RunLocked, Severity
+from lastcall.errors import LastcallError, NoPermission, Problem, RunLocked, Severity, in_words
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded
@@ -156,7 +156,7 @@ def _load_state(parts: Parts) -> None:
         if parts.context.kind is RunKind.RESTORE:
             raise _unread(path, error) from None
         aside = _set_aside(box, books.state, time)
-        parts.stream.problem("state", str(path), str(error), f"it was moved to {aside}" if aside else "")
+        parts.stream.problem("state", str(path), in_words(error), f"it was moved to {aside}" if aside else "")
     finally:
         box.close()
 

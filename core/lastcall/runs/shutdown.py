@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
@@ -23,13 +22,12 @@ from lastcall.presence.inventory import Inventory
 from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
+from lastcall.runs.latecomers import Latecomers
 from lastcall.runs.rounds import Rounds
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.budget import STEP
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.phases import Phases
-
-RETURNS = 3  # how often a voluntary run stops one guest that somebody starts again and again
 
 
 @value(kw_only=True)
@@ -64,11 +62,13 @@ class Shutdown:
         self._stream, self._status, self._loop = ladder.tools.stream, self._sight.status, self._sight.loop
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
-        self._times: Counter[Key] = Counter()
+        self._late = Latecomers(
+            self._connections, self._sight, self._stream, phases, self._stops, self._under_way, named=bool(wanted.names)
+        )
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
         self._news = Wakeup(self._loop)
-        self._came_late, self._widened = False, False
+        self._came_late = False
         self._keeping: asyncio.Task[None] | None = None
 
     async def execute(self) -> Report:
@@ -87,21 +87,16 @@ class Shutdown:
 
     def join(self, reason: Reason, deadline: Deadline) -> None:
         """Become the host stop that another process wants to begin; see `Phases.join`."""
+        for_host = not self._phases.voluntary and not self._late.named
         self._phases.join(reason, deadline)
-        if not reason.voluntary:
-            # A run for one guest by name ended with that guest, and the others met the end of the host unasked.
-            self._widened = bool(self._wanted.names)
+        if not reason.voluntary and not for_host:
+            self._late.host_stops()
             self._notice(("", ""))
             self._connections.pursue()
             # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
             self._books.make_due(self._context.id)
             # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
             self._keeping = self._loop.create_task(self._books.keep())
-
-    @property
-    def _named(self) -> bool:
-        """Whether the run is about the guests named, and nobody else."""
-        return bool(self._wanted.names) and not self._widened
 
     def interrupt(self) -> None:
         """Answer a signal; see `Phases.interrupt`."""
@@ -115,6 +110,7 @@ class Shutdown:
         await self._inventory.learn(guests)
         limited = self._context.terms.deadline.end != math.inf
         plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited)
+        plan = plan.with_restarting(self._books.restarting())
         self._stream.problems(plan.problems)
         for planned in plan.guests:
             if planned.facts.condition is Condition.IO_ERROR:
@@ -153,7 +149,8 @@ class Shutdown:
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
         keepers = [planned.guest for planned in plan.guests if planned.restore]
-        self._books.list_guests(keepers, run=self._context.id, named=self._named)
+        restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
+        self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
         await self._books.keep(begun=begun)
 
     async def _announce(self) -> bool:
@@ -227,7 +224,7 @@ class Shutdown:
     def _begin(self, keys: Iterable[Key]) -> None:
         """Let these guests go, each as soon as its turn comes."""
         for key in keys:
-            self._times[key] += 1
+            self._late.count(key)
             self._under_way[key] = self._loop.create_task(self._contained(self._stops[key]))
 
     async def _contained(self, stop: GuestStop) -> None:
@@ -241,6 +238,8 @@ class Shutdown:
             )
         finally:
             self._under_way.pop(guest.key, None)
+            if self._late.is_again(guest.key):
+                self._notice(guest.key)
             if not self._under_way:
                 self._news.ring()
 
@@ -254,37 +253,19 @@ class Shutdown:
         """Plan the guests that came up, or came back, since the list was made."""
         if self._phases.asks_no_more:
             return None
-        # libvirt-guests lists its guests once. One that a cluster or a person starts after that is never asked.
-        late = [guest for guest in await self._connections.active(patient=False) if await self._is_late(guest)]
+        late = await self._late.find()
         if not late:
             return None
-        for guest in late:
-            self._status.forget(guest.key)
-            if not self._times[guest.key] and self._connections.came_late(guest.uri):
-                continue  # said of its connection: it may have run all the time
-            again = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
-            what = "the host stops" if self._widened and not self._times[guest.key] else again
-            self._stream.problem("guest", guest.name, f"{what}; it is stopped, too", severity=Severity.WARNING)
         plan = await self._plan(late)
+        for planned in plan.guests:
+            if not planned.left_because:
+                self._late.tell(planned.guest)
         await self._remember(plan, begun=True)
         return plan
 
-    async def _is_late(self, guest: Guest) -> bool:
-        """Whether an active guest has yet to be seen off. A run for named guests is about those alone."""
-        if guest.key in self._under_way or (guest.key not in self._stops and self._named):
-            return False
-        if guest.key not in self._stops:
-            return True
-        if self._status.ended(guest.key):  # the list may be older than the event
-            self._status.forget(guest.key)
-            if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
-                return False
-        was_off = self._stream.story.result(guest.key).ended is not None
-        # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
-        return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
-
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""
+        self._late.catch_up(uri)
         self._notice((uri, ""))
 
     async def _tell_the_end(self) -> None:

@@ -13,6 +13,7 @@ from lastcall.records.records import Sink
 from lastcall.records.run_log import RunLog
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.restore import Restore
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.clock import VirtualLoop
@@ -57,11 +58,15 @@ def run_restore(
     names: Sequence[str] = (),
     dead: Sequence[str] = (),
     sink: Sink | None = None,
+    meanwhile: Callable[[FakeHypervisor, Restore], None] | None = None,
 ) -> Report:
-    """Restore what an earlier `run_shutdown` in the same folder wrote down."""
+    """Restore what an earlier `run_shutdown` in the same folder wrote down. `meanwhile`: as there."""
 
-    def build(parts: Parts, _hypervisor: FakeHypervisor) -> Execution:
-        return build_restore(parts, names=names)
+    def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
+        run = build_restore(parts, names=names)
+        if meanwhile:
+            meanwhile(hypervisor, run)
+        return run
 
     return _run(folder, guests, RunKind.RESTORE, Reason.MANUAL, plugins, config, dead, sink, build)
 

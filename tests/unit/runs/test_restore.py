@@ -6,8 +6,9 @@ import pytest
 
 import lastcall
 from lastcall import Guest, GuestResult, GuestState, Outcome, Run
-from lastcall.testing import FakeGuest, run_restore, run_shutdown
-from support import by_name, waiting_guests
+from lastcall.runs.restore import Restore
+from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from support import by_name, list_of_a_killed_run, waiting_guests
 
 
 def test_restore_starts_what_was_running_and_nothing_that_was_off_and_twice_changes_nothing(tmp_path: Path) -> None:
@@ -155,3 +156,37 @@ def test_the_end_of_the_time_leaves_the_rest_on_the_list(tmp_path: Path) -> None
     assert report.run.duration <= 25
     assert by_name(report, "b").outcome is Outcome.UNKNOWN
     assert waiting_guests(tmp_path) == ["b"]
+
+
+def test_a_connection_that_is_lost_is_no_refusal_and_parks_nobody(tmp_path: Path) -> None:
+    first, lost = FakeGuest("first", uri="fake:///b"), FakeGuest("lost", uri="fake:///a")
+    refused = FakeGuest("refused", uri="fake:///a", starts_after=9)
+    run_shutdown(tmp_path, [first, lost, refused])
+
+    def cut(hypervisor: FakeHypervisor, _run: Restore) -> None:
+        hypervisor.loop.call_later(8, hypervisor.lose, "fake:///a")
+
+    config = "restore: {attempts: 2, retry: 20s, delay: 9s}\nguests: [{match: refused, order: 1}]"
+    report = run_restore(tmp_path, [first, lost, refused], config=config, meanwhile=cut)
+    said = {guest.name: guest.message.rpartition("; ")[2] for guest in report.guests}
+    assert said == {"first": "", "lost": "it stays on the list", "refused": "it stays on the list"}
+    assert sum(how == "start" for _, how in refused.asked) == 1, "one refusal, and one attempt that nobody answered"
+    lost.asked, refused.starts_after = [], 1
+    again = run_restore(tmp_path, [first, lost, refused])
+    assert {guest.name: guest.outcome for guest in again.guests} == dict.fromkeys(("lost", "refused"), Outcome.STARTED)
+
+
+def test_a_guest_whose_stop_was_killed_gets_its_on_poweroff_back(tmp_path: Path) -> None:
+    left, plain = FakeGuest("left"), FakeGuest("plain")
+    list_of_a_killed_run(tmp_path, [left.guest, plain.guest], restarting=[left.guest.key])
+    report = run_restore(tmp_path, [left, plain])
+    assert [guest.outcome for guest in report.guests] == [Outcome.PRESENT] * 2
+    assert [how for _, how in left.asked] == ["on_poweroff restart"]
+    assert plain.asked == []
+
+
+def test_a_guest_that_went_off_after_its_run_was_killed_is_started_with_what_it_is_defined_with(tmp_path: Path) -> None:
+    guest = FakeGuest("g", state=GuestState.OFF)
+    list_of_a_killed_run(tmp_path, [guest.guest], restarting=[guest.guest.key])
+    run_restore(tmp_path, [guest])
+    assert [how for _, how in guest.asked] == ["start"]

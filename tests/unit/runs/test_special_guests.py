@@ -13,7 +13,7 @@ from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
-from support import by_name, waiting_guests
+from support import by_name, list_of_a_killed_run, waiting_guests
 
 DEAF = frozenset({"acpi"})
 URI = "fake:///system"
@@ -437,3 +437,35 @@ def test_only_guests_that_went_off_by_themselves_teach_how_long_they_take(tmp_pa
     history.path.write_text("nonsense")
     history.load()
     assert history.usual(clean.guest.key) is None
+
+
+def test_what_was_changed_is_put_back_when_a_run_by_hand_is_told_twice_to_end(tmp_path: Path) -> None:
+    guest = FakeGuest("r", deaf_to=DEAF, traits=GuestFacts(restarts=True))
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.interrupt)
+        hypervisor.loop.call_later(2, run.interrupt)
+
+    run_shutdown(tmp_path, [guest], meanwhile=meanwhile)
+    assert hows(guest) == ["on_poweroff destroy", "acpi", "on_poweroff restart"]
+    assert json.loads((tmp_path / "state.json").read_text())["guests"][0]["restarts"] is False
+
+
+def test_that_on_poweroff_is_replaced_is_on_the_list_before_it_is(tmp_path: Path) -> None:
+    guest, seen = FakeGuest("r", traits=GuestFacts(restarts=True)), list[bool]()
+
+    class Reads:
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            seen.append(json.loads((tmp_path / "state.json").read_text())["guests"][0]["restarts"])
+
+    run_shutdown(tmp_path, [guest], plugins={"reads": Reads()})
+    assert seen == [True]
+    assert json.loads((tmp_path / "state.json").read_text())["guests"][0]["restarts"] is False, "it is off"
+
+
+def test_the_next_stop_of_a_guest_whose_stop_was_killed_knows_what_it_was(tmp_path: Path) -> None:
+    guest = FakeGuest("r", deaf_to=DEAF)
+    list_of_a_killed_run(tmp_path, [guest.guest], restarting=[guest.guest.key])
+    run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {timeout: 5s}}]}")
+    assert hows(guest) == ["on_poweroff destroy", "acpi", "on_poweroff restart"]

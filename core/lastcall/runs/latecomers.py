@@ -1,0 +1,95 @@
+"""Who has to be seen off besides those that the run began with: started meanwhile, found late, or left by hand."""
+
+from collections import Counter
+from collections.abc import Container, Mapping
+
+from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.errors import Severity
+from lastcall.guests.sight import Sight
+from lastcall.guests.stop_guest import GuestStop
+from lastcall.presence.connections import Connections
+from lastcall.records.stream import Stream
+from lastcall.timing.phases import Phases
+
+RETURNS = 3  # how often a voluntary run stops one guest that somebody starts again and again
+
+
+class Latecomers:
+    """Finds them. `stops` and `under_way` are the run's, and go on changing. `named`: it is about those alone."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        sight: Sight,
+        stream: Stream,
+        phases: Phases,
+        stops: Mapping[Key, GuestStop],
+        under_way: Container[Key],
+        *,
+        named: bool,
+    ) -> None:
+        self._connections, self._sight, self._stream, self._phases = connections, sight, stream, phases
+        self._stops, self._under_way = stops, under_way
+        self.named = named
+        self._widened = False
+        self._again: set[Key] = set()
+        self._times: Counter[Key] = Counter()
+
+    def host_stops(self) -> None:
+        """What a run by hand was asked for counts no more: everybody is to be seen off, also whom it has left."""
+        # A run for one guest by name ended with that guest, and the others met the end of the host unasked. One that
+        # had outlasted its own timeout was left there, and cut off with the host.
+        self._widened, self.named = self.named, False
+        self._again |= {key for key, stop in self._stops.items() if self._runs_on(key) or stop.leaves}
+
+    def is_again(self, key: Key) -> bool:
+        """Whether a guest whose stop is over is to be seen off all the same."""
+        return key in self._again
+
+    def catch_up(self, uri: str) -> None:
+        """A connection lives again: of whom nothing was known there may be asked now."""
+        if not self._phases.voluntary:
+            over = {key for key in self._stops if key[0] == uri and self._runs_on(key)}
+            self._again |= {key for key in over if self._stream.story.result(key).outcome is Outcome.UNKNOWN}
+
+    def count(self, key: Key) -> None:
+        """Note that a guest is going to be seen off (once more)."""
+        self._times[key] += 1
+        self._again.discard(key)
+
+    async def find(self) -> list[Guest]:
+        """The guests that came up, or came back, since the list was made."""
+        # libvirt-guests lists its guests once. One that a cluster or a person starts after that is never asked.
+        late = [guest for guest in await self._connections.active(patient=False) if await self._is_late(guest)]
+        for guest in late:
+            self._sight.status.forget(guest.key)
+        return late
+
+    def tell(self, guest: Guest) -> None:
+        """Say in the report why a guest is stopped, too."""
+        if not self._times[guest.key] and self._connections.came_late(guest.uri):
+            return  # said of its connection: it may have run all the time
+        again = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
+        host = guest.key in self._again or (self._widened and not self._times[guest.key])
+        message = f"{'the host stops' if host else again}; it is stopped, too"
+        self._stream.problem("guest", guest.name, message, severity=Severity.WARNING)
+
+    async def _is_late(self, guest: Guest) -> bool:
+        """Whether an active guest has yet to be seen off."""
+        if guest.key in self._under_way or (guest.key not in self._stops and self.named):
+            return False
+        if guest.key not in self._stops or guest.key in self._again:
+            return True
+        status = self._sight.status
+        if status.ended(guest.key):  # the list may be older than the event
+            status.forget(guest.key)
+            if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
+                return False
+        was_off = self._stream.story.result(guest.key).ended is not None
+        # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
+        return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
+
+    def _runs_on(self, key: Key) -> bool:
+        """Whether its stop is over, and it is not off."""
+        over = key not in self._under_way and self._stream.story.decided(key)
+        return over and self._sight.status.ended(key) is None and self._stream.story.result(key).ended is None
