@@ -1,8 +1,75 @@
-"""For the commands of plugins: work on guests outside a run, with the configuration of the command line.
+"""Work on guests outside a run, with the configuration of the command line. Nothing is stopped."""
 
-Nothing is stopped; `run.rehearsal` is true.
-"""
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from lastcall.runs.rehearsal import rehearse
+import click
 
-__all__ = ["rehearse"]
+from lastcall.api.guests import Guest, RunKind
+from lastcall.errors import HypervisorError, LastcallError
+from lastcall.hooks.call import HookCall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lastcall.api.run import Run
+    from lastcall.runs.assembly import Parts
+
+T = TypeVar("T")
+
+
+def rehearse(
+    plugin: str, names: Sequence[str], work: "Callable[[Guest, Run], T]", *, timeout: float = 60.0
+) -> list[tuple[Guest, T | LastcallError]]:
+    """Call `work` for running guests by name or UUID, all at once, as `plugin`; for use inside a click command.
+
+    Returns (guest, answer) in the order of the names; the answer is the LastcallError that the work raised, also for
+    one that took longer than `timeout` seconds. Raises UsageError for a name that no running guest has.
+    """
+    from lastcall.runs.assembly import RunRequest, assemble
+    from lastcall.runs.loading import load
+
+    config: Path | None = click.get_current_context().find_root().params.get("config")
+    loop = asyncio.new_event_loop()
+    parts = assemble(load(config), RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    return loop.run_until_complete(_all(parts, plugin, names, work, timeout))
+
+
+async def _all(
+    parts: "Parts", plugin: str, names: Sequence[str], work: "Callable[[Guest, Run], T]", timeout: float
+) -> list[tuple[Guest, T | LastcallError]]:
+    from lastcall.planning.plan import select
+
+    await parts.connections.connect()
+    running = await parts.connections.active()
+    # Without a connection every name would be unknown, which sends the reader after a misspelling.
+    if not parts.connections.uris:
+        problem = next(iter(parts.stream.story.report().problems))
+        raise HypervisorError(f"{problem.where}: {problem.message}", problem.remedy)
+    guests = [guest for name in names for guest in select(running, [name])]
+    await parts.inventory.learn(guests)
+    parts.context.guests = tuple(guests)
+    answers = await asyncio.gather(*(_one(parts, plugin, guest, work, timeout) for guest in guests))
+    return list(zip(guests, answers, strict=True))
+
+
+async def _one(
+    parts: "Parts", plugin: str, guest: Guest, work: "Callable[[Guest, Run], T]", timeout: float
+) -> T | LastcallError:
+    call = HookCall(parts.context, plugin, expires=parts.loop.time() + timeout)
+
+    def perform() -> T:
+        try:
+            return work(guest, call)
+        finally:
+            call.release()
+
+    try:
+        return await parts.workers.call(perform, timeout=timeout)
+    except TimeoutError:
+        return LastcallError(f"no answer within {timeout:.0f} s")
+    except LastcallError as error:
+        return error
+    finally:
+        call.expire()

@@ -115,7 +115,7 @@ def test_a_host_stop_that_is_under_way_heeds_what_is_announced(lab: Daemon, tmp_
     with firmware_guests(lab, "deaf"):
         process = start_and_wait_for(config, "deaf: acpi", "shutdown", "--reason", "poweroff", "--json")
         told = run_lastcall(config, "announce", "--reason", "power", "--deadline", "9s")
-        assert "the one that is under way knows it" in told.stdout
+        assert "the one that is under way answers: for power, over within" in told.stdout
         output, _ = process.communicate(timeout=LONGEST)
         report = json.loads(output)
         assert (report["run"]["reason"], report["run"]["deadline"] < 300) == ("power", True)

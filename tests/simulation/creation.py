@@ -5,7 +5,7 @@ from dataclasses import replace
 from lastcall import GuestState, Reason
 from simulation.chance import Chance
 from simulation.population import draw_guest
-from simulation.world import GuestNature, Incident, Joining, Line, World
+from simulation.world import Announced, GuestNature, Incident, Joining, Line, World
 
 _HOST_STOPS = (Reason.POWEROFF, Reason.REBOOT, Reason.POWER)
 _TO_GUESTS = ("pause", "unpause", "save", "migrate", "destroy", "shutdown", "crash", "start", "dump", "i/o error")
@@ -42,6 +42,7 @@ def make_world(seed: int) -> World:
         restore_deadline=chance.seconds(60, 900),
         restore_parallel=chance.choice((0, 1, 4)),
         attempts=chance.choice((1, 3)),
+        announced=_draw_announced(chance, deadline) if host_stop and chance.odd(0.2) else (),
     )
 
 
@@ -84,6 +85,13 @@ def _draw_incidents(
             what, lasts = chance.choice(_TO_LINES), chance.seconds(0.2, 90)
             found.append(Incident(at=chance.seconds(0.05, until), what=what, to=line.uri, lasts=lasts))
     return tuple(sorted(found, key=lambda incident: incident.at))
+
+
+def _draw_announced(chance: Chance, deadline: float) -> tuple[Announced, ...]:
+    times = sorted(chance.seconds(0.05, deadline) for _ in range(chance.choice((1, 2, 3))))
+    return tuple(
+        Announced(at=at, ends=None if chance.odd(0.2) else at + chance.seconds(1, 1.5 * deadline)) for at in times
+    )
 
 
 def _draw_joining(chance: Chance, deadline: float) -> Joining:

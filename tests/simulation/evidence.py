@@ -22,6 +22,8 @@ class Evidence:
     def _limit(self) -> float:
         joining = self.world.joining
         limit = self.world.deadline
+        if self.run is self.history.shutdown and self.run.announced is not None:
+            limit = min(limit, self.run.announced)
         joined = self.history.stopped_host and not self.world.stops_the_host and joining
         return min(limit, joining.at + joining.limit) if joined and joining else limit
 

@@ -30,7 +30,10 @@ class Truth:
 
 @dataclass(slots=True)
 class Played:
-    """One run: its report and what was true before and after it. Lists are those on disk, times the loop's."""
+    """One run: its report and what was true before and after it. Lists are those on disk, times the loop's.
+
+    `announced`: the end (seconds from its start) that it was told last, and took.
+    """
 
     began: float
     before: Mapping[Key, Truth]
@@ -38,6 +41,7 @@ class Played:
     report: Report | None = None
     error: str = ""
     over: bool = False
+    announced: float | None = None
     ended: float = 0.0
     after: Mapping[Key, Truth] = field(default_factory=dict[Key, Truth])
     listed_after: Mapping[Key, Entry] = field(default_factory=dict[Key, Entry])

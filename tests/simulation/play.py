@@ -22,7 +22,7 @@ from simulation.disk import BadDisk
 from simulation.history import BOOT, NEXT_BOOT, History, Played, Truth
 from simulation.hypervisor import SimulatedHypervisor
 from simulation.incidents import schedule
-from simulation.world import World
+from simulation.world import Announced, World
 
 
 @contextmanager
@@ -91,6 +91,8 @@ class _Stage:
         self._let_signal(run, world.signals)
         if world.joining:
             self._let_join(run, parts.stream.start)
+        for announced in world.announced:
+            self._let_hear(run, parts.stream.start, announced)
         return run
 
     def _let_join(self, run: Shutdown, start: float) -> None:
@@ -101,6 +103,18 @@ class _Stage:
             what = f"a host stop joins, reason {joining.reason.value}, over by {limit:.3f}"
             self._after(joining.at, what, lambda: run.join(joining.reason, deadline))
 
+    def _let_hear(self, run: Shutdown, start: float, announced: Announced) -> None:
+        reserve, grace, ends = self._world.reserve, self._world.grace, announced.ends
+        deadline = None if ends is None else Deadline.after(start, ends, reserve=reserve, grace=grace)
+        history = self.history.shutdown
+
+        def hear() -> None:
+            if not run.announce(None, deadline):
+                history.announced = ends
+
+        told = "an announcement is taken back" if ends is None else f"it is announced that the host stops at {ends:.3f}"
+        self._after(announced.at, told, hear)
+
     def _restore(self, parts: Parts, *, at_boot: bool) -> Execution:
         run = build_restore(parts, at_boot=at_boot)
         self._let_signal(run, self._world.restore_signals)
@@ -110,7 +124,7 @@ class _Stage:
         for at in times:
             self._after(at, "lastcall gets a signal", run.interrupt)
 
-    def _after(self, seconds: float, what: str, action: Callable[[], None]) -> None:
+    def _after(self, seconds: float, what: str, action: Callable[[], object]) -> None:
         """Do something to the run that is about to begin; to one that is over by then nothing can be done."""
         run = self.history.runs[-1]
 

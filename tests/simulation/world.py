@@ -116,6 +116,14 @@ class Joining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """While a host stop goes on, somebody says when it has to be over (seconds from its start), or takes that back."""
+
+    at: float
+    ends: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything that a shutdown and the restores after it meet. `disk`: what the n-th write of the list meets."""
 
@@ -139,6 +147,7 @@ class World:
     restore_deadline: float
     restore_parallel: int
     attempts: int
+    announced: tuple[Announced, ...] = ()
 
     @property
     def stops_the_host(self) -> bool:

@@ -27,7 +27,7 @@ KNOWN_CIRCLES = {
     "lastcall.api.shell": "lastcall.api.run",
     "lastcall.testing.domain": "lastcall.testing.hypervisor",
 }
-KNOW_THE_PARTS = ("cli/", "runs/assembly.py", "runs/rehearsal.py", "runs/runner.py", "testing/runs.py")
+KNOW_THE_PARTS = ("cli/", "rehearsal.py", "runs/assembly.py", "runs/runner.py", "testing/runs.py")
 
 
 def load_rooms() -> ModuleType:

@@ -28,6 +28,7 @@ from lastcall.systemd.journal import Journal
 from lastcall.systemd.notify import Notifier
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.timing.deadline import soonest
 
 SERVICE = "lastcall.service"
 
@@ -59,10 +60,11 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
         return None
     # Already before the plugins are loaded, as their time is cut from it.
     places = find_places(invocation.config)
-    known = _heed(NoticeBoard(places.run), invocation, reason, deadline) if places else (reason, deadline)
-    loaded = load(invocation.config, known[0], allowance=Allowance(RunKind.SHUTDOWN, invocation.started, known[1]))
-    reason, deadline = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason, deadline)
-    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline)
+    known, left = _heed(NoticeBoard(places.run), invocation, reason) if places else (reason, None)
+    allowance = Allowance(RunKind.SHUTDOWN, invocation.started, soonest(left, deadline))
+    loaded = load(invocation.config, known, allowance=allowance)
+    reason, left = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
+    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline, left)
 
 
 def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
@@ -76,17 +78,20 @@ def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | 
     limit = time.monotonic() + left - invocation.started
     limit = min(limit, deadline or limit)
     loaded = load(invocation.config, reason, allowance=Allowance(RunKind.SHUTDOWN, invocation.started, limit))
-    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason, None)
+    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
     return _stop(invocation, loaded.for_reason(reason), reason, limit)
 
 
-def _stop(invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None) -> Report:
-    duty, limit = BootStamp(loaded.settings.paths.run), deadline or loaded.settings.shutdown.deadline or 0.0
+def _stop(
+    invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None, announced: float | None = None
+) -> Report:
+    duty = BootStamp(loaded.settings.paths.run)
     audience = Audience.gather(invocation, console=True)
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, sinks=audience.sinks, tick=audience.attendant.tick,
-        started=invocation.started,
+        kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, announced=announced, sinks=audience.sinks,
+        tick=audience.attendant.tick, started=invocation.started,
     )  # fmt: skip
+    limit = request.limit(loaded.settings) or 0.0
     # Before the first request: a run that the kernel kills has no moment left to note that it was cut off.
     with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
         duty.stop_by(invocation.started + limit)
@@ -134,16 +139,13 @@ def _all_are_back(paths: PathSettings) -> bool:
     return state.restored_in == boot_id() and not waiting
 
 
-def _heed(
-    board: NoticeBoard, invocation: Invocation, reason: Reason, deadline: float | None
-) -> tuple[Reason, float | None]:
-    """What was announced is true; the earlier of two deadlines counts, in seconds from the start of the program."""
+def _heed(board: NoticeBoard, invocation: Invocation, reason: Reason) -> tuple[Reason, float | None]:
+    """What was announced is true: the reason, and the deadline in seconds from the start of the program."""
     announced = board.read()
     if announced is None:
-        return reason, deadline
+        return reason, None
     left = None if announced.ends is None else max(0.0, announced.ends - invocation.started)
-    limits = [limit for limit in (left, deadline) if limit is not None]
-    return Reason(announced.reason), min(limits, default=None)
+    return Reason(announced.reason), left
 
 
 def _stay_on_duty(systemctl: Systemctl) -> None:

@@ -89,14 +89,19 @@ class ReportBuilder:
                 pass
 
     def plan(self, guest: Guest) -> None:
-        """Begin a guest's story."""
-        self._stories[guest.key] = _Story(guest)
+        """Begin a guest's story, or go on with that of one that was left."""
+        story = self._stories.get(guest.key)
+        if story and story.end and story.end.ended is None:
+            story.end = story.told = None
+        else:
+            self._stories[guest.key] = _Story(guest)
 
     def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
         story.told = None
         match record:
             case GuestBegun():
-                story.began, story.waited_for = record.at, record.waited_for
+                story.began = record.at if story.began is None else story.began
+                story.waited_for = record.waited_for
             case GuestAsked():
                 story.out_of_order |= record.out_of_order
                 if record.method == START and story.asked is None:

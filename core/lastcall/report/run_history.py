@@ -28,14 +28,18 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
     """
     for path in sorted(folder.glob("*.jsonl"), key=_began, reverse=True):
         try:
-            records = list(read_log(path))
-            report = ReportBuilder(records).report()
+            yield past_run(path)
         # Passed over like a broken log, it would look as if nothing had ever been logged.
         except PermissionError:
             raise
         except (OSError, ValueError, KeyError):
             continue
-        yield PastRun(report, isinstance(records[-1], RunEnded))
+
+
+def past_run(log: Path) -> PastRun:
+    """The run of a log; raises OSError, or ValueError or KeyError where it cannot be understood."""
+    records = list(read_log(log))
+    return PastRun(ReportBuilder(records).report(), isinstance(records[-1], RunEnded))
 
 
 def _began(log: Path) -> tuple[str, int]:

@@ -38,7 +38,7 @@ from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.runs.loading import Loaded
 from lastcall.threads.workers import ThreadWorkers, Workers
-from lastcall.timing.deadline import Deadline
+from lastcall.timing.deadline import Deadline, soonest
 from lastcall.timing.terms import Terms
 
 if TYPE_CHECKING:  # what one kind of run needs the other does not load
@@ -50,12 +50,14 @@ if TYPE_CHECKING:  # what one kind of run needs the other does not load
 class RunRequest:
     """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
 
-    `tick` is called every second, on the loop's thread, with the seconds since the start.
+    `announced`: seconds that somebody has announced for it; they count where they are less. `tick` is called every
+    second, on the loop's thread, with the seconds since the start.
     """
 
     kind: RunKind
     reason: Reason = Reason.MANUAL
     deadline: float | None = None
+    announced: float | None = None
     rehearsal: bool = False
     sinks: Sequence[tuple[str, Sink]] = ()
     tick: Callable[[float], None] | None = None
@@ -63,6 +65,10 @@ class RunRequest:
 
     def limit(self, settings: Settings) -> float | None:
         """Seconds that the run may take; None = as long as it takes. Raises UsageError for a host stop without end."""
+        return soonest(self.own_limit(settings), self.announced)
+
+    def own_limit(self, settings: Settings) -> float | None:
+        """The same, whatever was announced."""
         section = settings.shutdown if self.kind is RunKind.SHUTDOWN else settings.restore
         limit = self.deadline if self.deadline is not None else section.deadline
         if limit is None and not self.reason.voluntary:
@@ -107,6 +113,7 @@ class Parts:
     stream: Stream
     inventory: Inventory
     books: Bookkeeping
+    own: Deadline
 
     @property
     def connections(self) -> Connections:
@@ -131,7 +138,7 @@ def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = Fal
     from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
     from lastcall.timing.phases import Phases
 
-    phases = Phases(parts.loop, parts.context.terms, parts.stream, force=force)
+    phases = Phases(parts.loop, parts.context.terms, parts.stream, own=parts.own, force=force)
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
     ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug))
     wanted = ShutdownPlanning(
@@ -199,6 +206,10 @@ def assemble(
         ),
         books=Bookkeeping(
             StateFile(state), History(state), stream, outside.workers, context.terms, boot_id=boot_id()
+        ),
+        own=_cut(
+            loaded.settings, request.started, request.own_limit(loaded.settings),
+            heard=hooks.listens("post_shutdown"),
         ),
     )  # fmt: skip
     _open_stream(parts, loaded, request, limit)

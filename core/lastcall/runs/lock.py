@@ -12,6 +12,7 @@ from typing import Any
 
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.values import value
+from lastcall.persistence.mailbox import Answer, Mailbox, Request
 from lastcall.timing.budget import STEP
 
 ANSWER_TIME = 5.0  # seconds for the holder to answer, of long deadlines; one that does not hangs, and is killed
@@ -31,20 +32,12 @@ class Holder:
         return f"{self.kind} ({self.reason}), process {self.process}"
 
 
-@value
-class Request:
-    """What a host stop asks of a shutdown that is under way. `ends` is on the monotonic clock, which all share."""
-
-    reason: str
-    ends: float
-
-
 class RunLock:
     """A lock on `<paths.run>/lock` that ends with the process, however it ends."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "lock"
-        self._request = folder / "join.json"
+        self._mail = Mailbox(folder)
         self._descriptor: int | None = None
 
     def take(self, holder: Holder) -> None:
@@ -67,8 +60,9 @@ class RunLock:
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         self._descriptor = descriptor
 
-    def take_over(self, holder: Holder, *, ends: float, until: float, say: Callable[[str], None]) -> None:
-        """Get the lock in any case: a host stop does not wait for others.
+    def take_over(self, holder: Holder, *, ends: float, until: float, say: Callable[[str], None]) -> Answer | None:
+        """Get the lock in any case: a host stop does not wait for others. Returns what a run answered that became ours,
+        and came to its end.
 
         `ends` is its deadline, `until` the latest moment to have the lock; both on the monotonic clock. A restore is
         ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what it leaves.
@@ -79,19 +73,24 @@ class RunLock:
         # Nobody who can be believed: any user may hold a flock on a file that he can read. He is waited for a moment,
         # and then a host stop goes on without the lock.
         if found is None:
-            return self._wait(holder, _answer_time(until))
+            self._wait(holder, _answer_time(until))
+            return None
         if found.kind == "shutdown":
             say(f"joins the run that is under way: {found}")
-            joined = self._join(found, Request(holder.reason, ends), _answer_time(until))
-            if joined:
-                return self._outlast(found, holder, ends, until, say)
+            answer = self._ask(found, Request(holder.reason, ends), _answer_time(until))
+            if answer:
+                say(f"the run that is under way answers: {answer.message}")
+            if answer or self._is_free():
+                outlasted = self._outlast(found, holder, ends, until, say)
+                return answer if outlasted and answer and answer.accepted else None
         else:
             say(f"ends the run that is under way: {found}")
             if self._ended(found, holder, until):
                 return None
         say(f"kills the run that does not answer: {found}")
         _send(found, signal.SIGKILL)
-        return self._wait(holder, _answer_time(until))
+        self._wait(holder, _answer_time(until))
+        return None
 
     def holder(self) -> Holder | None:
         """Who holds the lock, as far as the file says."""
@@ -113,22 +112,19 @@ class RunLock:
         found = self.holder()
         return found if found and _has_open(found, self.path) else None
 
-    def request(self) -> Request | None:
-        """What another process asks of the run that holds the lock; asking takes it, which is the answer."""
-        try:
-            fields: Any = json.loads(self._request.read_text(encoding="utf-8"))
-            self._request.unlink()
-            return Request(str(fields["reason"]), float(fields["ends"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+    def heed(self, answer: Callable[[Request], Answer]) -> None:
+        """For the run that holds the lock: answer what another process wants, if one does."""
+        found = self._mail.request()
+        if found:
+            self._mail.reply(found[1], answer(found[0]))
 
-    def tell(self, request: Request) -> bool:
-        """Tell a host stop that is under way; returns whether it answered. Any other run is left alone."""
-        if self._is_free():
-            return False
-        found = self._real_holder()
-        stops = found is not None and found.kind == "shutdown" and found.reason not in {"manual", "boot"}
-        return stops and found is not None and self._join(found, request, ANSWER_TIME)
+    def tell(self, request: Request) -> Answer | None:
+        """Tell a host stop that is under way; None where there is none. Any other run is left alone."""
+        found = None if self._is_free() else self._real_holder()
+        if found is None or found.kind != "shutdown" or found.reason in {"manual", "boot"}:
+            return None
+        answer = self._ask(found, request, ANSWER_TIME)
+        return answer or (None if self._is_free() else Answer(accepted=False, message="nothing; it may hang"))
 
     def release(self) -> None:
         """Give the lock back."""
@@ -151,32 +147,28 @@ class RunLock:
             os.close(descriptor)
         return True
 
-    def _join(self, found: Holder, request: Request, patience: float) -> bool:
-        """Ask a shutdown to become ours; returns whether it answered in these seconds, or is gone."""
-        # A name of its own, then the place: the holder never reads half a request, nor one mixed of two.
-        fresh = self._request.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        fresh.replace(self._request)
+    def _ask(self, found: Holder, request: Request, patience: float) -> Answer | None:
+        """Ask a shutdown for something; None where it did not answer in these seconds, or is gone."""
+        self._mail.post(request)
         _send(found, signal.SIGUSR1)
         until = time.monotonic() + patience
-        while time.monotonic() < until:
-            if not self._request.exists():
-                return True
-            if self._is_free():
-                break
+        while not self._mail.is_read and time.monotonic() < until and not self._is_free():
             time.sleep(POLL)
-        # Left there, it would be read at the next signal by a run that nobody has asked.
-        self._request.unlink(missing_ok=True)
-        return self._is_free()
+        if self._mail.is_read:
+            return self._mail.answer() or Answer(accepted=True, message="it heard")
+        self._mail.take_back()
+        return None
 
-    def _outlast(self, found: Holder, holder: Holder, ends: float, until: float, say: Callable[[str], None]) -> None:
-        """Wait for the joined run to end; it has our deadline."""
+    def _outlast(self, found: Holder, holder: Holder, ends: float, until: float, say: Callable[[str], None]) -> bool:
+        """Wait for the joined run to end, as it has our deadline; returns whether it did so by itself."""
         try:
             self._wait(holder, until - time.monotonic())
         except RunLocked:
             say(f"kills the run that is not over by its deadline: {found}")
             _send(found, signal.SIGKILL)
             self._wait(holder, _answer_time(ends))
+            return False
+        return True
 
     def _ended(self, found: Holder, holder: Holder, until: float) -> bool:
         """Tell a restore to start nobody else, then to stop waiting; returns whether it ended."""

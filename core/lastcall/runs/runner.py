@@ -2,24 +2,26 @@
 
 import asyncio
 import gc
-import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.config.settings import Settings
-from lastcall.errors import LastcallError, NoPermission, Problem, RunLocked, Severity, in_words
+from lastcall.errors import LastcallError, in_words
+from lastcall.formats.durations import format_duration
+from lastcall.persistence.mailbox import Answer, Request
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.taking import report_of_joined, take_lock
 from lastcall.threads.box import Box
 from lastcall.threads.held_signals import HeldSignals
-from lastcall.timing.budget import CLEARANCE, RESERVE, WRITING
+from lastcall.timing.budget import WRITING
 from lastcall.timing.deadline import Deadline
 
 TICK = 1.0  # seconds
@@ -42,8 +44,12 @@ class Execution(Protocol):
 class Joinable(Protocol):
     """A run that can become the one that another process wants to begin."""
 
-    def join(self, reason: Reason, deadline: Deadline) -> None:
-        """Become it."""
+    def join(self, reason: Reason, deadline: Deadline) -> bool:
+        """Become it; False where it is too late for that."""
+        ...
+
+    def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
+        """Learn when the host is going to stop; returns why that changes nothing, if so."""
         ...
 
 
@@ -57,7 +63,11 @@ def perform(
     signals = signals or HeldSignals()
     signals.hold()  # before the lock: who holds that is sent signals by others
     lock = RunLock(loaded.settings.paths.run)
-    found = _take(lock, loaded, request)
+    found, joined = take_lock(lock, loaded.settings, request)
+    done = report_of_joined(joined, loaded.settings) if joined else None
+    if done:
+        lock.release()
+        return replace(done, problems=(*done.problems, *found))
     loop = asyncio.new_event_loop()
     try:
         parts = assemble(loaded, request, loop)
@@ -100,46 +110,28 @@ def _answer(lock: RunLock, run: Execution, parts: Parts, number: signal.Signals)
 
 
 def _heed(lock: RunLock, run: Execution, parts: Parts) -> None:
-    """Another process wanted to begin a host stop: a shutdown becomes it, a restore ends."""
-    request = lock.request()
-    if request is None:
-        return
+    """Another process wants to begin a host stop, or knows more of when it ends; it is answered."""
+    lock.heed(lambda request: _answer_to(request, run, parts))
+
+
+def _answer_to(request: Request, run: Execution, parts: Parts) -> Answer:
+    """A shutdown becomes the host stop, a restore ends."""
     if not isinstance(run, Joinable):
         run.interrupt()  # start nobody else,
         run.interrupt()  # and wait for nobody
-        return
-    run.join(Reason(request.reason), parts.cut(request.ends - parts.stream.start))
-
-
-def _take(lock: RunLock, loaded: Loaded, request: RunRequest) -> list[Problem]:
-    """Take the lock. A host stop gets it in any case, and one that cannot even write a lock file goes on without."""
-    holder = Holder(request.kind.value, request.reason.value, os.getpid())
-    told: list[str] = []
-    try:
-        if request.reason.voluntary:
-            lock.take(holder)
-        else:
-            told = _take_for_host_stop(lock, holder, loaded.settings, request)
-    except (OSError, NoPermission, RunLocked) as error:
-        if isinstance(error, RunLocked) and request.reason.voluntary:
-            raise
-        if request.reason.voluntary:
-            raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
-        return [Problem(what="lock", where=str(lock.path), message=f"cannot be taken: {error}; going on without")]
-    return [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
-
-
-def _take_for_host_stop(lock: RunLock, holder: Holder, settings: Settings, request: RunRequest) -> list[str]:
-    """Take the lock, from another run if need be; returns what was done to that."""
-    told: list[str] = []
-    try:
-        lock.take(holder)
-    except RunLocked:
-        limit = request.limit(settings) or 0.0
-        ends = request.started + limit
-        room = CLEARANCE.of(min(settings.shutdown.reserve, RESERVE.of(limit)))  # to force off what a joined run leaves
-        lock.take_over(holder, ends=ends, until=ends - room, say=told.append)
-    return told
+        return Answer(accepted=False, message="it starts nobody else, and ends")
+    deadline = None if request.ends is None else parts.cut(request.ends - parts.stream.start)
+    if request.announced:
+        refused = run.announce(Reason(request.reason) if request.reason else None, deadline)
+    else:
+        joined = run.join(Reason(request.reason), deadline or parts.own)
+        refused = "" if joined else "its guests' time is over"
+    terms = parts.context.terms
+    left = terms.left()
+    end = "as long as it takes" if left is None else f"over within {format_duration(round(left, 1))}"
+    message = f"{refused}: {end}, as before" if refused else f"for {terms.reason.value}, {end}"
+    connections = tuple(one.uri for one in parts.settings.connections)
+    return Answer(not refused, message, parts.context.id, connections)
 
 
 def _load_state(parts: Parts) -> None:

@@ -70,6 +70,7 @@ class Shutdown:
         self._news = Wakeup(self._loop)
         self._came_late = False
         self._keeping: asyncio.Task[None] | None = None
+        self._is_closing = False
 
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
@@ -81,12 +82,15 @@ class Shutdown:
         stopping = self._enlist(plan)
         if await self._announce():
             await self._stop_everybody(stopping)
+        self._is_closing = True
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
         await self._tell_the_end()
         return conclude(self._stream, self._sight.hypervisor)
 
-    def join(self, reason: Reason, deadline: Deadline) -> None:
-        """Become the host stop that another process wants to begin; see `Phases.join`."""
+    def join(self, reason: Reason, deadline: Deadline) -> bool:
+        """Become the host stop that another process wants to begin, see `Phases.join`; False where it is too late."""
+        if self._is_closing:
+            return False
         for_host = not self._phases.voluntary and not self._late.named
         self._phases.join(reason, deadline)
         if not reason.voluntary and not for_host:
@@ -97,6 +101,11 @@ class Shutdown:
             self._books.make_due(self._context.id)
             # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
             self._keeping = self._loop.create_task(self._books.keep())
+        return True
+
+    def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
+        """Learn when the host is going to stop; see `Phases.announce`."""
+        return self._phases.announce(reason, deadline)
 
     def interrupt(self) -> None:
         """Answer a signal; see `Phases.interrupt`."""
@@ -145,7 +154,8 @@ class Shutdown:
 
     async def _remember(self, plan: Plan, *, begun: bool) -> None:
         """Write down what is to be brought back, before anything is touched."""
-        self._books.drop(planned.guest.key for planned in plan.guests)  # active: whatever was written of it is over
+        # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
+        self._books.drop(planned.guest.key for planned in plan.guests if not (begun and planned.left_because))
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
         keepers = [planned.guest for planned in plan.guests if planned.restore]

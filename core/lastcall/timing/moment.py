@@ -28,12 +28,17 @@ class Moment:
 
     def bring_forward(self, at: float) -> None:
         """Let it pass at an earlier time; a later one changes nothing."""
-        if self.passed or at >= self.at:
+        if at < self.at:
+            self.move(at)
+
+    def move(self, at: float) -> None:
+        """Let it pass at another time, unless it has passed."""
+        if self.passed:
             return
         self.at = at
         if self._timer:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self.hasten)
+        self._timer = self._loop.call_at(at, self.hasten) if at != float("inf") else None
 
     @contextmanager
     def watch(self, tell: Callable[[], None]) -> Generator[None]:

@@ -16,8 +16,17 @@ HASTE = 5.0  # seconds between the request and the last resort, once a host stop
 class Phases:
     """The milestones of the deadline, as moments to wait for. `force`: a voluntary run takes the last resort too."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, terms: Terms, stream: Stream, *, force: bool = False) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        terms: Terms,
+        stream: Stream,
+        *,
+        own: Deadline | None = None,
+        force: bool = False,
+    ) -> None:
         self.terms = terms
+        self._own = own or terms.deadline  # which counts again when an announcement is taken back
         self._stream = stream
         self._force = force
         deadline = terms.deadline
@@ -84,6 +93,7 @@ class Phases:
         if not reason.voluntary:
             terms.reason, self.asks_no_more = reason, False
         # Only earlier: whoever has less time knows something, a power supply for one.
+        self._own = min(self._own, deadline, key=_end)
         if deadline.end < terms.deadline.end:
             terms.deadline = deadline
             self.last_ask.bring_forward(deadline.last_ask)
@@ -91,9 +101,36 @@ class Phases:
             self.last_plug.bring_forward(deadline.last_plug)
             self.last_hook.bring_forward(deadline.last_hook)
             self.hung_plug.bring_forward(deadline.hung_plug)
-        left = terms.deadline.remaining(self._stream.start)
-        self._stream.emit(RunJoined(at=self._stream.now(), reason=terms.reason, deadline=left))
+        self._tell_terms()
+
+    def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
+        """Learn what is known of the end of the host by now, which may be later than was thought; None = nothing.
+
+        Returns why it changes nothing, if so.
+        """
+        if self.last_resort.passed:
+            return "its last resort has begun"
+        if self._told:
+            return "it was told to end"
+        self.terms.reason = reason or self.terms.reason
+        counts = min(self._own, deadline or self._own, key=_end)
+        self.terms.deadline = counts
+        self.last_ask.move(counts.last_ask)
+        self.last_resort.move(counts.last_resort)
+        self.last_plug.move(counts.last_plug)
+        self.last_hook.move(counts.last_hook)
+        self.hung_plug.move(counts.hung_plug)
+        self._tell_terms()
+        return ""
+
+    def _tell_terms(self) -> None:
+        left = self.terms.deadline.remaining(self._stream.start)
+        self._stream.emit(RunJoined(at=self._stream.now(), reason=self.terms.reason, deadline=left))
 
     def _hasten(self) -> None:
         self.last_ask.hasten()
         self.last_resort.hasten()
+
+
+def _end(deadline: Deadline) -> float:
+    return deadline.end

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lastcall import Guest, Reason
 from lastcall.persistence.announcement import NoticeBoard, announce
-from lastcall.runs.lock import Holder, Request, RunLock
+from lastcall.persistence.mailbox import Answer, Request
+from lastcall.runs.lock import Holder, RunLock
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 
@@ -42,24 +43,27 @@ def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path
     holder = RunLock(tmp_path)
     with lock.path.open() as held:
         sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
-    heard: list[Request | None] = []
+    heard: list[Request] = []
 
     over = threading.Event()
 
+    def take(request: Request) -> Answer:
+        heard.append(request)
+        return Answer(accepted=False, message="no")
+
     def answer() -> None:
         while not heard and not over.wait(0.02):
-            request = holder.request()
-            if request:
-                heard.append(request)
+            holder.heed(take)
 
     holder.take(Holder("shutdown", "poweroff", sleeper.pid))
     thread = threading.Thread(target=answer)
     thread.start()
     try:
-        assert lock.tell(Request("power", 7.0))
+        assert lock.tell(Request("power", 7.0, announced=True)) == Answer(accepted=False, message="no")
     finally:
         over.set()
         thread.join()
         sleeper.wait()  # the signal has ended it
         holder.release()
-    assert heard == [Request("power", 7.0)]
+    assert heard == [Request("power", 7.0, announced=True)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"], "nothing is left behind"

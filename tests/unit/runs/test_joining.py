@@ -1,15 +1,19 @@
 """A host stop that joins a run by hand: everybody is seen off by its rules, whatever the run was asked for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import lastcall
-from lastcall import Guest, Outcome, Reason
+from lastcall import Guest, GuestState, Outcome, Reason
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
 DEAF = frozenset({"acpi"})
+Meanwhile = Callable[[FakeHypervisor, Shutdown], None]
 
 
 def test_a_host_stop_that_joins_sees_off_whom_the_run_by_hand_had_left(tmp_path: Path) -> None:
@@ -52,3 +56,97 @@ def test_a_host_stop_that_joins_tries_a_connection_on_that_was_given_up(tmp_path
     report = run_shutdown(tmp_path, [slow, lost], meanwhile=meanwhile)
     assert by_name(report, "lost").outcome is Outcome.STOPPED
     assert waiting_guests(tmp_path) == ["slow", "lost"]
+
+
+def limits(end: float) -> Deadline:
+    return Deadline.after(0, end, reserve=20, grace=10)
+
+
+def announcing(*words: tuple[float, float | None]) -> tuple[Meanwhile, list[str]]:
+    """Announce these ends at these times; what the run answers comes into the list."""
+    answers = list[str]()
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        for at, end in words:
+            deadline = None if end is None else limits(end)
+            hypervisor.loop.call_later(at, lambda one=deadline: answers.append(run.announce(None, one)))
+
+    return meanwhile, answers
+
+
+UPS = "shutdown: {deadline: 300s, reserve: 20s, grace: 10s}"
+
+
+@pytest.mark.parametrize(
+    ("words", "plug"),
+    [
+        ([(10, 100.0)], 80),
+        ([(10, 100.0), (50, 200.0)], 180),
+        ([(10, 100.0), (75, None)], 280),
+        ([(10, 100.0), (50, 900.0)], 280),
+        ([(10, 200.0), (50, 100.0)], 80),
+    ],
+    ids=["less", "more", "taken back", "more than its own", "less again"],
+)
+def test_the_latest_announcement_counts_up_to_the_runs_own_deadline(
+    tmp_path: Path, words: list[tuple[float, float | None]], plug: float
+) -> None:
+    guest = FakeGuest("deaf", deaf_to=DEAF)
+    meanwhile, answers = announcing(*words)
+    report = run_shutdown(tmp_path, [guest], config=UPS, reason=Reason.POWER, meanwhile=meanwhile)
+    assert answers == [""] * len(words)
+    assert guest.off_at == plug
+    assert report.run.deadline == plug + 20
+
+
+def test_a_guest_that_was_asked_early_because_of_an_announcement_has_the_time_that_came_after(tmp_path: Path) -> None:
+    first, second = FakeGuest("first", takes=85), FakeGuest("second", takes=60)
+    config = f"{UPS}\nguests: [{{match: second, depends_on: [first]}}, {{match: first, depends_on: []}}]"
+    meanwhile, _ = announcing((1, 60.0), (38, 290.0))
+    report = run_shutdown(tmp_path, [first, second], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert [guest.outcome for guest in report.guests] == [Outcome.STOPPED] * 2
+
+
+def test_once_its_last_resort_has_begun_or_it_was_told_to_end_a_run_says_that_nothing_changes(tmp_path: Path) -> None:
+    guest = FakeGuest("deaf", deaf_to=DEAF | {"destroy"})
+    meanwhile, answers = announcing((10, 100.0), (81, 300.0), (82, None))
+    report = run_shutdown(tmp_path, [guest], config=UPS, reason=Reason.POWER, meanwhile=meanwhile)
+    assert answers == ["", *["its last resort has begun"] * 2]
+    assert report.run.deadline == 100
+    told, answers = announcing((11, None))
+
+    def signalled(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(10, run.interrupt)
+        told(hypervisor, run)
+
+    again = FakeGuest("again", deaf_to=DEAF)
+    run_shutdown(tmp_path, [again], config=UPS, reason=Reason.POWER, meanwhile=signalled)
+    assert answers == ["it was told to end"]
+    assert again.off_at == 15
+
+
+def test_a_host_stop_that_comes_when_the_guests_time_is_over_is_told_so(tmp_path: Path) -> None:
+    joined = list[bool]()
+
+    class Ends:
+        @lastcall.hookimpl
+        def post_shutdown(self) -> None:
+            joined.append(runs[0].join(Reason.POWER, limits(60)))
+
+    runs = list[Shutdown]()
+    plugins = {"ends": Ends()}
+    run_shutdown(tmp_path, [FakeGuest("a")], plugins=plugins, meanwhile=lambda _, run: runs.append(run))
+    assert joined == [False]
+
+
+def test_one_that_was_asked_by_hand_and_is_left_by_the_host_stop_stays_on_the_list(tmp_path: Path) -> None:
+    left, slow = FakeGuest("left", deaf_to=DEAF), FakeGuest("slow", takes=30)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(8, setattr, left, "state", GuestState.PAUSED)
+        hypervisor.loop.call_later(10, run.join, Reason.POWER, limits(60))
+
+    config = "defaults: {paused: leave}\nguests: [{match: left, stop: [{acpi: {timeout: 5s}}]}]"
+    report = run_shutdown(tmp_path, [left, slow], config=config, meanwhile=meanwhile)
+    assert by_name(report, "left").outcome is Outcome.SKIPPED
+    assert sorted(waiting_guests(tmp_path)) == ["left", "slow"]

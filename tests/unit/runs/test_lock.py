@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lastcall.runs.lock import Holder, Request, RunLock
+from lastcall.persistence.mailbox import Mailbox, Request
+from lastcall.runs.lock import Holder, RunLock
 
 TELL = """\
 import sys
 from pathlib import Path
-from lastcall.runs.lock import Request, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.persistence.mailbox import Request
 RunLock(Path(sys.argv[1])).tell(Request("power", 7.0))
 """
 
@@ -130,7 +132,7 @@ def test_a_run_that_dies_while_it_is_joined_gives_its_lock_to_whoever_asked(tmp_
     try:
         lock.take_over(Holder("shutdown", "poweroff", os.getpid()), ends=now + 600, until=now + 500, say=said.append)
         assert [line.split()[0] for line in said] == ["joins"], "nobody had to be killed"
-        assert lock.request() is None, "the request is not left behind for the next run"
+        assert Mailbox(tmp_path).request() is None, "the request is not left behind for the next run"
     finally:
         death.join()
         lock.release()

@@ -8,7 +8,8 @@ from lastcall.cli.options import DurationType
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.durations import format_duration
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
-from lastcall.runs.lock import Request, RunLock
+from lastcall.persistence.mailbox import Request
+from lastcall.runs.lock import RunLock
 
 _REASONS = [reason.value for reason in Reason if not reason.voluntary]
 
@@ -30,20 +31,27 @@ def announce_command(
     """Tell the next host stop why it takes place and how long it may take. It stops nothing.
 
     For whoever knows more than systemd does, such as a UPS daemon just before it calls `poweroff`. A host stop that is
-    under way learns it, too. An announcement that has outlived its time is not heeded.
+    under way learns it, too, also of more time, as long as its last resort has not begun. An announcement that has
+    outlived its time is not heeded.
     """
     if cancel == bool(reason):
         raise UsageError("give --reason, or --cancel", "lastcall announce --reason power --deadline 90s")
     paths = invocation.places()
-    board = NoticeBoard(paths.run)
+    board, lock = NoticeBoard(paths.run), RunLock(paths.run)
     if not reason:
         click.echo("taken back" if board.cancel() else "nothing was announced")
+        _tell(lock, Request("", announced=True))
         return ExitCode.OK
     made = announce(Reason(reason), deadline, lifetime)
     board.put(made)
     told = f"{reason}" + ("" if deadline is None else f", over within {format_duration(deadline)} from now")
     click.echo(f"the next host stop is for {told}")
-    # Only a deadline changes a host stop that is under way: it goes through for whatever reason.
-    if made.ends is not None and RunLock(paths.run).tell(Request(reason, made.ends)):
-        click.echo("the one that is under way knows it")
+    _tell(lock, Request(reason, made.ends, announced=True))
     return ExitCode.OK
+
+
+def _tell(lock: RunLock, request: Request) -> None:
+    """Tell a host stop that is under way, and print what it makes of that."""
+    answer = lock.tell(request)
+    if answer:
+        click.echo(f"the one that is under way answers: {answer.message}")

@@ -1,0 +1,99 @@
+"""What another process wants of the run under way, and what that answers."""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from lastcall.formats.values import value
+from lastcall.persistence.files import write_whole
+
+
+@value
+class Request:
+    """The host stops, or (`announced`) what is known of when it will. `ends` is on the monotonic clock, which all
+    share; None = nothing more is known of that. An empty `reason` leaves the run its own.
+    """
+
+    reason: str
+    ends: float | None = None
+    announced: bool = False
+
+
+@value
+class Answer:
+    """What the run made of it, in words. `accepted`: it goes on as it was asked to; `run`: its id.
+
+    `connections`: the URIs whose guests it sees off.
+    """
+
+    accepted: bool
+    message: str
+    run: str = ""
+    connections: tuple[str, ...] = ()
+
+
+class Mailbox:
+    """`<paths.run>/join.json` and, for the answer, `answer.json` beside it. That the request is gone says that it was
+    read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._request, self._answer = folder / "join.json", folder / "answer.json"
+
+    def post(self, request: Request) -> None:
+        """Put a request there. Raises OSError."""
+        self._answer.unlink(missing_ok=True)
+        # A name of its own, then the place: the holder never reads half a request, nor one mixed of two.
+        fresh = self._request.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({**asdict(request), "by": os.getpid()}), encoding="utf-8")
+        fresh.replace(self._request)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the request was taken."""
+        return not self._request.exists()
+
+    def take_back(self) -> None:
+        """Take the request away: left there, it would be read at the next signal by a run that nobody has asked."""
+        self._request.unlink(missing_ok=True)
+
+    def answer(self) -> Answer | None:
+        """The answer to our request; None where there is none, as when it could not be written."""
+        found = _read(self._answer)
+        if found.get("to") != os.getpid():
+            return None
+        self._answer.unlink(missing_ok=True)
+        return Answer(
+            bool(found.get("accepted")),
+            str(found.get("message")),
+            str(found.get("run")),
+            tuple(map(str, found.get("connections", ()))),
+        )
+
+    def request(self) -> tuple[Request, int] | None:
+        """For the run: what is wanted, and by which process."""
+        found = _read(self._request)
+        try:
+            ends = None if found["ends"] is None else float(found["ends"])
+            return Request(str(found["reason"]), ends, bool(found["announced"])), int(found["by"])
+        except (KeyError, TypeError, ValueError):
+            self.take_back()
+            return None
+
+    def reply(self, to: int, answer: Answer) -> None:
+        """For the run: answer, and take the request."""
+        with contextlib.suppress(OSError):  # to have been read is an answer, too
+            write_whole(self._answer, json.dumps({**asdict(answer), "to": to}), sync=False)
+        self.take_back()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -1,0 +1,72 @@
+"""Getting the lock for a run: a host stop from another run if need be, which may have done its work then."""
+
+import os
+
+from lastcall.api.results import Report
+from lastcall.config.settings import Settings
+from lastcall.errors import NoPermission, Problem, RunLocked, Severity
+from lastcall.persistence.mailbox import Answer
+from lastcall.report.run_history import past_run
+from lastcall.runs.assembly import RunRequest
+from lastcall.runs.lock import Holder, RunLock
+from lastcall.threads.box import Box
+from lastcall.timing.budget import CLEARANCE, RESERVE
+
+READING = 2.0  # seconds for the log of a run, which is milliseconds where the disk answers
+
+
+def take_lock(lock: RunLock, settings: Settings, request: RunRequest) -> tuple[list[Problem], Answer | None]:
+    """Take the lock. A host stop gets it in any case, and one that cannot even write a lock file goes on without.
+
+    Returns what is to be reported, and what a run answered that has done the work meanwhile. Raises RunLocked and
+    NoPermission in a voluntary run.
+    """
+    holder = Holder(request.kind.value, request.reason.value, os.getpid())
+    told: list[str] = []
+    joined: Answer | None = None
+    try:
+        if request.reason.voluntary:
+            lock.take(holder)
+        else:
+            told, joined = _take_for_host_stop(lock, holder, settings, request)
+    except (OSError, NoPermission, RunLocked) as error:
+        if isinstance(error, RunLocked) and request.reason.voluntary:
+            raise
+        if request.reason.voluntary:
+            raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
+        message = f"cannot be taken: {error}; going on without"
+        return [Problem(what="lock", where=str(lock.path), message=message)], None
+    problems = [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
+    return problems, joined
+
+
+def _take_for_host_stop(
+    lock: RunLock, holder: Holder, settings: Settings, request: RunRequest
+) -> tuple[list[str], Answer | None]:
+    """Take the lock, from another run if need be; returns what was done to that, and what it answered."""
+    told: list[str] = []
+    joined: Answer | None = None
+    try:
+        lock.take(holder)
+    except RunLocked:
+        limit = request.limit(settings) or 0.0
+        ends = request.started + limit
+        room = CLEARANCE.of(min(settings.shutdown.reserve, RESERVE.of(limit)))  # to force off what a joined run leaves
+        joined = lock.take_over(holder, ends=ends, until=ends - room, say=told.append)
+    return told, joined
+
+
+def report_of_joined(joined: Answer, settings: Settings) -> Report | None:
+    """The report of a run that became this one and saw everybody off; None where something is left to do."""
+    if not {one.uri for one in settings.connections} <= set(joined.connections):
+        return None
+    box = Box()
+    try:
+        path = settings.paths.state / "runs" / f"{joined.run}.jsonl"
+        past = box.call(lambda: past_run(path), timeout=READING)
+    except (OSError, ValueError, KeyError, TimeoutError):
+        return None
+    finally:
+        box.close()
+    over = past.complete and not any(problem.what == "connection" for problem in past.report.problems)
+    return past.report if over and all(guest.ended for guest in past.report.guests) else None
