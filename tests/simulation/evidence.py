@@ -1,5 +1,6 @@
 """What invariants ask of a run that was played: what was true, and whether anybody could have known."""
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 
@@ -88,6 +89,12 @@ class Evidence:
         """The requests to stop that are no last resort; a save may be either where it is both."""
         others = PLUGS | PREPARES | ({"save"} if "save" in guest.nature.last_resort else set[str]())
         return [one for one in self.requests(guest) if one.how not in others]
+
+    def asked_in_this_life(self, guest: SimulatedGuest, until: float = math.inf) -> list[Request]:
+        """Those since it was started last, up to a moment."""
+        starts = (change.at for change in self.changes(guest) if change.ended is None and change.at <= until)
+        born = max(starts, default=0.0)
+        return [one for one in self.asked(guest) if born <= one.at <= until]
 
     def may_have_saved(self, guest: SimulatedGuest) -> bool:
         """Whether a save went out of which nobody knows whether it was a last resort."""

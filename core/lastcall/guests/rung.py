@@ -105,8 +105,8 @@ class Rung:
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._status.ended(self._guest.key)
         asks = not (self._step.prepares or self._step.last_resort)
-        if ended and (self._refusal is None or (asks and isinstance(self._refusal, OperationInvalid))):
-            self._hear()  # it may be refused because the guest goes off by it
+        if ended and (self._refusal is None or (asks and self._went_off_by_it(ended))):
+            self._hear()
         if ended and self._by_this(ended):
             result, message = self._made(ended).value, ""
         else:
@@ -124,6 +124,12 @@ class Rung:
         self._stream.emit(
             AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
         )
+
+    def _went_off_by_it(self, ended: Ended) -> bool:
+        """Whether the guest was so quick to obey that its request was refused. A plug that is refused is none."""
+        mine = self._asker.outcome(self._step.method)
+        soon = self._left_at is not None and self._loop.time() - self._left_at <= GOING_OFF
+        return soon and isinstance(self._refusal, OperationInvalid) and self._made(ended) is mine is not Outcome.FORCED
 
     def _by_this(self, ended: Ended) -> bool:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
@@ -235,6 +241,8 @@ class Rung:
         """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
         if self._sent_at is None:
             return self._loop.time() + SENT_POLL
+        if self._step.patient and self._refusal and self.asked_at is None:
+            return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
 
@@ -270,7 +278,7 @@ class Rung:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
         if self._left_at is None:
             self._left_at = self._loop.time()
-        if self._sent_at is None:
+        if self._sent_at is None or (self._step.patient and self.asked_at is None):
             self._sent_at = self._left_at
 
     async def _end(self, asking: "asyncio.Task[None]") -> None:

@@ -1,6 +1,7 @@
 """One guest's way off: its turn, its hooks, its ladder, the last resort, and what libvirt says in the end."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -168,9 +169,24 @@ class GuestStop:
         """The ladder; and libvirt's plain request where nothing in it has asked: nobody meets the plug unasked."""
         climbed = await self._ladder.climb(self._guest, steps, until, self._poweroff, out_of_order=out_of_order)
         if climbed.ended is None and not climbed.asked and self._planned.hears:
-            plain = Step(CORE_METHOD, self._planned.timeout, insists=True)
+            climbed = await self._ask_as_it_is_now(climbed, until, out_of_order=out_of_order)
+        if climbed.ended is None and not climbed.asked and self._planned.hears:
+            # Refused for as long as somebody has paused it, its time would be over, and its plug pulled, long before
+            # the last resort.
+            patient = self._phases.forces and until.at != math.inf
+            plain = Step(CORE_METHOD, self._planned.timeout, insists=True, patient=patient)
             climbed = await self._ladder.climb(self._guest, [plain], until, self._poweroff, out_of_order=out_of_order)
         return climbed
+
+    async def _ask_as_it_is_now(self, climbed: Climbed, until: Moment, *, out_of_order: bool) -> Climbed:
+        """Nothing got through: one that was paused meanwhile can still be saved."""
+        before = self._guest.state
+        await self._look_anew()
+        if self._guest.state is before:
+            return climbed
+        return await self._ladder.climb(
+            self._guest, self._planned.steps, until, self._poweroff, out_of_order=out_of_order
+        )
 
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
@@ -225,10 +241,14 @@ class GuestStop:
             message = credit.message or self._unasked(credit.outcome)
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
-            outcome, message = _not_off(state, skipped)
-            # Of one that libvirt says nothing about, that its plug was pulled says nothing either.
-            pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
-            self._decide(outcome, message=pulled or message, state=state)
+            self.leave(state, skipped)
+
+    def leave(self, state: GuestState, skipped: str = "") -> None:
+        """Decide what became of the guest as libvirt says that it is in this state, or says nothing."""
+        outcome, message = _not_off(state, skipped)
+        # Of one that libvirt says nothing about, that its plug was pulled says nothing either.
+        pulled = self._plug_pulled() if outcome is Outcome.LEFT else ""
+        self._decide(outcome, message=pulled or message, state=state)
 
     @property
     def leaves(self) -> bool:

@@ -25,7 +25,8 @@ _CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off
 class Step:
     """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end.
 
-    `insists`: nothing comes after it, so that a refusal is no reason to give up before its time is over.
+    `insists`: nothing comes after it, so that a refusal is no reason to give up before its time is over; `patient`: nor
+    is it afterwards, as its time counts from when the guest was asked.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Step:
     options: Any = None
     last_resort: bool = False
     insists: bool = False
+    patient: bool = False
 
     @property
     def prepares(self) -> bool:
@@ -115,7 +117,9 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
     facts, endless = around.facts.get(guest.key, PLAIN), around.limited and not awaited
     why = _left_because(guest, policy, facts)
     if why:
-        return PlannedGuest(guest=guest, left_because=why, restore=False, ours=policy.manage, facts=facts)
+        # Who is left by a host stop is cut off by the host; one that is arriving may run where it came from.
+        back = policy.manage and facts.condition is not Condition.ARRIVING and bool(policy.restore) and guest.persistent
+        return PlannedGuest(guest=guest, left_because=why, restore=back, ours=policy.manage, facts=facts)
     final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
     return PlannedGuest(
         guest=guest,

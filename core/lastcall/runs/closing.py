@@ -70,10 +70,14 @@ class Closing:
         uris = list({guest.uri for guest in open_ if story.decided(guest.key)})
         # One listing for each connection; only who is missing there, or was never decided, is asked one by one.
         listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
-        runs = {key for keys in listed for key in keys or ()}
-        silent = {uri for uri, keys in zip(uris, listed, strict=True) if keys is None}
-        again = [guest for guest in open_ if not self._still_runs(guest, runs, silent)]
-        await asyncio.gather(*(self._stops[guest.key].account(until=until) for guest in again))
+        runs = {guest.key: guest.state for guests in listed for guest in guests or ()}
+        silent = {uri for uri, guests in zip(uris, listed, strict=True) if guests is None}
+        again = [guest.key for guest in open_ if not self._still_runs(guest, runs, silent)]
+        for key in runs.keys() & set(again):
+            if self._sight.status.ended(key) is None:
+                self._stops[key].leave(runs[key])
+                again.remove(key)
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
 
     def _is_open(self, key: Key) -> bool:
         result = self._stream.story.result(key)
@@ -87,10 +91,10 @@ class Closing:
         seen = guest.key in runs or guest.uri in silent
         return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
 
-    async def _active(self, uri: str, until: float) -> set[Key] | None:
+    async def _active(self, uri: str, until: float) -> Sequence[Guest] | None:
         try:
             async with asyncio.timeout_at(None if until == math.inf else until):
-                return {guest.key for guest in await self._sight.hypervisor.active(uri)}
+                return await self._sight.hypervisor.active(uri)
         except (LastcallError, TimeoutError):
             return None
 

@@ -158,7 +158,11 @@ class Shutdown:
         self._books.drop(planned.guest.key for planned in plan.guests if not (begun and planned.left_because))
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
-        keepers = [planned.guest for planned in plan.guests if planned.restore]
+        keepers = [
+            planned.guest
+            for planned in plan.guests
+            if planned.restore and not (planned.left_because and self._phases.voluntary)
+        ]
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
         await self._books.keep(begun=begun)

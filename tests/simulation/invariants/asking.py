@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lastcall import GuestState
 from simulation.evidence import Evidence, guests_of
-from simulation.guest import Request, SimulatedGuest
+from simulation.guest import SimulatedGuest
 from simulation.history import History
 
 _FLOOR = 5.0  # seconds of grace at the least, where the deadline allows it
@@ -18,26 +18,23 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
         told_twice = plug is not None and len([at for at in seen.signals if at <= plug.at]) > 1
         if plug is None or told_twice or _may_be_forced(guest, plug.at) or seen.may_have_saved(guest):
             continue
-        asked = [one.at for one in _tried(seen, guest, plug.at) if one.heard or one.in_doubt]
+        asked = [one.at for one in seen.asked_in_this_life(guest, plug.at) if one.heard or one.in_doubt]
         after = f"at {plug.at - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"
         if asked and plug.at - asked[0] < _patience(seen, guest, asked[0], plug.at) * _SLACK:
             yield f"{guest.name}: forced {after}, {plug.at - asked[0]:.3f} s after it was asked"
         elif not asked and plug.at < seen.last_resort:
             yield f"{guest.name}: never asked, and forced {after}"
-        elif not asked and not _tried(seen, guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5):
+        elif (
+            not asked and not seen.asked_in_this_life(guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5)
+        ):
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
-
-
-def _tried(seen: Evidence, guest: SimulatedGuest, plug: float) -> list[Request]:
-    """What was sent to it since it was started and before its plug was pulled."""
-    born = max((change.at for change in seen.changes(guest) if change.ended is None and change.at <= plug), default=0.0)
-    return [one for one in seen.asked(guest) if born <= one.at <= plug]
 
 
 def _may_be_forced(guest: SimulatedGuest, at: float) -> bool:
     """Whether its settings or its state leave nothing to ask, or its QEMU hangs and the plug needs its time."""
     dead = guest.nature.state is GuestState.CRASHED or guest.state is GuestState.CRASHED
-    return _has_a_plug(guest) or dead or any(since <= at for since in guest.hopeless) or bool(guest.nature.plug)
+    hangs = bool(guest.nature.plug or guest.nature.hangs)
+    return _has_a_plug(guest) or dead or any(since <= at for since in guest.hopeless) or hangs
 
 
 def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) -> float:

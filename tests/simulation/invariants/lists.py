@@ -41,7 +41,7 @@ def who_waited_goes_on_waiting(history: History) -> Iterator[str]:
 def who_was_asked_waits(history: History) -> Iterator[str]:
     """A guest that heard a run by hand may go off any moment, and would be on no list."""
     for seen, guest in _ours(history):
-        heard = any(one.heard for one in seen.asked(guest)) and not history.stopped_host
+        heard = any(one.heard for one in seen.asked_in_this_life(guest)) and not history.stopped_host
         if heard and not seen.migrated(guest) and guest.guest.key not in seen.run.listed_after:
             yield f"{guest.name}: was asked, may go off, and is not on the list"
 

@@ -284,3 +284,52 @@ def test_a_question_that_fails_for_a_reason_of_ours_is_asked_again_and_told_of(t
     report = run_shutdown(tmp_path, [guest], meanwhile=meanwhile, reason=Reason.POWER)
     assert (by_name(report, "g").outcome, report.run.duration) == (Outcome.STOPPED, 10)
     assert [problem.what for problem in report.problems] == ["internal"]
+
+
+def test_who_is_refused_for_long_is_asked_on_until_the_last_resort_and_has_its_time_then(tmp_path: Path) -> None:
+    config = """
+shutdown: {deadline: 300s, reserve: 20s, grace: 10s}
+defaults: {stop: [{acpi: {timeout: 30s}}], timeout: 40s}
+guests: [{match: held, depends_on: [waits]}, {match: deaf, depends_on: [waits]}]
+"""
+    held = FakeGuest("held", busy_until=200, takes=30)
+    deaf = FakeGuest("deaf", busy_until=200, deaf_to=frozenset({"default"}))
+    waits = FakeGuest("waits")
+    report = run_shutdown(tmp_path, [held, deaf, waits], config=config, reason=Reason.POWER)
+    assert by_name(report, "held").outcome is Outcome.STOPPED
+    assert held.off_at is not None
+    assert held.off_at < 235
+    forced = by_name(report, "deaf")
+    assert (forced.outcome, forced.asked is not None) == (Outcome.FORCED, True)
+    assert forced.asked is not None
+    assert deaf.off_at == pytest.approx(forced.asked + 40), "its time counts from when it was asked"
+
+
+def test_one_that_is_paused_while_it_is_asked_is_saved_and_not_destroyed(tmp_path: Path) -> None:
+    requests = frozenset({"acpi", "default"})  # which libvirt refuses, as for a guest that is paused
+    guest = FakeGuest("g", deaf_to=requests, breaks=requests)
+    config = "defaults: {stop: [{acpi: {timeout: 30s}}]}"
+    pause = at(5, lambda _hypervisor, _run: setattr(guest, "state", GuestState.PAUSED))
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=pause)
+    assert by_name(report, "g").outcome is Outcome.SAVED
+
+
+def test_a_plug_that_was_refused_did_not_end_a_guest(tmp_path: Path) -> None:
+    plugs = frozenset({"destroy", "graceful"})
+    guest = FakeGuest("g", deaf_to=plugs, breaks=plugs)
+    others = at(1, lambda hypervisor, _run: hypervisor.stop(guest, Ended.DESTROYED))
+    report = run_shutdown(
+        tmp_path, [guest], config="defaults: {stop: [destroy]}", reason=Reason.POWER, meanwhile=others
+    )
+    result = by_name(report, "g")
+    assert (result.outcome, result.method, result.message) == (Outcome.FORCED, None, "destroyed by somebody else")
+    assert report.run.exit_code == 1
+
+
+def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_path: Path) -> None:
+    config = "defaults: {paused: leave}"
+    for reason, waiting in ((Reason.MANUAL, []), (Reason.POWER, ["p"])):
+        guest = FakeGuest("p", state=GuestState.PAUSED)
+        report = run_shutdown(tmp_path, [guest], config=config, reason=reason)
+        assert by_name(report, "p").outcome is Outcome.SKIPPED
+        assert waiting_guests(tmp_path) == waiting
