@@ -115,3 +115,16 @@ def test_the_configurations_and_hooks_of_the_docs_are_valid() -> None:
                 assert load.parse(text, page.name).settings(plugins.vocabulary)
             else:
                 ast.parse(text)
+
+
+def test_everything_that_was_found_is_held_by_a_test_that_exists() -> None:
+    page = (ROOT / "docs/reliability.md").read_text()
+    rows = [line for line in page.split("## What was found")[1].splitlines() if line.startswith("| ")][1:]
+    texts = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    kept = (ROOT / "tests/simulation/kept.txt").read_text()
+    for row in rows[1:]:
+        _, found_by, held_by = row.strip("| ").split(" | ")
+        tests = re.findall(r"`(test_\w+)`", held_by)
+        assert tests or "kept.txt" in held_by, row
+        assert all(f"def {test}(" in texts for test in tests), row
+        assert all(re.search(rf"^{seed}\b", kept, re.MULTILINE) for seed in re.findall(r"\d+", found_by)), row
