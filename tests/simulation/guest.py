@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
 from lastcall.testing import FakeGuest
 from simulation.world import Delivery, GuestNature
 
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(slots=True)
 class Job:
-    """What keeps the domain busy: `save`, `migrate` or `dump`, by whom."""
+    """What keeps the domain busy: `save`, `migrate`, `dump` or `backup`, by whom."""
 
     what: str
     by: str
@@ -99,12 +99,14 @@ class SimulatedGuest(FakeGuest):
     @property
     def facts(self) -> GuestFacts:
         """What libvirt tells of it now."""
-        return GuestFacts(condition=self._condition, unsaveable=self.nature.unsaveable, restarts=self.nature.restarts)
+        return GuestFacts(
+            condition=self.held, job=self._job, unsaveable=self.nature.unsaveable, restarts=self.nature.restarts
+        )
 
     @property
-    def _condition(self) -> Condition:
-        jobs = {"migrate": Condition.LEAVING, "save": Condition.SAVING, "dump": Condition.SAVING}
-        return jobs.get(self.job.what, self.held) if self.job and self.job.by == "somebody" else self.held
+    def _job(self) -> OtherJob | None:
+        jobs = {"migrate": OtherJob.MIGRATION, "save": OtherJob.SAVE, "dump": OtherJob.DUMP, "backup": OtherJob.BACKUP}
+        return jobs[self.job.what] if self.job and self.job.by == "somebody" else None
 
     def delivery(self) -> Delivery:
         """What becomes of its next event."""

@@ -18,6 +18,10 @@ LAST_RESORT = (
     "After the ladder, or when the time is up: a method, a ladder of its own, or leave; a voluntary run leaves "
     "the guest running unless forced."
 )
+JOBS = (
+    "When somebody's backup, dump or snapshot of the guest has been waited for as long as there is time: ask the guest "
+    "all the same, or abort it first."
+)
 DEPENDS_ON = (
     "The guests that it needs (names, globs or mappings as in `match`): it stops before them and starts after them."
 )
@@ -131,6 +135,7 @@ class GuestPolicy(Section):
         description="What to do with a paused guest: save it with its pause (else resume it), resume it, or leave it.",
         json_schema_extra=BY_METADATA,
     )
+    jobs: Literal["wait", "abort"] = Field(default="wait", description=JOBS, json_schema_extra=BY_METADATA)
     transient: Literal["stop", "leave"] = Field(
         default="stop",
         description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",

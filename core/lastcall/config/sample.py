@@ -49,6 +49,7 @@ defaults:
   depends_on: []      # guests that it needs: it stops before them and starts after them
   order: null         # a number: starts ascending, stops descending
   paused: save        # with its pause; or: resume, leave
+  jobs: wait          # for a backup, dump or snapshot, as long as there is time; or: abort (it then)
   transient: stop     # or: leave
   restore: true       # or: false, always (at every boot, also after a crash)
   ready_timeout: null # else restore.ready_timeout

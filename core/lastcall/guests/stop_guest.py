@@ -1,19 +1,18 @@
 """One guest's way off: its turn, its hooks, its ladder, the last resort, and what libvirt says in the end."""
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
-from lastcall.errors import LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.ladder import Climbed, Ladder
 from lastcall.guests.on_poweroff import PoweroffAction
+from lastcall.guests.other_jobs import OtherJobs
 from lastcall.hooks.dispatch import Hooks
-from lastcall.hypervisor.guest_facts import Condition
+from lastcall.hypervisor.guest_facts import Condition, OtherJob
 from lastcall.ordering.scheduler import Scheduler
-from lastcall.planning.plan import CORE_METHOD, PlannedGuest, Step
+from lastcall.planning.plan import CORE_METHOD, SAVE, PlannedGuest, Step
 from lastcall.records.credit import Credit
 from lastcall.records.records import GuestBegun, GuestEnded, GuestWentOff
 from lastcall.records.stream import Stream
@@ -21,10 +20,7 @@ from lastcall.timing.budget import STUCK
 from lastcall.timing.moment import Moment
 from lastcall.timing.phases import Phases
 
-JOB_POLL = 1.0  # seconds between two looks at somebody else's migration or save
-ABORT_TIME = 5.0  # seconds for ending somebody else's migration
 INTERRUPTED = "interrupted before it was asked"
-_BUSY = frozenset({Condition.LEAVING, Condition.SAVING})
 FRESH = 1.0  # seconds for which a look at a guest is believed
 Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]
 
@@ -50,6 +46,7 @@ class GuestStop:
         self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
         self._replan, self._planned_at = stopping.replan, self._loop.time()
+        self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._planned = planned
         self._guest = planned.guest
         self._waited_for = tuple(waited_for)
@@ -88,11 +85,11 @@ class GuestStop:
         if why:
             await self._finish(skipped=why)
             return
+        await self._look_anew()
         await self._wait_for_other_jobs()
         if self._phases.asks_no_more:
             await self._finish(skipped=INTERRUPTED)
             return
-        await self._look_anew()
         await self._climb(in_turn=in_turn)
         await self._finish()
 
@@ -127,29 +124,16 @@ class GuestStop:
         return why
 
     async def _wait_for_other_jobs(self) -> None:
-        """Let a save or migration that somebody else began come to its end, as long as there is time."""
-        # A request beside somebody else's save or migration waits for the domain's job and fails after 30 s (error 68).
-        condition = self._planned.facts.condition
-        if condition not in _BUSY:
+        """Let what somebody else does with it come to its end, as long as there is time."""
+        if self._planned.facts.job is None:
             return
-        over = await self._phases.last_ask.bounds(self._until_idle())
-        if not over and condition is Condition.LEAVING:
-            try:
-                # A guest whose migration is ended before it is complete goes on here, and can be asked.
-                async with asyncio.timeout(ABORT_TIME):
-                    await self._hypervisor.abort_job(self._guest)
-            except (LastcallError, TimeoutError) as error:
-                self._stream.problem("guest", self._guest.name, f"its migration could not be ended: {in_words(error)}")
-
-    async def _until_idle(self) -> None:
-        while self._status.ended(self._guest.key) is None:
-            try:
-                found = await self._hypervisor.facts(self._guest.uri, [self._guest])
-                if self._guest.key in found and found[self._guest.key].condition not in _BUSY:
-                    return
-            except (LastcallError, TimeoutError):
-                pass  # asked again: who waits here waits for the last moment anyway
-            await asyncio.sleep(JOB_POLL)
+        goes_on = await self._jobs.wait_for(self._planned, self._planned.facts.job)
+        self._planned_at = -math.inf  # it may have been paused for that alone
+        await self._look_anew()
+        if goes_on is OtherJob.BACKUP:
+            # Beside a backup libvirt refuses a save after 30 s (error 68); everything else is heard.
+            steps = tuple(step for step in self._planned.steps if step.method != SAVE)
+            self._planned = replace(self._planned, steps=steps)
 
     async def _climb(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
@@ -207,6 +191,9 @@ class GuestStop:
     async def _take_last_resort(self) -> None:
         """Its last step gets the time it needs; those before it share what comes before."""
         phases, steps = self._phases, self._planned.last_resort
+        if self._planned.facts.job is OtherJob.BACKUP and any(step.method == SAVE for step in steps):
+            # It ends with its guest in any case, and keeps the guest's memory from being saved.
+            await self._jobs.end(self._guest, phases.last_plug)
         # A save that hangs must leave the plug the 12 s that it may take.
         if steps[:-1] and not phases.last_plug.passed:
             await self._ladder.climb(self._guest, steps[:-1], phases.last_plug, self._poweroff)

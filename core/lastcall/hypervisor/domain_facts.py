@@ -7,28 +7,34 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, texts_of
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
 
-# Being paused has reasons, and most are somebody else's work under way: a guest that is resumed in the middle of a
-# migration or save would run on while its memory is copied.
 _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Condition.ARRIVING,
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED: Condition.ARRIVING,
-    libvirt.VIR_DOMAIN_PAUSED_SAVE: Condition.SAVING,
-    libvirt.VIR_DOMAIN_PAUSED_DUMP: Condition.SAVING,
-    libvirt.VIR_DOMAIN_PAUSED_SNAPSHOT: Condition.SAVING,
-    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: Condition.SAVING,
     # Its disk takes no more writes: resumed before there is room it would stop at the next one.
     libvirt.VIR_DOMAIN_PAUSED_IOERROR: Condition.IO_ERROR,
 }
-_RUNNING_POSTCOPY = {libvirt.VIR_DOMAIN_RUNNING_POSTCOPY, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED}
-_JOBS = {
-    libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN: Condition.ARRIVING,
-    libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT: Condition.LEAVING,
-    libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE: Condition.SAVING,
-    libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT: Condition.SAVING,
-    libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP: Condition.SAVING,
+# Being paused has reasons, and most are somebody else's work under way: a guest that is resumed in the middle of a
+# save would run on while its memory is copied.
+_PAUSED_BY = {
+    libvirt.VIR_DOMAIN_PAUSED_SAVE: OtherJob.SAVE,
+    libvirt.VIR_DOMAIN_PAUSED_DUMP: OtherJob.DUMP,
+    libvirt.VIR_DOMAIN_PAUSED_SNAPSHOT: OtherJob.SNAPSHOT,
+    libvirt.VIR_DOMAIN_PAUSED_STARTING_UP: OtherJob.START,
 }
+_RUNNING_POSTCOPY = {libvirt.VIR_DOMAIN_RUNNING_POSTCOPY, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY_FAILED}
+_INCOMING = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
+_JOBS = {
+    libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT: OtherJob.MIGRATION,
+    libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE: OtherJob.SAVE,
+    libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT: OtherJob.SNAPSHOT,
+    libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT: OtherJob.SNAPSHOT,
+    libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP: OtherJob.DUMP,
+    libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP: OtherJob.BACKUP,
+}
+# A monitor that is occupied or broken is not asked for a job: of a QEMU that hung libvirt did not answer for 30 s.
+_ANSWERS = {libvirt.VIR_DOMAIN_CONTROL_OK, libvirt.VIR_DOMAIN_CONTROL_JOB}
 _ONLY_AT_THE_SOURCE = {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_OPERATION_UNSUPPORTED}
 _UNITS = {"b": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 # Devices whose state QEMU cannot write into an image; libvirt refuses the save, or QEMU hangs in it.
@@ -62,50 +68,42 @@ def unsaveable(tree: ET.Element) -> str:
     return next((f"it has {what}" for path, what in _UNSAVEABLE if tree.find(path) is not None), "")
 
 
-def condition_of(domain: libvirt.virDomain, guest: Guest) -> Condition:
-    """What stands in the way of a guest. Raises nothing; may wait for somebody who holds the domain's job."""
-    try:
-        return _condition(domain, guest)
-    except libvirt.libvirtError:
-        return Condition.FREE  # a driver that tells nothing of jobs
+def obstacles_of(domain: libvirt.virDomain, guest: Guest) -> tuple[Condition, OtherJob | None]:
+    """What stands in the way of a guest, and what somebody else does with it.
 
-
-def _condition(domain: libvirt.virDomain, guest: Guest) -> Condition:
+    Raises nothing; may wait for somebody who holds the domain's job.
+    """
     if guest.state is GuestState.OFF:
-        return Condition.FREE
-    qemu = guest.driver == "QEMU"
-    # libvirt answers this without QEMU's monitor; the job itself is asked for only where one is under way. A monitor
-    # that is merely occupied is none: asked for the job of a QEMU that hung, libvirt did not answer for 30 s.
-    if qemu and cast("Any", domain).controlInfo()[0] == libvirt.VIR_DOMAIN_CONTROL_JOB:
-        busy = _job(domain)
-        if busy is not None:
-            return busy
-    if guest.state is GuestState.PAUSED:
-        reason = _reason(domain, libvirt.VIR_DOMAIN_PAUSED)
-        if reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION:
-            # So does libvirt call every guest that was restored with its pause, too: only a job tells the two apart.
-            # Taken for one that arrives it was left alone, and the host took its memory with it.
-            return (_job(domain) or Condition.FREE) if qemu else Condition.ARRIVING
-        return _PAUSED_FOR.get(reason, Condition.FREE)
-    postcopy = guest.state is GuestState.RUNNING and qemu
-    if postcopy and _reason(domain, libvirt.VIR_DOMAIN_RUNNING) in _RUNNING_POSTCOPY:
-        return Condition.ARRIVING
-    return Condition.FREE
-
-
-def _job(domain: libvirt.virDomain) -> Condition | None:
-    """What somebody's job on the domain means for it; None where there is none that matters."""
+        return Condition.FREE, None
     try:
-        job: dict[str, int] = cast("Any", domain).jobStats()
+        return _obstacles(domain, qemu=guest.driver == "QEMU")
+    except libvirt.libvirtError:
+        return Condition.FREE, None  # a driver that tells nothing of jobs
+
+
+def _obstacles(domain: libvirt.virDomain, *, qemu: bool) -> tuple[Condition, OtherJob | None]:
+    state, reason = cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
+    paused = state == libvirt.VIR_DOMAIN_PAUSED
+    condition = _PAUSED_FOR.get(reason, Condition.FREE) if paused else Condition.FREE
+    if state == libvirt.VIR_DOMAIN_RUNNING and qemu and reason in _RUNNING_POSTCOPY:
+        condition = Condition.ARRIVING
+    operation = _operation(domain) if qemu else None
+    # So does libvirt call every guest that was restored with its pause, too: only a job tells the two apart.
+    # Taken for one that arrives it was left alone, and the host took its memory with it.
+    if operation is None and paused and reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION and domain.isActive():
+        condition = Condition.ARRIVING
+    if condition is Condition.ARRIVING or operation == _INCOMING:
+        return Condition.ARRIVING, None
+    return condition, _JOBS.get(operation or 0) or (_PAUSED_BY.get(reason) if paused else None)
+
+
+def _operation(domain: libvirt.virDomain) -> int | None:
+    """libvirt's number for what somebody's job does, 0 where none is known of; None: only the source tells of it."""
+    # Neither needs QEMU as long as there is no job. One that is under way shows here only in the moments in which it
+    # uses the monitor: of a backup, a migration or a dump to a file libvirt 9.0 says that all is well.
+    if cast("Any", domain).controlInfo()[0] not in _ANSWERS:
+        return 0
+    try:
+        return cast("Any", domain).jobStats().get("operation", 0)
     except libvirt.libvirtError as error:
-        # "migration statistics are available only on the source host", but off is off.
-        if error.get_error_code() in _ONLY_AT_THE_SOURCE and domain.isActive():
-            return Condition.ARRIVING
-        raise
-    return _JOBS.get(job.get("operation", -1))
-
-
-def _reason(domain: libvirt.virDomain, state: int) -> int:
-    """The reason of the state, if the guest is (still) in it."""
-    number, reason = cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
-    return reason if number == state else 0
+        return None if error.get_error_code() in _ONLY_AT_THE_SOURCE else 0

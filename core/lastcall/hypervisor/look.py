@@ -11,7 +11,7 @@ import libvirt
 
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import ConnectionLost, GuestGone, LastcallError, in_words
-from lastcall.hypervisor.domain_facts import condition_of, facts_of
+from lastcall.hypervisor.domain_facts import facts_of, obstacles_of
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
 from lastcall.hypervisor.libvirt_errors import translate
 from lastcall.hypervisor.ports import Looked
@@ -63,9 +63,9 @@ class Look:
             # Kept before its job is asked for: a QEMU that hangs in a monitor call answers for that no more, and its
             # metadata, which may say that it is not ours, were lost with it.
             self._facts[guest.key] = facts = facts_of(domain, autostart=autostart)
-            condition = condition_of(domain, guest)
-            if condition is not Condition.FREE:
-                self._facts[guest.key] = replace(facts, condition=condition)
+            condition, job = obstacles_of(domain, guest)
+            if job or condition is not Condition.FREE:
+                self._facts[guest.key] = replace(facts, condition=condition, job=job)
         except libvirt.libvirtError as raised:
             error = translate(raised, connection)
             if isinstance(error, ConnectionLost):

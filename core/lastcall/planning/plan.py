@@ -46,7 +46,8 @@ class Step:
 class PlannedGuest:
     """What is going to happen to one guest. `left_because` is set for a guest that is not touched.
 
-    `timeout`: seconds for a rung that names none. `awaited`: others do not move before it is off.
+    `timeout`: seconds for a rung that names none. `awaited`: others do not move before it is off. `ends_jobs`: what
+    somebody else does with it is ended where it would be too late to wait any longer.
     """
 
     guest: Guest
@@ -58,6 +59,7 @@ class PlannedGuest:
     left_because: str = ""
     ours: bool = True
     awaited: bool = False
+    ends_jobs: bool = False
     facts: GuestFacts = PLAIN
 
     @property
@@ -127,6 +129,7 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
         last_resort=tuple(_last(method, options, policy, endless=endless) for method, options in final),
         timeout=policy.timeout,
         awaited=awaited,
+        ends_jobs=policy.jobs == "abort",
         # libvirt has forgotten a transient guest at the next boot: looked for
         # there, it makes libvirt-guests' start fail.
         restore=bool(policy.restore) and guest.persistent,
@@ -154,7 +157,8 @@ def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
         return "transient, and transient guests are left"
     if facts.condition is Condition.ARRIVING:
         return f"{Condition.ARRIVING.value}: stopping it now could lose it"
-    if policy.paused == "leave" and guest.state is GuestState.PAUSED and facts.condition is Condition.FREE:
+    freely = guest.state is GuestState.PAUSED and facts.condition is Condition.FREE and facts.job is None
+    if policy.paused == "leave" and freely:
         return "paused, and paused guests are left"
     return ""
 

@@ -55,6 +55,15 @@ class GuestBegun:
 
 
 @value(kw_only=True)
+class GuestHeld:
+    """What somebody else does with a guest has to be waited for. `by`: `a backup`, say."""
+
+    at: float
+    guest: Key
+    by: str
+
+
+@value(kw_only=True)
 class GuestAsked:
     """A method is called that is to stop (or start) the guest; whether it was heard, the attempt's end says."""
 
@@ -153,6 +162,7 @@ Record: TypeAlias = (
     | RunJoined
     | GuestPlanned
     | GuestBegun
+    | GuestHeld
     | GuestAsked
     | GuestWentOff
     | AttemptEnded

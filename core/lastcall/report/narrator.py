@@ -6,6 +6,7 @@ from lastcall.records.records import (
     AttemptEnded,
     GuestAsked,
     GuestEnded,
+    GuestHeld,
     GuestPlanned,
     HookBegun,
     HookEnded,
@@ -32,6 +33,8 @@ class Narrator:
             case GuestEnded():
                 why = f" ({record.message})" if record.message else ""
                 return f"{self._names[record.guest]}: {record.outcome.value}{why}"
+            case GuestHeld():
+                return f"{self._names[record.guest]}: waits for {record.by}"
             # A deaf guest is asked again every ten seconds: on a console it would push everybody else's lines away.
             case GuestAsked() if self._verbose or record.attempt == 1:
                 return f"{self._names[record.guest]}: {record.method}" + ("" if record.attempt == 1 else " again")

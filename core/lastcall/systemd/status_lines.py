@@ -7,6 +7,7 @@ from lastcall.records.records import (
     GuestAsked,
     GuestBegun,
     GuestEnded,
+    GuestHeld,
     GuestPlanned,
     HookBegun,
     HookEnded,
@@ -88,6 +89,8 @@ class StatusLines:
             case GuestAsked():
                 stops = self._kind is RunKind.SHUTDOWN
                 self._doing[record.guest] = f"asked ({record.method})" if stops else "starting"
+            case GuestHeld():
+                self._doing[record.guest] = f"waits for {record.by}"
             case GuestEnded():
                 self._ended[record.guest] = record.outcome
                 self._doing.pop(record.guest, None)

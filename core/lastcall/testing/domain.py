@@ -108,7 +108,8 @@ class FakeDomain:
             raise Hangs
         if how in fake.refuses:
             raise Unsupported(f"{how} is refused", code=84)
-        if how != "destroy" and self._hypervisor.loop.time() < fake.busy_until:
+        held = self._hypervisor.loop.time() < fake.busy_until or (how == "save" and fake.traits.job)
+        if how != "destroy" and held:
             raise DomainBusy("cannot acquire state change lock", code=68)
 
     def _ask(self, how: str, ended: Ended) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
-from lastcall.errors import ConnectionLost, HypervisorError
+from lastcall.errors import ConnectionLost, HypervisorError, OperationInvalid
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Call,
@@ -90,9 +90,16 @@ class FakeHypervisor:
         fake.reboots = 0 if action == "destroy" else fake.reboots
 
     async def abort_job(self, guest: Guest) -> None:
-        """Note it."""
+        """Note it, and let somebody's job be over."""
         self.require(guest.uri)
-        self.guests[guest.key].asked.append((self.loop.time(), "abort"))
+        fake = self.guests[guest.key]
+        fake.asked.append((self.loop.time(), "abort"))
+        if "abort" in fake.hangs_in:
+            await asyncio.sleep(QUERY_TIMEOUT)
+            raise TimeoutError
+        if "abort" in fake.refuses:
+            raise OperationInvalid("abort is refused", code=55)
+        fake.traits = dataclasses.replace(fake.traits, job=None)
 
     async def write_metadata(self, guest: Guest, key: str, namespace: str, xml: str | None) -> None:
         """Keep it."""

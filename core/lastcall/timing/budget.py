@@ -34,6 +34,7 @@ LATE = Share("between a request that comes only with the last resort, and the pl
 STEP = Share("one step before or after the guests: connecting, listing, `pre_shutdown`", math.inf, 1 / 4)
 WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
+ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
@@ -50,6 +51,7 @@ SHARES = (
     STEP,
     WRITING,
     STUCK,
+    ABORT,
     WITHDRAWAL,
     CLEARANCE,
     KILLING,

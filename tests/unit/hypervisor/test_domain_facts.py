@@ -12,8 +12,8 @@ from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.metadata import parse_element as parse_metadata
 from lastcall.config.metadata import read_metadata, render
-from lastcall.hypervisor.domain_facts import condition_of, unsaveable
-from lastcall.hypervisor.guest_facts import Condition
+from lastcall.hypervisor.domain_facts import obstacles_of, unsaveable
+from lastcall.hypervisor.guest_facts import Condition, OtherJob
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,16 @@ class Domain:
 
 
 OUT, INTO = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN
+SAVE, DUMP = libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE, libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP
+SNAPSHOT, BACKUP = libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT, libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP
 MIGRATING, BUSY = libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_CONTROL_JOB
+OCCUPIED, BROKEN = libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, libvirt.VIR_DOMAIN_CONTROL_ERROR
+RUNNING = libvirt.VIR_DOMAIN_RUNNING
+PAUSED = Guest(uri="u", uuid="i", name="g", driver="QEMU", state=GuestState.PAUSED)
+
+
+def job(operation: int) -> dict[str, int]:
+    return {"type": 2, "operation": operation}
 
 
 @pytest.mark.parametrize(
@@ -66,26 +75,62 @@ MIGRATING, BUSY = libvirt.VIR_DOMAIN_PAUSED_MIGRATION, libvirt.VIR_DOMAIN_CONTRO
         (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_UNSUPPORTED), Condition.ARRIVING),
         (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_INVALID), Condition.ARRIVING),
         (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, BUSY), Condition.ARRIVING),
-        (Domain(MIGRATING, {"type": 2, "operation": INTO}), Condition.ARRIVING),
-        (Domain(MIGRATING, {"type": 2, "operation": OUT}), Condition.LEAVING),
+        (Domain(MIGRATING, job(INTO)), Condition.ARRIVING),
+        (Domain(MIGRATING, job(OUT)), Condition.FREE),
         (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_TIMEOUT), Condition.FREE),
         (Domain(MIGRATING, libvirt.VIR_ERR_OPERATION_INVALID, state=5), Condition.FREE),
         (Domain(libvirt.VIR_DOMAIN_PAUSED_USER, {"type": 0}), Condition.FREE),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_USER, libvirt.VIR_ERR_OPERATION_INVALID), Condition.FREE),
         (Domain(libvirt.VIR_DOMAIN_PAUSED_POSTCOPY, {"type": 0}), Condition.ARRIVING),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_POSTCOPY, libvirt.VIR_ERR_OPERATION_TIMEOUT), Condition.ARRIVING),
+        (Domain(libvirt.VIR_DOMAIN_RUNNING_POSTCOPY, {"type": 0}, state=RUNNING), Condition.ARRIVING),
         (Domain(libvirt.VIR_DOMAIN_PAUSED_IOERROR, {"type": 0}), Condition.IO_ERROR),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_IOERROR, job(BACKUP)), Condition.IO_ERROR),
     ],
 )
 def test_a_guest_that_libvirt_calls_paused_migrating_arrives_only_where_a_job_says_so(
     domain: Any, condition: Condition
 ) -> None:
-    guest = Guest(uri="u", uuid="i", name="g", driver="QEMU", state=GuestState.PAUSED)
-    assert condition_of(domain, guest) is condition
+    assert obstacles_of(domain, PAUSED)[0] is condition
 
 
-def test_a_monitor_that_is_merely_occupied_is_not_asked_for_a_job() -> None:
-    domain: Any = Domain(0, {"type": 2, "operation": OUT}, libvirt.VIR_DOMAIN_CONTROL_OCCUPIED, state=1)
-    guest = Guest(uri="u", uuid="i", name="g", driver="QEMU", state=GuestState.RUNNING)
-    assert condition_of(domain, guest) is Condition.FREE
+@pytest.mark.parametrize(
+    ("domain", "found"),
+    [
+        # As libvirt 9.0 tells of a backup, a migration and a dump to a file: nothing is the matter, and which job.
+        (Domain(1, job(BACKUP), state=RUNNING), OtherJob.BACKUP),
+        (Domain(1, job(OUT), state=RUNNING), OtherJob.MIGRATION),
+        (Domain(1, job(DUMP), state=RUNNING), OtherJob.DUMP),
+        (Domain(1, job(BACKUP), BUSY, state=RUNNING), OtherJob.BACKUP),
+        (Domain(MIGRATING, job(OUT)), OtherJob.MIGRATION),
+        (Domain(0, job(DUMP)), OtherJob.DUMP),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_SNAPSHOT, job(SNAPSHOT)), OtherJob.SNAPSHOT),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_SAVE, job(SAVE)), OtherJob.SAVE),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_SAVE, job(SAVE), OCCUPIED), OtherJob.SAVE),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_DUMP, libvirt.VIR_ERR_OPERATION_TIMEOUT), OtherJob.DUMP),
+        (Domain(libvirt.VIR_DOMAIN_PAUSED_STARTING_UP, {"type": 0}), OtherJob.START),
+        (Domain(1, {"type": 0}, state=RUNNING), None),
+        (Domain(1, job(99), state=RUNNING), None),
+        (Domain(1, libvirt.VIR_ERR_OPERATION_TIMEOUT, state=RUNNING), None),
+        (Domain(1, libvirt.VIR_ERR_NO_SUPPORT, state=RUNNING), None),
+        (Domain(1, libvirt.VIR_ERR_OPERATION_INVALID, state=RUNNING), None),
+    ],
+)
+def test_what_somebody_else_does_with_a_guest_is_told_by_its_job_or_by_its_pause(
+    domain: Any, found: OtherJob | None
+) -> None:
+    assert obstacles_of(domain, PAUSED) == (Condition.FREE, found)
+
+
+@pytest.mark.parametrize("control", [OCCUPIED, BROKEN])
+def test_a_monitor_that_is_merely_occupied_or_broken_is_not_asked_for_a_job(control: int) -> None:
+    domain: Any = Domain(1, job(OUT), control, state=RUNNING)
+    assert obstacles_of(domain, PAUSED) == (Condition.FREE, None)
+
+
+def test_a_container_has_no_job_and_is_not_asked_for_one() -> None:
+    domain: Any = Domain(1, job(OUT), state=RUNNING)
+    assert obstacles_of(domain, Guest(uri="u", uuid="i", name="g", driver="LXC")) == (Condition.FREE, None)
 
 
 def test_metadata_goes_through_xml_unharmed() -> None:
@@ -99,7 +144,7 @@ def test_metadata_may_set_every_core_key_that_runs_nothing() -> None:
     guest = Guest(uri="u", uuid="i", name="g")
     given = {
         "depends_on": "[a]", "order": "3", "timeout": "7s", "manage": "false", "paused": "leave", "transient": "leave",
-        "restore": "always", "ready_timeout": "1min", "stop": "[]", "last_resort": "leave",
+        "restore": "always", "ready_timeout": "1min", "stop": "[]", "last_resort": "leave", "jobs": "abort",
     }  # fmt: skip
     policy, problems = read_metadata(model, guest, given)
     assert problems == []

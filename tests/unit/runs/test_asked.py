@@ -7,7 +7,7 @@ import pytest
 
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.hypervisor.guest_facts import GuestFacts, OtherJob
 from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
@@ -141,7 +141,7 @@ def test_a_persistent_guest_that_libvirt_no_longer_knows_is_not_called_stopped(t
 @pytest.mark.parametrize("reason", [Reason.POWEROFF, Reason.POWER])
 def test_a_host_stop_drops_nobody_from_the_list_but_who_migrated_away(tmp_path: Path, reason: Reason) -> None:
     never = FakeGuest("never", takes=1000, hangs_in=frozenset({"destroy"}))
-    away = FakeGuest("away", traits=GuestFacts(condition=Condition.LEAVING))
+    away = FakeGuest("away", traits=GuestFacts(job=OtherJob.MIGRATION))
     config = "shutdown: {deadline: 60s, reserve: 20s, grace: 10s}"
     gone = at(5, lambda hypervisor, _run: hypervisor.stop(away, Ended.MIGRATED))
     report = run_shutdown(tmp_path, [never, away], config=config, reason=reason, meanwhile=gone)

@@ -8,7 +8,7 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
+from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
 from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
@@ -94,7 +94,7 @@ def test_a_guest_that_is_migrating_here_is_never_asked_resumed_or_forced(tmp_pat
 
 
 def test_a_guest_that_migrates_away_in_time_is_no_longer_ours(tmp_path: Path) -> None:
-    guest = FakeGuest("away", traits=GuestFacts(condition=Condition.LEAVING))
+    guest = FakeGuest("away", traits=GuestFacts(job=OtherJob.MIGRATION))
     config = "shutdown: {deadline: 100s, reserve: 20s, grace: 20s}"
     gone = at(30, lambda hypervisor: hypervisor.stop(guest, lastcall.Ended.MIGRATED))
     report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=gone)
@@ -104,14 +104,14 @@ def test_a_guest_that_migrates_away_in_time_is_no_longer_ours(tmp_path: Path) ->
 
 
 def test_a_migration_that_takes_too_long_is_ended_and_the_guest_asked(tmp_path: Path) -> None:
-    guest = FakeGuest("away", traits=GuestFacts(condition=Condition.LEAVING))
+    guest = FakeGuest("away", traits=GuestFacts(job=OtherJob.MIGRATION))
     config = "shutdown: {deadline: 100s, reserve: 20s, grace: 20s}"
     run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
     assert guest.asked == [(60, "abort"), (60, "acpi")]
 
 
 def test_somebody_elses_save_is_waited_for(tmp_path: Path) -> None:
-    guest = FakeGuest("saving", traits=GuestFacts(condition=Condition.SAVING))
+    guest = FakeGuest("saving", traits=GuestFacts(job=OtherJob.SAVE))
     saved = at(25, lambda hypervisor: hypervisor.stop(guest, lastcall.Ended.SAVED))
     report = run_shutdown(tmp_path, [guest], meanwhile=saved, reason=Reason.POWER)
     assert guest.asked == []
@@ -119,7 +119,7 @@ def test_somebody_elses_save_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_is_free_again_after_a_job_is_asked(tmp_path: Path) -> None:
-    guest = FakeGuest("dumped", traits=GuestFacts(condition=Condition.SAVING))
+    guest = FakeGuest("dumped", traits=GuestFacts(job=OtherJob.DUMP))
 
     def over(_: FakeHypervisor) -> None:
         guest.traits = GuestFacts()

@@ -1,0 +1,200 @@
+"""Guests with which somebody else is busy when their turn comes: a backup, a dump, a snapshot."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lastcall import Ended, GuestState, Outcome, Reason, Report
+from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts, OtherJob
+from lastcall.records.records import GuestHeld, Record
+from lastcall.runs.shutdown import Shutdown
+from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.timing.deadline import Deadline
+from support import by_name, waiting_guests
+
+BACKUP = GuestFacts(job=OtherJob.BACKUP)
+TIMES = "shutdown: {deadline: 100s, reserve: 20s, grace: 20s}\n"
+"""Everybody is asked by 60 s, last resort from 80 s."""
+Meanwhile = Callable[[FakeHypervisor, Shutdown], None]
+
+
+def over_at(seconds: float, guest: FakeGuest) -> Meanwhile:
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(seconds, setattr, guest, "traits", PLAIN)
+
+    return meanwhile
+
+
+def told(report: Report) -> list[tuple[str, str, str]]:
+    return [(one.what, one.message, one.severity) for one in report.problems]
+
+
+def test_a_backup_is_waited_for_and_the_guest_asked_when_it_is_over(tmp_path: Path) -> None:
+    guest, seen = FakeGuest("db", traits=BACKUP), list[Record]()
+    report = run_shutdown(
+        tmp_path, [guest], config=TIMES, reason=Reason.POWER, meanwhile=over_at(39.5, guest), sink=seen.append
+    )
+    assert guest.asked == [(40, "acpi")]
+    assert told(report) == [("job", "waited 40s for a backup", "warning")]
+    assert [(one.at, one.by) for one in seen if isinstance(one, GuestHeld)] == [(0, "a backup")]
+    assert (by_name(report, "db").outcome, report.run.exit_code) == (Outcome.STOPPED, 0)
+
+
+@pytest.mark.parametrize("job", [OtherJob.BACKUP, OtherJob.DUMP, OtherJob.SNAPSHOT])
+def test_a_job_without_end_is_waited_for_until_the_latest_moment_for_asking(tmp_path: Path, job: OtherJob) -> None:
+    guest = FakeGuest("db", traits=GuestFacts(job=job))
+    report = run_shutdown(tmp_path, [guest], config=TIMES, reason=Reason.POWER)
+    assert guest.asked == [(60, "acpi")], "and not aborted"
+    assert told(report) == [("job", f"waited 60s for {job.value}, which goes on", "warning")]
+    assert (by_name(report, "db").outcome, report.run.exit_code) == (Outcome.STOPPED, 0)
+
+
+@pytest.mark.parametrize("job", [OtherJob.BACKUP, OtherJob.DUMP, OtherJob.SNAPSHOT])
+def test_a_job_is_aborted_then_where_the_setting_says_so(tmp_path: Path, job: OtherJob) -> None:
+    guest = FakeGuest("db", traits=GuestFacts(job=job))
+    config = f"{TIMES}defaults: {{jobs: abort, stop: [save]}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    assert guest.asked == [(60, "abort"), (60, "save")]
+    assert told(report) == [("job", f"waited 60s for {job.value}, and ended it", "warning")]
+    assert (by_name(report, "db").outcome, report.run.exit_code) == (Outcome.SAVED, 0)
+
+
+@pytest.mark.parametrize("job", [OtherJob.SAVE, OtherJob.START])
+def test_what_only_looks_like_a_hindrance_is_never_aborted(tmp_path: Path, job: OtherJob) -> None:
+    guest = FakeGuest("g", traits=GuestFacts(job=job))
+    run_shutdown(tmp_path, [guest], config=f"{TIMES}defaults: {{jobs: abort}}", reason=Reason.POWER)
+    assert guest.asked == [(60, "acpi")]
+
+
+def test_by_hand_a_guest_waits_no_longer_than_its_own_time_for_a_backup(tmp_path: Path) -> None:
+    guest = FakeGuest("db", traits=BACKUP)
+    run_shutdown(tmp_path, [guest], config="defaults: {timeout: 30s}")
+    assert guest.asked == [(30, "acpi")]
+    guest = FakeGuest("db", traits=BACKUP)
+    run_shutdown(tmp_path, [guest], config="shutdown: {deadline: none}\ndefaults: {timeout: 30s}", force=True)
+    assert guest.asked == [(30, "acpi")], "without a deadline there is no latest moment"
+    guest = FakeGuest("db", traits=BACKUP)
+    run_shutdown(tmp_path, [guest], config=f"{TIMES}defaults: {{timeout: 30s}}", force=True)
+    assert guest.asked == [(60, "acpi")], "with a last resort it is that of a host stop"
+
+
+def test_a_guest_that_others_need_off_waits_no_longer_than_its_own_time_either(tmp_path: Path) -> None:
+    db, storage = FakeGuest("db", traits=BACKUP), FakeGuest("storage")
+    config = f"{TIMES}guests: [{{match: db, depends_on: [storage], timeout: 25s}}]"
+    report = run_shutdown(tmp_path, [db, storage], config=config, reason=Reason.POWER)
+    assert (db.asked, storage.asked) == ([(25, "acpi")], [(26, "acpi")])
+    assert not any(guest.out_of_order for guest in report.guests)
+
+
+def test_a_save_that_a_backup_would_refuse_is_passed_over_for_what_the_guest_hears(tmp_path: Path) -> None:
+    ladder, only = FakeGuest("ladder", traits=BACKUP), FakeGuest("only", traits=BACKUP)
+    config = f"{TIMES}guests: [{{match: ladder, stop: [save, acpi]}}, {{match: only, stop: [save]}}]"
+    report = run_shutdown(tmp_path, [ladder, only], config=config, reason=Reason.POWER)
+    assert ladder.asked == [(60, "acpi")]
+    assert only.asked == [(60, "default")], "libvirt's own request"
+    assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
+
+
+def test_a_backup_that_cannot_be_aborted_is_told_of_and_the_guest_asked_in_time(tmp_path: Path) -> None:
+    refused = FakeGuest("refused", traits=BACKUP, refuses=frozenset({"abort"}))
+    hangs = FakeGuest("hangs", traits=BACKUP, hangs_in=frozenset({"abort"}))
+    config = f"{TIMES}defaults: {{jobs: abort, stop: [save, acpi]}}"
+    report = run_shutdown(tmp_path, [refused, hangs], config=config, reason=Reason.POWER)
+    assert refused.asked == [(60, "abort"), (65, "acpi")]
+    assert hangs.asked == [(60, "abort"), (65, "acpi")]
+    assert {(one.where, one.message) for one in report.problems} == {
+        ("refused", "waited 65s for a backup, which could not be ended: abort is refused"),
+        ("hangs", "waited 65s for a backup, which could not be ended: it has not ended in its time"),
+    }
+    assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
+
+
+def test_a_backup_that_begins_before_a_guests_turn_is_waited_for_as_well(tmp_path: Path) -> None:
+    web, db = FakeGuest("web", takes=10), FakeGuest("db")
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(5, setattr, db, "traits", BACKUP)
+        hypervisor.loop.call_later(32.5, setattr, db, "traits", PLAIN)
+
+    config = f"{TIMES}guests: [{{match: web, depends_on: [db]}}]"
+    run_shutdown(tmp_path, [web, db], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert db.asked == [(33, "acpi")]
+
+
+def test_a_guest_that_a_dump_had_paused_is_asked_as_the_running_guest_that_it_is_again(tmp_path: Path) -> None:
+    guest = FakeGuest("g", state=GuestState.PAUSED, traits=GuestFacts(job=OtherJob.DUMP))
+
+    def over(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        def go_on() -> None:
+            guest.state, guest.traits = GuestState.RUNNING, PLAIN
+
+        hypervisor.loop.call_later(0.5, go_on)
+
+    report = run_shutdown(tmp_path, [guest], config="defaults: {paused: leave}", meanwhile=over)
+    assert guest.asked == [(1, "acpi")]
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
+def test_the_last_resort_ends_a_backup_that_keeps_memory_from_being_saved(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP, deaf_to=frozenset({"acpi"}))
+    config = f"{TIMES}defaults: {{last_resort: [save, destroy], stop: [{{acpi: {{resend: 0}}}}]}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    assert guest.asked == [(60, "acpi"), (80, "abort"), (80, "save")]
+    assert by_name(report, "g").outcome is Outcome.SAVED
+    plain = dataclasses.replace(guest, asked=[], state=GuestState.RUNNING, ended=None, traits=BACKUP)
+    run_shutdown(tmp_path, [plain], config=f"{TIMES}defaults: {{stop: [{{acpi: {{resend: 0}}}}]}}", reason=Reason.POWER)
+    assert plain.asked == [(60, "acpi"), (80, "destroy")], "a plug needs no job"
+
+
+def test_a_guest_that_hears_nothing_is_saved_before_the_host_takes_its_backup_and_its_memory(tmp_path: Path) -> None:
+    def full() -> FakeGuest:
+        traits = GuestFacts(condition=Condition.IO_ERROR, job=OtherJob.BACKUP)
+        return FakeGuest("full", state=GuestState.PAUSED, traits=traits)
+
+    stopped, by_hand = full(), full()
+    run_shutdown(tmp_path, [stopped], config=TIMES, reason=Reason.POWER)
+    assert stopped.asked == [(60, "abort"), (60, "save")]
+    run_shutdown(tmp_path, [by_hand], config=TIMES)
+    assert "abort" not in [how for _, how in by_hand.asked], "by hand the backup may go on"
+
+
+def test_a_guest_that_goes_off_while_its_job_is_waited_for_is_told_by_its_outcome(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(7, hypervisor.stop, guest, Ended.SHUTDOWN)
+
+    report = run_shutdown(tmp_path, [guest], config=TIMES, reason=Reason.POWER, meanwhile=meanwhile)
+    assert (guest.asked, told(report)) == ([], [])
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
+def test_an_interrupted_run_by_hand_waits_for_no_job_any_more(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(5.5, run.interrupt)
+
+    report = run_shutdown(tmp_path, [guest], meanwhile=meanwhile)
+    assert guest.asked == []
+    assert (by_name(report, "g").outcome, report.run.duration) == (Outcome.SKIPPED, 6)
+
+
+def test_a_host_stop_that_joins_with_less_time_ends_the_waiting(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        deadline = Deadline.after(0, 40, reserve=10, grace=10)
+        hypervisor.loop.call_later(3, run.join, Reason.POWER, deadline)
+
+    run_shutdown(tmp_path, [guest], config=TIMES, meanwhile=meanwhile)
+    assert guest.asked == [(20, "acpi")]
+    assert waiting_guests(tmp_path) == ["g"]
+
+
+def test_what_is_not_known_is_not_waited_for(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP, refuses=frozenset({"look"}))
+    run_shutdown(tmp_path, [guest], config=TIMES, reason=Reason.POWER)
+    assert guest.asked == [(0.5, "acpi")], "once a second look has failed, too"
