@@ -41,11 +41,11 @@ class Closing:
             self._books.settle(settled)
             await self._books.keep()
         await self._books.remember_times()
-        # A disk that hangs takes its seconds, in which one more may have gone off.
-        late = [key for key in left if self._sight.status.ended(key)]
-        await asyncio.gather(
-            *(self._stops[key].account(until=self._sight.loop.time()) for key in late if key in self._stops)
-        )
+        # A disk that hangs takes its seconds, in which one more may have gone off, or somebody may have started one.
+        ended, until = self._sight.status.ended, self._phases.terms.soon(LAST_LOOK)
+        late = [key for key in left if ended(key)]
+        late += [key for key, result in results.items() if result.ended and ended(key) is None]
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in late if key in self._stops))
 
     async def _put_back(self, keys: Sequence[Key]) -> list[Key]:
         """Undo what was changed of guests that run on, and were cut short; returns who needs nothing (any more)."""
