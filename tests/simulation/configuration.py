@@ -64,6 +64,7 @@ def _rule(guest: GuestNature) -> dict[str, Any]:
         "timeout": guest.timeout,
         "depends_on": list(guest.needs),
         "paused": guest.paused,
+        "jobs": guest.jobs,
         "transient": guest.transient,
         "manage": guest.manage,
         "restore": guest.restore,

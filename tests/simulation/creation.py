@@ -1,5 +1,6 @@
 """From a seed to a world: a pure function, so that a seed is all that a failure has to tell."""
 
+import random
 from dataclasses import replace
 
 from lastcall import GuestState, Reason
@@ -10,6 +11,7 @@ from simulation.world import Announced, GuestNature, Incident, Joining, Line, Wo
 _HOST_STOPS = (Reason.POWEROFF, Reason.REBOOT, Reason.POWER)
 _TO_GUESTS = ("pause", "unpause", "save", "migrate", "destroy", "shutdown", "crash", "start", "dump", "i/o error")
 _TO_LINES = ("lose", "hang")
+_FOR_EVER = 1e6  # seconds: a backup that waits for somebody to fetch it
 
 
 def make_world(seed: int) -> World:
@@ -18,7 +20,9 @@ def make_world(seed: int) -> World:
     host_stop = chance.random() < 0.6
     deadline = chance.seconds(5, 600)
     lines = tuple(_draw_line(chance, f"fake://{number}/system") for number in range(chance.choice((1, 1, 1, 2))))
-    guests = _draw_guests(chance, lines)
+    # Dice of their own: a seed that is kept as a test makes the world that it made before there were backups.
+    other = random.Random(f"backups {seed}")
+    guests = tuple(replace(guest, jobs=other.choice(("wait", "abort"))) for guest in _draw_guests(chance, lines))
     named = not host_stop and chance.odd(0.4)
     active = [guest.name for guest in guests if guest.state is not GuestState.OFF]
     return World(
@@ -32,7 +36,9 @@ def make_world(seed: int) -> World:
         parallel=chance.choice((0, 0, 0, 1, 2)),
         lines=lines,
         guests=guests,
-        incidents=_draw_incidents(chance, guests, lines, deadline, 0.25),
+        incidents=_by_time(
+            *_draw_incidents(chance, guests, lines, deadline, 0.25), *_draw_backups(other, guests, deadline)
+        ),
         signals=tuple(sorted(chance.seconds(0.01, deadline) for _ in range(3) if chance.odd(0.12))),
         joining=_draw_joining(chance, deadline) if not host_stop and chance.odd(0.3) else None,
         disk={number: chance.choice(("full", "hangs")) for number in range(1, 6) if chance.odd(0.05)},
@@ -84,7 +90,20 @@ def _draw_incidents(
         while chance.odd(probability):
             what, lasts = chance.choice(_TO_LINES), chance.seconds(0.2, 90)
             found.append(Incident(at=chance.seconds(0.05, until), what=what, to=line.uri, lasts=lasts))
-    return tuple(sorted(found, key=lambda incident: incident.at))
+    return _by_time(*found)
+
+
+def _draw_backups(dice: random.Random, guests: tuple[GuestNature, ...], until: float) -> tuple[Incident, ...]:
+    found: list[Incident] = []
+    for guest in guests:
+        if guest.driver == "QEMU" and dice.random() < 0.06:
+            at, lasts = dice.choice((0.0, round(dice.uniform(0.0, until), 3))), round(dice.uniform(0.5, until), 3)
+            found.append(Incident(at=at, what="backup", to=guest.name, lasts=dice.choice((_FOR_EVER, lasts))))
+    return tuple(found)
+
+
+def _by_time(*incidents: Incident) -> tuple[Incident, ...]:
+    return tuple(sorted(incidents, key=lambda incident: incident.at))
 
 
 def _draw_announced(chance: Chance, deadline: float) -> tuple[Announced, ...]:

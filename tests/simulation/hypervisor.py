@@ -8,7 +8,7 @@ from lastcall import Domain, Guest
 from lastcall.api.guests import Ended, GuestState
 from lastcall.errors import HypervisorError, OperationInvalid
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts
-from lastcall.hypervisor.ports import Call, GuestCrashed, GuestRebooted, GuestStarted, GuestStopped, Standing
+from lastcall.hypervisor.ports import Call, GuestCrashed, GuestRebooted, GuestStarted, GuestStopped, Looked, Standing
 from simulation.connections import SimulatedConnections
 from simulation.domain import SimulatedDomain
 from simulation.guest import PLUGS, Change, Job, SimulatedGuest
@@ -45,6 +45,11 @@ class SimulatedHypervisor(SimulatedConnections):
         """List those that are off and still defined."""
         await self.reach(uri)
         return [guest for guest in await super().inactive(uri) if not self.guest(guest.key).gone]
+
+    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+        """Tell what is true now, as soon as the daemon answers."""
+        async with asyncio.timeout(within):
+            return Looked(await self.facts(uri, guests))
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
         """Tell what is true now."""

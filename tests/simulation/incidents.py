@@ -63,7 +63,7 @@ def _keep_busy(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, what: str
 def _finish(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, job: Job, life: int) -> None:
     if guest.job is not job or guest.life != life:
         return
-    if job.what == "dump":
+    if job.what in {"dump", "backup"}:
         guest.job = None
     else:
         hypervisor.end(guest, Ended.SAVED if job.what == "save" else Ended.MIGRATED, "somebody")
@@ -79,6 +79,10 @@ def _migrate(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, lasts: floa
 
 def _dump(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, lasts: float) -> None:
     _keep_busy(hypervisor, guest, "dump", lasts)
+
+
+def _back_up(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, lasts: float) -> None:
+    _keep_busy(hypervisor, guest, "backup", lasts)
 
 
 def _destroy(hypervisor: SimulatedHypervisor, guest: SimulatedGuest, _lasts: float) -> None:
@@ -105,6 +109,7 @@ _TO_GUESTS: Mapping[str, Callable[[SimulatedHypervisor, SimulatedGuest, float], 
     "save": _save,
     "migrate": _migrate,
     "dump": _dump,
+    "backup": _back_up,
     "destroy": _destroy,
     "shutdown": _shut_down,
     "crash": _crash,

@@ -64,6 +64,7 @@ class GuestNature:
     needs: tuple[str, ...] = ()
     order: int | None = None
     paused: str = "save"
+    jobs: str = "wait"
     transient: str = "stop"
     manage: bool = True
     restore: bool = True
