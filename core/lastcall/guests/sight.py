@@ -44,5 +44,5 @@ class Sight:
         except (LastcallError, TimeoutError):
             return GuestState.UNKNOWN
         if standing.state is GuestState.OFF:
-            self.status.confirm_off(guest.key, standing.ended or Ended.VANISHED)
+            self.status.confirm_off(guest.key, standing.ended or Ended.VANISHED, kept=standing.kept)
         return standing.state

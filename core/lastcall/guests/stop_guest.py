@@ -225,7 +225,7 @@ class GuestStop:
             self._stream.emit(GuestWentOff(at=self._stream.now(), guest=self._guest.key, ended=ended))
             heard = [method for method, _ in self._stream.story.heard(self._guest.key)]
             credit = Credit.of(ended, self._guest, heard, self._asker.outcome)
-            message = credit.message or self._unasked(credit.outcome)
+            message = credit.message or self._unasked(credit.outcome) or self._kept()
             self._decide(credit.outcome, credit.method, ended, message, state)
         else:
             self.leave(state, skipped)
@@ -254,6 +254,9 @@ class GuestStop:
     def _unasked(self, outcome: Outcome) -> str:
         asked = self._stream.story.result(self._guest.key).asked
         return "was never asked" if outcome is Outcome.FORCED and asked is None else ""
+
+    def _kept(self) -> str:
+        return "its backup goes on" if self._status.kept(self._guest.key) else ""
 
     def _plug_pulled(self) -> str:
         """Said of a guest whose plug was pulled and that is not off yet, by libvirt's word."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.hypervisor.call_limits import CallBudget, Lanes
-from lastcall.hypervisor.events import guest_event, guest_state, shut_off_reason, start_event_loop
+from lastcall.hypervisor.events import guest_event, standing_of, start_event_loop
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import Look
 from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, LanesCrowded, Standing
@@ -56,30 +57,31 @@ class Connection:
         self.lanes = Lanes(self._another, budget, self._crowded)
 
     def active_guests(self) -> list[Guest]:
-        """List the active guests, in five calls whatever their number."""
+        """List the active guests, in three calls whatever their number, and one for each that does not run."""
         with translated(self._control):
             kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
             active = self._control.listAllDomains(kinds)
             # The daemon filters, as isPersistent() and state() would be two more requests for every guest.
             persistent = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
             running = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING)
-            paused = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
             guests: list[Guest] = []
             for domain in active:
                 uuid = domain.UUIDString()
-                state = (
-                    GuestState.RUNNING if uuid in running else GuestState.PAUSED if uuid in paused else _state(domain)
-                )
+                # Of one that is paused the reason tells whether there is anything left of it.
+                state = GuestState.RUNNING if uuid in running else _state(domain)
                 if uuid != _DOMAIN_0 and state is not GuestState.OFF:
                     guests.append(self._guest(domain, uuid, persistent=uuid in persistent, state=state))
             return guests
 
     def inactive_guests(self) -> list[Guest]:
-        """List the guests that are defined and off."""
+        """List the guests that are defined and off, also those that are kept for their backups."""
+        kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT
         with translated(self._control):
+            off = self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
+            paused = self._control.listAllDomains(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
             return [
                 self._guest(domain, domain.UUIDString(), persistent=True, state=GuestState.OFF)
-                for domain in self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
+                for domain in [*off, *(domain for domain in paused if _state(domain) is GuestState.OFF)]
             ]
 
     def look(self, look: Look) -> None:
@@ -144,12 +146,9 @@ class Connection:
         """Ask for one guest's state; raises GuestGone when there is no such domain."""
         with translated(self._control):
             domain = self._control.lookupByUUIDString(uuid)
-            number, reason = _state_and_reason(domain)
-            state = guest_state(number)
-            off = state is GuestState.OFF
-            return Standing(
-                state, shut_off_reason(reason) if off else None, saved=off and bool(domain.hasManagedSaveImage())
-            )
+            standing = standing_of(domain)
+            off = standing.state is GuestState.OFF
+            return replace(standing, saved=off and bool(domain.hasManagedSaveImage()))
 
     def _guest(self, domain: libvirt.virDomain, uuid: str, *, persistent: bool, state: GuestState) -> Guest:
         name: str = domain.name()
@@ -201,9 +200,9 @@ class Connection:
 
 
 def _state(domain: libvirt.virDomain) -> GuestState:
-    return guest_state(_state_and_reason(domain)[0])
-
-
-def _state_and_reason(domain: libvirt.virDomain) -> tuple[int, int]:
-    state, reason = cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
-    return state, reason
+    try:
+        return standing_of(domain).state
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return GuestState.OFF  # else one that is gone meanwhile would cost everybody the list

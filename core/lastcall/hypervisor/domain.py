@@ -14,7 +14,7 @@ from lastcall.errors import GuestGone
 from lastcall.hypervisor.call_limits import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain_facts import unsaveable
-from lastcall.hypervisor.events import guest_state
+from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import Call
 
@@ -45,7 +45,7 @@ class LibvirtDomain:
     def state(self) -> GuestState:
         """Ask for the state; a domain that is not there is off."""
         try:
-            return self._ask(lambda domain: guest_state(int(domain.state()[0])))
+            return self._ask(standing_of).state
         except GuestGone:
             return GuestState.OFF
 

@@ -7,6 +7,7 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, texts_of
+from lastcall.hypervisor.events import state_of
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
 
 _PAUSED_FOR = {
@@ -82,7 +83,7 @@ def obstacles_of(domain: libvirt.virDomain, guest: Guest) -> tuple[Condition, Ot
 
 
 def _obstacles(domain: libvirt.virDomain, *, qemu: bool) -> tuple[Condition, OtherJob | None]:
-    state, reason = cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
+    state, reason = state_of(domain)
     paused = state == libvirt.VIR_DOMAIN_PAUSED
     condition = _PAUSED_FOR.get(reason, Condition.FREE) if paused else Condition.FREE
     if state == libvirt.VIR_DOMAIN_RUNNING and qemu and reason in _RUNNING_POSTCOPY:

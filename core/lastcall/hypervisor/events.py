@@ -2,11 +2,21 @@
 
 import functools
 import threading
+from typing import cast
 
 import libvirt
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.hypervisor.ports import GuestCrashed, GuestStarted, GuestStopped
+from lastcall.hypervisor.ports import (
+    GuestCrashed,
+    GuestPoweredOff,
+    GuestResumed,
+    GuestStarted,
+    GuestStopped,
+    Standing,
+)
+
+_SUSPENDED_GUEST_SHUTDOWN = 9  # since libvirt 11.10; the bindings of older ones have no name for it
 
 # The event is the same for all of these; only its detail tells a guest that shut down from one that somebody
 # destroyed, or that runs on another host by now.
@@ -37,25 +47,45 @@ _STATES = {
 }
 
 
-def guest_event(uri: str, uuid: str, event: int, detail: int) -> GuestStarted | GuestStopped | GuestCrashed | None:
+def guest_event(
+    uri: str, uuid: str, event: int, detail: int
+) -> GuestStarted | GuestStopped | GuestPoweredOff | GuestResumed | GuestCrashed | None:
     """Translate a lifecycle event; None for those that neither start nor end a guest."""
-    if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
-        return GuestCrashed(uri, uuid)
-    if event == libvirt.VIR_DOMAIN_EVENT_STARTED:
-        return GuestStarted(uri, uuid, restored=detail == libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED)
-    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
-        return GuestStopped(uri, uuid, _STOPPED.get(detail, Ended.SHUTDOWN))
-    return None
+    match event, detail:
+        case libvirt.VIR_DOMAIN_EVENT_CRASHED, _:
+            return GuestCrashed(uri, uuid)
+        case libvirt.VIR_DOMAIN_EVENT_STARTED, _:
+            return GuestStarted(uri, uuid, restored=detail == libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED)
+        case libvirt.VIR_DOMAIN_EVENT_STOPPED, _:
+            return GuestStopped(uri, uuid, _STOPPED.get(detail, Ended.SHUTDOWN))
+        # Its QEMU may as well be told to end by the host, by SIGTERM: that is not its own doing.
+        case libvirt.VIR_DOMAIN_EVENT_SHUTDOWN, libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_GUEST:
+            return GuestPoweredOff(uri, uuid)
+        case libvirt.VIR_DOMAIN_EVENT_SUSPENDED, _ if detail == _SUSPENDED_GUEST_SHUTDOWN:
+            return GuestStopped(uri, uuid, Ended.SHUTDOWN, kept=True)
+        case libvirt.VIR_DOMAIN_EVENT_RESUMED, _:
+            return GuestResumed(uri, uuid)
+        case _:
+            return None
 
 
-def guest_state(state: int) -> GuestState:
-    """Translate a domain state."""
-    return _STATES.get(state, GuestState.UNKNOWN)
+def guest_standing(state: int, reason: int) -> Standing:
+    """Translate a domain state and its reason; whether there is a saved image they do not tell."""
+    # Reset, paused and empty, until its backup is over: a plug pulled here would cost the backup and nothing else.
+    if (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_SHUTTING_DOWN):
+        return Standing(GuestState.OFF, Ended.SHUTDOWN, kept=True)
+    found = _STATES.get(state, GuestState.UNKNOWN)
+    return Standing(found, _SHUT_OFF.get(reason, Ended.SHUTDOWN) if found is GuestState.OFF else None)
 
 
-def shut_off_reason(reason: int) -> Ended:
-    """Translate the reason of the state SHUTOFF."""
-    return _SHUT_OFF.get(reason, Ended.SHUTDOWN)
+def standing_of(domain: libvirt.virDomain) -> Standing:
+    """Ask for a domain's state. Raises libvirtError."""
+    return guest_standing(*state_of(domain))
+
+
+def state_of(domain: libvirt.virDomain) -> tuple[int, int]:
+    """Ask for libvirt's numbers of a domain's state and of the reason for it. Raises libvirtError."""
+    return cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
 
 
 @functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens

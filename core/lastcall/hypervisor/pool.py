@@ -13,6 +13,7 @@ from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, Lastcall
 from lastcall.hypervisor.call_limits import CallBudget
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain import LibvirtDomain
+from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
@@ -125,7 +126,9 @@ class LibvirtHypervisor:
                 translated(lane.connection),
             ):
                 domain = lane.domain(guest.uuid)
-                if bypass_cache:
+                if standing_of(domain).kept:
+                    domain.resume()  # it has begun anew and waits; libvirt starts nobody who is there
+                elif bypass_cache:
                     domain.createWithFlags(libvirt.VIR_DOMAIN_START_BYPASS_CACHE)
                 else:
                     domain.create()  # which every driver knows

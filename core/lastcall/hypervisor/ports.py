@@ -51,11 +51,28 @@ class GuestStarted:
 
 @value
 class GuestStopped:
-    """libvirt says that a guest is off, and how it ended."""
+    """libvirt says that a guest is off, and how it ended. `kept`: there is nothing left of it but its backup."""
 
     uri: str
     uuid: str
     ended: Ended
+    kept: bool = False
+
+
+@value
+class GuestPoweredOff:
+    """A guest's own shutdown ran to its end; that it is off libvirt says when its QEMU has ended, too."""
+
+    uri: str
+    uuid: str
+
+
+@value
+class GuestResumed:
+    """A guest that was paused goes on; one that was kept for its backup begins anew."""
+
+    uri: str
+    uuid: str
 
 
 @value
@@ -108,6 +125,8 @@ class LanesCrowded:
 HypervisorEvent: TypeAlias = (
     GuestStarted
     | GuestStopped
+    | GuestPoweredOff
+    | GuestResumed
     | GuestCrashed
     | GuestRebooted
     | ConnectionClosed
@@ -119,11 +138,12 @@ HypervisorEvent: TypeAlias = (
 
 @value
 class Standing:
-    """What a query says about a guest; `ended` only when it is off."""
+    """What a query says about a guest; `ended` only when it is off. `kept`: see `GuestStopped`."""
 
     state: GuestState
     ended: Ended | None = None
     saved: bool = False
+    kept: bool = False
 
 
 @value

@@ -18,6 +18,8 @@ class FakeGuest:
     `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
     `breaks`: by what it goes off so fast that the request itself fails.
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
+    `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
+    `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
     """
 
     name: str
@@ -38,6 +40,9 @@ class FakeGuest:
     reboots: int = 0
     busy_until: float = 0.0
     agent: bool = False
+    backed_up: bool = False
+    kept: bool = False
+    lingers: bool = False
     ended: Ended | None = None
     asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     off_at: float | None = None

@@ -16,7 +16,9 @@ from lastcall.hypervisor.ports import (
     ConnectionGivenUp,
     ConnectionRestored,
     GuestCrashed,
+    GuestPoweredOff,
     GuestRebooted,
+    GuestResumed,
     GuestStarted,
     GuestStopped,
     HypervisorEvent,
@@ -111,7 +113,8 @@ class FakeHypervisor:
         """Tell a guest's state."""
         self.require(guest.uri)
         fake = self.guests[guest.key]
-        return Standing(fake.state, fake.ended if fake.state is GuestState.OFF else None, saved=fake.saved)
+        ended = fake.ended if fake.state is GuestState.OFF else None
+        return Standing(fake.state, ended, saved=fake.saved, kept=fake.kept)
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
         """Start a guest, at the `starts_after`-th attempt."""
@@ -122,7 +125,9 @@ class FakeHypervisor:
         if fake.starts_after > 0:
             raise HypervisorError(f"{fake.name} cannot be started yet")
         restored, fake.saved, fake.state, fake.ended = fake.saved, False, GuestState.RUNNING, None
-        self._listener(GuestStarted(fake.uri, fake.uuid, restored=restored))
+        kept, fake.kept = fake.kept, False
+        again = GuestResumed(fake.uri, fake.uuid) if kept else GuestStarted(fake.uri, fake.uuid, restored=restored)
+        self._listener(again)
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest."""
@@ -136,10 +141,12 @@ class FakeHypervisor:
         if fake.state is not GuestState.OFF and fake.reboots and ended is Ended.SHUTDOWN:
             fake.reboots -= 1
             self._tell(fake.uri, GuestRebooted(fake.uri, fake.uuid))
+        elif fake.state is not GuestState.OFF and fake.lingers and ended is Ended.SHUTDOWN:
+            self._tell(fake.uri, GuestPoweredOff(fake.uri, fake.uuid))
         elif fake.state is not GuestState.OFF:
             fake.state, fake.ended, fake.off_at = GuestState.OFF, ended, self.loop.time()
-            fake.saved = ended is Ended.SAVED
-            self._tell(fake.uri, GuestStopped(fake.uri, fake.uuid, ended))
+            fake.saved, fake.kept = ended is Ended.SAVED, fake.backed_up and ended is Ended.SHUTDOWN
+            self._tell(fake.uri, GuestStopped(fake.uri, fake.uuid, ended, kept=fake.kept))
 
     def _tell(self, uri: str, event: HypervisorEvent) -> None:
         """A dead connection brings no events."""

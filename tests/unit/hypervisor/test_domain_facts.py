@@ -114,6 +114,7 @@ def test_a_guest_that_libvirt_calls_paused_migrating_arrives_only_where_a_job_sa
         (Domain(1, libvirt.VIR_ERR_OPERATION_TIMEOUT, state=RUNNING), None),
         (Domain(1, libvirt.VIR_ERR_NO_SUPPORT, state=RUNNING), None),
         (Domain(1, libvirt.VIR_ERR_OPERATION_INVALID, state=RUNNING), None),
+        (Domain(libvirt.VIR_DOMAIN_RUNNING_MIGRATED, libvirt.VIR_ERR_OPERATION_INVALID, state=RUNNING), None),
     ],
 )
 def test_what_somebody_else_does_with_a_guest_is_told_by_its_job_or_by_its_pause(

@@ -8,9 +8,10 @@ import pytest
 
 from lastcall import Ended, GuestState, Outcome, Reason, Report
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.ports import GuestResumed
 from lastcall.records.records import GuestHeld, Record
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
@@ -198,3 +199,64 @@ def test_what_is_not_known_is_not_waited_for(tmp_path: Path) -> None:
     guest = FakeGuest("g", traits=BACKUP, refuses=frozenset({"look"}))
     run_shutdown(tmp_path, [guest], config=TIMES, reason=Reason.POWER)
     assert guest.asked == [(0.5, "acpi")], "once a second look has failed, too"
+
+
+@pytest.mark.parametrize("job", [OtherJob.SAVE, OtherJob.MIGRATION])
+def test_a_save_or_a_migration_has_until_the_latest_moment_whoever_waits_for_its_guest(
+    tmp_path: Path, job: OtherJob
+) -> None:
+    guest, storage = FakeGuest("g", traits=GuestFacts(job=job)), FakeGuest("storage")
+    config = f"{TIMES}guests: [{{match: g, depends_on: [storage], timeout: 5s}}]"
+    run_shutdown(tmp_path, [guest, storage], config=config)
+    assert guest.asked[-1] == (60, "acpi")
+
+
+def test_a_guest_that_libvirt_keeps_for_its_backup_is_stopped_and_comes_back(tmp_path: Path) -> None:
+    """As libvirt 11.10 does where the backup was begun with PRESERVE_SHUTDOWN_DOMAIN: reset, paused, and listed."""
+    guest = FakeGuest("db", traits=BACKUP, backed_up=True)
+    report = run_shutdown(tmp_path, [guest], config=TIMES, reason=Reason.POWER)
+    result = by_name(report, "db")
+    assert (result.outcome, result.method, result.message) == (Outcome.STOPPED, "acpi", "its backup goes on")
+    assert (result.ended, report.run.exit_code, waiting_guests(tmp_path)) == (Ended.SHUTDOWN, 0, ["db"])
+    again = by_name(run_restore(tmp_path, [guest]), "db")
+    assert (again.outcome, guest.kept, waiting_guests(tmp_path)) == (Outcome.STARTED, False, [])
+
+
+def test_a_guest_that_is_kept_for_its_backup_is_found_so_where_the_event_was_lost(tmp_path: Path) -> None:
+    guest = FakeGuest("db", deaf_to=frozenset({"acpi"}))
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        def power_off_unheard() -> None:
+            guest.state, guest.ended, guest.kept = GuestState.OFF, Ended.SHUTDOWN, True
+
+        hypervisor.loop.call_later(7, power_off_unheard)
+
+    report = run_shutdown(tmp_path, [guest], config=TIMES, meanwhile=meanwhile)
+    assert (by_name(report, "db").outcome, by_name(report, "db").message) == (Outcome.STOPPED, "its backup goes on")
+
+
+def test_who_is_kept_and_begins_anew_while_the_host_stops_is_stopped_once_more(tmp_path: Path) -> None:
+    guest, slow = FakeGuest("db", backed_up=True), FakeGuest("slow", takes=30)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        def resume() -> None:
+            guest.state, guest.ended, guest.kept = GuestState.RUNNING, None, False
+            hypervisor.tell(GuestResumed(guest.uri, guest.uuid))
+
+        hypervisor.loop.call_later(10, resume)
+
+    run_shutdown(tmp_path, [guest, slow], config=TIMES, reason=Reason.POWER, meanwhile=meanwhile)
+    assert guest.asked == [(0, "acpi"), (10, "acpi")]
+
+
+def test_a_guest_that_has_powered_off_is_stopped_though_libvirt_has_yet_to_say_so_when_its_plug_is_pulled(
+    tmp_path: Path,
+) -> None:
+    """As libvirt 9.0 does beside a backup, for half a minute and more."""
+    guest, deaf = FakeGuest("db", traits=BACKUP, lingers=True), FakeGuest("deaf", deaf_to=frozenset({"acpi"}))
+    report = run_shutdown(tmp_path, [guest, deaf], config=TIMES, reason=Reason.POWER)
+    assert [how for _, how in guest.asked if how != "acpi"] == ["destroy"]
+    result = by_name(report, "db")
+    assert (result.outcome, result.method, result.ended) == (Outcome.STOPPED, "acpi", Ended.SHUTDOWN)
+    assert result.attempts[-1].message == "it powered off by itself"
+    assert by_name(report, "deaf").outcome is Outcome.FORCED
