@@ -18,7 +18,7 @@ _LINUX = """\
 <devices><serial type='file'><source path='{log}'/></serial>
 <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>
 """
-_FIRMWARE = """\
+FIRMWARE = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>
 """
@@ -71,7 +71,7 @@ def firmware_guests(lab: Daemon, *names: str) -> Generator[libvirt.virConnect]:
     try:
         with opened(lab.qemu) as connection:
             for name in names:
-                connection.defineXML(_FIRMWARE.format(name=name)).create()
+                connection.defineXML(FIRMWARE.format(name=name)).create()
             yield connection
     finally:
         with opened(lab.qemu) as connection:  # a new one: the test may have killed the daemon
