@@ -12,10 +12,10 @@ import lastcall
 from lastcall.cli.group import COMMANDS, cli
 from lastcall.config import load
 from lastcall.config.guest_settings import GuestPolicy
-from lastcall.config.sample import SAMPLE
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks import hookspecs
 from lastcall.hooks.discovery import Plugins
+from lastcall.installation.sample import SAMPLE
 from support import yaml_blocks
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
-from lastcall.config.nodes import ListNode, MapNode, Mark, Reader, merge
+from lastcall.config.nodes import ListNode, MapNode, Mark, mark_at, merge
+from lastcall.config.reader import Reader
 from lastcall.errors import ConfigInvalid, Problem
 from lastcall.formats.values import value
 
@@ -16,10 +18,10 @@ Located = tuple[Mark, Problem]
 
 @value
 class Tree:
-    """The merged files. `files` are those that were read, `problems` what is wrong with them as YAML."""
+    """The merged files. `texts` are those that were read, `problems` what is wrong with them as YAML."""
 
     node: MapNode
-    files: tuple[Path, ...] = ()
+    texts: Mapping[Path, str] = field(default_factory=dict[Path, str])
     problems: tuple[Located, ...] = ()
 
 
@@ -32,13 +34,33 @@ def config_file(given: Path | None, environment: Mapping[str, str] = os.environ)
 def read_tree(given: Path | None = None) -> Tree:
     """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
     file, named = config_file(given)
-    # Whoever names a file means that file; where the usual one is missing, the defaults stop guests well enough.
-    files = [file] if named or file.exists() else []
-    folder = file.parent / "conf.d"
-    if folder.is_dir():
-        # Later files win, and a glob comes in the order of the file system. Hidden ones are what editors leave behind.
-        files += sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
-    return merged({path: _text(path) for path in files}, str(file))
+    texts, problems = dict[Path, str](), list[Problem]()
+    for path in (file, *_further(file.parent / "conf.d", problems)):
+        try:
+            texts[path] = _text(path)
+        except FileNotFoundError as error:
+            # Whoever names a file means that file; where the usual one is missing, the defaults stop guests well
+            # enough.
+            if named or path != file:
+                problems.append(_unreadable(str(path), error))
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(_unreadable(str(path), error))
+    if problems:
+        raise ConfigInvalid(problems)
+    return merged(texts, str(file))
+
+
+def _further(folder: Path, problems: list[Problem]) -> list[Path]:
+    """The files that are laid over the first one; later ones win, so that they need an order."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  a glob has nothing to say about a folder that cannot be read
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        problems.append(_unreadable(str(folder), error))
+        return []
+    # Hidden ones are what editors leave behind.
+    return sorted(folder / name for name in names if name.endswith(".yaml") and not name.startswith("."))
 
 
 def merged(texts: Mapping[Path, str], name: str = "configuration") -> Tree:
@@ -48,16 +70,12 @@ def merged(texts: Mapping[Path, str], name: str = "configuration") -> Tree:
         part, found = _as_mapping(path, text)
         problems += found
         node = merge(node, part)
-    return Tree(node, tuple(texts), tuple(problems))
+    return Tree(node, texts, tuple(problems))
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _unreadable(path, (error.strerror or str(error)).lower()) from None
-    except UnicodeDecodeError:
-        raise _unreadable(path, "not a text file (UTF-8)") from None
+    # Some editors write a mark of the byte order in front, which says nothing in UTF-8.
+    return path.read_bytes().decode("utf-8-sig")
 
 
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
@@ -78,8 +96,10 @@ def _wrong(path: Path, message: str) -> Located:
     return mark, Problem(what="config", where=str(mark), message=message, remedy="see `lastcall config sample`")
 
 
-def _unreadable(path: Path, why: str) -> ConfigInvalid:
-    problem = Problem(
-        what="config", where=str(path), message=f"cannot be read: {why}", remedy="see `lastcall config sample`"
-    )
-    return ConfigInvalid([problem])
+def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> Problem:
+    if isinstance(error, UnicodeDecodeError):
+        where = str(mark_at(path, error.object[: error.start].decode("utf-8-sig", errors="replace")))
+        why = f"not a text file (UTF-8): byte {error.object[error.start]:#04x}"
+    else:
+        where, why = path, (error.strerror or str(error)).lower()
+    return Problem(what="config", where=where, message=f"cannot be read: {why}", remedy="see `lastcall config sample`")

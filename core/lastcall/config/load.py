@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import cast
@@ -20,18 +20,23 @@ from lastcall.formats.values import value
 
 @value
 class Document:
-    """The merged files. `files` are those that were read, `problems` what is wrong with them as YAML."""
+    """The merged files. `texts` are those that were read, `problems` what is wrong with them as YAML."""
 
     node: MapNode
-    files: tuple[Path, ...] = ()
+    texts: Mapping[Path, str] = field(default_factory=dict[Path, str])
     problems: tuple[Located, ...] = ()
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
 
-    def settings(self, words: Vocabulary) -> Settings:
-        """Validate everything; raises ConfigInvalid with every problem, in the order of files and lines."""
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that were read, in their order; none for the built-in defaults."""
+        return tuple(self.texts)
+
+    def settings(self, words: Vocabulary, more: Iterable[Located] = ()) -> Settings:
+        """Validate everything; raises ConfigInvalid with every problem, and `more`, in the order of files and lines."""
         model = settings_model(words, rules="guests" in self.node.items)
         settings, problems = validate(model, without_unread(self.node, words.unread))
-        found = [*self.problems, *problems]
+        found = [*self.problems, *problems, *more]
         order = {str(file): index for index, file in enumerate(self.files)}
         found.sort(key=lambda pair: (order.get(pair[0].file, -1), pair[0]))
         if found or settings is None:
@@ -84,4 +89,4 @@ def _document(tree: Tree) -> Document:
     # every other mistake until it is mended.
     bootstrap, _ = validate(Bootstrap, tree.node)
     known = cast("Bootstrap", bootstrap) if bootstrap else Bootstrap()
-    return Document(tree.node, tree.files, tree.problems, known)
+    return Document(tree.node, tree.texts, tree.problems, known)

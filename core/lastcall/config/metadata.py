@@ -21,7 +21,8 @@ from pydantic import BaseModel
 
 from lastcall.api.guests import Guest
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
-from lastcall.config.nodes import ListNode, MapNode, Mark, Node, Reader
+from lastcall.config.nodes import ListNode, MapNode, Mark, Node
+from lastcall.config.reader import Reader
 from lastcall.config.validation import model_below, validate
 from lastcall.errors import Problem
 from lastcall.options import BY_METADATA

@@ -1,22 +1,9 @@
-"""YAML as nodes that know their file, line and column.
+"""A YAML document as nodes that know their file, line and column."""
 
-Only `true`, `false`, `null` and decimal numbers are special words: YAML 1.1 would turn `on` into True, `1:30` into 90
-and `0755` into 493, none of which anybody means in a configuration.
-"""
-
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import yaml
-
-from lastcall.errors import Problem
-
-_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?$")
-_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
-_STRING = "tag:yaml.org,2002:str"
-_UNDECIDED = ""
+MISTAKES = 1000  # that are told of one file; nobody reads on
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,102 +44,18 @@ class MapNode:
 
 
 Node: TypeAlias = Scalar | ListNode | MapNode
+NodePath: TypeAlias = tuple[int | str, ...]
+"""Keys and indices on the way down to a node."""
 
 
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml a thousand rules are read ten times faster
+def mark_at(file: str, before: str) -> Mark:
+    """The place in a file behind this text."""
+    return Mark(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
-class _Loader(_Base):
-    """Leaves every plain word undecided, so that `_scalar` alone decides what is special."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012  PyYAML's way of declaring them
-
-    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]  # the stub types `implicit` wrongly
-        # Only here is it still known whether a word stood in quotes: "90" is a text, and 90 is a number.
-        if kind is yaml.ScalarNode and isinstance(implicit, tuple) and implicit[0]:
-            return _UNDECIDED
-        return _STRING if kind is yaml.ScalarNode else ""
-
-
-class Reader:
-    """Turns one file's text into nodes and collects what is wrong with it."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.problems: list[tuple[Mark, Problem]] = []
-
-    def read(self, text: str) -> Node:
-        """Return the document's node; an empty document is an empty mapping. Problems are collected, not raised."""
-        empty = MapNode(Mark(self.file))
-        try:
-            # compose and not load: only nodes know their lines, and every message about the configuration names one.
-            documents = list(yaml.compose_all(text, Loader=_Loader))
-        except yaml.MarkedYAMLError as error:
-            where = error.problem_mark or error.context_mark
-            self._problem(self._mark(where), f"not valid YAML: {error.problem or error.context}")
-            return empty
-        except yaml.YAMLError as error:
-            self._problem(Mark(self.file), f"not valid YAML: {str(error).splitlines()[0]}")
-            return empty
-        # Some thousand opening brackets end in this, which is no YAMLError and would count as a bug of ours.
-        except RecursionError:
-            self._problem(Mark(self.file), "not valid YAML: nested too deeply")
-            return empty
-        if len(documents) > 1:
-            self._problem(self._mark(documents[1].start_mark), "a second YAML document ('---'); one file holds one")
-        if not documents:
-            return empty
-        node = self._node(documents[0], ())
-        return empty if isinstance(node, Scalar) and node.value is None else node
-
-    def _node(self, node: yaml.Node, above: tuple[yaml.Node, ...]) -> Node:
-        mark = self._mark(node.start_mark)
-        # Whoever walks down an alias that contains itself never comes to an end.
-        if any(node is ancestor for ancestor in above):
-            self._problem(mark, "an alias (*) to something that contains it")
-            return Scalar(mark, None)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, (*above, node))
-        if isinstance(node, yaml.SequenceNode):
-            return ListNode(mark, [self._node(item, (*above, node)) for item in node.value])
-        assert isinstance(node, yaml.ScalarNode)  # noqa: S101  compose makes these three kinds only
-        return self._scalar(node)
-
-    def _mapping(self, node: yaml.MappingNode, above: tuple[yaml.Node, ...]) -> MapNode:
-        result = MapNode(self._mark(node.start_mark))
-        for key_node, value_node in node.value:
-            mark = self._mark(key_node.start_mark)
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problem(mark, "a key has to be a word")
-                continue
-            key = str(key_node.value)
-            # PyYAML takes the last one and says nothing.
-            if key in result.items:
-                self._problem(mark, f"{key}: given twice; first at line {result.marks[key].line}")
-                continue
-            result.items[key] = self._node(value_node, above)
-            result.marks[key] = mark
-        return result
-
-    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
-        mark = self._mark(node.start_mark)
-        text = str(node.value)
-        if node.tag == _STRING:
-            return Scalar(mark, text)
-        if node.tag != _UNDECIDED:
-            self._problem(mark, f"the YAML tag {node.tag} is not used here")
-            return Scalar(mark, text)
-        if text in _WORDS:
-            return Scalar(mark, _WORDS[text])
-        if _NUMBER.match(text):
-            return Scalar(mark, float(text) if "." in text else int(text))
-        return Scalar(mark, text)
-
-    def _mark(self, mark: yaml.Mark | None) -> Mark:
-        return Mark(self.file, mark.line + 1, mark.column + 1) if mark else Mark(self.file)
-
-    def _problem(self, mark: Mark, message: str) -> None:
-        self.problems.append((mark, Problem(what="config", where=str(mark), message=message)))
+def path_text(path: NodePath) -> str:
+    """A path as people write it: `guests[2].match`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
 def plain(node: Node) -> object:
@@ -164,46 +67,45 @@ def plain(node: Node) -> object:
     return node.value
 
 
-def locate(node: Node, path: tuple[int | str, ...]) -> Mark:
-    """Find the place that a validation error's path names; steps that name no node (union branches) are passed over."""
+def locate(node: Node, path: NodePath, *, key: bool = False) -> Mark:
+    """Find the place of what stands at a path, or of its key; steps that name no node are passed over."""
     mark = node.mark
     for step in path:
         if isinstance(node, MapNode) and step in node.items:
             mark = node.marks[str(step)]
             node = node.items[str(step)]
             # The place of the value, unless there is none: `timeout:` with nothing behind it is found by its key.
-            mark = node.mark if isinstance(node, Scalar) and node.value is not None else mark
+            has_place = isinstance(node, Scalar) and node.value is not None
+            mark = node.mark if has_place and not (key and step is path[-1]) else mark
         elif isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
             mark = node.mark
     return mark
 
 
-def as_written(node: Node, path: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The path without the steps of a long form that the document, which has the short form, does not name."""
+def as_written(node: Node, path: NodePath, *, missing: bool = False) -> NodePath:
+    """The path without the steps that the document does not name: those of a long form where it has the short one, and
+    the branches of a union. `missing`: the last step is a key that ought to be there.
+    """
     kept: list[int | str] = []
     at: Node | None = node
-    for step in path:
-        # A list stands there without its key, one item without its list, and of a text only the word itself.
-        if isinstance(at, Scalar) and step != at.value:
-            continue
-        if isinstance(at, ListNode | MapNode) and isinstance(at, MapNode) != isinstance(step, str):
-            continue
-        kept.append(step)
-        items: Any = getattr(at, "items", {})
+    for index, step in enumerate(path):
+        ought_to_be = missing and index == len(path) - 1
         if isinstance(at, MapNode):
-            at = items.get(step)
-        elif isinstance(at, ListNode) and isinstance(step, int) and step < len(items):
-            at = items[step]
+            if step not in at.items and not ought_to_be:
+                continue
+            at = at.items.get(str(step))
+        elif isinstance(at, ListNode):
+            if not isinstance(step, int) or step >= len(at.items):
+                continue
+            at = at.items[step]
+        elif isinstance(at, Scalar) and not ought_to_be:
+            # A text stands there without its key, and of what it is the short form of it is the only word.
+            if step != at.value:
+                continue
+            at = None
+        kept.append(step)
     return tuple(kept)
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """Every node, parents first."""
-    yield node
-    children = node.items.values() if isinstance(node, MapNode) else node.items if isinstance(node, ListNode) else ()
-    for child in children:
-        yield from walk(child)
 
 
 def merge(base: MapNode, over: MapNode, *, path: tuple[str, ...] = ()) -> MapNode:

@@ -3,7 +3,8 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,10 +12,23 @@ from pydantic_core import ErrorDetails
 
 from lastcall.config.files import Located
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
-from lastcall.config.nodes import ListNode, MapNode, Mark, as_written, locate, plain
+from lastcall.config.nodes import (
+    MISTAKES,
+    ListNode,
+    MapNode,
+    Mark,
+    Node,
+    NodePath,
+    as_written,
+    locate,
+    path_text,
+    plain,
+)
 from lastcall.config.settings import Settings
-from lastcall.errors import Problem
+from lastcall.errors import Problem, in_words
 from lastcall.options import Elsewhere
+
+WIDEST = 80  # characters of a value that are shown
 
 
 def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, list[Located]]:
@@ -22,8 +36,51 @@ def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, l
     try:
         return model.model_validate(plain(node)), []
     except ValidationError as error:
-        found = [_located(model, node, detail) for detail in _once(error.errors(include_url=False))]
-        return None, sorted(found, key=lambda pair: pair[0])
+        details = error.errors(include_url=False)
+    except Exception as error:  # noqa: BLE001  what a plugin's validator raises is an error in what it judged
+        return None, [_unjudged(model, node, error)]
+    # Of an unknown key the key is what is wrong; what stands behind it may begin lines further down.
+    places = [
+        (locate(node, path, key=detail["type"] == "extra_forbidden"), path, detail)
+        for path, detail in _once(node, details)
+    ]
+    places.sort(key=lambda place: place[0])
+    found = [_located(model, *place) for place in places[:MISTAKES]]
+    if len(places) > MISTAKES:
+        mark, message = places[-1][0], f"{len(places) - MISTAKES} errors more"
+        found.append((mark, Problem(what="config", where=str(mark), message=message)))
+    return None, found
+
+
+def _unjudged(model: type[BaseModel], node: MapNode, error: Exception) -> Located:
+    """What made a validator raise something else than that a value is wrong."""
+    path = _culprit(model, node, lambda whole: whole)
+    mark = locate(node, path, key=True)
+    message = f"{path_text(path)}: cannot be judged: {in_words(error)}".removeprefix(": ")
+    return mark, Problem(what="config", where=str(mark), message=message, remedy="a bug of the plugin that it is for")
+
+
+def _culprit(model: type[BaseModel], node: Node, whole: Callable[[Any], Any]) -> NodePath:
+    """The path, from `node` on, to what cannot be judged even alone; `whole` makes a document of what is at `node`."""
+    steps = node.items.items() if isinstance(node, MapNode) else enumerate(getattr(node, "items", ()))
+    for step, child in steps:
+
+        def alone(part: Any, step: int | str = step) -> Any:
+            return whole({step: part} if isinstance(node, MapNode) else [part])
+
+        if _cannot_judge(model, alone(plain(child))):
+            return (step, *_culprit(model, child, alone))
+    return ()
+
+
+def _cannot_judge(model: type[BaseModel], given: Any) -> bool:
+    try:
+        model.model_validate(given)
+    except ValidationError:
+        return False
+    except Exception:  # noqa: BLE001  as above
+        return True
+    return False
 
 
 def without_unread(node: MapNode, names: frozenset[str]) -> MapNode:
@@ -52,60 +109,46 @@ def _cut(node: MapNode, names: frozenset[str], keep: frozenset[str]) -> MapNode:
     return MapNode(node.mark, items, node.marks)
 
 
-def _once(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+def _once(node: MapNode, details: list[ErrorDetails]) -> Iterator[tuple[NodePath, ErrorDetails]]:
     """One error per mistake: a union's branches all complain about one value, a misspelt key is missing as well."""
-    seen: set[tuple[int | str, ...]] = set()
-    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    for detail in details:
-        place = tuple(step for step in detail["loc"] if not _is_branch(step))
-        misspelt = detail["type"] == "missing" and any(
-            other[:-1] == place[:-1] and difflib.get_close_matches(str(other[-1]), [str(place[-1])])
-            for other in unknown
-        )
-        if place not in seen and not misspelt:
-            seen.add(place)
-            yield detail
+    seen: set[NodePath] = set()
+    unknown: dict[NodePath, list[str]] = defaultdict(list)
+    paths = [as_written(node, detail["loc"], missing=detail["type"] == "missing") for detail in details]
+    for path, detail in zip(paths, details, strict=True):
+        if detail["type"] == "extra_forbidden":
+            unknown[path[:-1]].append(str(path[-1]))
+    for path, detail in zip(paths, details, strict=True):
+        misspelt = detail["type"] == "missing" and _nearest(str(path[-1]), unknown.get(path[:-1], ()))
+        if path not in seen and not misspelt:
+            seen.add(path)
+            yield path, detail
 
 
-def _is_branch(step: int | str) -> bool:
-    return isinstance(step, str) and any(sign in step for sign in "[]()")
-
-
-def _located(model: type[BaseModel], node: MapNode, detail: ErrorDetails) -> Located:
-    loc = tuple(step for step in detail["loc"] if not _is_branch(step))
-    written = as_written(node, loc)
-    mark = locate(node, written)
-    # The key is what is wrong; what stands behind it may begin lines further down.
-    if detail["type"] == "extra_forbidden":
-        mark = _key_mark(node, written)
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in written).lstrip(".")
-    message, remedy = _message(model, loc, detail)
-    text = f"{path}: {message}" if path else message
+def _located(model: type[BaseModel], mark: Mark, path: NodePath, detail: ErrorDetails) -> Located:
+    message, remedy = _message(model, path, detail)
+    text = f"{path_text(path)}: {message}" if path else message
     return mark, Problem(what="config", where=str(mark), message=text, remedy=remedy)
 
 
-def _key_mark(node: MapNode, loc: tuple[int | str, ...]) -> Mark:
-    parent: Any = node
-    for step in loc[:-1]:
-        parent = parent.items[step]
-    return parent.marks[loc[-1]] if isinstance(parent, MapNode) and loc[-1] in parent.marks else locate(node, loc)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
 
 
-def _message(model: type[BaseModel], loc: tuple[int | str, ...], detail: ErrorDetails) -> tuple[str, str]:
+def _message(model: type[BaseModel], path: NodePath, detail: ErrorDetails) -> tuple[str, str]:
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        known = _keys_at(model, loc[:-1])
-        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-        return "unknown key" + (f"; did you mean {close[0]!r}?" if close else ""), f"known here: {', '.join(known)}"
+        known = _keys_at(model, detail["loc"][:-1])
+        close = _nearest(str(path[-1]), known)
+        return "unknown key" + (f"; did you mean {close!r}?" if close else ""), f"known here: {', '.join(known)}"
     if kind == "missing":
         return "is missing", ""
     if kind in {"value_error", "assertion_error"}:
         # pydantic writes "Value error, " before whatever a validator of ours says.
-        return detail["msg"].split(", ", 1)[1], ""
+        return detail["msg"].partition(", ")[2] or "is not valid", ""
     expected = _EXPECTED.get(kind)
     if expected is None:
         expected = _lower(detail["msg"]).replace("True", "true").replace("False", "false")
-        return f"{expected}, not {given!r}", ""
+        return f"{expected}, not {_clipped(repr(given))}", ""
     # To YAML a guest called 100 is a number, which its owner does not expect.
     hint = "; quote it" if kind == "string_type" and isinstance(given, int | float) else ""
     return f"should be {expected}, not {_shown(given)}{hint}", ""
@@ -129,7 +172,11 @@ def _shown(given: object) -> str:
         return "null"
     if isinstance(given, dict | list):
         return "a mapping" if isinstance(given, dict) else "a list"
-    return repr(given).replace("True", "true").replace("False", "false")  # pyright: ignore[reportUnknownArgumentType]
+    return _clipped(repr(given)).replace("True", "true").replace("False", "false")  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}…"
 
 
 def _lower(text: str) -> str:
@@ -137,12 +184,15 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """The keys that a model knows at a path, for `did you mean`."""
-    return sorted(getattr(model_below(model, loc), "model_fields", {}))
+def _keys_at(model: type[BaseModel], loc: NodePath) -> list[str]:
+    """The keys that a model knows at the place of an error, for `did you mean`."""
+    kind: Any = model
+    for step in loc:
+        kind = _below(kind, step) or kind  # branches of a union are no step down
+    return sorted(getattr(kind, "model_fields", {}))
 
 
-def model_below(model: type[BaseModel], path: tuple[int | str, ...]) -> Any:
+def model_below(model: type[BaseModel], path: NodePath) -> Any:
     """The type at a path below a model, without `| None`."""
     kind: Any = model
     for step in path:

@@ -1,12 +1,14 @@
 """Durations as people write them: `90s`, `4min`, `1h30m`, `500ms`, or plain seconds."""
 
-import math
 import re
 
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 # The first unit that fits is taken: with `m` before `min`, 5min would leave an `in` behind.
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|sec|s|min|m|h|d)\s*")
 _HINT = "write a duration such as 90s, 4min or 1h30m, or plain seconds"
+# Timers of the system take some centuries at most, and raise beyond; nobody waits for that long.
+_LONGEST = 1000 * _UNITS["d"]
+_MOST_CHARACTERS = 100  # the pattern below takes time by the square of the length
 
 
 def parse_duration(value: object) -> object:
@@ -16,14 +18,16 @@ def parse_duration(value: object) -> object:
     # True is an int to Python: `timeout: true` would be one second.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"not a duration; {_HINT}")  # noqa: TRY004  pydantic collects ValueErrors
-    if isinstance(value, str):
-        return _parse_text(value.strip())
-    if value < 0 or not math.isfinite(value):
-        raise ValueError(f"a duration is not negative and not infinite; {_HINT}")
-    return float(value)
+    seconds = _parse_text(value.strip()) if isinstance(value, str) else value
+    # By comparison alone: a whole number may have more digits than a float can take.
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"a duration is not negative, and at most 1000d; {_HINT}")
+    return float(seconds)
 
 
 def _parse_text(text: str) -> float:
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"a text of {len(text)} characters is not a duration; {_HINT}")
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _PART.findall(text)

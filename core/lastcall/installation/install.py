@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lastcall.api.guests import Guest
-from lastcall.config.sample import SAMPLE
 from lastcall.config.settings import Settings
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
 from lastcall.installation import libvirt_guests, takeover
 from lastcall.installation.completion import completions
+from lastcall.installation.sample import SAMPLE
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.files import write_whole
 from lastcall.persistence.state import open_state

@@ -4,7 +4,7 @@ What a client's exit code says is not believed; the server's own figures are, be
 report. No lock is taken: locks are for snapshots, and whoever holds one when the time is over keeps it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, GetJsonSchemaHandler, model_serializer, model_validator
@@ -23,15 +23,15 @@ _Each = Annotated[Any, Elsewhere("lastcall_plugins.databases.kinds", "Database")
 
 
 class Databases(Options):
-    """The guest key `databases`: `auto`, the name of a kind, or a list of databases."""
+    """The guest key `databases`: `auto`, the name of a kind, one kind with its options, or a list of databases."""
 
     each: "tuple[_Each, ...]" = Field(default=(), strict=False, description="The databases, in this order.")
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: object) -> object:
-        if isinstance(value, str):
-            return {"each": [value]}
+        if isinstance(value, str | Mapping):
+            return {"each": [value]}  # pyright: ignore[reportUnknownVariableType]
         return {"each": value} if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
 
     @model_serializer
@@ -42,7 +42,8 @@ class Databases(Options):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short forms only: nobody has to know what the list is called."""
         full = handler.resolve_ref_schema(handler(core_schema))
-        return {"anyOf": [{"type": "string"}, full["properties"]["each"]]}
+        each = full["properties"]["each"]
+        return {"anyOf": [each["items"], each]}
 
 
 @hookimpl

@@ -15,10 +15,10 @@ from lastcall import Guest, GuestState, PluginOptions, Reason, RunKind, StopMeth
 from lastcall.config import load
 from lastcall.config.compose import Vocabulary
 from lastcall.config.policies import Policies
-from lastcall.config.sample import SAMPLE
 from lastcall.config.settings import Bootstrap, Settings
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
+from lastcall.installation.sample import SAMPLE
 from lastcall.options import Duration, Options, StepOptions
 from support import run_lastcall
 

@@ -103,7 +103,7 @@ def schema(invocation: Invocation) -> int:
 @config_command.command("sample")
 def sample() -> int:
     """Print a commented configuration to start from; it says what the built-in defaults say."""
-    from lastcall.config.sample import SAMPLE
+    from lastcall.installation.sample import SAMPLE
 
     click.echo(SAMPLE.rstrip())
     return ExitCode.OK
