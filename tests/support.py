@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -160,3 +161,22 @@ def yaml_blocks(page: str) -> list[str]:
     """The configurations that a page of the docs shows."""
     text = (Path(__file__).parents[1] / "docs" / page).read_text()
     return re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def default_paths(folder: Path) -> Path:
+    """Make what `at_default_paths` needs; returns where the configuration file is to be."""
+    for name in ("lib", "run"):
+        (folder / name).mkdir()
+    subprocess.run(["cp", "-a", "/etc", str(folder / "etc")], check=True)
+    file = folder / "etc" / "lastcall" / "config.yaml"
+    file.parent.mkdir(exist_ok=True)
+    return file
+
+
+def at_default_paths(folder: Path, *words: str, user: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run the program as an administrator would, with /etc/lastcall, /var/lib/lastcall and /run being `folder`'s."""
+    mounts = "\n".join(f"mount --bind {folder}/{name} /{path}" for name, path in
+                       (("etc", "etc"), ("lib", "var/lib"), ("run", "run")))  # fmt: skip
+    command = shlex.join([*AWAKE, *user, str(PROGRAM), *words])
+    shell = ["unshare", "--mount", "sh", "-e", "-c", f"{mounts}\nexec {command}"]
+    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=LONGEST)

@@ -20,9 +20,10 @@ from lastcall.persistence.state import open_state
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from support import (
-    AWAKE,
     DIES,
     PROGRAM,
+    at_default_paths,
+    default_paths,
     over_in_time,
     report_of,
     run_lastcall,
@@ -210,21 +211,8 @@ def test_a_second_run_by_hand_is_told_who_holds_the_lock(lab: Daemon, tmp_path: 
         assert first.returncode == 0
 
 
-def at_default_paths(folder: Path, *words: str, user: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
-    """Run the program as an administrator would, with /etc/lastcall, /var/lib/lastcall and /run being `folder`'s."""
-    mounts = "\n".join(f"mount --bind {folder}/{name} /{path}" for name, path in
-                       (("etc", "etc"), ("lib", "var/lib"), ("run", "run")))  # fmt: skip
-    command = shlex.join([*AWAKE, *user, str(PROGRAM), *words])
-    shell = ["unshare", "--mount", "sh", "-e", "-c", f"{mounts}\nexec {command}"]
-    return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=LONGEST)
-
-
 def test_a_host_stop_that_finds_its_configuration_broken_uses_the_last_good_one(lab: Daemon, tmp_path: Path) -> None:
-    for name in ("lib", "run"):
-        (tmp_path / name).mkdir()
-    subprocess.run(["cp", "-a", "/etc", str(tmp_path / "etc")], check=True)
-    file = tmp_path / "etc" / "lastcall" / "config.yaml"
-    file.parent.mkdir(exist_ok=True)
+    file = default_paths(tmp_path)
     good = f"connections: [{json.dumps(lab.test)}]\nguests: [{{match: guest-000, restore: false}}]\n"
     with driver_guests(lab, names(2)) as connection:
         file.write_text(good)
@@ -241,20 +229,6 @@ def test_a_host_stop_that_finds_its_configuration_broken_uses_the_last_good_one(
         assert "not valid YAML" in report["problems"][0]["message"]
         assert set(states(connection).values()) == {"off"}
         assert waiting_guests(tmp_path / "lib" / "lastcall") == ["guest-001"]
-
-
-def test_an_old_last_good_configuration_that_nobody_understands_any_more_leaves_the_defaults(tmp_path: Path) -> None:
-    from lastcall import Reason
-    from lastcall.persistence.last_good import LastGood
-    from lastcall.runs.loading import load
-
-    broken = tmp_path / "config.yaml"
-    broken.write_text("shutdown: 5")
-    for content in ("nonsense", '{"version": 1, "files": {"old.yaml": "gone: 1"}}', "{}"):
-        kept = LastGood(tmp_path / "last-good.json")
-        kept.path.write_text(content)
-        loaded = load(broken, Reason.POWER, kept)
-        assert (loaded.origin, len(loaded.problems)) == ("defaults", 1)
 
 
 def test_at_boot_only_what_the_last_shutdown_of_the_host_stopped_is_started(lab: Daemon, tmp_path: Path) -> None:

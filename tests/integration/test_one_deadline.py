@@ -97,14 +97,15 @@ def test_a_broken_configuration_does_not_give_plugins_that_hang_a_second_time(tm
     (tmp_path / "hooks.d" / "10-hangs.py").write_text(HANGS["at its import"])
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom lastcall import Reason, RunKind\n"
+        "from lastcall.config import files\n"
         "from lastcall.persistence.last_good import LastGood\nfrom lastcall.runs.loading import Allowance, load\n"
-        "good = LastGood(Path(sys.argv[2]))\nconfig = Path(sys.argv[1])\ngood.remember([Path(sys.argv[3])])\n"
+        "files.DEFAULT_FILE, good = Path(sys.argv[1]), LastGood(Path(sys.argv[2]))\n"
+        "good.remember({Path(sys.argv[1]): sys.argv[3]})\n"
         "allowance = Allowance(RunKind.SHUTDOWN, time.monotonic())\n"
-        "print(load(config, Reason.POWER, good, allowance).origin, time.monotonic() - allowance.started)\n"
+        "print(load(None, Reason.POWER, good, allowance).origin, time.monotonic() - allowance.started)\n"
     )
-    good = tmp_path / "good.yaml"
-    good.write_text(config.read_text().replace("nonsense: true\n", ""))
-    words = [sys.executable, "-c", code, str(config), str(tmp_path / "last-good.json"), str(good)]
+    good = config.read_text().replace("nonsense: true\n", "")
+    words = [sys.executable, "-c", code, str(config), str(tmp_path / "last-good.json"), good]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=LIMIT)
     origin, seconds = done.stdout.split()
     assert origin == "last_good"

@@ -28,10 +28,11 @@ def _model() -> type[Settings]:
 
 def configured(world: World, folder: Path) -> Loaded:
     """Configuration and plugins of a world, with everything kept in `folder`."""
-    settings, problems = validate(_model(), parse(_text(world, folder)).node)
+    document = parse(_text(world, folder))
+    settings, problems = validate(_model(), document.node)
     if not isinstance(settings, Settings):
         raise TypeError(f"the world's configuration is invalid: {problems}")
-    return Loaded(settings, _plugins(), "file").for_reason(world.reason)
+    return Loaded(settings, _plugins(), "file", document).for_reason(world.reason)
 
 
 def _text(world: World, folder: Path) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lastcall.config.files import Tree, read_tree
 from lastcall.config.nodes import MapNode, Scalar
-from lastcall.errors import ConfigInvalid
 from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
@@ -29,7 +28,7 @@ def find_places(given: Path | None = None) -> Places | None:
     """The places; None where somebody has to look closer: the YAML is broken, or says strange things."""
     try:
         return places_of(read_tree(given))
-    except ConfigInvalid:
+    except Exception:  # noqa: BLE001  a host stop asks this first, and whoever looks closer says what it is
         return None
 
 

@@ -9,9 +9,9 @@ from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
-from lastcall.config.guest_settings import GuestPolicy
+from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep
 from lastcall.config.settings import Bootstrap
-from lastcall.errors import Problem
+from lastcall.errors import Problem, in_words
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
@@ -23,21 +23,33 @@ OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
 
 
 class Plugins:
-    """The loaded plugins: their hooks (`registry`), options, stop methods and guest shells."""
+    """The loaded plugins: their hooks (`registry`), options, stop methods and guest shells.
+
+    `silent`: names of those that could not say what they offer.
+    """
 
     def __init__(
-        self, bootstrap: Bootstrap, given: Mapping[str, object] | None = None, load_time: LoadTime | None = None
+        self,
+        bootstrap: Bootstrap,
+        given: Mapping[str, object] | None = None,
+        load_time: LoadTime | None = None,
+        *,
+        bundled_only: bool = False,
     ) -> None:
-        """Find and load them; `given` are further plugins by name, as a plugin's own tests have them."""
+        """Find and load them; `given` are further plugins by name, as a plugin's own tests have them.
+
+        `bundled_only`: all others are treated as if they were blocked.
+        """
         self._timeout = min(IMPORT_TIMEOUT, bootstrap.hooks.timeout)
         self._time = load_time or LoadTime()
-        self.registry = Registry(bootstrap.hooks)
+        self.registry = Registry(bootstrap.hooks, bundled_only=bundled_only)
         _load_packages(self.registry, self._time, self._timeout)
         for name, plugin in (given or {}).items():
             source = Source(name=name, origin=Origin.PACKAGE, where="given", sort_key=name)
             if self.registry.admits(source):
                 self.registry.add(source, plugin)
         load_dropins(bootstrap.paths.hooks, self.registry, self._time, self._timeout)
+        self.silent: list[str] = []
         self.options = self._options()
         self.methods = self._offers("stop_methods", StopMethod)
         self.shells = self._offers("guest_shells", GuestShell)
@@ -56,6 +68,10 @@ class Plugins:
             options = self._ask(one, _as_options)
             if options is None:
                 self.registry.failed.append(one.position.source)  # its sections stay unread
+            elif hasattr(GuestRule, one.plugin):
+                # As a field, `copy` or `model_config` would take the place of what every model has.
+                self.registry.failed.append(one.position.source)
+                self._report(one, f"{one.plugin!r} cannot be the name of a section", "rename the plugin")
             elif options.guest and one.plugin in {*GuestPolicy.model_fields, "match"}:
                 self._report(one, f"the guest key {one.plugin!r} is the core's", "rename the plugin")
             else:
@@ -67,8 +83,14 @@ class Plugins:
         found: dict[str, tuple[Source, OfferT]] = {}
         ranked = sorted(self.registry.implementations(hook), key=lambda one: -one.position.source.origin)
         for one in ranked:
-            for offer in self._ask(one, _as_offers) or ():
-                self._admit(one, offer, kind, found)
+            offers = self._ask(one, _as_offers)
+            if offers is None:
+                self.silent.append(one.plugin)
+            for offer in offers or ():
+                try:
+                    self._admit(one, offer, kind, found)
+                except Exception as error:  # noqa: BLE001  a property of what it offers raised
+                    self._report(one, f"what it offers cannot be read: {in_words(error)}")
         return found
 
     def _admit(
@@ -78,6 +100,9 @@ class Plugins:
             self._report(one, f"offers {offer!r}, which is no {kind.__name__} with a name")
             return
         if isinstance(offer, StopMethod):
+            if not offer.name.isprintable() or offer.name[:1] in {"", "_"} or hasattr(LadderStep, offer.name):
+                self._report(one, f"{offer.name!r} cannot be the name of a stop method", "rename it")
+                return
             try:
                 self._call(one, lambda: _require_model(getattr(offer, "options", None), StepOptions))
             except Exception as error:  # noqa: BLE001  that method's failure only
@@ -134,14 +159,9 @@ def _as_offers(answer: object) -> tuple[object, ...]:
 
 
 def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
-    names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
-    # By ourselves: pluggy's load_setuptools_entrypoints ends at the first entry point that is broken, and no plugin
-    # behind it is loaded.
-    points = metadata.entry_points(group=PROJECT)
-    found = [(_source(point, _distribution(point, names)), point) for point in points]
     # Entry points come as the file system lists them: unsorted, of two plugins with one name another one would be
     # refused on another host.
-    for source, point in sorted(found, key=lambda pair: (pair[0].origin, pair[0].sort_key)):
+    for source, point in sorted(_found(registry), key=lambda pair: (pair[0].origin, pair[0].sort_key)):
         if not source.well_named:
             registry.refuse(
                 source, "not a usable plugin name", "its entry point needs lower-case letters, digits and _"
@@ -156,6 +176,33 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
             registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))
         else:
             registry.add(source, plugin)
+
+
+def _found(registry: Registry) -> list[tuple[Source, metadata.EntryPoint]]:
+    """The plugins of installed distributions, not loaded yet."""
+    names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
+    try:
+        # By ourselves: pluggy's load_setuptools_entrypoints ends at the first entry point that is broken, and no plugin
+        # behind it is loaded.
+        return [(_source(point, _distribution(point, names)), point) for point in metadata.entry_points(group=PROJECT)]
+    # The files of any distribution that is installed may be damaged, and would cost us our own stop methods as well.
+    except Exception:  # noqa: BLE001
+        return _found_one_by_one(registry)
+
+
+def _found_one_by_one(registry: Registry) -> list[tuple[Source, metadata.EntryPoint]]:
+    found: dict[str, list[tuple[Source, metadata.EntryPoint]]] = {}
+    for distribution in metadata.distributions():
+        name = ""
+        try:
+            name = distribution.name
+            points = [(_source(point, name), point) for point in distribution.entry_points.select(group=PROJECT)]
+            found.setdefault(name, points)  # the first of a name is the one that is imported
+        except Exception as error:  # noqa: BLE001  that distribution's plugins only
+            where = f"{name or 'a distribution'} in {distribution.locate_file('')}"
+            message = f"its entry points cannot be read: {in_words(error)}"
+            registry.report(Problem(what="plugin", where=where, message=message, remedy="reinstall it"))
+    return [one for several in found.values() for one in several]
 
 
 def _distribution(point: metadata.EntryPoint, names: dict[int, str]) -> str:

@@ -13,7 +13,7 @@ from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
 from lastcall.hooks.order import Position, firing_order
-from lastcall.hooks.sources import Source
+from lastcall.hooks.sources import Origin, Source
 
 
 @value
@@ -104,16 +104,21 @@ class _Manager(pluggy.PluginManager):
 
 
 class Registry:
-    """Every implementation of every hook, in firing order."""
+    """Every implementation of every hook, in firing order.
 
-    def __init__(self, settings: HookSettings) -> None:
+    `blocked` and `failed` are plugins that are not used, `unseen` folders of which nobody could look what is in them.
+    """
+
+    def __init__(self, settings: HookSettings, *, bundled_only: bool = False) -> None:
         self._settings = settings
+        self._bundled_only = bundled_only
         self._manager = _Manager()
         self._sources: dict[str, Source] = {}
         self._extra: list[Implementation] = []
         self._problems: list[Problem] = []
         self.blocked: list[Source] = []
         self.failed: list[Source] = []
+        self.unseen: list[str] = []
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -138,7 +143,8 @@ class Registry:
 
     def admits(self, source: Source) -> bool:
         """Say whether a plugin may be loaded: it is not blocked, and no other has its name."""
-        if source.name in self._settings.block:
+        others = self._bundled_only and source.origin is not Origin.BUNDLED
+        if others or source.name in self._settings.block:
             self.blocked.append(source)
             return False
         # Two of one name would share their options and their folder.

@@ -1,7 +1,7 @@
-"""The last configuration that was valid: what a host stop uses when the present one is broken."""
+"""The last configuration with which a connection was opened: what a host stop uses when the present one is broken."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,17 @@ class LastGood:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or PathSettings().state / "last-good.json"
 
-    def remember(self, files: Sequence[Path]) -> None:
-        """Keep the texts of these files. What cannot be kept is not: a run must not fail by it."""
+    def remember(self, texts: Mapping[Path, str]) -> None:
+        """Keep the texts of these files. Blocks. What cannot be kept is not: a run must not fail by it."""
         try:
-            texts = {str(file): file.read_text(encoding="utf-8") for file in files}
-            content = json.dumps({"version": VERSION, "files": texts}, indent=1)
+            content = json.dumps({"version": VERSION, "files": {str(file): texts[file] for file in texts}}, indent=1)
             # Written only when it differs: every run reads its configuration, and this write waits for the disk.
             if not self.path.exists() or self.path.read_text(encoding="utf-8") != content:
                 write_whole(self.path, content)
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             return
 
-    def recall(self) -> Document | None:
-        """The configuration as it was; None where none was remembered, or nothing can be made of it."""
-        try:
-            content: Any = json.loads(self.path.read_text(encoding="utf-8"))
-            texts = {Path(file): str(text) for file, text in content["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return read_texts(texts)
+    def recall(self) -> Document:
+        """The configuration as it was. Raises all sorts of things where none was remembered, or it is damaged."""
+        content: Any = json.loads(self.path.read_text(encoding="utf-8"))
+        return read_texts({Path(file): str(text) for file, text in content["files"].items()})

@@ -41,7 +41,8 @@ class Connections:
     """Asks every connection at once; one that does not answer is a problem of the report, and holds up nobody.
 
     `patient`: the host stops. A connection that refuses is tried again until the last resort, and one that died is
-    waited for. `crowded` is told the guests (UUIDs) whose calls hang while others wait for a lane.
+    waited for. `crowded` is told the guests (UUIDs) whose calls hang while others wait for a lane. `worked` is awaited
+    once, when the first of those that are configured was opened.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Connections:
         *,
         patient: bool,
         crowded: Callable[[Collection[str]], None] = lambda _: None,
+        worked: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._hypervisor = hypervisor
         self._status = status
@@ -62,9 +64,11 @@ class Connections:
         self._configured = configured
         self._patient = patient
         self._crowded = crowded
+        self._worked = worked
         self._connected: list[Connected] = []
         self._parallel: dict[str, int] = {}
         self._seen: set[str] = set()  # whose guests were listed
+        self._all_listed = True
         self._pursuit = Pursuit(terms, self._give_up)
         self._late: set[str] = set()
         self._twice: set[Key] = set()
@@ -78,6 +82,11 @@ class Connections:
     def complete(self) -> bool:
         """Whether every connection was opened that has to be."""
         return all(one.error is None or one.target.optional for one in self._connected)
+
+    @property
+    def all_listed(self) -> bool:
+        """Whether every connection was opened, and listed its guests whenever it was asked."""
+        return self._all_listed and all(one.error is None for one in self._connected)
 
     def limits(self, parallel: int) -> ParallelLimits:
         """How many guests may move at once, of all and of each connection."""
@@ -122,6 +131,14 @@ class Connections:
         self._connected = await self._hypervisor.connect(targets, self._hear)
         for one in self._connected:
             self._note(one)
+        await self._tell_if_worked()
+
+    async def _tell_if_worked(self) -> None:
+        known = {one.uri for one in self._configured}
+        worked = any(one.error is None for one in self._connected if one.target.uri in known)
+        if worked and self._worked:
+            tell, self._worked = self._worked, None
+            await tell()
 
     def pursue(self) -> None:
         """The host stops after all: try on what could not be opened, or was given up."""
@@ -161,6 +178,7 @@ class Connections:
             was_open = any(one.uri == found.uri for one in self._connected)
             self._connected = [found if one.target.uri == target.uri else one for one in self._connected]
             self._note(found)
+            await self._tell_if_worked()
             if found.uri and was_open:
                 self._hear(ConnectionRestored(found.uri))
                 return found.uri
@@ -249,6 +267,7 @@ class Connections:
                         self._seen.add(uri)
                         return found
         except (LastcallError, TimeoutError) as error:
+            self._all_listed = False
             pursued = self._patient and uri not in self._seen
             if pursued:
                 self._list_on(uri, error)

@@ -1,13 +1,14 @@
 """Puts a run together: the only room that knows configuration, plugins and libvirt at once."""
 
 import asyncio
+import contextlib
 import math
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
@@ -38,8 +39,11 @@ from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.runs.loading import Loaded
 from lastcall.threads.workers import ThreadWorkers, Workers
+from lastcall.timing.budget import WRITING
 from lastcall.timing.deadline import Deadline, soonest
 from lastcall.timing.terms import Terms
+
+KEEPING = 1.0  # seconds for the copy of a good configuration: only the next broken one wants it
 
 if TYPE_CHECKING:  # what one kind of run needs the other does not load
     from lastcall.runs.restore import Restore
@@ -186,6 +190,7 @@ def assemble(
         # Who stands in front of it wants to know now that a daemon is down; a host that goes down has no second try.
         patient=not (request.reason.voluntary or request.rehearsal),
         crowded=asker.make_room,
+        worked=_keeping(loaded, outside.workers, context.terms),
     )  # fmt: skip
     state = loaded.settings.paths.state
     parts = Parts(
@@ -256,6 +261,19 @@ def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -
     if not request.rehearsal:
         sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs", ends)))
     return sinks
+
+
+def _keeping(loaded: Loaded, workers: Workers, terms: Terms) -> Callable[[], Awaitable[None]] | None:
+    """What makes a configuration the last good one, unless the disk takes its time: a run does not wait for that."""
+    keep = loaded.keep
+    if keep is None:
+        return None
+
+    async def keep_in_time() -> None:
+        with contextlib.suppress(TimeoutError):
+            await workers.call(keep, timeout=min(KEEPING, terms.share(WRITING)))
+
+    return keep_in_time
 
 
 def _option_lookup(settings: Settings, policies: Policies) -> OptionLookup:

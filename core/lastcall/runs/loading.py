@@ -1,36 +1,39 @@
 """Configuration and plugins together, which need each other; no libvirt yet."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.config.files import config_file
+from lastcall.config.files import DEFAULT_FILE, config_file
 from lastcall.config.load import Document, defaults, read
 from lastcall.config.settings import Settings
-from lastcall.errors import ConfigInvalid, Problem
+from lastcall.errors import ConfigInvalid, Problem, in_words
 from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.load_time import LoadTime
 from lastcall.persistence.last_good import LastGood
-from lastcall.threads.box import Box
 
-KEEPING = 1.0  # seconds for the copy of a good configuration: only the next broken one wants it
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
 
 @value
 class Loaded:
-    """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without."""
+    """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without.
+
+    `keep`, which blocks, makes this configuration the last good one: to be called once it led to a connection. None
+    where it is not what the host lives by.
+    """
 
     settings: Settings
     plugins: Plugins
     origin: ConfigOrigin
-    files: tuple[Path, ...] = ()
+    document: Document
     problems: tuple[Problem, ...] = ()
+    keep: Callable[[], None] | None = None
 
     def for_reason(self, reason: Reason) -> "Loaded":
         """The same with the settings for this reason."""
@@ -62,27 +65,33 @@ def load(
 ) -> Loaded:
     """Read the configuration and load the plugins, for a run in a share of what its allowance leaves.
 
-    A broken configuration raises ConfigInvalid, except for a host stop: that goes on with the last one that was valid,
-    or with the defaults, loudly. What root reads from the default path is remembered for that.
+    A configuration that is broken, or a file that somebody has named, raises ConfigInvalid. A host stop by the default
+    path goes on with the last good configuration, or with the defaults, loudly, whatever went wrong.
     """
-    loader = _Loader(reason, allowance, last_good or LastGood())
+    kept = last_good or LastGood()
+    loader = _Loader(reason, allowance, kept)
+    _, named = config_file(config)
     try:
         document = read(config)
         loaded = loader.load(document, "file" if document.files else "defaults")
-    except ConfigInvalid as error:
-        if reason.voluntary:
+    # Everything, also what pydantic's core or an exit of a plugin raises: no mistake in a file, and no bug of ours or
+    # others, must cost the guests their last call.
+    except BaseException as error:
+        # Another file instead of the one that was named would stop the guests of another daemon.
+        if reason.voluntary or named or isinstance(error, KeyboardInterrupt):
             raise
-        # A typing error in a file must not cost the guests their last call.
-        return loader.fall_back(error)
-    _, named = config_file(config)
+        return loader.fall_back(_problems_of(error))
     # What a user tries out with --config is not what the host lives by.
     if document.files and not named and os.geteuid() == 0:
-        loader.remember(document)
+        return replace(loaded, keep=partial(kept.remember, document.texts))
     return loaded
 
 
 def load_anyway(config: Path | None, tell: Callable[[str], None]) -> Loaded:
-    """The same for who only looks at what happened: a broken configuration is told of, and gone without."""
+    """The same for who only looks at what happened: what is broken at the default path is told of, and gone without.
+
+    Raises ConfigInvalid for a file that somebody has named: what happened by another would be taken for its own.
+    """
     loaded = load(config, Reason.OTHER)
     for problem in loaded.problems:
         tell(f"{problem.where}: {problem.message}")
@@ -99,24 +108,39 @@ class _Loader:
         self._reason, self._allowance, self._last_good = reason, allowance, last_good
         self._time: LoadTime | None = None
 
-    def load(self, document: Document, origin: ConfigOrigin, problems: Iterable[Problem] = ()) -> Loaded:
+    def load(
+        self, document: Document, origin: ConfigOrigin, problems: Iterable[Problem] = (), *, bundled_only: bool = False
+    ) -> Loaded:
         """Raises ConfigInvalid."""
         if self._allowance and not self._time:
             self._time = LoadTime(self._allowance.ends(document, self._reason))
-        plugins = Plugins(document.bootstrap, load_time=self._time)
-        return Loaded(document.settings(plugins.vocabulary), plugins, origin, document.files, tuple(problems))
+        plugins = Plugins(document.bootstrap, load_time=self._time, bundled_only=bundled_only)
+        return Loaded(document.settings(plugins.vocabulary), plugins, origin, document, tuple(problems))
 
-    def fall_back(self, error: ConfigInvalid) -> Loaded:
-        """The last good configuration, as far as today's plugins understand it; else the defaults."""
-        document = self._last_good.recall()
-        if document is not None:
-            try:
-                return self.load(document, "last_good", error.problems)
-            except ConfigInvalid:
-                pass  # a plugin has changed since; its problems would hide those of the file
-        return self.load(defaults(), "defaults", error.problems)
+    def fall_back(self, problems: Sequence[Problem]) -> Loaded:
+        """The last good configuration, as far as today's plugins understand it; else the defaults. Each first with all
+        plugins, then with those alone that we bring along ourselves.
+        """
+        for read_it, origin in _OTHERS:
+            for bundled_only in (False, True):
+                try:
+                    document = read_it(self._last_good)
+                    return self.load(document, origin, problems, bundled_only=bundled_only)
+                except BaseException:  # noqa: BLE001, S112  its problems would hide those of the file
+                    continue
+        raise ConfigInvalid(problems)
 
-    def remember(self, document: Document) -> None:
-        """Keep a copy, unless the disk takes its time: a run does not wait for that."""
-        with contextlib.suppress(TimeoutError):
-            Box().call(lambda: self._last_good.remember(document.files), timeout=KEEPING)
+
+_OTHERS: Sequence[tuple[Callable[[LastGood], Document], ConfigOrigin]] = (
+    (LastGood.recall, "last_good"),
+    (lambda _: defaults(), "defaults"),
+)
+
+
+def _problems_of(error: BaseException) -> Sequence[Problem]:
+    if isinstance(error, ConfigInvalid):
+        return error.problems
+    remedy = "`lastcall config check` says more"
+    return [
+        Problem(what="config", where=str(DEFAULT_FILE), message=f"cannot be used: {in_words(error)}", remedy=remedy)
+    ]

@@ -87,7 +87,7 @@ def _run(
     paths = f"{{state: {folder}, run: {folder}, hooks: {folder}/hooks.d}}"
     document = parse(f"{connections}paths: {paths}\n{config}")
     loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
-    loaded = Loaded(document.settings(loaded_plugins.vocabulary).for_reason(reason), loaded_plugins, "file")
+    loaded = Loaded(document.settings(loaded_plugins.vocabulary).for_reason(reason), loaded_plugins, "file", document)
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
         outside = Outside(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-import lastcall
 from lastcall import Guest, GuestState, PluginOptions, Reason, RunKind, StopMethod
 from lastcall.config import load
 from lastcall.config.compose import Vocabulary
@@ -241,17 +240,6 @@ def test_a_file_that_is_no_configuration_is_one_clear_line_and_exit_6(
     assert lines[0].startswith(str(path))
     assert message in lines[0]
     assert "Traceback" not in result.stderr
-
-
-def test_a_broken_configuration_does_not_stop_a_host_stop(tmp_path: Path) -> None:
-    from lastcall.runs.loading import load as load_all
-
-    (tmp_path / "config.yaml").write_text("shutdown: {deadlin: 5}\n")
-    loaded = load_all(tmp_path / "config.yaml", lastcall.Reason.POWEROFF)
-    assert loaded.origin == "defaults"
-    assert "deadlin" in loaded.problems[0].message
-    with pytest.raises(ConfigInvalid):
-        load_all(tmp_path / "config.yaml")
 
 
 def test_later_rules_win_whether_they_name_a_guest_or_match_a_glob() -> None:

@@ -33,7 +33,7 @@ def check_config(invocation: Invocation) -> int:
     loaded = load(invocation.config)
     for problem in loaded.plugins.registry.problems:
         click.echo(problem_line(problem), err=True)
-    click.echo("valid: " + (", ".join(map(str, loaded.files)) or "no file, built-in defaults"))
+    click.echo("valid: " + (", ".join(map(str, loaded.document.files)) or "no file, built-in defaults"))
     return ExitCode.OK
 
 

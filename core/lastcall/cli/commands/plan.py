@@ -185,7 +185,7 @@ def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
 
 
 def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...], *, forced: bool) -> str:
-    source = ", ".join(map(str, loaded.files)) or "built-in defaults"
+    source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
     lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
     for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown"):
