@@ -48,6 +48,7 @@ def test_what_cannot_be_meant_is_refused_before_it_is_written(lab: Daemon, tmp_p
             ("hooks={timeout: 1s}", "hooks: cannot be set by metadata"),
             ("timeout", "is not KEY=VALUE"),
             ("stop=[", "not valid YAML"),
+            ("stop=[acpii]", "no plugin provides the stop method 'acpii'; did you mean 'acpi'?"),
         ):
             done = run_lastcall(config, "guest", "set", "web", setting)
             assert (done.returncode, said in done.stderr) == (2, True), done.stderr

@@ -210,13 +210,17 @@ def test_report_tells_what_the_last_shutdown_and_the_restore_after_it_did(tmp_pa
     assert (run["run"]["id"], run["run"]["reason"], run["complete"]) == (identity, "reboot", True)
     assert run_lastcall(config, "report", "never").returncode == 2
 
-    # A log that was cut off by a kill is told as far as it goes, whatever the configuration is now.
-    log = tmp_path / "state" / "runs" / f"{identity}.jsonl"
-    log.write_text(log.read_text()[:-30])
-    config.write_text(config.read_text() + "nonsense: true\n")
-    cut = run_lastcall(config, "report", identity)
-    assert cut.returncode in {1, 2}
-    assert "nonsense: unknown key" in cut.stderr
+
+@pytest.mark.parametrize(
+    "words", [["status"], ["report"], ["announce", "--reason", "power"], ["stamp"], ["restore", "--from-unit"]]
+)
+def test_what_is_kept_elsewhere_is_not_told_for_a_file_that_was_named_and_is_broken(
+    tmp_path: Path, words: list[str]
+) -> None:
+    config = write_config(tmp_path, WORLD, more="nonsense: true\n")
+    done = run_lastcall(config, *words)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "config.yaml:3:1: nonsense: unknown key" in done.stderr
 
 
 def test_a_run_that_was_killed_is_told_as_far_as_it_came(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_check_names_what_a_run_would_stumble_over(tmp_path: Path) -> None:
     done = run_lastcall(config, "check", "--json")
     found = {problem["what"]: problem for problem in json.loads(done.stdout)["problems"]}
     assert done.returncode == 1
-    assert found["ladder"]["where"] == "defaults.stop[0]"
+    assert found["ladder"]["where"] == f"{config}:3:19"
     assert found["connection"]["where"] == "nonsense:///x"
     assert {"state", "permission"} & set(found)
     (tmp_path / "state").unlink()

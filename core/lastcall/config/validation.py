@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lastcall.config.files import Located
-from lastcall.config.guest_settings import GuestPolicy, LadderStep
+from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.nodes import (
     MISTAKES,
     ListNode,
@@ -24,7 +24,6 @@ from lastcall.config.nodes import (
     path_text,
     plain,
 )
-from lastcall.config.settings import Settings
 from lastcall.errors import Problem, in_words
 from lastcall.options import Elsewhere
 
@@ -216,20 +215,3 @@ def _unwrapped(kind: Any) -> Any:
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
         return next((part for part in typing.get_args(kind) if part is not type(None)), None)
     return kind
-
-
-def unknown_steps(settings: Settings) -> list[tuple[str, str]]:
-    """Ladder steps that no plugin provides, as (path, method)."""
-    policies = [("defaults", settings.defaults), *((f"guests[{i}]", rule) for i, rule in enumerate(settings.guests))]
-    ladders = [(f"{path}.stop", policy.stop) for path, policy in policies]
-    ladders += [(f"{path}.last_resort", policy.last_resort) for path, policy in policies]
-    return [
-        (f"{path}[{at}]", step.chosen[0])
-        for path, ladder in ladders
-        for at, step in enumerate(ladder)
-        if _unknown(step)
-    ]
-
-
-def _unknown(step: LadderStep) -> bool:
-    return bool(step.model_extra)

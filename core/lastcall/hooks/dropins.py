@@ -44,6 +44,7 @@ def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
         return
     except (OSError, Untrusted) as error:
         registry.report(_refused(folder, error))
+        _leave_unread(folder, registry)
         return
     try:
         names = sorted(os.listdir(descriptor))  # noqa: PTH208  the folder that was checked, not the one of that name
@@ -52,9 +53,21 @@ def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
     yield from (folder / name for name in names if not _LEFTOVER.match(name) and name != "__pycache__")
 
 
+def _leave_unread(folder: Path, registry: Registry) -> None:
+    """Note the drop-ins of a folder that is not trusted. They are not run; their sections of the configuration must not
+    count as misspelt all the same, or a folder's mode would cost a host stop the whole configuration.
+    """
+    registry.unseen.append(str(folder))
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  the names, as everywhere here
+    except OSError:
+        return
+    paths = [folder / name for name in names if name.endswith(".py") and not _LEFTOVER.match(name)]
+    registry.failed += [source for source in map(_module_source, paths) if source.well_named]
+
+
 def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float) -> None:
-    name = _NUMBER.sub("", path.stem).replace("-", "_")
-    source = Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
+    source = _module_source(path)
     if not source.well_named:
         registry.refuse(source, "not a usable plugin name", "name it NN-name.py, of lower-case letters, digits and _")
     elif registry.admits(source):
@@ -62,9 +75,14 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
             # What was checked is what is run: read by name again, it could be another file by then.
             code = _read_trusted(path)
             # Within a limit: an import that waits for something would hold up a host stop before it has begun.
-            registry.add(source, time.call(source, lambda: _module(name, path, code), timeout))
+            registry.add(source, time.call(source, lambda: _module(source.name, path, code), timeout))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
+
+
+def _module_source(path: Path) -> Source:
+    name = _NUMBER.sub("", path.stem).replace("-", "_")
+    return Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
 
 
 def _read_trusted(path: Path) -> bytes:

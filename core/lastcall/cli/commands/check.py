@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from lastcall.api.guests import Guest, RunKind
+from lastcall.checks.idle_rules import idle_rules
+from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.shell_probe import probe_shells
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.config.validation import unknown_steps
 from lastcall.errors import ExitCode, LastcallError, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.hooks.dispatch import problems_of
@@ -38,10 +39,12 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
-    parts.stream.problems((*_steps(loaded), *_shells(loaded), *_folders(loaded), *_state(loaded)))
+    names = KnownNames(loaded.plugins)
+    unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
+    parts.stream.problems((*unknown, *_folders(loaded), *_state(loaded)))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
-    seen = loop.run_until_complete(_ask(parts, log_in=log_in))
+    seen = loop.run_until_complete(_ask(parts, loaded, names, log_in=log_in))
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(to_json({"version": 1, "problems": problems}, indent=1))
@@ -51,7 +54,7 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
+async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool) -> list[str]:
     """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
     inventory, connections = parts.inventory, parts.connections
     await connections.connect()
@@ -63,7 +66,10 @@ async def _ask(parts: Parts, *, log_in: bool) -> list[str]:
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
     advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
-    parts.stream.problems([*make_graph(everybody, parts.policies.of, ()).problems, *advice])
+    # A guest of a connection that is not there may be the one that a rule is for.
+    idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
+    parts.stream.problems([*make_graph(everybody, parts.policies.of, ()).problems, *advice, *idle])
+    parts.stream.problems(names.unknown_to(everybody, parts.policies))
     parts.stream.problems(problems_of(await parts.hooks.fire("check")))
     for fired in await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests)):
         parts.stream.problems(problems_of(fired))
@@ -82,28 +88,6 @@ async def _log_in(parts: Parts, guests: Sequence[Guest]) -> list[str]:
             parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
     without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
     return [*seen, *([f"- no shell is configured for {', '.join(without)}"] if without else [])]
-
-
-def _steps(loaded: Loaded) -> list[Problem]:
-    known = ", ".join(sorted(loaded.plugins.methods))
-    message = "no plugin provides the stop method {!r}; a run skips this step"
-    return [
-        Problem(what="ladder", where=path, message=message.format(method), remedy=f"methods there are: {known}")
-        for path, method in unknown_steps(loaded.settings)
-    ]
-
-
-def _shells(loaded: Loaded) -> list[Problem]:
-    policies = [
-        ("defaults", loaded.settings.defaults),
-        *((f"guests[{i}]", one) for i, one in enumerate(loaded.settings.guests)),
-    ]
-    known = ", ".join(sorted(loaded.plugins.shells)) or "none"
-    return [
-        Problem(what="shell", where=f"{path}.shell", message=f"no plugin provides the guest shell {name!r}",
-                remedy=f"guest shells there are: {known}")
-        for path, policy in policies for name in policy.shell if name not in loaded.plugins.shells
-    ]  # fmt: skip
 
 
 def _folders(loaded: Loaded) -> list[Problem]:

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from lastcall.api.guests import RunKind
+from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.config.compose import settings_model
 from lastcall.config.guest_settings import GuestRule
-from lastcall.errors import ExitCode, Problem, UsageError
+from lastcall.config.load import read
+from lastcall.config.nodes import MISTAKES
+from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.hooks.discovery import Plugins
 from lastcall.report.text import problem_line
 from lastcall.runs.loading import load
 
@@ -28,12 +33,18 @@ def config_command() -> None:
 def check_config(invocation: Invocation) -> int:
     """Validate the configuration, plugin sections included; shows every error at once.
 
-    Exit code 6 when there is one.
+    Names of stop methods, guest shells and plugins that nothing has are errors, too; a run goes without those. Exit
+    code 6 when there is an error.
     """
-    loaded = load(invocation.config)
-    for problem in loaded.plugins.registry.problems:
+    document = read(invocation.config)
+    plugins = Plugins(document.bootstrap)
+    names = list(islice(KnownNames(plugins).unknown_in(document.node), MISTAKES))
+    errors = [located for located in names if located[1].severity is Severity.ERROR]
+    unsure = [problem for _, problem in names if problem.severity is not Severity.ERROR]
+    for problem in (*plugins.registry.problems, *unsure):
         click.echo(problem_line(problem), err=True)
-    click.echo("valid: " + (", ".join(map(str, loaded.document.files)) or "no file, built-in defaults"))
+    document.settings(plugins.vocabulary, errors)
+    click.echo("valid: " + (", ".join(map(str, document.files)) or "no file, built-in defaults"))
     return ExitCode.OK
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import click
 
 from lastcall.api.guests import RunKind
+from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
-from lastcall.errors import ExitCode, UsageError
+from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.presence.lookup import find_guest
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import load
@@ -51,18 +52,22 @@ def _change(invocation: Invocation, name: str, change: Callable[[dict[str, str]]
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
-    written = loop.run_until_complete(_write(parts, name, change))
+    written = loop.run_until_complete(_write(parts, KnownNames(loaded.plugins), name, change))
     click.echo("\n".join(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata")
     return ExitCode.OK
 
 
-async def _write(parts: Parts, name: str, change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+async def _write(
+    parts: Parts, names: KnownNames, name: str, change: Callable[[dict[str, str]], dict[str, str]]
+) -> dict[str, str]:
     guest = await find_guest(parts.inventory, parts.stream, name)
     before = dict(parts.inventory.facts[guest.key].metadata)
     after = change(before)
     # Only what changes is judged: a key that is left from a plugin of yesterday must not block all others.
     changed = {key: text for key, text in after.items() if before.get(key) != text}
-    _, problems = read_metadata(type(parts.settings.defaults), guest, changed)
+    policy, problems = read_metadata(type(parts.settings.defaults), guest, changed)
+    if policy:
+        problems += [one for one in names.unknown_of(policy, guest.name) if one.severity is Severity.ERROR]
     if problems:
         raise UsageError(
             "; ".join(problem.message.removesuffix("; it is not used") for problem in problems), problems[0].remedy

@@ -1,0 +1,121 @@
+"""Names of what plugins provide, wherever settings use them: is there such a stop method, guest shell or plugin?
+
+A run goes without what is not there; who checks a configuration wants to know beforehand.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from lastcall.api.guests import Guest
+from lastcall.config.files import Located
+from lastcall.config.guest_settings import GuestPolicy, GuestRule
+from lastcall.config.nodes import ListNode, MapNode, Node, NodePath, Scalar, locate, path_text
+from lastcall.config.policies import Policies
+from lastcall.errors import Problem, Severity
+from lastcall.formats.values import value
+from lastcall.hooks.discovery import Plugins
+
+LADDERS = ("stop", "last_resort")
+LEAVE = "leave"  # no method, but none at all
+
+
+@value
+class _Kind:
+    """One kind of thing that has a name. `unsure`: what could not be loaded, and may have more of it."""
+
+    what: str
+    has: str
+    things: str
+    known: Collection[str]
+    unsure: Sequence[str]
+    blocked: Collection[str] = ()
+
+    def problem(self, where: str, path: str, name: str) -> Problem:
+        """That nothing has this name; or that nobody can tell."""
+        if self.unsure:
+            why = f"{', '.join(self.unsure)} could not be loaded"
+            message = f"{path}: nobody knows whether a plugin {self.has} {name!r}: {why}"
+            return Problem(what=self.what, where=where, message=message, severity=Severity.WARNING)
+        message = f"{path}: no plugin {self.has} {name!r}"
+        remedy = f"{self.things} there are: {', '.join(sorted(self.known)) or 'none'}"
+        close = difflib.get_close_matches(name, self.known, n=1)
+        if name in self.blocked:
+            message += "; the plugin of that name is blocked by hooks.block"
+        elif close:
+            message += f"; did you mean {close[0]!r}?"
+        return Problem(what=self.what, where=where, message=message, remedy=remedy)
+
+
+class KnownNames:
+    """What the plugins that were found provide, and what could not be asked."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        registry = plugins.registry
+        unread = [source.name for source in registry.failed if source.well_named]
+        unsure = [*dict.fromkeys((*unread, *plugins.silent)), *registry.unseen]
+        blocked = [source.name for source in registry.blocked]
+        there = {source.name for source in (*registry.sources, *registry.failed)}
+        self._method = _Kind("ladder", "provides the stop method", "stop methods", plugins.methods, unsure, blocked)
+        self._shell = _Kind("shell", "provides the guest shell", "guest shells", plugins.shells, unsure, blocked)
+        self._plugin = _Kind("plugin", "is called", "plugins", there | {*blocked}, registry.unseen)
+
+    def unknown_in(self, root: MapNode) -> Iterator[Located]:
+        """Every name in a configuration that nothing has, with its place. What has the wrong form is passed over."""
+        for kind, path, name in self._written(root):
+            if name not in kind.known:
+                mark = locate(root, path)
+                yield mark, kind.problem(str(mark), path_text(path), name)
+
+    def unknown_to(self, guests: Iterable[Guest], policies: Policies) -> Iterator[Problem]:
+        """The same for what guests' metadata and plugins say of them; what rules say is in the configuration."""
+        for guest in guests:
+            for layer in policies.layers(guest):
+                if not isinstance(layer.policy, GuestRule):
+                    yield from self.unknown_of(layer.policy, guest.name, f"{layer.source}: ")
+
+    def unknown_of(self, policy: GuestPolicy, where: str, source: str = "") -> Iterator[Problem]:
+        """The same for one policy that was made."""
+        for key in LADDERS:
+            for index, step in enumerate(getattr(policy, key)):
+                name = step.chosen[0]
+                if name not in self._method.known:
+                    yield self._method.problem(where, f"{source}{key}[{index}]", name)
+        for name in policy.shell:
+            if name not in self._shell.known:
+                yield self._shell.problem(where, f"{source}shell", name)
+
+    def _written(self, root: MapNode) -> Iterator[tuple[_Kind, NodePath, str]]:
+        rules = root.items.get("guests")
+        policies: list[tuple[NodePath, Node | None]] = [(("defaults",), root.items.get("defaults"))]
+        policies += [(("guests", at), rule) for at, rule in enumerate(_items(rules))]
+        for path, policy in policies:
+            for key in LADDERS:
+                for below, name in _texts(policy, key):
+                    if (key, name) != ("last_resort", LEAVE):
+                        yield self._method, (*path, *below), name
+            for below, name in _texts(policy, "shell"):
+                yield self._shell, (*path, *below), name
+        hooks = root.items.get("hooks")
+        for key in ("block", "first", "last"):
+            for below, name in _texts(hooks, key):
+                yield self._plugin, ("hooks", *below), name
+        sections = hooks.items.get("plugins") if isinstance(hooks, MapNode) else None
+        for name in sections.items if isinstance(sections, MapNode) else ():
+            yield self._plugin, ("hooks", "plugins", name), name
+
+
+def _texts(section: Node | None, key: str) -> Iterator[tuple[NodePath, str]]:
+    """The names behind a key, each alone or with its options, and their paths below the section."""
+    node = section.items.get(key) if isinstance(section, MapNode) else None
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        yield (key,), node.value
+    for index, item in enumerate(_items(node)):
+        if isinstance(item, Scalar) and isinstance(item.value, str):
+            yield (key, index), item.value
+        elif isinstance(item, MapNode) and len(item.items) == 1:
+            (name,) = item.items
+            yield (key, index, name), name
+
+
+def _items(node: Node | None) -> Sequence[Node]:
+    return node.items if isinstance(node, ListNode) else ()
