@@ -22,10 +22,10 @@ T = TypeVar("T")
 def rehearse(
     plugin: str, names: Sequence[str], work: "Callable[[Guest, Run], T]", *, timeout: float = 60.0
 ) -> list[tuple[Guest, T | LastcallError]]:
-    """Call `work` for running guests by name or UUID, all at once, as `plugin`; for use inside a click command.
+    """Call `work` for running guests by name, UUID or glob, all at once, as `plugin`; for use inside a click command.
 
     Returns (guest, answer) in the order of the names; the answer is the LastcallError that the work raised, also for
-    one that took longer than `timeout` seconds. Raises UsageError for a name that no running guest has.
+    one that took longer than `timeout` seconds. Raises UsageError for one that no running guest answers to.
     """
     from lastcall.runs.assembly import RunRequest, assemble
     from lastcall.runs.loading import load
@@ -39,7 +39,7 @@ def rehearse(
 async def _all(
     parts: "Parts", plugin: str, names: Sequence[str], work: "Callable[[Guest, Run], T]", timeout: float
 ) -> list[tuple[Guest, T | LastcallError]]:
-    from lastcall.planning.plan import select
+    from lastcall.planning.selection import Selection
 
     await parts.connections.connect()
     running = await parts.connections.active()
@@ -47,7 +47,7 @@ async def _all(
     if not parts.connections.uris:
         problem = next(iter(parts.stream.story.report().problems))
         raise HypervisorError(f"{problem.where}: {problem.message}", problem.remedy)
-    guests = [guest for name in names for guest in select(running, [name])]
+    guests = list(dict.fromkeys(guest for name in names for guest in Selection([name]).active(running)))
     await parts.inventory.learn(guests)
     parts.context.guests = tuple(guests)
     answers = await asyncio.gather(*(_one(parts, plugin, guest, work, timeout) for guest in guests))

@@ -9,6 +9,7 @@ from typing import Any
 
 from lastcall.api.guests import Key, Reason, RunKind
 from lastcall.persistence.state import StateFile
+from lastcall.planning.selection import Selection
 from lastcall.records.records import Record
 from lastcall.records.run_log import RunLog
 from lastcall.report.narrator import Narrator
@@ -86,7 +87,7 @@ class _Stage:
                 self._hypervisor.keep_dead(line.uri, line.alive_from)
 
     def _shutdown(self, parts: Parts) -> Execution:
-        world, run = self._world, build_shutdown(parts, names=self._world.names, force=self._world.force)
+        world, run = self._world, build_shutdown(parts, chosen=Selection(self._world.names), force=self._world.force)
         schedule(self._hypervisor, world.incidents)
         self._let_signal(run, world.signals)
         if world.joining:

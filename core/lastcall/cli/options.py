@@ -1,8 +1,9 @@
-"""Options and output that several subcommands share."""
+"""Arguments, options and output that several subcommands share."""
 
+import functools
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from lastcall.api.guests import Reason
 from lastcall.formats.durations import parse_duration
+from lastcall.planning.selection import Criterion, Selection
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -25,6 +27,32 @@ class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgumen
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class CriterionType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only
+    """`KEY=VALUE` of `--match`."""
+
+    name = "criterion"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it; a wrong one is a usage error."""
+        try:
+            return Criterion.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def selection_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`[GUEST]...` and `--match`: together the guests that are meant, which the command gets as `chosen`."""
+    text = "Only guests that match; keys as in a rule's `match`: name, uuid, uri, state. May be given more than once."
+
+    @click.argument("guests", nargs=-1, metavar="[GUEST]...")
+    @click.option("--match", "criteria", type=CriterionType(), multiple=True, metavar="KEY=VALUE", help=text)
+    @functools.wraps(function)
+    def with_selection(*args: Any, guests: Sequence[str], criteria: Sequence[Criterion], **options: Any) -> Any:
+        return function(*args, chosen=Selection(guests, criteria), **options)
+
+    return with_selection
 
 
 def reason_option(function: Callable[..., Any]) -> Callable[..., Any]:

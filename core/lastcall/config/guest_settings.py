@@ -1,6 +1,5 @@
 """The models of what a guest gets: ladders, rules and everything that they may set."""
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -10,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Guest, GuestState
+from lastcall.api.matching import matches
 from lastcall.options import BY_METADATA, Duration, NamedChoice
 
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
@@ -98,13 +98,7 @@ class Match(Section):
 
     def covers(self, guest: Guest) -> bool:
         """Say whether the rule is for this guest."""
-        return (
-            # Compared as it is written, too: as a glob, `db[1]` does not match a guest of that name.
-            (self.name is None or guest.name == self.name or fnmatch.fnmatchcase(guest.name, self.name))
-            and (self.uuid is None or guest.uuid == self.uuid.lower())
-            and (self.uri is None or fnmatch.fnmatchcase(guest.uri, self.uri))
-            and (self.state is None or guest.state == self.state)
-        )
+        return matches(guest, name=self.name, uuid=self.uuid, uri=self.uri, state=self.state)
 
 
 class GuestPolicy(Section):

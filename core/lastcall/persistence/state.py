@@ -2,14 +2,14 @@
 
 import json
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from lastcall.api.guests import Guest, GuestState, Key
-from lastcall.errors import LastcallError, NoPermission, UsageError
+from lastcall.errors import LastcallError, NoPermission
 from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
@@ -207,14 +207,6 @@ def open_state(folder: Path) -> StateFile:
     except OSError as error:
         raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     return state
-
-
-def select_entries(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
-    """The entries that are named, by name or UUID; raises UsageError for a name that is not on the list."""
-    for name in names:
-        if not any(name in {entry.name, entry.uuid} for entry in entries):
-            raise UsageError(f"{name!r} is not on the list of guests to restore", "`lastcall status` shows the list")
-    return [entry for entry in entries if entry.name in names or entry.uuid in names]
 
 
 def _line(entry: Entry) -> str:

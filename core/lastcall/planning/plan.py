@@ -7,7 +7,7 @@ from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
-from lastcall.errors import Problem, UsageError
+from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
 from lastcall.ordering.graph import Graph, make_graph
@@ -229,15 +229,3 @@ def _unknown(name: str, guest: Guest, methods: Mapping[str, Any]) -> Problem:
         message=f"no plugin provides the stop method {name!r}{hint}; the step is skipped",
         remedy=remedy,
     )
-
-
-def select(guests: Sequence[Guest], names: Sequence[str]) -> list[Guest]:
-    """The guests that are named (by name or UUID); raises UsageError for a name that matches none."""
-    for name in names:
-        if not any(name in {guest.name, guest.uuid} for guest in guests):
-            close = difflib.get_close_matches(name, [guest.name for guest in guests], n=1)
-            raise UsageError(
-                f"no active guest is called {name!r}",
-                f"did you mean {close[0]!r}?" if close else "`lastcall plan` lists them",
-            )
-    return [guest for guest in guests if not names or guest.name in names or guest.uuid in names]

@@ -1,7 +1,7 @@
 """What is known of guests: their facts, the settings they bring along, and the plan that follows from both."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from lastcall.errors import Severity, in_words
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.presence.connections import Connections
@@ -86,6 +87,20 @@ class Inventory:
         )
         plan = make_plan(guests, self.policies.of, around)
         return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
+
+    async def warn_of_those_left(self, everybody: Sequence[Guest], stopping: Container[Key]) -> None:
+        """A run for chosen guests may take away what others need that go on. `everybody`: all that are active."""
+        staying = [guest for guest in everybody if guest.key not in stopping]
+        if not staying:
+            return
+        await self.learn(staying)
+        needs = make_graph(everybody, self.policies.of, ()).needs
+        going = {guest.key: guest.name for guest in everybody if guest.key in stopping}
+        for guest in staying:
+            needed = sorted(name for key, name in going.items() if key in needs[guest.key])
+            if needed:
+                message = f"goes on and needs {', '.join(needed)}"
+                self._stream.problem("order", guest.name, message, "name it, too", Severity.WARNING)
 
     async def plan_anew(self, planned: PlannedGuest, state: GuestState, *, limited: bool) -> PlannedGuest:
         """Look at a guest once more, now that its turn has come; what cannot be looked at stays as it was planned."""

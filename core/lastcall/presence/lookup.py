@@ -1,9 +1,12 @@
-"""One guest by its name, running or not, for commands that are about a single guest."""
+"""Guests by what somebody calls them: one by its name, running or not, or those of the active ones that are meant."""
 
 import difflib
+from collections.abc import Sequence
 
 from lastcall.api.guests import Guest
-from lastcall.errors import HypervisorError, UsageError
+from lastcall.errors import HypervisorError, Problem, Severity, UsageError
+from lastcall.planning.selection import Selection
+from lastcall.presence.connections import WAITING
 from lastcall.presence.inventory import Inventory
 from lastcall.records.stream import Stream
 
@@ -32,3 +35,25 @@ async def find_guest(inventory: Inventory, stream: Stream, name: str) -> Guest:
         )
     await inventory.learn(found)
     return found[0]
+
+
+def choose_active(chosen: Selection, active: Sequence[Guest], stream: Stream) -> list[Guest]:
+    """Those of the active guests that are meant; raises UsageError for whatever fits none of them.
+
+    Where a connection could not be asked, that is said as well: who is meant may run behind it.
+    """
+    try:
+        return chosen.active(active)
+    except UsageError as error:
+        missing = [one for one in stream.story.report().problems if _is_missing(one)]
+        if not missing:
+            raise
+        unasked = "; ".join(f"{one.where}: {one.message}" for one in missing)
+        message = f"{error}, as far as libvirt answered ({unasked})"
+        raise UsageError(message, missing[0].remedy or error.remedy) from None
+
+
+def _is_missing(problem: Problem) -> bool:
+    """Whether it says that a connection could not be opened, or its guests not be listed."""
+    of_connection = problem.what in {"connection", "permission"} and problem.severity is Severity.ERROR
+    return of_connection or problem.what == WAITING[0]

@@ -30,6 +30,7 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.last_look import LastLook
 from lastcall.persistence.state import StateFile
 from lastcall.planning.history import History
+from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.connections import Connections
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.power_state import PowerState
@@ -134,8 +135,8 @@ class Parts:
         return _cut(self.settings, self.stream.start, limit, heard=self.hooks.listens("post_shutdown"))
 
 
-def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = False) -> "Shutdown":
-    """The shutdown of all active guests, or of those named. `force` lets a voluntary run take the last resort."""
+def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False) -> "Shutdown":
+    """The shutdown of all active guests, or of those chosen. `force` lets a voluntary run take the last resort."""
     from lastcall.guests.ladder import Ladder
     from lastcall.guests.rung import RungTools
     from lastcall.guests.sight import Sight
@@ -146,13 +147,13 @@ def build_shutdown(parts: Parts, *, names: Sequence[str] = (), force: bool = Fal
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
     ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug))
     wanted = ShutdownPlanning(
-        names=names, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
+        chosen=chosen, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
     )
     return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
 
 
-def build_restore(parts: Parts, *, names: Sequence[str] = (), at_boot: bool = False) -> "Restore":
-    """The restore of all that wait, of those named, or of what is due `at_boot`."""
+def build_restore(parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool = False) -> "Restore":
+    """The restore of all that wait, of those chosen, or of what is due `at_boot`."""
     from lastcall.guests.clock_sync import ClockSync
     from lastcall.guests.readiness import Readiness
     from lastcall.guests.start_guest import Starter
@@ -164,7 +165,7 @@ def build_restore(parts: Parts, *, names: Sequence[str] = (), at_boot: bool = Fa
         Readiness(parts.hooks, parts.policies, settings, parts.context.terms),
         ClockSync(settings, parts.context, parts.workers, parts.stream),
     )
-    wanted = RestorePlanning(settings=settings, names=names, at_boot=at_boot)
+    wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot)
     return Restore(
         wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
         parts.loop,

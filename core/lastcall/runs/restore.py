@@ -18,8 +18,9 @@ from lastcall.hypervisor.ports import Hypervisor
 from lastcall.ordering.graph import names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
-from lastcall.persistence.state import Entry, select_entries
+from lastcall.persistence.state import Entry
 from lastcall.planning.forecast import chains
+from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
 from lastcall.records.records import GuestPlanned
 from lastcall.records.stream import Stream
@@ -32,7 +33,7 @@ class RestorePlanning:
     """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always."""
 
     settings: RestoreSettings
-    names: Sequence[str] = ()
+    chosen: Selection = EVERYBODY
     at_boot: bool = False
 
 
@@ -46,7 +47,7 @@ class StartTools:
 
 
 class Restore:
-    """Starts guests again: all that wait and are not parked, or those named (parked ones too).
+    """Starts guests again: all that wait and are not parked, or those chosen (parked ones too).
 
     At boot it starts those that are due from the boot just before this one, and those that are to run always. Whatever
     waits from earlier boots may run elsewhere by now: that is for a person to decide.
@@ -77,7 +78,7 @@ class Restore:
         self._starts_no_more = False
 
     async def execute(self) -> Report:
-        """Run it; raises UsageError for a name that is not on the list."""
+        """Run it; raises UsageError where one is chosen that is not on the list."""
         first = self._wanted.at_boot and self._is_first_of_boot()
         entries = self._select()
         if entries or first:
@@ -122,8 +123,8 @@ class Restore:
 
     def _select(self) -> list[Entry]:
         entries = list(self._state.entries.values())
-        if self._wanted.names:
-            return select_entries(entries, self._wanted.names)
+        if self._wanted.chosen:
+            return self._wanted.chosen.listed(entries)
         if self._settings.policy == "none":
             return []
         if self._wanted.at_boot:
@@ -138,7 +139,7 @@ class Restore:
         They come on the list as if the shutdown just before had stopped them, so that a run that is killed loses none.
         """
         state = self._state
-        if self._wanted.names or self._settings.policy == "none":
+        if self._wanted.chosen or self._settings.policy == "none":
             return []
         off = [guest for guest in await self._connections.inactive() if guest.key not in state.entries]
         await self._inventory.learn(off)

@@ -6,19 +6,20 @@ from collections.abc import Iterable, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
-from lastcall.errors import Severity
 from lastcall.formats.values import value
 from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.guest_facts import Condition
-from lastcall.ordering.graph import make_graph, names_of
+from lastcall.ordering.graph import names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
-from lastcall.planning.plan import Plan, PlannedGuest, select
+from lastcall.planning.plan import Plan, PlannedGuest
+from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
+from lastcall.presence.lookup import choose_active
 from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
@@ -32,15 +33,15 @@ from lastcall.timing.phases import Phases
 
 @value(kw_only=True)
 class ShutdownPlanning:
-    """What a shutdown is asked for and configured to be: the guests named, how many at once, and `pre_budget` (s)."""
+    """What a shutdown is asked for and configured to be: who is chosen, how many at once, and `pre_budget` (s)."""
 
-    names: Sequence[str] = ()
+    chosen: Selection = EVERYBODY
     parallel: int = 0
     pre_budget: float = math.inf
 
 
 class Shutdown:
-    """Stops guests: all active ones, or those named."""
+    """Stops guests: all active ones, or those chosen."""
 
     def __init__(
         self,
@@ -63,7 +64,13 @@ class Shutdown:
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
         self._late = Latecomers(
-            self._connections, self._sight, self._stream, phases, self._stops, self._under_way, named=bool(wanted.names)
+            self._connections,
+            self._sight,
+            self._stream,
+            phases,
+            self._stops,
+            self._under_way,
+            named=bool(wanted.chosen),
         )
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
@@ -76,8 +83,8 @@ class Shutdown:
         """Run it; raises LastcallError only before any guest is touched."""
         await self._connections.connect()
         everybody = await self._connections.active()
-        plan = await self._plan(select(everybody, self._wanted.names))
-        await self._warn_of_those_left(everybody, plan)
+        plan = await self._plan(choose_active(self._wanted.chosen, everybody, self._stream))
+        await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
         stopping = self._enlist(plan)
         if await self._announce():
@@ -134,23 +141,6 @@ class Shutdown:
             return planned
         limited = self._context.terms.deadline.end != math.inf
         return await self._inventory.plan_anew(planned, state, limited=limited)
-
-    async def _warn_of_those_left(self, everybody: Sequence[Guest], plan: Plan) -> None:
-        """A run for named guests may take away what others need that go on."""
-        stopping = {planned.guest.key for planned in plan.guests}
-        staying = [guest for guest in everybody if guest.key not in stopping]
-        if not self._wanted.names or not staying:
-            return
-        await self._inventory.learn(staying)
-        needs = make_graph(everybody, self._inventory.policies.of, ()).needs
-        for guest in staying:
-            needed = sorted(self._name_of(key) for key in stopping & set(needs[guest.key]))
-            if needed:
-                message = f"goes on and needs {', '.join(needed)}"
-                self._stream.problem("order", guest.name, message, "name it, too", Severity.WARNING)
-
-    def _name_of(self, key: Key) -> str:
-        return next(guest.name for guest in self._context.guests if guest.key == key)
 
     async def _remember(self, plan: Plan, *, begun: bool) -> None:
         """Write down what is to be brought back, before anything is touched."""

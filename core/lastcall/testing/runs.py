@@ -9,6 +9,7 @@ from lastcall.api.results import Report
 from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
+from lastcall.planning.selection import Selection
 from lastcall.records.records import Sink
 from lastcall.records.run_log import RunLog
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
@@ -41,7 +42,7 @@ def run_shutdown(
     """
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_shutdown(parts, names=names, force=force)
+        run = build_shutdown(parts, chosen=Selection(names), force=force)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run
@@ -63,7 +64,7 @@ def run_restore(
     """Restore what an earlier `run_shutdown` in the same folder wrote down. `meanwhile`: as there."""
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_restore(parts, names=names)
+        run = build_restore(parts, chosen=Selection(names))
         if meanwhile:
             meanwhile(hypervisor, run)
         return run

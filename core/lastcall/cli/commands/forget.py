@@ -6,19 +6,24 @@ import click
 
 from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import selection_arguments
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.persistence.motd import Motd
-from lastcall.persistence.state import open_state, select_entries
+from lastcall.persistence.state import open_state
+from lastcall.planning.selection import Selection
 from lastcall.runs.lock import Holder, RunLock
 
 
 @click.command("forget")
-@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@selection_arguments
 @click.option("--all", "everyone", is_flag=True, help="Forget every guest on the list.")
 @click.pass_obj
-def forget_command(invocation: Invocation, guests: tuple[str, ...], *, everyone: bool) -> int:
-    """Take guests off the list of those to be restored. The guests themselves and saved images are not touched."""
-    if bool(guests) == everyone:
+def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool) -> int:
+    """Take guests off the list of those to be restored: those named, by name, UUID or quoted glob.
+
+    The guests themselves and saved images are not touched.
+    """
+    if bool(chosen) == everyone:
         raise UsageError("name the guests to forget, or give --all", "`lastcall status` shows the list")
     # Strict: the defaults that stand in for a broken configuration may lead to another list than the one meant.
     paths = invocation.places(strict=True)
@@ -27,7 +32,7 @@ def forget_command(invocation: Invocation, guests: tuple[str, ...], *, everyone:
     lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
     try:
         state = open_state(paths.state)
-        entries = select_entries(list(state.entries.values()), guests)
+        entries = chosen.listed(list(state.entries.values()))
         state.drop(entry.guest.key for entry in entries)
         state.save()
     except PermissionError as error:

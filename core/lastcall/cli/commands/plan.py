@@ -9,7 +9,7 @@ import click
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, reason_option
+from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
@@ -18,8 +18,10 @@ from lastcall.hooks.dispatch import Fired
 from lastcall.ordering.graph import names_of
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import History
-from lastcall.planning.plan import Plan, PlannedGuest, select, with_last_request
+from lastcall.planning.plan import Plan, PlannedGuest, with_last_request
+from lastcall.planning.selection import Selection
 from lastcall.planning.worst_case import HookTime, Outlook, look_ahead
+from lastcall.presence.lookup import choose_active
 from lastcall.records.records import GuestPlanned
 from lastcall.report import timetable
 from lastcall.report.text import problem_line
@@ -40,16 +42,18 @@ class _Seen:
 
 
 @click.command("plan")
-@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@selection_arguments
 @reason_option
 @click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
 @click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
 @json_option
 @click.pass_obj
 def plan_command(
-    invocation: Invocation, guests: tuple[str, ...], reason: str, deadline: float | None, *, force: bool, as_json: bool
+    invocation: Invocation, chosen: Selection, reason: str, deadline: float | None, *, force: bool, as_json: bool
 ) -> int:
     """Show what a shutdown would do, without doing it: who is asked when and how, what comes then, and if it fits.
+
+    With guests, by name, UUID or quoted glob, it is what `lastcall shutdown` does with these.
 
     `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
     is used up. With -v (before the command) it also shows what plugins tell about each guest.
@@ -58,7 +62,7 @@ def plan_command(
     loaded = load(invocation.config).for_reason(Reason(reason))
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
-    seen = loop.run_until_complete(_look(parts, guests, describe=invocation.verbose))
+    seen = loop.run_until_complete(_look(parts, chosen, describe=invocation.verbose))
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary
     click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
@@ -67,11 +71,12 @@ def plan_command(
     return parts.stream.story.exit_code if errors else ExitCode.OK
 
 
-async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _Seen:
+async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
     inventory, connections = parts.inventory, parts.connections
     parallel = parts.settings.shutdown.parallel
     await connections.connect()
-    guests = select(await connections.active(), names)
+    everybody = await connections.active()
+    guests = choose_active(chosen, everybody, parts.stream)
     parts.context.guests = tuple(guests)
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
@@ -84,6 +89,7 @@ async def _look(parts: Parts, names: tuple[str, ...], *, describe: bool) -> _See
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
     outlook = look_ahead(meant, history, connections.limits(parallel), _hook_time(parts, plan), _from_start(parts))
     _report(parts, plan, outlook)
+    await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
     lines = [
         _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=describe)

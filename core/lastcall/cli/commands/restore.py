@@ -6,16 +6,17 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output
+from lastcall.cli.options import DurationType, json_option, only_output, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
+from lastcall.planning.selection import Selection
 
 if TYPE_CHECKING:
     from lastcall.api.results import Report
 
 
 @click.command("restore")
-@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@selection_arguments
 @click.option(
     "--deadline",
     type=DurationType(),
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def restore_command(
-    invocation: Invocation, guests: tuple[str, ...], deadline: float | None, *, from_unit: bool, as_json: bool
+    invocation: Invocation, chosen: Selection, deadline: float | None, *, from_unit: bool, as_json: bool
 ) -> int:
-    """Start the guests again that were running when they were shut down, or those named.
+    """Start the guests again that were running when they were shut down, or those named, by name, UUID or quoted glob.
 
     A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
@@ -42,10 +43,10 @@ def restore_command(
     from lastcall.formats.json_text import to_json
     from lastcall.report import text
 
-    if from_unit and guests:
+    if from_unit and chosen:
         raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
     with only_output(wanted=as_json):
-        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, guests, deadline)
+        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline)
     if report is None:
         empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
         click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
@@ -59,7 +60,7 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
     return bring_back(invocation, deadline)
 
 
-def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | None) -> "Report":
+def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None) -> "Report":
     from lastcall.persistence.motd import Motd
     from lastcall.runs.assembly import RunRequest, build_restore
     from lastcall.runs.loading import Allowance, load
@@ -70,6 +71,6 @@ def _by_hand(invocation: Invocation, guests: tuple[str, ...], deadline: float | 
         started=invocation.started,
     )  # fmt: skip
     loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
-    report = perform(loaded, request, lambda parts: build_restore(parts, names=guests), invocation.signals)
+    report = perform(loaded, request, lambda parts: build_restore(parts, chosen=chosen), invocation.signals)
     Motd(loaded.settings.paths).refresh()
     return report

@@ -10,16 +10,17 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output, reason_option
+from lastcall.cli.options import DurationType, json_option, only_output, reason_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode
+from lastcall.planning.selection import Selection
 
 if TYPE_CHECKING:
     from lastcall.api.results import Report
 
 
 @click.command("shutdown")
-@click.argument("guests", nargs=-1, metavar="[GUEST]...")
+@selection_arguments
 @reason_option
 @click.option(
     "--deadline",
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def shutdown_command(
     invocation: Invocation,
-    guests: tuple[str, ...],
+    chosen: Selection,
     reason: str,
     deadline: float | None,
     *,
@@ -47,7 +48,7 @@ def shutdown_command(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Stop the guests: all that are active, or those named.
+    """Stop the guests: all that are active, or those named, by name, UUID or quoted glob ('web*').
 
     Writes down which guests run before touching any, fires the hooks, asks each guest by its ladder of stop methods
     and waits until libvirt says that it is off. `lastcall plan` shows all of it beforehand. A manual run leaves guests
@@ -64,9 +65,9 @@ def shutdown_command(
     why = Reason(reason)
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
-        invocation = _asked(invocation, " ".join(guests) or "all running guests of this host")
+        invocation = _asked(invocation, str(chosen))
     with only_output(wanted=as_json):
-        report = _stop(invocation, guests, why, deadline, force=force)
+        report = _stop(invocation, chosen, why, deadline, force=force)
     return tell(report, report_json(report) if as_json else as_text(report), invocation)
 
 
@@ -78,9 +79,7 @@ def _asked(invocation: Invocation, whom: str) -> Invocation:
     return replace(invocation, started=time.monotonic())
 
 
-def _stop(
-    invocation: Invocation, guests: tuple[str, ...], why: Reason, deadline: float | None, *, force: bool
-) -> "Report":
+def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> "Report":
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
@@ -94,5 +93,5 @@ def _stop(
     )
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
-    build = partial(build_shutdown, names=guests, force=force)
+    build = partial(build_shutdown, chosen=chosen, force=force)
     return perform(loaded, request, build, invocation.signals)
