@@ -73,6 +73,7 @@ def test_a_poweroff_lets_every_guest_shut_down_and_the_next_boot_brings_them_bac
     installed.boot()
     none = ["no guest waits to be restored"]
     installed.wait_until(lambda: installed.run("lastcall status").splitlines()[1:] == none, "everybody is back")
+    installed.wait_until(lambda: last_report(installed, "restore")["complete"], "the restore is over")
     assert installed.running() == set(NEEDS)
     stopped, restored = last_report(installed, "shutdown"), last_report(installed, "restore")
     assert (stopped["run"]["reason"], stopped["run"]["exit_code"], stopped["complete"]) == ("poweroff", 0, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.progress import Progress
-from lastcall.hypervisor.world import WORLD, make_world
+from lastcall.hypervisor.bare_connection import WORLD, make_world
 from lastcall.report.text import as_text
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.loading import load

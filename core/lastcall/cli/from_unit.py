@@ -7,6 +7,7 @@ from dataclasses import replace
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.login_line import refresh_login_line
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import find_places
@@ -16,7 +17,6 @@ from lastcall.formats.durations import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
-from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import open_state
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
@@ -114,7 +114,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
         tick=audience.attendant.tick, started=invocation.started,
     )  # fmt: skip
     report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True), invocation.signals)
-    Motd(loaded.settings.paths).refresh()
+    refresh_login_line(report, loaded.settings, invocation.started)
     return report
 
 

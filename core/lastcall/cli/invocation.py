@@ -24,7 +24,7 @@ class Invocation:
     signals: HeldSignals = field(default_factory=HeldSignals)
 
     def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
-        """Where things are kept.
+        """Where things are kept, and whether guests are brought back.
 
         Where the configuration is too broken to say, that is told and gone without; or ConfigInvalid is raised, where
         somebody is `strict`.
@@ -37,8 +37,8 @@ class Invocation:
             from lastcall.runs.loading import load, load_anyway
 
             loaded = load(self.config) if strict else load_anyway(self.config, tell or _ignore)
-            paths = loaded.settings.paths
-            found = Places(paths.state, paths.run, paths.hooks)
+            paths, restore = loaded.settings.paths, loaded.settings.restore
+            found = Places(paths.state, paths.run, paths.hooks, brings_back=restore.brings_back)
         return found
 
 

@@ -1,4 +1,4 @@
-"""Where lastcall keeps its things, found out without judging the rest of the configuration.
+"""Where lastcall keeps its things, and if it brings guests back, without judging the rest of the configuration.
 
 For commands that only look at files (`status`, `report`, `forget`, `announce`, `stamp`): to validate everything takes
 the models of pydantic and every plugin, which is most of what such a command would cost.
@@ -12,16 +12,18 @@ from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
 SECTIONS = frozenset({"connections", "shutdown", "restore", "hooks", "paths", "plugins", "defaults", "guests"})
+POLICIES = ("was-running", "none")
 STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc/lastcall/hooks.d")
 
 
 @value
 class Places:
-    """The section `paths`."""
+    """The section `paths`. `brings_back`: what was running is to run again, as `restore.policy` says."""
 
     state: Path = STATE
     run: Path = RUN
     hooks: Path = HOOKS
+    brings_back: bool = True
 
 
 def find_places(given: Path | None = None) -> Places | None:
@@ -34,12 +36,21 @@ def find_places(given: Path | None = None) -> Places | None:
 
 def places_of(tree: Tree) -> Places | None:
     """The places that a tree names, if that is plain."""
-    section = tree.node.items.get("paths", MapNode(tree.node.mark))
+    section, policy = tree.node.items.get("paths", MapNode(tree.node.mark)), _policy(tree)
     strange = tree.problems or not tree.node.items.keys() <= SECTIONS
-    if strange or not isinstance(section, MapNode):
+    if strange or policy not in POLICIES or not isinstance(section, MapNode):
         return None
     texts = {key: node.value for key, node in section.items.items() if isinstance(node, Scalar)}
     if texts.keys() != section.items.keys() or not texts.keys() <= {"state", "run", "hooks"}:
         return None
     paths = {key: Path(text) for key, text in texts.items() if isinstance(text, str)}
-    return Places(**paths) if paths.keys() == texts.keys() else None
+    return Places(**paths, brings_back=policy != "none") if paths.keys() == texts.keys() else None
+
+
+def _policy(tree: Tree) -> object:
+    """`restore.policy` as it is written, or its default."""
+    section = tree.node.items.get("restore", MapNode(tree.node.mark))
+    if not isinstance(section, MapNode):
+        return None
+    node = section.items.get("policy", Scalar(section.mark, POLICIES[0]))
+    return node.value if isinstance(node, Scalar) else None

@@ -103,6 +103,11 @@ class RestoreSettings(Section):
         default=120.0, gt=0, description="How long a started guest may take until no plugin says that it is not ready."
     )
 
+    @property
+    def brings_back(self) -> bool:
+        """Whether guests come back that nobody names."""
+        return self.policy != "none"
+
 
 class PluginHookSettings(Section):
     """How one plugin's hook calls are treated; what is not given is taken from `hooks`."""

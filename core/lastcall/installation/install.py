@@ -80,6 +80,11 @@ class Installation:
             *(self._neutralise() if takes_over else ()),
         ]
 
+    def duty(self) -> str:
+        """What the unit does from now on, in a sentence; by the configuration that is there."""
+        back = ", and come back with it" if self.settings(None).restore.brings_back else "; none comes back by itself"
+        return f"{units.SERVICE} is on duty: guests are stopped when this host is{back}."
+
     def undo(self) -> list[InstallStep]:
         """Everything that takes lastcall away again. Configuration, list and run logs stay."""
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
@@ -184,9 +189,8 @@ class Installation:
             path.unlink()
 
         count = sum(len(line.split()) - 1 for line in path.read_text().splitlines() if line.strip())
-        yield InstallStep(
-            f"take {count} guest{'' if count == 1 else 's'} over from {path} to the list of those to restore", do
-        )
+        ours = "the list of those to restore" if settings.restore.brings_back else "our list; none is started by itself"
+        yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 
     def _enable(self) -> InstallStep:
         return InstallStep(

@@ -1,12 +1,15 @@
-"""A line for whoever logs in, when guests that ran before the last shutdown are not back."""
+"""A line for whoever logs in, when guests that ran before the last shutdown were not back at the last look."""
 
 import contextlib
+from collections.abc import Container, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from lastcall.api.guests import Key
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.state import open_state
+from lastcall.persistence.state import Entry, open_state
 
 _SHOWN = 5
 
@@ -28,30 +31,52 @@ class Folders(Protocol):
 class Motd:
     """`<paths.run>/motd`, to which `lastcall install` links /etc/motd.d/lastcall, which pam_motd(8) shows.
 
-    True by the list of guests to restore. What cannot be written is not: no run depends on it.
+    A file, as a login must not wait for libvirt; so it says of when it is, and whoever asks libvirt writes it anew.
+    What cannot be written is not: no run depends on it. Not `wanted` where nobody is expected back.
     """
 
-    def __init__(self, paths: Folders) -> None:
+    def __init__(self, paths: Folders, *, wanted: bool = True) -> None:
+        self._wanted = wanted
         self._state = paths.state
         self._path = paths.run / "motd"
 
-    def refresh(self) -> None:
-        """Write the line, or remove it."""
-        with contextlib.suppress(OSError, LastcallError):
-            line = self.line()
-            if not line:
+    @property
+    def subjects(self) -> list[Entry]:
+        """Whom the line may be about: who is on the list from before this boot. Nobody where it cannot be read."""
+        try:
+            entries = open_state(self._state).entries.values() if self._wanted else ()
+        except LastcallError:
+            return []
+        return sorted((entry for entry in entries if entry.boot_id != boot_id()), key=lambda entry: entry.name)
+
+    def refresh(self, *, back: Container[Key] = (), off: Container[Key] = ()) -> None:
+        """Write the line, or remove it. `back`: who was seen running; `off`: who was seen to be off. Of others it says
+        no more than that they may be missing.
+        """
+        missing = [entry for entry in self.subjects if entry.guest.key not in back]
+        with contextlib.suppress(OSError):
+            if not missing:
                 self._path.unlink(missing_ok=True)
                 return
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            self._path.write_text(line, encoding="utf-8")
-            self._path.chmod(0o644)
+            fresh = self._path.with_name("motd.new")
+            fresh.write_text(_line(missing, off), encoding="utf-8")
+            fresh.chmod(0o644)
+            fresh.replace(self._path)  # whoever logs in just now reads the old line or the new one
 
-    def line(self) -> str:
-        """`lastcall: 2 guests are not back …: db-1, web-1. …`; nothing where all are. Raises LastcallError."""
-        entries = open_state(self._state).entries.values()
-        missing = sorted(entry.name for entry in entries if entry.boot_id != boot_id())
-        if not missing:
-            return ""
-        names = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
-        count = f"{len(missing)} guest{' is' if len(missing) == 1 else 's are'}"
-        return f"lastcall: {count} not back since the last shutdown: {names}. See `lastcall report`.\n"
+
+def _line(missing: Iterable[Entry], off: Container[Key]) -> str:
+    """`lastcall: 2 guests are not back …: db-1, web-1. As of …`."""
+    names: dict[str, list[str]] = {"": [], "perhaps ": []}
+    for entry in missing:
+        names["" if entry.guest.key in off else "perhaps "].append(entry.name)
+    told = "; ".join(_clauses(names))
+    return f"lastcall: {told}. As of {datetime.now().astimezone():%Y-%m-%d %H:%M}; `lastcall status` looks again.\n"
+
+
+def _clauses(names: dict[str, list[str]]) -> Iterator[str]:
+    for doubt, some in names.items():
+        if some:
+            count = f"{len(some)} guest{' is' if len(some) == 1 else 's are'}"
+            shown = ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
+            yield f"{count} {doubt}not back since the last shutdown: {shown}"

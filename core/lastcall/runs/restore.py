@@ -125,7 +125,7 @@ class Restore:
         entries = list(self._state.entries.values())
         if self._wanted.chosen:
             return self._wanted.chosen.listed(entries)
-        if self._settings.policy == "none":
+        if not self._settings.brings_back:
             return []
         if self._wanted.at_boot:
             # Entries of earlier boots wait for a person: their guests may run on another
@@ -139,7 +139,7 @@ class Restore:
         They come on the list as if the shutdown just before had stopped them, so that a run that is killed loses none.
         """
         state = self._state
-        if self._wanted.chosen or self._settings.policy == "none":
+        if self._wanted.chosen or not self._settings.brings_back:
             return []
         off = [guest for guest in await self._connections.inactive() if guest.key not in state.entries]
         await self._inventory.learn(off)

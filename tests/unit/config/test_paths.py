@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from lastcall.config.load import read
-from lastcall.config.paths import SECTIONS, Places, find_places
-from lastcall.config.settings import PathSettings, Settings
+from lastcall.config.paths import POLICIES, SECTIONS, Places, find_places
+from lastcall.config.settings import PathSettings, RestoreSettings, Settings
 from support import PROGRAM, write_config
 
 
@@ -18,6 +19,8 @@ from support import PROGRAM, write_config
         "# nothing\n",
         "paths: {state: /a}\n",
         "paths: {state: /a, run: b/c, hooks: '/with space'}\n",
+        "restore: {policy: none, parallel: 2}\n",
+        "restore: {policy: was-running}\n",
         "connections: [test:///default]\nguests: [{match: a, nonsense: 1}]\npaths: {run: /r}\n",
     ],
 )
@@ -27,12 +30,13 @@ def test_the_places_are_those_of_the_whole_configuration(tmp_path: Path, text: s
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "50.yaml").write_text("paths: {hooks: /later}\n")
     paths = read(config).bootstrap.paths
-    assert find_places(config) == Places(paths.state, paths.run, paths.hooks)
+    assert find_places(config) == Places(paths.state, paths.run, paths.hooks, brings_back="none" not in text)
 
 
 @pytest.mark.parametrize(
     "text", ["paths: [a]\n", "paths: {state: 1}\n", "paths: {stat: /a}\n", "paths: {state: null}\n", "nonsense: 1\n",
-             "paths: {state: /a\n", "[]\n", ""]
+             "paths: {state: /a\n", "[]\n", "", "restore: none\n", "restore: {policy: never}\n",
+             "restore: {policy: null}\n", "restore: {policy: [none]}\n"]
 )  # fmt: skip
 def test_whatever_is_not_plain_is_left_to_those_who_look_closer(tmp_path: Path, text: str) -> None:
     config = tmp_path / "config.yaml"
@@ -43,7 +47,8 @@ def test_whatever_is_not_plain_is_left_to_those_who_look_closer(tmp_path: Path, 
 
 def test_the_sections_and_defaults_are_those_of_the_models() -> None:
     assert frozenset(Settings.model_fields) == SECTIONS
-    assert Places(**PathSettings().model_dump()) == Places()
+    assert Places(**PathSettings().model_dump(), brings_back=RestoreSettings().brings_back) == Places()
+    assert get_args(RestoreSettings.model_fields["policy"].annotation) == POLICIES
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from fake_systemctl import FakeSystemctl
 from lastcall import Guest
-from lastcall.config.settings import Settings
+from lastcall.config.settings import RestoreSettings, Settings
 from lastcall.installation import takeover
 from lastcall.installation.completion import completions
 from lastcall.installation.install import Duel, Installation, boot_time
@@ -21,9 +21,9 @@ GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555",
 OTHER = Guest(uri="qemu:///system", uuid="66666666-2222-3333-4444-555555555555", name="web")
 
 
-def installation(root: Path, systemctl: Systemctl) -> Installation:
+def installation(root: Path, systemctl: Systemctl, restore: RestoreSettings | None = None) -> Installation:
     def settings(_text: str | None) -> Settings:
-        return Settings()
+        return Settings(restore=restore or RestoreSettings())
 
     return Installation(program=Path("/opt/lastcall/bin/lastcall"), settings=settings, systemctl=systemctl, root=root)
 
@@ -58,6 +58,20 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"etc/lastcall/config.yaml"}
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
+
+
+def test_nobody_is_promised_to_come_back_where_the_configuration_says_that_none_does(tmp_path: Path) -> None:
+    (tmp_path / takeover.LIST).parent.mkdir(parents=True)
+    (tmp_path / takeover.LIST).write_text(f"default {GUEST.uuid}\n")
+    for restore, promised in ((RestoreSettings(), True), (RestoreSettings(policy="none"), False)):
+        duty = installation(tmp_path, FakeSystemctl(), restore)
+        assert "is on duty: guests are stopped when this host is" in duty.duty()
+        assert ("come back with it" in duty.duty(), "none comes back by itself" in duty.duty()) == (
+            promised,
+            not promised,
+        )
+        (step,) = [step.text for step in duty.plan() if step.text.startswith("take 1 guest over")]
+        assert step.endswith("to the list of those to restore") == promised
 
 
 def test_where_selinux_is_on_the_program_gets_its_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

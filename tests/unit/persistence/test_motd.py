@@ -1,5 +1,6 @@
 """The line at login."""
 
+import re
 from pathlib import Path
 
 from lastcall import Guest
@@ -8,26 +9,66 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import StateFile
 
-GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
+GUEST, OTHER, THIRD = (
+    Guest(uri="qemu:///system", uuid=f"{number}1111111-2222-3333-4444-555555555555", name=name)
+    for number, name in enumerate(("db 1", "web", "mail"))
+)
+EPILOGUE = r"\. As of \d{4}-\d\d-\d\d \d\d:\d\d; `lastcall status` looks again\.\n"
 
 
-OTHER = Guest(uri="qemu:///system", uuid="66666666-2222-3333-4444-555555555555", name="web")
-
-
-def test_whoever_logs_in_reads_who_is_not_back(tmp_path: Path) -> None:
-    paths = PathSettings(state=tmp_path / "state", run=tmp_path / "run")
-    motd = Motd(paths)
-    motd.refresh()
-    assert not (tmp_path / "run/motd").exists()
+def remember(folder: Path, *guests: Guest, boot: str = "before") -> PathSettings:
+    paths = PathSettings(state=folder / "state", run=folder / "run")
     state = StateFile(paths.state)
-    state.add([GUEST], run="r", boot_id="before", cause="host", due=True)
-    state.add([OTHER], run="r", boot_id=boot_id(), cause="host", due=False)
+    state.add(guests, run="r", boot_id=boot, cause="host", due=True)
     state.save()
-    motd.refresh()
-    assert (tmp_path / "run/motd").read_text() == (
-        "lastcall: 1 guest is not back since the last shutdown: db 1. See `lastcall report`.\n"
+    return paths
+
+
+def told(paths: PathSettings) -> str:
+    """The line without its end, which says of when it is."""
+    text = (paths.run / "motd").read_text()
+    assert re.search(EPILOGUE, text), text
+    return re.sub(EPILOGUE, "", text)
+
+
+def test_whoever_logs_in_reads_who_was_seen_to_be_off(tmp_path: Path) -> None:
+    paths = remember(tmp_path, GUEST, OTHER)
+    Motd(paths).refresh(back={OTHER.key}, off={GUEST.key})
+    assert told(paths) == "lastcall: 1 guest is not back since the last shutdown: db 1"
+    assert (tmp_path / "run/motd").stat().st_mode & 0o777 == 0o644
+    Motd(paths).refresh(off={GUEST.key, OTHER.key})
+    assert told(paths) == "lastcall: 2 guests are not back since the last shutdown: db 1, web"
+
+
+def test_of_whom_libvirt_said_nothing_the_line_claims_nothing(tmp_path: Path) -> None:
+    paths = remember(tmp_path, GUEST, OTHER, THIRD)
+    Motd(paths).refresh(off={GUEST.key})
+    expected = (
+        "lastcall: 1 guest is not back since the last shutdown: db 1; 2 guests are perhaps not back since the last"
     )
-    state.drop([GUEST.key])
-    state.save()
-    motd.refresh()
+    assert told(paths) == f"{expected} shutdown: mail, web"
+
+
+def test_the_line_goes_when_everybody_is_back_or_nobody_is_to_come_back(tmp_path: Path) -> None:
+    for rest in ({"back": {GUEST.key}}, {}):
+        paths = remember(tmp_path, GUEST)
+        Motd(paths).refresh(off={GUEST.key})
+        assert told(paths)
+        Motd(paths, wanted=bool(rest)).refresh(**rest)
+        assert not (tmp_path / "run/motd").exists()
+    assert Motd(paths, wanted=False).subjects == []
+
+
+def test_the_line_is_about_those_of_earlier_boots(tmp_path: Path) -> None:
+    paths = remember(tmp_path, GUEST, boot=boot_id())
+    assert Motd(paths).subjects == []
+    Motd(paths).refresh(off={GUEST.key})
     assert not (tmp_path / "run/motd").exists()
+
+
+def test_a_list_that_cannot_be_read_and_a_folder_that_cannot_be_written_cost_nothing(tmp_path: Path) -> None:
+    paths = remember(tmp_path, GUEST)
+    (tmp_path / "run").write_text("a file, not a folder")
+    Motd(paths).refresh(off={GUEST.key})
+    (tmp_path / "state" / "state.json").write_text("nonsense")
+    assert Motd(paths).subjects == []

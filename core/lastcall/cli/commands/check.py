@@ -9,16 +9,16 @@ import click
 
 from lastcall.api.guests import Guest, RunKind
 from lastcall.checks.idle_rules import idle_rules
+from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.shell_probe import probe_shells
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.errors import ExitCode, LastcallError, Problem, Severity
+from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.hooks.dispatch import problems_of
 from lastcall.ordering.graph import make_graph
-from lastcall.persistence.state import open_state
 from lastcall.records.records import GuestPlanned
 from lastcall.report.text import problem_line
 from lastcall.runs.assembly import Parts, RunRequest, assemble
@@ -41,7 +41,7 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
     names = KnownNames(loaded.plugins)
     unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
-    parts.stream.problems((*unknown, *_folders(loaded), *_state(loaded)))
+    parts.stream.problems((*unknown, *_folders(loaded), *find_missing(loaded.settings)))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(_ask(parts, loaded, names, log_in=log_in))
@@ -104,20 +104,3 @@ def _folders(loaded: Loaded) -> list[Problem]:
 def _not_writable(name: str, folder: Path, nearest: Path) -> Problem:
     message = f"{folder} cannot be written" + ("" if nearest == folder else f" ({nearest} is not writable)")
     return Problem(what="permission", where=name, message=message, remedy="run as root, or name another folder")
-
-
-def _state(loaded: Loaded) -> list[Problem]:
-    try:
-        state = open_state(loaded.settings.paths.state)
-    except LastcallError as error:
-        return [Problem(what="state", where=str(loaded.settings.paths.state), message=str(error), remedy=error.remedy)]
-    waiting = len(state.entries)
-    if not waiting:
-        return []
-    told = "1 guest of an earlier shutdown waits" if waiting == 1 else f"{waiting} guests of an earlier shutdown wait"
-    message = f"{told} to be restored"
-    return [
-        Problem(
-            what="state", where=str(state.path), message=message, remedy="lastcall status", severity=Severity.WARNING
-        )
-    ]

@@ -39,7 +39,7 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool)
         raise NoPermission(f"no permission to write {error.filename}", "run as root, or set paths.state") from None
     finally:
         lock.release()
-    Motd(paths).refresh()
+    Motd(paths, wanted=paths.brings_back).refresh()
     for entry in entries:
         click.echo(f"{entry.name} ({entry.uri}) is forgotten")
     return ExitCode.OK

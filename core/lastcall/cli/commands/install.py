@@ -16,7 +16,7 @@ from lastcall.hooks.discovery import Plugins
 from lastcall.installation.install import CONFIG, Installation, InstallStep
 from lastcall.runs.loading import load
 from lastcall.systemd.systemctl import Systemctl, booted
-from lastcall.systemd.units import SERVICE, program_path
+from lastcall.systemd.units import program_path
 
 
 @click.command("install")
@@ -41,7 +41,7 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
         if not dry_run:
             do(step)
     if not dry_run:
-        click.echo(f"{SERVICE} is on duty: guests are stopped when this host is, and come back with it.")
+        click.echo(installation.duty())
         click.echo("Next: `lastcall check`, `lastcall plan`.")
     return ExitCode.OK
 

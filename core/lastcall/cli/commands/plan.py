@@ -86,6 +86,9 @@ async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
     history.load()
     unfit = await asyncio.gather(*(_unfit(parts, planned) for planned in plan.guests))
     plan = dataclasses.replace(plan, guests=tuple(map(with_last_request, plan.guests, unfit)))
+    if not parts.settings.restore.brings_back:
+        # The run lists them all the same, for who names one to `lastcall restore`; to say "restored" would promise it.
+        plan = dataclasses.replace(plan, guests=tuple(dataclasses.replace(one, restore=False) for one in plan.guests))
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
     outlook = look_ahead(meant, history, connections.limits(parallel), _hook_time(parts, plan), _from_start(parts))
     _report(parts, plan, outlook)

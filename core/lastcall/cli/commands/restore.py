@@ -61,7 +61,7 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
 
 
 def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None) -> "Report":
-    from lastcall.persistence.motd import Motd
+    from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
@@ -72,5 +72,5 @@ def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None) 
     )  # fmt: skip
     loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
     report = perform(loaded, request, lambda parts: build_restore(parts, chosen=chosen), invocation.signals)
-    Motd(loaded.settings.paths).refresh()
+    refresh_login_line(report, loaded.settings, invocation.started)
     return report

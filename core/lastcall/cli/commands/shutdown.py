@@ -80,6 +80,7 @@ def _asked(invocation: Invocation, whom: str) -> Invocation:
 
 
 def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> "Report":
+    from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
@@ -94,4 +95,7 @@ def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: floa
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
     build = partial(build_shutdown, chosen=chosen, force=force)
-    return perform(loaded, request, build, invocation.signals)
+    report = perform(loaded, request, build, invocation.signals)
+    if report.run.reason.voluntary:  # nobody logs in to a host that goes down
+        refresh_login_line(report, loaded.settings, invocation.started)
+    return report

@@ -1,5 +1,7 @@
 """`lastcall status`: whether lastcall is on duty, and which guests wait to be brought back."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -9,9 +11,11 @@ from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode
 from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
-from lastcall.persistence.announcement import NoticeBoard
+from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.presence.roll_call import RollCall, call_roll
 
 
 @click.command("status")
@@ -20,29 +24,44 @@ from lastcall.persistence.state import Entry, StateFile, open_state
 def status_command(invocation: Invocation, *, as_json: bool) -> int:
     """Show whether lastcall is on duty, and which guests wait to be restored since when.
 
+    Of guests on the list libvirt is asked first: who runs again does not wait. Where it does not answer, that is said.
+
     Exit code 0: on duty, so that the next host stop is served. 3: it is not, as the unit was not started in this boot.
     """
     paths = invocation.places(lambda line: click.echo(line, err=True))
     duty, state = BootStamp(paths.run).on, open_state(paths.state)
     announced = NoticeBoard(paths.run).read()
-    entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name))
+    entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name)) if paths.brings_back else []
+    roll = call_roll(entry.guest.key for entry in entries)
+    Motd(paths, wanted=paths.brings_back).refresh(back=roll.back, off=roll.off)
+    waiting = [entry for entry in entries if entry.guest.key not in roll.back]
     if as_json:
-        facts = {"version": 1, "on_duty": duty, "announced": announced, "guests": entries}
+        guests = [{**asdict(entry), "back": False if entry.guest.key in roll.off else None} for entry in waiting]
+        facts = {"version": 1, "on_duty": duty, "announced": announced, "guests": guests, "silent": roll.silent}
         click.echo(to_json(facts, indent=1))
         return ExitCode.OK if duty else ExitCode.NOT_STARTED
     click.echo("on duty" if duty else "not on duty: guests are not stopped with this host; see `lastcall install`")
     if announced:
-        left = announced.left()
-        within = "" if left is None else f", over within {format_duration(round(left))}"
-        click.echo(f"announced: the next host stop is for {announced.reason}{within}")
-    click.echo("\n".join(_line(entry, state) for entry in entries) or "no guest waits to be restored")
+        click.echo(_announcement(announced))
+    why = "" if paths.brings_back else ": restore.policy is none"
+    click.echo("\n".join(_lines(waiting, roll, state)) or f"no guest waits to be restored{why}")
     return ExitCode.OK if duty else ExitCode.NOT_STARTED
 
 
-def _line(entry: Entry, state: StateFile) -> str:
-    age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
-    off = format_duration(max(0, age // 60 * 60))
-    return f"{entry.name}  was {entry.state.value} on {entry.uri}  off for {off}  {_how(entry, state)}"
+def _announcement(announced: Announcement) -> str:
+    left = announced.left()
+    within = "" if left is None else f", over within {format_duration(round(left))}"
+    return f"announced: the next host stop is for {announced.reason}{within}"
+
+
+def _lines(waiting: list[Entry], roll: RollCall, state: StateFile) -> Iterator[str]:
+    for uri, why in roll.silent.items():
+        yield f"libvirt did not answer for {uri} ({why}): whether its guests are back is not known"
+    for entry in waiting:
+        age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
+        since = f"{'off' if entry.guest.key in roll.off else 'listed'} for {format_duration(max(0, age // 60 * 60))}"
+        doubt = "perhaps " if entry.uri in roll.silent and not entry.parked else ""
+        yield f"{entry.name}  was {entry.state.value} on {entry.uri}  {since}  {doubt}{_how(entry, state)}"
 
 
 def _how(entry: Entry, state: StateFile) -> str:
