@@ -177,7 +177,9 @@ def at_the_question(config: Path) -> tuple[int, int]:
     """A shutdown that asks on its terminal, and the other end of that."""
     process, terminal = pty.fork()
     if process == 0:
-        os.execv(PROGRAM, [str(PROGRAM), "--config", str(config), "shutdown"])  # noqa: S606
+        # Whoever started the tests may ignore some, which would be inherited.
+        command = ["env", "--default-signal", str(PROGRAM), "--config", str(config), "shutdown"]
+        os.execvp(command[0], command)  # noqa: S606
     said = b""
     while b"Stop all running guests" not in said:
         said += os.read(terminal, 4096)
