@@ -47,7 +47,7 @@ class GuestStop:
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
         self._replan, self._planned_at = stopping.replan, self._loop.time()
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
-        self._planned = planned
+        self._planned, self._beside_backup = planned, False
         self._guest = planned.guest
         self._waited_for = tuple(waited_for)
         self._poweroff = PoweroffAction(self._hypervisor, self._stream, planned.guest, restarts=planned.facts.restarts)
@@ -130,15 +130,18 @@ class GuestStop:
         goes_on = await self._jobs.wait_for(self._planned, self._planned.facts.job)
         self._planned_at = -math.inf  # it may have been paused for that alone
         await self._look_anew()
-        if goes_on is OtherJob.BACKUP:
-            # Beside a backup libvirt refuses a save after 30 s (error 68); everything else is heard.
-            steps = tuple(step for step in self._planned.steps if step.method != SAVE)
-            self._planned = replace(self._planned, steps=steps)
+        self._beside_backup = goes_on is OtherJob.BACKUP
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        """Its ladder, as far as it is of use: beside a backup libvirt refuses a save after 30 s (error 68)."""
+        steps = self._planned.steps
+        return tuple(step for step in steps if step.method != SAVE) if self._beside_backup else steps
 
     async def _climb(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
         phases, planned = self._phases, self._planned
-        climbed = await self._ask(planned.steps, phases.last_resort, out_of_order=not in_turn)
+        climbed = await self._ask(self._steps, phases.last_resort, out_of_order=not in_turn)
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
@@ -168,16 +171,14 @@ class GuestStop:
         await self._look_anew()
         if self._guest.state is before:
             return climbed
-        return await self._ladder.climb(
-            self._guest, self._planned.steps, until, self._poweroff, out_of_order=out_of_order
-        )
+        return await self._ladder.climb(self._guest, self._steps, until, self._poweroff, out_of_order=out_of_order)
 
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
         of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
         until = self._phases.patience(self._loop.time())
         if until is not None:
-            await self._ask(self._planned.steps, until, out_of_order=True)
+            await self._ask(self._steps, until, out_of_order=True)
 
     async def _give_time(self) -> None:
         """Asked a moment before the last resort, it gets its time all the same."""

@@ -98,6 +98,18 @@ def test_a_save_that_a_backup_would_refuse_is_passed_over_for_what_the_guest_hea
     assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
 
 
+def test_no_save_is_tried_beside_a_backup_either_when_the_guest_is_looked_at_once_more(tmp_path: Path) -> None:
+    guest = FakeGuest("g", traits=BACKUP, busy_until=70)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(62, setattr, guest, "state", GuestState.PAUSED)
+
+    config = f"{TIMES}defaults: {{stop: [{{acpi: {{timeout: 3s, resend: 0}}}}]}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert {how for _, how in guest.asked} == {"acpi", "resume"}, "and not saved with its pause"
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
 def test_a_backup_that_cannot_be_aborted_is_told_of_and_the_guest_asked_in_time(tmp_path: Path) -> None:
     refused = FakeGuest("refused", traits=BACKUP, refuses=frozenset({"abort"}))
     hangs = FakeGuest("hangs", traits=BACKUP, hangs_in=frozenset({"abort"}))
