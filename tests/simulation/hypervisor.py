@@ -47,13 +47,16 @@ class SimulatedHypervisor(SimulatedConnections):
         return [guest for guest in await super().inactive(uri) if not self.guest(guest.key).gone]
 
     async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
-        """Tell what is true now, as soon as the daemon answers."""
-        async with asyncio.timeout(within):
-            return Looked(await self.facts(uri, guests))
+        """Tell what is true now."""
+        self.require(uri)
+        return Looked(self._facts(guests))
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[tuple[str, str], GuestFacts]:
         """Tell what is true now."""
         await self.reach(uri)
+        return self._facts(guests)
+
+    def _facts(self, guests: Sequence[Guest]) -> dict[tuple[str, str], GuestFacts]:
         return {guest.key: self.guest(guest.key).facts for guest in guests if not self.guest(guest.key).gone}
 
     async def set_on_poweroff(self, guest: Guest, action: str) -> None:
