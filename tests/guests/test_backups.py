@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import libvirt
 
@@ -42,7 +43,8 @@ def running(lab: Daemon, name: str, xml: str) -> Generator[libvirt.virDomain]:
             remove(connection, [name])
 
 
-def back_up(lab: Daemon, domain: libvirt.virDomain) -> None:
+def back_up(lab: Daemon, domain: Any) -> None:
+    """Begin a backup; libvirt-python says that it takes a checkpoint in any case."""
     domain.backupBegin(_BACKUP.format(folder=lab.folder, name=domain.name()), None)
 
 
