@@ -7,7 +7,6 @@ from dataclasses import replace
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.login_line import refresh_login_line
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import find_places
@@ -114,6 +113,8 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
         tick=audience.attendant.tick, started=invocation.started,
     )  # fmt: skip
     report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True), invocation.signals)
+    from lastcall.cli.login_line import refresh_login_line  # a host that stops has nobody who logs in
+
     refresh_login_line(report, loaded.settings, invocation.started)
     return report
 

@@ -21,7 +21,8 @@ _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _TAGS = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))})
 # What no YAML may have in it. The parsers look for it, too, but libyaml counts in bytes where it stands.
-_UNACCEPTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNACCEPTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_PLAIN = re.compile(r"[\t\n\r\x20-\x7e]*")  # most files; the other pattern takes milliseconds to compile
 _ENDS = frozenset({yaml.SequenceEndEvent, yaml.MappingEndEvent})
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml a thousand rules are read ten times faster
@@ -53,7 +54,7 @@ class Reader:
         return empty
 
     def _read(self, text: str) -> Node:
-        odd = _UNACCEPTABLE.search(text)
+        odd = None if _PLAIN.fullmatch(text) else re.search(_UNACCEPTABLE, text)
         if odd:
             mark = mark_at(self.file, text[: odd.start()])
             raise _Refused(mark, f"not valid YAML: the character U+{ord(odd.group()):04X} is not allowed")

@@ -6,7 +6,6 @@ from lastcall.api.results import Report
 from lastcall.config.settings import Settings
 from lastcall.errors import NoPermission, Problem, RunLocked, Severity
 from lastcall.persistence.mailbox import Answer
-from lastcall.report.run_history import past_run
 from lastcall.runs.assembly import RunRequest
 from lastcall.runs.lock import Holder, RunLock
 from lastcall.threads.box import Box
@@ -60,6 +59,9 @@ def report_of_joined(joined: Answer, settings: Settings) -> Report | None:
     """The report of a run that became this one and saw everybody off; None where something is left to do."""
     if not {one.uri for one in settings.connections} <= set(joined.connections):
         return None
+    # Hardly any run joins another.
+    from lastcall.report.run_history import past_run
+
     box = Box()
     try:
         path = settings.paths.state / "runs" / f"{joined.run}.jsonl"
