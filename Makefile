@@ -70,7 +70,7 @@ host: $(STAMPS)/venv $(STAMPS)/lab
 soak: $(STAMPS)/venv $(STAMPS)/lab
 	$(MAKE) sim SEEDS=100000
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
-		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/faults
+		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench

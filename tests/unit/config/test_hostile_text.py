@@ -142,6 +142,7 @@ def test_of_thousands_of_mistakes_the_first_are_told_and_the_others_counted() ->
         ("shutdown: {deadline: .inf}", "1:22: shutdown.deadline: '.inf' is not a duration"),
         ("shutdown: {deadline: 1001d}", "1:22: shutdown.deadline: a duration is not negative, and at most 1000d"),
         ("- " * 40 + "a", f"1:{2 * DEEPEST + 1}: nested too deeply"),
+        (CHAIN, "32:12: nested too deeply"),
         (BOMB, f"6:8: more than {MOST} values"),
     ],
 )  # fmt: skip
