@@ -91,7 +91,7 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
 def test_saves_that_hang_keep_the_plug_from_nobody_else(tmp_path: Path) -> None:
     """As when the storage hangs: as many saves as libvirtd is burdened with at a time, and other guests are deaf."""
     stuck = [f"stuck-{number:02}" for number in range(12)]
-    rules = 'shutdown: {deadline: 30s, reserve: 15s}\nguests: [{match: "stuck-*", stop: [{save: {timeout: 5min}}]}]\n'
+    rules = 'shutdown: {deadline: 60s, reserve: 25s}\nguests: [{match: "stuck-*", stop: [{save: {timeout: 5min}}]}]\n'
     with daemon() as own, firmware_guests(own, *stuck, "deaf-1", "deaf-2"):
         config = write_config(tmp_path, own.qemu, more=rules)
         processes = [qemu_process(own, name) for name in stuck]

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import field
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
@@ -36,7 +37,7 @@ class RungTools:
     asker: Asker
     sight: Sight
     stream: Stream
-    hung_plug: Moment
+    hung_plug: Callable[[], float]
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def over(self, guest: Guest, step: Step) -> bool:
@@ -250,7 +251,7 @@ class Rung:
         """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
         if asking.done() or self._left_at is None or not self._returns_at_once:
             return math.inf
-        return max(self._tools.hung_plug.at, self._left_at + HANGS)
+        return max(self._tools.hung_plug(), self._left_at + HANGS)
 
     def _ask(self) -> "asyncio.Task[None]":
         self._attempt += 1

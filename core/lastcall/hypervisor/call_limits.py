@@ -9,6 +9,10 @@ Guests of which a call hangs cannot take the last two places; for all others the
 their own, as many as are held by calls that hang. Where even these are taken, it is told who is waited for: whoever
 hangs gets no more than its own time then.
 
+libvirtd has five workers at first and starts another where none is free as a request comes, but only as long as none
+waits: of a crowd of requests at once some are left without, and when all workers hang there is never another. So with
+more than a few under way, the next waits until one has returned, or a moment.
+
 To pull a plug must be possible when every blocking call hangs, as all saves do where the storage hangs; libvirtd itself
 keeps five workers for that. So there are two more lanes, opened when they are needed: one for guests of which a call
 hangs already, whose plug takes longest, and one for all others, who do not wait for those.
@@ -30,6 +34,8 @@ from lastcall.errors import CallExpired
 CALLS_PER_LANE = 4
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
 BLOCKING_LANES = 3
+READY = 4  # calls for which libvirtd has a worker from its start, and one more for others
+PACE = 0.02  # seconds in which libvirtd starts a worker
 SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
 OPENING = 2.0  # seconds after which one opens a lane itself instead of waiting for somebody who opens it
@@ -88,6 +94,9 @@ class CallBudget:
         self.changed = threading.Condition()
         self.waiting = 0  # calls that wait for a lane
         self.free = CALLS_PER_LANE * BLOCKING_LANES
+        self.returned: int = 0  # calls that are over
+        self._sent_at = -PACE  # the latest call
+        self._returned_then: int = 0  # how many were over then
         self._calls: set[_Call] = set()
 
     def begin(self, call: _Call) -> None:
@@ -99,6 +108,16 @@ class CallBudget:
         """Count it no more."""
         self._calls.discard(call)
         self.free += call.counts
+        self.returned += 1
+
+    def pause(self) -> float:
+        """Seconds until the next call may be sent, 0 = now; then it counts as sent."""
+        now = time.monotonic()
+        left = self._sent_at + PACE - now
+        if len(self._calls) > READY and self.returned == self._returned_then and left > 0:
+            return left
+        self._sent_at, self._returned_then = now, self.returned
+        return 0.0
 
     def hanging(self) -> dict[str, int]:
         """The guests of which a call hangs (UUIDs), and how many of the daemon's places their calls hold."""
@@ -155,7 +174,9 @@ class Lanes:
         until = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         call = self._take(need, uuid, until)
         try:
-            yield self._lane(call.lane, until)
+            lane = self._lane(call.lane, until)
+            self._keep_pace()
+            yield lane
         finally:
             self._give_back(call)
 
@@ -190,6 +211,14 @@ class Lanes:
         if in_the_way and now - self._told >= STEP:
             self._told = now
             self._crowded(frozenset(in_the_way))
+
+    def _keep_pace(self) -> None:
+        """Let libvirtd find a worker for each call."""
+        with self._changed:
+            while pause := self._budget.pause():
+                self._budget.waiting += 1
+                self._changed.wait(pause)
+                self._budget.waiting -= 1
 
     def _give_back(self, call: _Call) -> None:
         with self._changed:

@@ -38,7 +38,6 @@ class Phases:
         self.asks_no_more = False
         self._leaves_all = False
         self._told = 0  # signals to a host stop
-        self.hung_plug = Moment(loop, deadline.hung_plug if self.forces else float("inf"))
 
     @property
     def voluntary(self) -> bool:
@@ -49,6 +48,10 @@ class Phases:
     def forces(self) -> bool:
         """Whether a guest that does not stop by itself meets the last resort."""
         return not self._leaves_all and (self._force or not self.voluntary)
+
+    def hung_plug(self) -> float:
+        """When the plug of a guest has to be pulled whose QEMU hangs, to be confirmed in time (the loop's clock)."""
+        return self.terms.deadline.hung_plug if self.forces else float("inf")
 
     def interrupt(self) -> None:
         """Answer a signal.
@@ -100,7 +103,6 @@ class Phases:
             self.last_resort.bring_forward(deadline.last_resort)
             self.last_plug.bring_forward(deadline.last_plug)
             self.last_hook.bring_forward(deadline.last_hook)
-            self.hung_plug.bring_forward(deadline.hung_plug)
         self._tell_terms()
 
     def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
@@ -119,7 +121,6 @@ class Phases:
         self.last_resort.move(counts.last_resort)
         self.last_plug.move(counts.last_plug)
         self.last_hook.move(counts.last_hook)
-        self.hung_plug.move(counts.hung_plug)
         self._tell_terms()
         return ""
 

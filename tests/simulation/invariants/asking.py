@@ -33,7 +33,8 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
 def _may_be_forced(guest: SimulatedGuest, at: float) -> bool:
     """Whether its settings or its state leave nothing to ask, or its QEMU hangs and the plug needs its time."""
     dead = guest.nature.state is GuestState.CRASHED or guest.state is GuestState.CRASHED
-    hangs = bool(guest.nature.plug or guest.nature.hangs)
+    # Of a request that does not return nobody can tell whether it was heard.
+    hangs = bool(guest.nature.plug or guest.nature.hangs or guest.nature.silent)
     return _has_a_plug(guest) or dead or any(since <= at for since in guest.hopeless) or hangs
 
 

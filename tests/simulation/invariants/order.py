@@ -30,6 +30,8 @@ def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, tol
         and first.nature.manage
         and not seen.changes(guest)[1:]
     )
+    if told.ended is not None and not told.attempts:
+        return  # others ended it, when its turn was over
     off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
     # Its turn is over with its last attempt, also where it goes off later.
     over = max((one.started + one.duration for one in told.attempts), default=told.started + told.duration)

@@ -85,7 +85,8 @@ def everybody_is_in_the_report(history: History) -> Iterator[str]:
     told = {(result.uri, result.uuid) for result in seen.report.guests}
     for guest in seen.active_at_first():
         changes = seen.changes(guest)
-        gone_before = bool(changes) and changes[0].at < seen.run.began + _CONNECTED_IN
+        line = next(line for line in seen.world.lines if line.uri == guest.uri)
+        gone_before = bool(changes) and changes[0].at < seen.run.began + max(_CONNECTED_IN, line.alive_from + 1.0)
         if guest.guest.key not in told and not gone_before and _answers_in_time(seen, guest.uri):
             yield f"{guest.name}: ran, and is not in the report"
 

@@ -12,7 +12,7 @@ import pytest
 from lab.patience import LONGEST, wait_until
 from lastcall.errors import CallExpired, ConnectionLost
 from lastcall.hypervisor import call_limits
-from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, SPARE, CallBudget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, READY, SPARE, CallBudget, Lanes, Need
 
 ALL = CALLS_PER_LANE * (BLOCKING_LANES + 1)
 
@@ -30,8 +30,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_limits, "PATIENCE", {"quick": 0.0, "blocking": 0.0, "plug": 0.0})
 
 
-def lanes(opens: Callable[[], Any] = Open, **more: Any) -> Lanes:
-    return Lanes(opens, CallBudget(), **more)
+def lanes(opens: Callable[[], Any] = Open, budget: CallBudget | None = None, **more: Any) -> Lanes:
+    return Lanes(opens, budget or CallBudget(), **more)
 
 
 def hang(hung: ExitStack, on: Lanes, count: int, need: Need = "quick") -> None:
@@ -152,3 +152,30 @@ def test_a_lane_that_cannot_be_opened_is_tried_anew_by_the_next_call() -> None:
         pytest.fail("there is no connection")
     with found.borrow("quick", "g", timeout=LONGEST):
         pass
+
+
+def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirtd starts no worker for a request that comes while another waits for one, and then never again."""
+    budget, sent = CallBudget(), threading.Event()
+    found = lanes(budget=budget)
+    with ExitStack() as crowd, ThreadPoolExecutor() as threads:
+        hang(crowd, found, READY - 1)
+        monkeypatch.setattr(call_limits, "PACE", LONGEST)
+        with found.borrow("quick", "one that returns", timeout=LONGEST):
+
+            def call() -> None:
+                with found.borrow("blocking", "next", timeout=LONGEST):
+                    sent.set()
+
+            over = threads.submit(call)
+            wait_until(lambda: budget.waiting == 1, "it waits")
+            assert not sent.is_set()
+        over.result(timeout=LONGEST)
+        assert sent.is_set()
+
+
+def test_a_crowd_of_calls_that_do_not_return_is_sent_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_limits, "PACE", 0.01)
+    found = lanes()
+    with ExitStack() as crowd:
+        hang(crowd, found, CALLS_PER_LANE * BLOCKING_LANES)

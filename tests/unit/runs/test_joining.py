@@ -150,3 +150,11 @@ def test_one_that_was_asked_by_hand_and_is_left_by_the_host_stop_stays_on_the_li
     report = run_shutdown(tmp_path, [left, slow], config=config, meanwhile=meanwhile)
     assert by_name(report, "left").outcome is Outcome.SKIPPED
     assert sorted(waiting_guests(tmp_path)) == ["left", "slow"]
+
+
+def test_a_request_that_does_not_return_is_given_up_by_the_time_that_counts_now(tmp_path: Path) -> None:
+    guest = FakeGuest("hangs", hangs_in=frozenset({"acpi"}))
+    meanwhile, _ = announcing((1, 14.0), (2, 290.0))
+    run_shutdown(tmp_path, [guest], config=UPS, reason=Reason.POWER, meanwhile=meanwhile)
+    assert guest.off_at is not None
+    assert guest.off_at > 200
