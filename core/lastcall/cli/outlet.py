@@ -28,8 +28,7 @@ class Outlet:
 
     def write(self, text: str) -> None:
         """Have a text of whole lines written, soon."""
-        for line in text.splitlines(keepends=True):
-            self._lines.put(line)
+        self._lines.put(*text.splitlines(keepends=True))
 
     def close(self, seconds: float, *, still: float = STILL, stop: Callable[[], bool] = bool) -> bool:
         """Give the last lines some time; see `Outbox.close`. Returns whether they were written, or nobody is left to

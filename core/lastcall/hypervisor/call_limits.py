@@ -36,6 +36,7 @@ CALLS_PER_LANE = 4
 BLOCKING_LANES = 3
 READY = 4  # calls for which libvirtd has a worker from its start, and one more for others
 PACE = 0.02  # seconds in which libvirtd starts a worker
+LOOK_UPS = 16  # guests that a lane looks up one by one before it lists all
 SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
 OPENING = 2.0  # seconds after which one opens a lane itself instead of waiting for somebody who opens it
@@ -48,12 +49,13 @@ PATIENCE: dict[Need, float] = {"quick": 2.0, "blocking": 60.0, "plug": 15.0}
 
 
 class Lane:
-    """One connection, with the handles of all active guests, learnt in one request instead of one for each."""
+    """One connection, with the handles of all active guests, learnt in one request once more than a few are needed."""
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self.connection = connection
         self._seen_alive = time.monotonic()
         self._domains: dict[str, libvirt.virDomain] | None = None
+        self._looked_up = 0
 
     @property
     def alive(self) -> bool:
@@ -67,6 +69,9 @@ class Lane:
 
     def domain(self, uuid: str) -> libvirt.virDomain:
         """The handle of a guest; raises libvirtError when there is no such domain."""
+        if self._looked_up < LOOK_UPS:  # most lanes serve a handful of calls, and a list of a thousand takes its time
+            self._looked_up += 1
+            return self.connection.lookupByUUIDString(uuid)
         if self._domains is None:
             active = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             self._domains = {domain.UUIDString(): domain for domain in active}
@@ -91,7 +96,9 @@ class CallBudget:
     """The calls that one daemon is busy with, whatever the number of connections to it. Its lock is `changed`."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        lock = threading.RLock()
+        self.changed = threading.Condition(lock)
+        self._paced = threading.Condition(lock)  # who waits for its turn; to wake all for each costs more than the call
         self.waiting = 0  # calls that wait for a lane
         self.free = CALLS_PER_LANE * BLOCKING_LANES
         self.returned: int = 0  # calls that are over
@@ -109,15 +116,16 @@ class CallBudget:
         self._calls.discard(call)
         self.free += call.counts
         self.returned += 1
+        self._paced.notify()
 
-    def pause(self) -> float:
-        """Seconds until the next call may be sent, 0 = now; then it counts as sent."""
-        now = time.monotonic()
-        left = self._sent_at + PACE - now
-        if len(self._calls) > READY and self.returned == self._returned_then and left > 0:
-            return left
-        self._sent_at, self._returned_then = now, self.returned
-        return 0.0
+    def keep_pace(self) -> None:
+        """Wait until the next call may be sent: libvirtd must find a worker for each. Called with the lock."""
+        while len(self._calls) > READY and self.returned == self._returned_then:
+            left = self._sent_at + PACE - time.monotonic()
+            if left <= 0:
+                break
+            self._paced.wait(left)
+        self._sent_at, self._returned_then = time.monotonic(), self.returned
 
     def hanging(self) -> dict[str, int]:
         """The guests of which a call hangs (UUIDs), and how many of the daemon's places their calls hold."""
@@ -175,7 +183,8 @@ class Lanes:
         call = self._take(need, uuid, until)
         try:
             lane = self._lane(call.lane, until)
-            self._keep_pace()
+            with self._changed:
+                self._budget.keep_pace()
             yield lane
         finally:
             self._give_back(call)
@@ -211,14 +220,6 @@ class Lanes:
         if in_the_way and now - self._told >= STEP:
             self._told = now
             self._crowded(frozenset(in_the_way))
-
-    def _keep_pace(self) -> None:
-        """Let libvirtd find a worker for each call."""
-        with self._changed:
-            while pause := self._budget.pause():
-                self._budget.waiting += 1
-                self._changed.wait(pause)
-                self._budget.waiting -= 1
 
     def _give_back(self, call: _Call) -> None:
         with self._changed:

@@ -48,17 +48,20 @@ _UNSAVEABLE = (
     ("./devices/filesystem/driver[@type='virtiofs']", "a virtiofs file system"),
     ("./launchSecurity", "encrypted memory"),
 )
+_SIGNS = ("hostdev", "virtiofs", "launchSecurity")  # without one of these in its XML it has none of them
 
 
 def facts_of(domain: libvirt.virDomain, *, autostart: bool) -> GuestFacts:
     """Read one domain's XML, which needs no QEMU; its condition is yet to be asked for. Raises libvirtError."""
-    tree = ET.fromstring(domain.XMLDesc(0))  # noqa: S314  written by libvirt
-    element = tree.find(f"./metadata/{{{NAMESPACE}}}guest")
-    memory = tree.find("./memory")
+    text = domain.XMLDesc(0)
+    tree = ET.fromstring(text)  # noqa: S314  written by libvirt
+    # A path is looked for in Python, a mere name in C; of a thousand guests hardly one has what the paths are for.
+    element = tree.find(f"./metadata/{{{NAMESPACE}}}guest") if NAMESPACE in text else None
+    memory = tree.find("memory")
     return GuestFacts(
         metadata=texts_of(element) if element is not None else {},
-        unsaveable=unsaveable(tree),
-        restarts=tree.findtext("./on_poweroff") == "restart",
+        unsaveable=unsaveable(tree) if any(sign in text for sign in _SIGNS) else "",
+        restarts=tree.findtext("on_poweroff") == "restart",
         memory=int(memory.text or 0) * _UNITS.get(memory.get("unit", "KiB"), 1) if memory is not None else 0,
         autostart=autostart,
     )

@@ -47,7 +47,8 @@ class Motd:
             entries = open_state(self._state).entries.values() if self._wanted else ()
         except LastcallError:
             return []
-        return sorted((entry for entry in entries if entry.boot_id != boot_id()), key=lambda entry: entry.name)
+        now = boot_id()
+        return sorted((entry for entry in entries if entry.boot_id != now), key=lambda entry: entry.name)
 
     def refresh(self, *, back: Container[Key] = (), off: Container[Key] = ()) -> None:
         """Write the line, or remove it. `back`: who was seen running; `off`: who was seen to be off. Of others it says

@@ -35,21 +35,22 @@ class Outbox(Generic[T]):
         self._moved = 0.0
         self.error: Exception | None = None
 
-    def put(self, thing: T) -> None:
-        """Have it delivered, or dropped; after an error nothing is taken any more."""
+    def put(self, *things: T) -> None:
+        """Have them delivered, or dropped; after an error nothing is taken any more."""
         if self.error:
             return
         with self._lock:
             if not self._things and not self._delivering:
                 self._moved = time.monotonic()
-            if len(self._things) >= self._room:
+            self._things.extend(things)
+            while len(self._things) > self._room:
                 self._things.popleft()
                 self._dropped += 1
-            self._things.append(thing)
         if not self._thread:
             self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
             self._thread.start()
-        self._news.set()
+        if not self._news.is_set():  # else the thread looks once more in any case, and to say so again takes a lock
+            self._news.set()
 
     def close(self, seconds: float, *, still: float = math.inf, stop: Callable[[], bool] = bool) -> bool:
         """Wait for the last delivery, and return whether everything was delivered.
