@@ -3,9 +3,11 @@
 import importlib
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import (
@@ -25,6 +27,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from lastcall.errors import LastcallError
 from lastcall.formats.durations import parse_duration
+
+# pydantic looks for plugins of its own among all installed packages as soon as it makes a model. That is a tenth of a
+# start, and whatever somebody has installed would run in the middle of a host stop. Its switch for that
+# (PYDANTIC_DISABLE_PLUGINS) spares no import; should this module of pydantic ever have another name, it looks again.
+sys.modules.setdefault("pydantic.plugin._loader", cast("Any", SimpleNamespace(get_plugins=tuple)))
 
 BY_METADATA: JsonDict = {"by_metadata": True}
 """`Field(json_schema_extra=BY_METADATA)` lets a guest's own metadata set this field. Never mark a command."""

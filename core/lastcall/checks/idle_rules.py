@@ -1,6 +1,5 @@
 """Rules of the configuration that are for no guest there is: most are misspelt, or left over."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Sequence
 
@@ -8,6 +7,7 @@ from lastcall.api.guests import Guest
 from lastcall.config.guest_settings import GuestRule, Match
 from lastcall.config.nodes import MapNode, locate, path_text
 from lastcall.errors import Problem, Severity
+from lastcall.formats.nearest import nearest
 
 _GLOB = re.compile(r"\[[^]]*]|[*?]")
 
@@ -45,4 +45,4 @@ def _nearest(pattern: str, known: Collection[str]) -> str:
     if not plain:
         return ""
     parts = {part: name for name in sorted(known) for part in (name[: len(plain)], name[-len(plain) :], name)}
-    return next((parts[part] for part in difflib.get_close_matches(plain, parts, n=1)), "")
+    return parts.get(nearest(plain, parts), "")

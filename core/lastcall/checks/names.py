@@ -3,7 +3,6 @@
 A run goes without what is not there; who checks a configuration wants to know beforehand.
 """
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lastcall.api.guests import Guest
@@ -12,6 +11,7 @@ from lastcall.config.guest_settings import GuestPolicy, GuestRule
 from lastcall.config.nodes import ListNode, MapNode, Node, NodePath, Scalar, locate, path_text
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 
@@ -38,11 +38,10 @@ class _Kind:
             return Problem(what=self.what, where=where, message=message, severity=Severity.WARNING)
         message = f"{path}: no plugin {self.has} {name!r}"
         remedy = f"{self.things} there are: {', '.join(sorted(self.known)) or 'none'}"
-        close = difflib.get_close_matches(name, self.known, n=1)
         if name in self.blocked:
             message += "; the plugin of that name is blocked by hooks.block"
-        elif close:
-            message += f"; did you mean {close[0]!r}?"
+        else:
+            message += did_you_mean(name, self.known)
         return Problem(what=self.what, where=where, message=message, remedy=remedy)
 
 

@@ -10,6 +10,7 @@ import click
 
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode
+from lastcall.formats.version import __version__
 
 COMMANDS = (
     "shutdown", "restore", "plan", "status", "report", "announce", "forget", "check", "plugins", "hook", "config",
@@ -48,7 +49,7 @@ class _Group(click.Group):
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show every request and every hook call.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.version_option(None, "--version", package_name="lastcall", prog_name="lastcall", message="%(prog)s %(version)s")
+@click.version_option(__version__, "--version", prog_name="lastcall", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) -> None:
     """Give the guests of a libvirt host their last call before it closes, and bring them back when it opens.

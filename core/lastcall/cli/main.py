@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -35,6 +34,8 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
+        import traceback
+
         _say(f"{traceback.format_exc()}lastcall: internal error; this is a bug, please report it with the lines above")
         return ExitCode.INTERNAL
 

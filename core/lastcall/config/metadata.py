@@ -12,7 +12,6 @@ https://lastcall.dev/xmlns/guest/1` reads it. Fields that could run a command ar
 edit a guest is not always allowed to run programs on the host.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 from xml.etree import ElementTree as ET
@@ -25,6 +24,7 @@ from lastcall.config.nodes import ListNode, MapNode, Mark, Node
 from lastcall.config.reader import Reader
 from lastcall.config.validation import model_below, validate
 from lastcall.errors import Problem
+from lastcall.formats.nearest import did_you_mean
 from lastcall.options import BY_METADATA
 
 NAMESPACE = "https://lastcall.dev/xmlns/guest/1"
@@ -59,9 +59,8 @@ def _checked(model: type[GuestPolicy], key: str, text: str, mark: Mark) -> tuple
         return node, [(f"{key}: {problem.message}", "its text is YAML") for _, problem in reader.problems]
     known = settable(model)
     if key not in known:
-        close = difflib.get_close_matches(key, known, n=1)
         what = "cannot be set by metadata" if key in model.model_fields else "unknown key"
-        hint = f"; did you mean {close[0]!r}?" if close and key not in model.model_fields else ""
+        hint = did_you_mean(key, known) if key not in model.model_fields else ""
         return node, [(f"{key}: {what}{hint}", f"metadata may set: {', '.join(known)}")]
     _, found = validate(model, MapNode(mark, {key: node}, {key: mark}))
     if found:

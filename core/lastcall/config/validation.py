@@ -1,10 +1,9 @@
 """From nodes to settings: every error at once, each with file, line and column."""
 
-import difflib
 import types
 import typing
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,6 +24,7 @@ from lastcall.config.nodes import (
     plain,
 )
 from lastcall.errors import Problem, in_words
+from lastcall.formats.nearest import nearest
 from lastcall.options import Elsewhere
 
 WIDEST = 80  # characters of a value that are shown
@@ -117,7 +117,7 @@ def _once(node: MapNode, details: list[ErrorDetails]) -> Iterator[tuple[NodePath
         if detail["type"] == "extra_forbidden":
             unknown[path[:-1]].append(str(path[-1]))
     for path, detail in zip(paths, details, strict=True):
-        misspelt = detail["type"] == "missing" and _nearest(str(path[-1]), unknown.get(path[:-1], ()))
+        misspelt = detail["type"] == "missing" and nearest(str(path[-1]), unknown.get(path[:-1], ()))
         if path not in seen and not misspelt:
             seen.add(path)
             yield path, detail
@@ -129,15 +129,11 @@ def _located(model: type[BaseModel], mark: Mark, path: NodePath, detail: ErrorDe
     return mark, Problem(what="config", where=str(mark), message=text, remedy=remedy)
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), "")
-
-
 def _message(model: type[BaseModel], path: NodePath, detail: ErrorDetails) -> tuple[str, str]:
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         known = _keys_at(model, detail["loc"][:-1])
-        close = _nearest(str(path[-1]), known)
+        close = nearest(str(path[-1]), known)
         return "unknown key" + (f"; did you mean {close!r}?" if close else ""), f"known here: {', '.join(known)}"
     if kind == "missing":
         return "is missing", ""

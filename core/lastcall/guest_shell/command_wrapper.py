@@ -8,7 +8,6 @@ what every Linux guest has, busybox included: sh, head, cat, sleep and setsid.
 import math
 import re
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 
 from lastcall.api.shell import Command, CommandResult
@@ -120,6 +119,8 @@ def wrap_command(
     limit: int = OUTPUT_LIMIT,
 ) -> WrappedCommand:
     """Put a command into its frame. Raises ShellRefused for what no system call takes."""
+    import shlex  # here: many a run has no command for anybody
+
     env = env or {}
     for text in (*argv, user or "", *env, *env.values()):
         if "\0" in text:

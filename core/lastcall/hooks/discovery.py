@@ -1,8 +1,9 @@
 """Finding plugins: entry points of installed distributions (the bundled ones too) and drop-ins."""
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from lastcall.api.markers import PROJECT
 from lastcall.api.run import PluginOptions
@@ -15,11 +16,15 @@ from lastcall.errors import Problem, in_words
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
-from lastcall.hooks.sources import Origin, Source
+from lastcall.hooks.sources import Origin, Source, bundled_alone
 from lastcall.options import Options, StepOptions
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 T = TypeVar("T")
 OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
+Loader: TypeAlias = Callable[[], object]
 
 
 class Plugins:
@@ -161,7 +166,7 @@ def _as_offers(answer: object) -> tuple[object, ...]:
 def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
     # Entry points come as the file system lists them: unsorted, of two plugins with one name another one would be
     # refused on another host.
-    for source, point in sorted(_found(registry), key=lambda pair: (pair[0].origin, pair[0].sort_key)):
+    for source, load in sorted(_found(registry), key=lambda pair: (pair[0].origin, pair[0].sort_key)):
         if not source.well_named:
             registry.refuse(
                 source, "not a usable plugin name", "its entry point needs lower-case letters, digits and _"
@@ -171,33 +176,42 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
             continue
         try:
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
-            plugin: object = time.call(source, point.load, timeout)
+            plugin = time.call(source, load, timeout)
         except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
             registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))
         else:
             registry.add(source, plugin)
 
 
-def _found(registry: Registry) -> list[tuple[Source, metadata.EntryPoint]]:
+def _found(registry: Registry) -> list[tuple[Source, Loader]]:
     """The plugins of installed distributions, not loaded yet."""
+    bundled = bundled_alone()
+    if bundled is not None:
+        return [(_bundled(name), partial(importlib.import_module, module)) for name, module in bundled.items()]
+    from importlib import metadata
+
     names: dict[int, str] = {}  # by the identity of the distribution: each asking reads and parses its whole METADATA
     try:
         # By ourselves: pluggy's load_setuptools_entrypoints ends at the first entry point that is broken, and no plugin
         # behind it is loaded.
-        return [(_source(point, _distribution(point, names)), point) for point in metadata.entry_points(group=PROJECT)]
+        points = metadata.entry_points(group=PROJECT)
+        return [(_source(point, _distribution(point, names)), point.load) for point in points]
     # The files of any distribution that is installed may be damaged, and would cost us our own stop methods as well.
     except Exception:  # noqa: BLE001
         return _found_one_by_one(registry)
 
 
-def _found_one_by_one(registry: Registry) -> list[tuple[Source, metadata.EntryPoint]]:
-    found: dict[str, list[tuple[Source, metadata.EntryPoint]]] = {}
+def _found_one_by_one(registry: Registry) -> list[tuple[Source, Loader]]:
+    from importlib import metadata
+
+    found: dict[str, list[tuple[Source, Loader]]] = {}
     for distribution in metadata.distributions():
         name = ""
         try:
             name = distribution.name
-            points = [(_source(point, name), point) for point in distribution.entry_points.select(group=PROJECT)]
-            found.setdefault(name, points)  # the first of a name is the one that is imported
+            points = distribution.entry_points.select(group=PROJECT)
+            # The first of a name is the one that is imported.
+            found.setdefault(name, [(_source(point, name), point.load) for point in points])
         except Exception as error:  # noqa: BLE001  that distribution's plugins only
             where = f"{name or 'a distribution'} in {distribution.locate_file('')}"
             message = f"its entry points cannot be read: {in_words(error)}"
@@ -205,7 +219,7 @@ def _found_one_by_one(registry: Registry) -> list[tuple[Source, metadata.EntryPo
     return [one for several in found.values() for one in several]
 
 
-def _distribution(point: metadata.EntryPoint, names: dict[int, str]) -> str:
+def _distribution(point: "metadata.EntryPoint", names: dict[int, str]) -> str:
     """The name of the distribution that an entry point comes from."""
     if point.dist is None:
         return "?"
@@ -214,15 +228,19 @@ def _distribution(point: metadata.EntryPoint, names: dict[int, str]) -> str:
     return names[id(point.dist)]
 
 
-def _source(point: metadata.EntryPoint, distribution: str) -> Source:
-    bundled = distribution == PROJECT and point.value.startswith("lastcall_plugins.")
-    where = "bundled" if bundled else f"{distribution} {point.dist.version if point.dist else ''}".strip()
+def _source(point: "metadata.EntryPoint", distribution: str) -> Source:
+    if distribution == PROJECT and point.value.startswith("lastcall_plugins."):
+        return _bundled(point.name)
     return Source(
         name=point.name,
-        origin=Origin.BUNDLED if bundled else Origin.PACKAGE,
-        where=where,
+        origin=Origin.PACKAGE,
+        where=f"{distribution} {point.dist.version if point.dist else ''}".strip(),
         sort_key=f"{point.name} {distribution}",
     )
+
+
+def _bundled(name: str) -> Source:
+    return Source(name=name, origin=Origin.BUNDLED, where="bundled", sort_key=f"{name} {PROJECT}")
 
 
 def _reinstall(source: Source) -> str:

@@ -1,6 +1,5 @@
 """Which plugins there are, what each implements, and what of it could not be used and why."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,6 +9,7 @@ import pluggy
 from lastcall.api.markers import PROJECT
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
 from lastcall.hooks.order import Position, firing_order
@@ -68,10 +68,7 @@ class _Manager(pluggy.PluginManager):
 
     def _wrong(self, hook: str, function: Any, *, wrapper: bool) -> tuple[str, str] | None:
         if hook not in self.arguments:
-            close = difflib.get_close_matches(hook, self.arguments, n=1)
-            return "unknown hook" + (
-                f"; did you mean {close[0]!r}?" if close else ""
-            ), "`lastcall plugins` lists the hooks"
+            return f"unknown hook{did_you_mean(hook, self.arguments)}", "`lastcall plugins` lists the hooks"
         # Implementations are called one by one, so a wrapper would stand around nothing.
         if wrapper:
             return "wrappers are not supported", "use tryfirst or trylast"

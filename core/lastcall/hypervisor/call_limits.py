@@ -99,7 +99,7 @@ class CallBudget:
         lock = threading.RLock()
         self.changed = threading.Condition(lock)
         self._paced = threading.Condition(lock)  # who waits for its turn; to wake all for each costs more than the call
-        self.waiting = 0  # calls that wait for a lane
+        self.waiting, self.pacing = 0, 0  # calls that wait for a lane; for their turn
         self.free = CALLS_PER_LANE * BLOCKING_LANES
         self.returned: int = 0  # calls that are over
         self._sent_at = -PACE  # the latest call
@@ -124,7 +124,9 @@ class CallBudget:
             left = self._sent_at + PACE - time.monotonic()
             if left <= 0:
                 break
+            self.pacing += 1
             self._paced.wait(left)
+            self.pacing -= 1
         self._sent_at, self._returned_then = time.monotonic(), self.returned
 
     def hanging(self) -> dict[str, int]:

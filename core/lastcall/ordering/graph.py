@@ -5,7 +5,6 @@ takes the lowest of those who need it, so that an explicit dependency never cont
 nobody with a number needs comes after all ranks, as with Proxmox.
 """
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TypeAlias
 from lastcall.api.guests import Guest, Key
 from lastcall.config.guest_settings import GuestPolicy, Match
 from lastcall.errors import Problem
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 
 _GLOB = frozenset("*?[")
@@ -97,8 +97,7 @@ class _Finder:
         if any(match.covers(Guest(uri=match.uri or "", uuid=match.uuid or "", name=name)) for name in self._others):
             return  # it exists and does not run: nothing to wait for
         wanted = match.name or match.uuid or match.uri or "?"
-        close = difflib.get_close_matches(wanted, [*self._by_name, *self._others], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(wanted, [*self._by_name, *self._others])
         self.problems.append(
             Problem(
                 what="order",

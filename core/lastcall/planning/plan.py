@@ -1,6 +1,5 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
-import difflib
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.errors import Problem
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
 from lastcall.ordering.graph import Graph, make_graph
@@ -220,12 +220,10 @@ def _own_timeout(step: LadderStep) -> float | None:
 
 
 def _unknown(name: str, guest: Guest, methods: Mapping[str, Any]) -> Problem:
-    close = difflib.get_close_matches(name, methods, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
     remedy = f"methods there are: {', '.join(sorted(methods))}; `lastcall plugins` says what could not be loaded"
     return Problem(
         what="ladder",
         where=guest.name,
-        message=f"no plugin provides the stop method {name!r}{hint}; the step is skipped",
+        message=f"no plugin provides the stop method {name!r}{did_you_mean(name, methods)}; the step is skipped",
         remedy=remedy,
     )

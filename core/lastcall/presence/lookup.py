@@ -1,10 +1,10 @@
 """Guests by what somebody calls them: one by its name, running or not, or those of the active ones that are meant."""
 
-import difflib
 from collections.abc import Sequence
 
 from lastcall.api.guests import Guest
 from lastcall.errors import HypervisorError, Problem, Severity, UsageError
+from lastcall.formats.nearest import nearest
 from lastcall.planning.selection import Selection
 from lastcall.presence.connections import WAITING
 from lastcall.presence.inventory import Inventory
@@ -26,8 +26,8 @@ async def find_guest(inventory: Inventory, stream: Stream, name: str) -> Guest:
             f"no connection: {'; '.join(problem.message for problem in problems)}", problems[0].remedy
         )
     if not found:
-        close = difflib.get_close_matches(name, [guest.name for guest in guests], n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "`virsh list --all` shows them"
+        close = nearest(name, [guest.name for guest in guests])
+        hint = f"did you mean {close!r}?" if close else "`virsh list --all` shows them"
         raise UsageError(f"no guest is called {name!r}", hint)
     if len(found) > 1:
         raise UsageError(

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from lastcall.config.policies import Policies
 from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
+from lastcall.formats.version import __version__
 from lastcall.guests.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
@@ -252,11 +252,6 @@ def _cut(settings: Settings, start: float, limit: float | None, *, heard: bool) 
     return Deadline.after(start, limit, reserve=shutdown.reserve, grace=shutdown.grace, heard=heard)
 
 
-def version() -> str:
-    """The installed version of lastcall."""
-    return metadata.version("lastcall")
-
-
 def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -> list[tuple[str, Sink]]:
     sinks = list(request.sinks)
     if not request.rehearsal:
@@ -310,7 +305,7 @@ def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float
             boot_id=parts.books.boot_id,
             host=socket.gethostname(),
             config=loaded.origin,
-            versions={"lastcall": version(), "python": ".".join(map(str, sys.version_info[:3]))},
+            versions={"lastcall": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
         )
     )
     parts.stream.problems((*loaded.problems, *loaded.plugins.registry.problems))

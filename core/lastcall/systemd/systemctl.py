@@ -1,6 +1,5 @@
 """Asking and telling systemd, by its own program, in bounded time."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,4 +46,6 @@ class Systemctl:
 
 def booted() -> bool:
     """Whether systemd runs this host, as sd_booted(3) finds out."""
+    import shutil  # here: in a container, say, there is nothing to look for
+
     return BOOTED.is_dir() and shutil.which("systemctl") is not None

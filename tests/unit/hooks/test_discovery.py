@@ -1,6 +1,8 @@
 """What is found and loaded, whatever a distribution or a plugin is like: it costs itself, and nobody else anything."""
 
 import importlib
+import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from lastcall import PluginOptions, StopMethod
 from lastcall.config.load import defaults, parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.sources import bundled_alone
 from lastcall.options import Options, StepOptions
 
 BUNDLED = {"acpi", "agent", "destroy", "save", "signal", "ssh"}
@@ -76,6 +79,62 @@ def test_a_distribution_whose_files_are_damaged_costs_its_own_plugins_only(
     (problem,) = plugins.registry.problems
     assert problem.where.startswith("broken in ")
     assert "its entry points cannot be read" in problem.message
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, folder: Path, **entry_points: str) -> None:
+    """Nothing but these distributions is on the path."""
+    for name, points in entry_points.items():
+        info = folder / f"{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(points)
+    monkeypatch.setattr("sys.path", [str(folder), str(folder / "python311.zip")])
+
+
+OURS = (
+    "[console_scripts]\nlastcall = lastcall.cli.main:main\n\n[lastcall]\nacpi = lastcall_plugins.acpi\n\n[x]\na = b\n"
+)
+
+
+def test_where_nobody_else_offers_plugins_those_of_ours_are_found_without_asking_about_everything_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, tmp_path, lastcall=OURS, other="[console_scripts]\nlastcall-other = other:main\n")
+    (tmp_path / "plain-1.0.egg-info").write_text("Name: plain\n")
+    assert bundled_alone() == {"acpi": "lastcall_plugins.acpi"}
+
+
+def test_what_is_found_so_is_what_the_library_finds() -> None:
+    points = metadata.entry_points(group="lastcall")
+    assert bundled_alone() == {point.name: point.value for point in points}
+
+
+@pytest.mark.parametrize("others", [
+    {"fence": "[lastcall]\nfence = fence\n"},
+    {"lastcall_more": "[lastcall]\nacpi = lastcall_plugins.acpi\n"},
+])  # fmt: skip
+def test_where_somebody_else_offers_plugins_the_library_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: dict[str, str]
+) -> None:
+    installed(monkeypatch, tmp_path, lastcall=OURS, **others)
+    assert bundled_alone() is None
+
+
+def test_in_doubt_the_library_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, tmp_path / "none")
+    assert bundled_alone() is None, "lastcall itself is not there"
+    installed(monkeypatch, tmp_path / "odd", lastcall="[lastcall]\nthis is no entry point\n")
+    assert bundled_alone() is None, "damaged"
+    installed(monkeypatch, tmp_path / "two", lastcall=OURS, lastcall_old=OURS)
+    assert bundled_alone() is None, "installed twice"
+    installed(monkeypatch, tmp_path / "zipped", lastcall=OURS)
+    archive = tmp_path / "more.whl"
+    archive.write_text("")
+    monkeypatch.setattr("sys.path", [*sys.path, str(archive)])
+    assert bundled_alone() is None, "an archive on the path"
+    installed(monkeypatch, tmp_path / "eggs", lastcall=OURS)
+    (tmp_path / "eggs" / "fence-1.0.egg").mkdir()
+    assert bundled_alone() is None, "an egg"
 
 
 @pytest.mark.parametrize("name", ["", "_x", "model_config", "copy", "chosen", "__class__", "a\nb"])

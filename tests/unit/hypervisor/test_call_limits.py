@@ -168,7 +168,7 @@ def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytes
                     sent.set()
 
             over = threads.submit(call)
-            wait_until(lambda: budget.waiting == 1, "it waits")
+            wait_until(lambda: budget.pacing == 1, "it waits")
             assert not sent.is_set()
         over.result(timeout=LONGEST)
         assert sent.is_set()
