@@ -7,11 +7,10 @@ to an overlay of its own that survives when the plug is pulled.
 import hashlib
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.image import CACHE
+from lab.cache import CACHE, made_once
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "udev", "kmod", "iproute2", "openssh-server", "dropbear-bin", "sudo",
@@ -66,16 +65,7 @@ class Debian:
 
 def build(cache: Path = CACHE) -> Debian:
     """Return the image, made once per cache and change of this file."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    folder = cache / f"debian-{key}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            made = Path(scratch) / "made"
-            made.mkdir()
-            _build(made)
-            if not folder.exists():
-                made.rename(folder)
+    folder = made_once(f"debian-{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]}", _build, cache)
     return Debian(
         *(folder / name for name in ("vmlinuz", "initrd.img", "image.raw", "root", "key")),
     )

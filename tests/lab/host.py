@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.image import CACHE
+from lab.cache import CACHE, made_once
 from lab.image import build as build_guest
 from lab.patience import LONGEST, wait_until
 from lab.processes import qemu_of
@@ -87,15 +87,7 @@ def build() -> Path:
     """The folder of the image."""
     dependencies = (PROJECT / "pyproject.toml").read_text().split("[project.entry-points")[0]
     text = Path(__file__).read_text().split("@contextmanager")[0] + dependencies + "\n".join(install_commands()[0])
-    folder = CACHE / f"host-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            made = Path(scratch) / "made"
-            _make(made)
-            if not folder.exists():
-                made.rename(folder)
-    return folder
+    return made_once(f"host-{hashlib.sha256(text.encode()).hexdigest()[:12]}", _make)
 
 
 def _make(root: Path) -> None:

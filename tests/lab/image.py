@@ -6,14 +6,14 @@ Kernel command line switches give it its manners: `slow=7` (seconds to power off
 
 import gzip
 import hashlib
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-CACHE = Path(os.environ.get("LASTCALL_LAB_CACHE", Path(__file__).parents[2] / ".cache" / "lab"))
+from lab.cache import CACHE, made_once
+
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = ("button", "evdev", "virtio_pci", "virtio_console")
 
@@ -56,21 +56,16 @@ GO_DOWN = """\
 
 def build(cache: Path = CACHE) -> tuple[Path, Path]:
     """Return (kernel, initramfs), made once per cache and change of this file."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    folder = cache / key
-    kernel, initramfs = folder / "vmlinuz", folder / "initramfs.gz"
-    if not initramfs.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            made = Path(scratch) / "made"
-            made.mkdir()
-            _build(Path(scratch), made)
-            if not folder.exists():
-                made.rename(folder)
-    return kernel, initramfs
+    folder = made_once(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12], _build, cache)
+    return folder / "vmlinuz", folder / "initramfs.gz"
 
 
-def _build(scratch: Path, made: Path) -> None:
+def _build(made: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
+        _fill(Path(scratch), made)
+
+
+def _fill(scratch: Path, made: Path) -> None:
     kernel_tree = _unpack_kernel(scratch)
     (found,) = (kernel_tree / "boot").glob("vmlinuz-*")
     shutil.copy(found, made / "vmlinuz")
