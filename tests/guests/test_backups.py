@@ -50,12 +50,9 @@ def back_up(lab: Daemon, domain: Any) -> None:
 
 def test_a_guest_is_asked_beside_a_backup_that_does_not_end_and_not_saved(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [save, acpi], timeout: 2s}")
-    guest = LinuxGuest(lab, "fetched", "slow=1")
     # libvirt 9.0 would hear of the agent's channel first, and say for half a minute of nobody that it is off.
-    xml = (
-        "\n".join(line for line in guest.xml.splitlines() if "org.qemu.guest_agent" not in line) + "</devices></domain>"
-    )
-    with running(lab, guest.name, xml) as domain:
+    guest = LinuxGuest(lab, "fetched", "slow=1", agent=False)
+    with running(lab, guest.name, guest.xml) as domain:
         guest.wait_until_up()
         back_up(lab, domain)
         done = run_lastcall(config, "shutdown", "--json")

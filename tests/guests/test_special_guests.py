@@ -12,11 +12,11 @@ from support import report_of, run_lastcall, write_config
 
 
 def restarting(lab: Daemon, name: str) -> LinuxGuest:
-    """A guest with on_poweroff=restart, defined and started."""
+    """A guest with on_poweroff=restart that is up."""
     guest = LinuxGuest(lab, name, "slow=1")
     guest.xml = guest.xml.replace("<on_crash>", "<on_poweroff>restart</on_poweroff><on_crash>")
     with opened(lab.qemu) as connection:
-        connection.defineXML(guest.xml).create()
+        guest.wake_up(connection)
     guest.wait_until_up()
     return guest
 

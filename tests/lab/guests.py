@@ -6,18 +6,11 @@ from typing import Any
 
 import libvirt
 
+from lab.booted import linux_xml, save_as
 from lab.daemon import Daemon
 from lab.image import build
 from lab.patience import wait_until
 
-_LINUX = """\
-<domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{kernel}</kernel><initrd>{initramfs}</initrd>
-<cmdline>console=ttyS0 quiet {switches}</cmdline></os>
-<features><acpi/></features><on_crash>destroy</on_crash>
-<devices><serial type='file'><source path='{log}'/></serial>
-<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>
-"""
 FIRMWARE = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>
@@ -26,13 +19,22 @@ _TEST = "<domain type='test'><name>{}</name><memory unit='MiB'>1</memory><os><ty
 
 
 class LinuxGuest:
-    """A tiny Linux guest."""
+    """A tiny Linux guest; without `agent` it has no channel for one."""
 
-    def __init__(self, lab: Daemon, name: str, switches: str) -> None:
-        self.lab, self.name = lab, name
+    def __init__(self, lab: Daemon, name: str, switches: str, *, agent: bool = True) -> None:
+        self.lab, self.name, self._agent = lab, name, agent
         self.log = lab.folder / f"{name}.log"
-        kernel, initramfs = build()
-        self.xml = _LINUX.format(name=name, kernel=kernel, initramfs=initramfs, switches=switches, log=self.log)
+        self.xml = linux_xml(name, switches, folder=build()[0].parent, log=self.log, agent=agent)
+
+    def wake_up(self, connection: libvirt.virConnect) -> None:
+        """Define it and have it run at once, as somebody who has booted already."""
+        domain = connection.defineXML(self.xml)
+        saved = self.lab.folder / f"{self.name}.saved"
+        try:
+            save_as(saved, domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), agent=self._agent)
+            connection.restore(str(saved))
+        finally:
+            saved.unlink(missing_ok=True)
 
     def wait_until_up(self) -> None:
         """Wait until it says on its console that it is up."""
@@ -51,12 +53,12 @@ class LinuxGuest:
 
 @contextmanager
 def linux_guests(lab: Daemon, **switches: str) -> Generator[dict[str, LinuxGuest]]:
-    """Define, start and wait for guests; the switches are those of `lab.image`."""
+    """Have guests that are up; the switches are those of `lab.image`."""
     guests = {name: LinuxGuest(lab, name, words) for name, words in switches.items()}
     try:
         with opened(lab.qemu) as connection:
-            for domain in [connection.defineXML(guest.xml) for guest in guests.values()]:
-                domain.create()
+            for guest in guests.values():
+                guest.wake_up(connection)
         for guest in guests.values():
             guest.wait_until_up()
         yield guests
@@ -110,10 +112,18 @@ def remove(connection: libvirt.virConnect, names: Iterable[str]) -> None:
         if domain.name() in wanted:
             persistent = domain.isPersistent()  # a transient one is gone when it is off
             if domain.isActive():
-                domain.destroy()
+                _force_off(domain)
             if persistent:
                 saved = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if domain.hasManagedSaveImage() else 0
                 domain.undefineFlags(saved)
+
+
+def _force_off(domain: libvirt.virDomain) -> None:
+    try:
+        domain.destroy()
+    except libvirt.libvirtError:
+        if domain.isActive():  # else it has gone off by itself meanwhile
+            raise
 
 
 def states(connection: libvirt.virConnect) -> dict[str, str]:

@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lab.booted import linux_xml, save_as
 from lab.cache import CACHE, made_once
 from lab.image import build as build_guest
 from lab.patience import LONGEST, wait_until
@@ -47,13 +48,6 @@ printf '[Login]\\nInhibitDelayMaxSec=1\\n' > /etc/systemd/logind.conf.d/lab.conf
 systemctl -q disable libvirtd-tcp.socket libvirtd-tls.socket
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer systemd-udev-trigger.service
 rm -f /var/lib/libvirt/libvirt-guests
-"""
-_GUEST = """\
-<domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/lab/vmlinuz</kernel><initrd>/lab/initramfs.gz</initrd>
-<cmdline>console=ttyS0 quiet {switches}</cmdline></os>
-<features><acpi/></features><on_crash>destroy</on_crash>
-<devices><serial type='file'><source path='/var/log/guests/{name}.log'/></serial></devices></domain>
 """
 # Two hosts in one control group would kill each other's processes.
 _TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
@@ -188,7 +182,7 @@ class Host:
         self._process: subprocess.Popen[bytes] | None = None
         self.shown: dict[str, Path] = {}
         self._systemd = 0
-        for name in ("upper", "work"):
+        for name in ("upper", "work", "saved"):
             (folder / name).mkdir()
 
     @property
@@ -212,7 +206,7 @@ class Host:
     def power_on(self) -> None:
         """Power on, and wait only until processes can be started in it."""
         kernel, _ = build_guest()
-        shown = {"/lab": kernel.parent, **self.shown}
+        shown = {"/lab": kernel.parent, "/saved": self.folder / "saved", **self.shown}
         binds = " ".join(f"--bind-ro={path}:{target}" for target, path in shown.items())
         remove_groups()
         script = _ENTER.format(
@@ -280,10 +274,15 @@ class Host:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def guests(self, **switches: str) -> None:
-        """Define and start guests, and wait until they are up; the switches are those of `lab.image`."""
+        """Have guests that are up; the switches are those of `lab.image`."""
         for name, words in switches.items():
-            self.run(f"virsh -q define /dev/stdin && virsh -q start '{name}'",
-                     given=_GUEST.format(name=name, switches=words))  # fmt: skip
+            log = Path(f"/var/log/guests/{name}.log")
+            xml = linux_xml(name, words, folder=Path("/lab"), log=log, agent=False)
+            known = self.run(f"virsh -q define /dev/stdin && virsh dumpxml --inactive '{name}'", given=xml)
+            saved = self.folder / "saved" / name
+            save_as(saved, known, agent=False)
+            self.run(f"virsh -q restore '/saved/{name}'")
+            saved.unlink()
         for name in switches:
             self.wait_until_up(name)
 
