@@ -16,6 +16,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.capabilities import known_capabilities
 from lab.patience import LONGEST, wait_until
 from lab.processes import qemu_of
 
@@ -153,14 +154,16 @@ def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
     folder.chmod(0o755)
     groups = set(_machine_groups())
     try:
-        process = _start(folder, session=session, language=language)
-        try:
-            lab = Daemon(folder, process, session=session)
-            lab.wait()
-            yield lab
-        finally:
-            process.kill()
-            process.wait()
+        _make_folders(folder)
+        with known_capabilities(folder / _under("/var/cache/libvirt")):
+            process = _start(folder, session=session, language=language)
+            try:
+                lab = Daemon(folder, process, session=session)
+                lab.wait()
+                yield lab
+            finally:
+                process.kill()
+                process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         for group in set(_machine_groups()) - groups:  # containers leave theirs, empty
@@ -177,10 +180,13 @@ def _remove_groups(group: Path) -> None:
             below.rmdir()
 
 
-def _start(folder: Path, *, session: bool, language: str) -> "subprocess.Popen[bytes]":
+def _make_folders(folder: Path) -> None:
     for name in ("sockets", *(_under(path) for path in _PRIVATE)):
         (folder / name).mkdir(parents=True)
     (folder / "sockets").chmod(0o755)
+
+
+def _start(folder: Path, *, session: bool, language: str) -> "subprocess.Popen[bytes]":
     conf = folder / "libvirtd.conf"
     conf.write_text(_LIBVIRTD_CONF.format(sockets=folder / "sockets"))
     (folder / _under("/etc/libvirt") / "qemu.conf").write_text(_QEMU_CONF)

@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator
+from compileall import compile_dir
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,13 @@ printf '[Login]\\nInhibitDelayMaxSec=1\\n' > /etc/systemd/logind.conf.d/lab.conf
 systemctl -q disable libvirtd-tcp.socket libvirtd-tls.socket
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer systemd-udev-trigger.service
 rm -f /var/lib/libvirt/libvirt-guests
+"""
+# What libvirt finds out about QEMU before it answers, which takes a second of a processor, is then known on all hosts.
+_ASK_QEMU = """\
+mount -t proc proc /proc
+libvirtd --daemon
+until virsh -c qemu:///system version; do kill -0 $(cat /run/libvirtd.pid) && sleep 0.2; done
+rm -rf /run/libvirt* /var/log/libvirt/*
 """
 # Two hosts in one control group would kill each other's processes.
 _TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
@@ -97,6 +105,7 @@ def _make(root: Path) -> None:
     with _connected(root) as options:
         _run("unshare", "--mount", "sh", "-e", "-c", f"{options}\nexec chroot {root} sh -c {shlex.quote(script)}")
     shutil.rmtree(root / "usr/src/lastcall")
+    _run("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "chroot", str(root), "sh", "-ec", _ASK_QEMU)
 
 
 def _assume_yes(commands: str) -> str:
@@ -151,6 +160,7 @@ def host_image() -> Generator[Path]:
         for name, source in (("lastcall", "core"), ("lastcall_plugins", "plugins")):
             target = layer / site / name
             shutil.copytree(PROJECT / source / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            compile_dir(target, ddir=f"/{site}/{name}", quiet=1)  # as pip does
             os.setxattr(target, "trusted.overlay.opaque", b"y")  # nothing of the image's shines through
         (facts,) = (image / site).glob("lastcall-*.dist-info")
         (layer / site / facts.name).mkdir()
