@@ -45,7 +45,7 @@ printf 'user = "root"\\ngroup = "root"\\ncgroup_controllers = [ ]\\nstdio_handle
 mkdir -p /etc/systemd/journald.conf.d /var/log/guests /lab
 printf '[Journal]\\nStorage=persistent\\n' > /etc/systemd/journald.conf.d/lab.conf
 mkdir -p /etc/systemd/logind.conf.d
-printf '[Login]\\nInhibitDelayMaxSec=1\\n' > /etc/systemd/logind.conf.d/lab.conf
+printf '[Login]\\nInhibitDelayMaxSec=100ms\\n' > /etc/systemd/logind.conf.d/lab.conf
 systemctl -q disable libvirtd-tcp.socket libvirtd-tls.socket
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer systemd-udev-trigger.service
 rm -f /var/lib/libvirt/libvirt-guests
