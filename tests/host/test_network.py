@@ -4,13 +4,13 @@ import subprocess
 from collections.abc import Callable
 
 from host.test_poweroff import configure, find, last_report, unit_time
-from lab.debian import build
+from lab.debian import CMDLINE, build
 from lab.host import Host
 
 GUEST = """\
 <domain type='qemu'><name>db</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu><cpu mode='maximum'/>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/debian/vmlinuz</kernel><initrd>/debian/initrd.img</initrd>
-<cmdline>root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/debian/vmlinuz</kernel><initrd>/debian/initramfs</initrd>
+<cmdline>{cmdline}
 systemd.mask=postgresql.service systemd.mask=mariadb.service systemd.mask=redis-server.service</cmdline></os>
 <features><acpi/></features>
 <devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/var/lib/db.qcow2'/>
@@ -51,7 +51,7 @@ guests:
 
 def test_hooks_reach_guests_by_ssh_and_servers_by_http_while_the_host_goes_down(make_host: Callable[[], Host]) -> None:
     host, image = make_host(), build()
-    host.shown["/debian"] = image.image.parent
+    host.shown["/debian"] = image.folder
     host.boot()
     disk = host.upper / "var/lib/db.qcow2"
     overlay = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-u", "-b", "/debian/image.raw", str(disk), "3G"]
@@ -64,7 +64,7 @@ def test_hooks_reach_guests_by_ssh_and_servers_by_http_while_the_host_goes_down(
     tell = "/etc/lastcall/hooks.d/pre_shutdown/10-tell"
     host.run(f"cat > {tell}; chmod 755 {tell}", given=TELL)
     host.run("virsh -q net-create /dev/stdin", given=NETWORK)
-    host.run("virsh -q define /dev/stdin && virsh -q start db", given=GUEST)
+    host.run("virsh -q define /dev/stdin && virsh -q start db", given=GUEST.format(cmdline=CMDLINE))
     host.wait_until(lambda: host.tries("lastcall ssh enroll db").returncode == 0, "its key is known", pause=1)
     host.wait_until(lambda: host.tries("lastcall check --guests").returncode == 0, "its shell is there", pause=1)
     assert "✓ db: ssh as root" in host.run("lastcall check --guests")

@@ -1,19 +1,27 @@
-"""Debian guests for a lab, on a network that exists inside the lab only."""
+"""Debian guests for a lab, on a network that exists inside the lab only: one has booted, all go on from there.
 
+A boot of Debian takes a processor half a minute.
+"""
+
+import hashlib
 import os
 import re
 import subprocess
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import libvirt
 
+from lab import debian
 from lab.agent import AgentDoor
-from lab.daemon import Daemon
-from lab.debian import Debian, build
+from lab.booted import versions
+from lab.cache import made_once
+from lab.daemon import Daemon, daemon
 from lab.guests import opened, remove
 from lab.patience import LONGEST, wait_until
+from lab.saved import keep_state, wake_up
 from support import PROGRAM
 
 _NETWORK = """\
@@ -22,86 +30,104 @@ _NETWORK = """\
 </network>
 """
 _XML = """\
-<domain type='qemu'><name>{name}</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu><cpu mode='maximum'/>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{kernel}</kernel><initrd>{initrd}</initrd>
-<cmdline>root=/dev/vda rw console=ttyS0 quiet systemd.show_status=false mitigations=off {switches}</cmdline></os>
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initramfs</initrd>
+<cmdline>{cmdline}</cmdline></os>
 <features><acpi/></features>
 <devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/>
 <target dev='vda' bus='virtio'/></disk>
 <serial type='file'><source path='{log}'/></serial>
 <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
-<interface type='network'><source network='lab'/><model type='virtio'/></interface>
+<interface type='network'><mac address='52:54:00:6c:61:62'/><source network='lab'/><model type='virtio'/></interface>
 <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>
 """
+
+
+def debian_xml(name: str, *, disk: Path, log: Path, cmdline: str = debian.CMDLINE) -> str:
+    """A guest of `lab.debian`."""
+    return _XML.format(name=name, folder=debian.build().folder, disk=disk, log=log, cmdline=cmdline)
+
+
+@cache
+def booted() -> Path:
+    """The folder with the `state` of a guest in which everything runs, and its `disk`."""
+    text = Path(__file__).read_bytes() + repr([versions(), debian.build().folder.name]).encode()
+    return made_once(f"debian-booted-{hashlib.sha256(text).hexdigest()[:12]}", _boot_and_save)
+
+
+def _boot_and_save(made: Path) -> None:
+    with daemon() as lab, opened(lab.qemu) as connection:
+        _network(connection)
+        guest = DebianGuest(lab, "sleeper")
+        new_disk(made / "disk", debian.build().image, "raw")
+        empty = f"{debian.CMDLINE} init_on_free=1"  # memory that was used and freed need not be saved
+        connection.createXML(debian_xml(guest.name, disk=made / "disk", log=lab.folder / "sleeper.log", cmdline=empty))
+        guest.wait_until_up()
+        guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches")
+        keep_state(lab, guest.name, made / "state")
+
+
+def new_disk(path: Path, below: Path, kind: str = "qcow2") -> None:
+    """Make a disk that is this one (`kind`: its format) until something is written to it."""
+    path.unlink(missing_ok=True)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(below), str(path)], check=True)
 
 
 class DebianGuest(AgentDoor):
     """A Debian guest. Its disk is its own and survives."""
 
-    def __init__(self, lab: Daemon, name: str, switches: str = "") -> None:
+    def __init__(self, lab: Daemon, name: str) -> None:
         super().__init__(lab, name)
-        self.image: Debian = build()
-        self.disk = lab.folder / f"{name}.qcow2"
-        self.disk.unlink(missing_ok=True)
-        backing = ["-F", "raw", "-b", str(self.image.image)]
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(self.disk)], check=True)
-        self.xml = _XML.format(
-            name=name, kernel=self.image.kernel, initrd=self.image.initrd, disk=self.disk, switches=switches,
-            log=lab.folder / f"{name}.log",
-        )  # fmt: skip
+        self.disk, self.log = lab.folder / f"{name}.qcow2", lab.folder / f"{name}.log"
 
-    def start(self) -> None:
-        """Start it, and wait until everything in it runs."""
-        with opened(self.lab.qemu) as connection:
-            connection.lookupByName(self.name).create()
-        self.wait_until_up()
+    def wake_up(self, connection: libvirt.virConnect) -> None:
+        """Define it and have it run at once, with everything started."""
+        new_disk(self.disk, booted() / "disk")
+        xml = debian_xml(self.name, disk=self.disk, log=self.log)
+        wake_up(connection, xml, booted() / "state", self.lab.folder / f"{self.name}.saved")
+        self.wait()
+        self.sh("networkctl reconfigure $(ls /sys/class/net | grep ^en)")  # nobody here knows of its lease
+        wait_until(self._lease, f"{self.name} has a lease", process=self.lab.qemu_of(self.name))
 
-    def destroy(self) -> None:
-        """Pull the plug."""
+    def boot(self, init: str) -> str:
+        """Boot it from its disk with this as its first process, until that one powers it off; returns what it said."""
+        again = DebianGuest(self.lab, f"{self.name}-again")
+        cmdline = f"{debian.CMDLINE} init={init}"
         with opened(self.lab.qemu) as connection:
-            connection.lookupByName(self.name).destroy()
+            connection.createXML(debian_xml(again.name, disk=self.disk, log=again.log, cmdline=cmdline))
+            again.wait_until(lambda: "Power down" in again.console(), "it is done, and powers off")
+            wait_until(lambda: again.name not in self.lab.virsh("list", "--name"), f"{again.name} is off")
+        return again.console()
 
     def wait_until_up(self) -> None:
-        """Wait until the agent answers and its services have been started."""
-
-        def active() -> bool:
-            try:
-                self.sh("systemctl is-active --quiet multi-user.target")
-            except (RuntimeError, libvirt.libvirtError):
-                return False
-            return True
-
-        self.wait_until(active, "its services have been started")
+        """Wait until its services have been started and the agent answers."""
+        self.wait_until(lambda: "guest is up" in self.console(), "its services have been started")
+        self.wait()
 
     @property
     def address(self) -> str:
         """Its address, by its lease."""
-
-        def lease() -> "re.Match[str] | None":
-            return re.search(r"ipv4\s+([0-9.]+)/", self.lab.virsh("domifaddr", self.name))
-
-        found = wait_until(lease, f"{self.name} has a lease", process=self.lab.qemu_of(self.name))
+        found = self._lease()
         assert found
         return found[1]
 
+    def _lease(self) -> "re.Match[str] | None":
+        return re.search(r"ipv4\s+([0-9.]+)/", self.lab.virsh("domifaddr", self.name))
+
 
 @contextmanager
-def debian_guests(lab: Daemon, *names: str) -> Generator[dict[str, DebianGuest]]:
-    """Define and start guests, on disks of their own."""
-    guests = {name: DebianGuest(lab, name) for name in names}
+def debian_guest(lab: Daemon, name: str) -> Generator[DebianGuest]:
+    """Have a guest in which everything runs, on a disk of its own; one at a time, as all have the same address."""
+    guest = DebianGuest(lab, name)
     try:
         with opened(lab.qemu) as connection:
             _network(connection)
-            for guest in guests.values():
-                connection.defineXML(guest.xml).create()
-        for guest in guests.values():
-            guest.wait_until_up()
-        yield guests
+            guest.wake_up(connection)
+        yield guest
     finally:
         with opened(lab.qemu) as connection:
-            remove(connection, guests)
-        for guest in guests.values():
-            guest.disk.unlink(missing_ok=True)
+            remove(connection, [name])
+        guest.disk.unlink(missing_ok=True)
 
 
 def _network(connection: libvirt.virConnect) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import libvirt
 
-from lab.booted import linux_xml, save_as
+from lab.booted import booted, linux_xml
 from lab.daemon import Daemon
 from lab.image import build
 from lab.patience import wait_until
+from lab.saved import wake_up
 
 FIRMWARE = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
@@ -28,13 +29,7 @@ class LinuxGuest:
 
     def wake_up(self, connection: libvirt.virConnect) -> None:
         """Define it and have it run at once, as somebody who has booted already."""
-        domain = connection.defineXML(self.xml)
-        saved = self.lab.folder / f"{self.name}.saved"
-        try:
-            save_as(saved, domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), agent=self._agent)
-            connection.restore(str(saved))
-        finally:
-            saved.unlink(missing_ok=True)
+        wake_up(connection, self.xml, booted(agent=self._agent), self.lab.folder / f"{self.name}.saved")
 
     def wait_until_up(self) -> None:
         """Wait until it says on its console that it is up."""

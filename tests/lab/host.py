@@ -25,11 +25,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.booted import linux_xml, save_as
+from lab.booted import booted, linux_xml
 from lab.cache import CACHE, made_once
 from lab.image import build as build_guest
 from lab.patience import LONGEST, wait_until
 from lab.processes import qemu_of
+from lab.saved import save_as
 
 PROJECT = Path(__file__).parents[2]
 PACKAGES = (
@@ -97,7 +98,7 @@ def _make(root: Path) -> None:
     leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
     _run(
         "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
-        *leave_out, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources),
+        "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources),
     )  # fmt: skip
     _ship(root / "usr/src/lastcall")
     commands = "\n".join(install_commands()[0])
@@ -290,7 +291,7 @@ class Host:
             xml = linux_xml(name, words, folder=Path("/lab"), log=log, agent=False)
             known = self.run(f"virsh -q define /dev/stdin && virsh dumpxml --inactive '{name}'", given=xml)
             saved = self.folder / "saved" / name
-            save_as(saved, known, agent=False)
+            save_as(saved, known, booted(agent=False))
             self.run(f"virsh -q restore '/saved/{name}'")
             saved.unlink()
         for name in switches:

@@ -10,12 +10,12 @@ import hashlib
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from lab import kernel
 from lab.cache import CACHE, made_once
+from lab.kernel import make_kernel, write_script
 
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 MODULES = ("button", "evdev", "virtio_pci", "virtio_console", "qemu_fw_cfg")
 SWITCHES = "opt/lastcall/switches"
 """Where its switches stand in fw_cfg."""
@@ -27,10 +27,6 @@ tracing.
 """
 
 INIT = """\
-#!/bin/sh
-export PATH=/bin:/sbin
-mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-for module in $(cat /modules); do insmod "$module"; done
 mkdir -p /dev/virtio-ports /var/run
 # The kernel hears of the ports, and then of their names, a moment after their driver was loaded.
 for try in $(seq 100); do
@@ -79,72 +75,20 @@ GO_DOWN = """\
 
 def build(cache: Path = CACHE) -> tuple[Path, Path]:
     """Return (kernel, initramfs), made once per cache and change of this file."""
-    folder = made_once(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12], _build, cache)
+    text = Path(__file__).read_bytes() + Path(kernel.__file__).read_bytes()
+
+    def make(made: Path) -> None:
+        make_kernel(made, INIT, MODULES, _fill, cache)
+
+    folder = made_once(hashlib.sha256(text).hexdigest()[:12], make, cache)
     return folder / "vmlinuz", folder / "initramfs"
 
 
-def _build(made: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-        _fill(Path(scratch), made)
-
-
-def _fill(scratch: Path, made: Path) -> None:
-    kernel_tree = _unpack_kernel(scratch)
-    (found,) = (kernel_tree / "boot").glob("vmlinuz-*")
-    shutil.copy(found, made / "vmlinuz")
-    root = scratch / "root"
-    for name in ("bin", "sbin", "proc", "sys", "dev", "etc/acpi/PWRF", "lib/modules", "tmp", "var/run"):
-        (root / name).mkdir(parents=True)
-    busybox = shutil.which("busybox") or "/bin/busybox"
-    shutil.copy(busybox, root / "bin" / "busybox")
-    for applet in subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split():
-        if applet != "busybox":
-            (root / "bin" / applet).symlink_to("busybox")
-    _copy_modules(kernel_tree, root)
+def _fill(root: Path) -> None:
     (root / "sbin" / "hwclock").symlink_to("/bin/busybox")  # where the agent looks for it
     _copy_program(Path(shutil.which("qemu-ga") or "/usr/sbin/qemu-ga"), root)
-    _script(root / "init", INIT)
-    _script(root / "etc/acpi/PWRF/00000080", GO_DOWN)
-    _script(root / "sbin" / "shutdown", GO_DOWN)
-    files = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-    cpio = subprocess.run(
-        ["cpio", "-o", "-H", "newc", "--quiet", "-R", "0:0"],
-        cwd=root,
-        input=files.encode(),
-        check=True,
-        capture_output=True,
-    )
-    (made / "initramfs").write_bytes(cpio.stdout)  # a guest's processor takes a second to unpack it
-
-
-def _unpack_kernel(scratch: Path) -> Path:
-    """Download the kernel's package and unpack it; nothing is installed."""
-    depends = subprocess.run(
-        ["apt-cache", "depends", KERNEL_PACKAGE], check=True, capture_output=True, text=True
-    ).stdout
-    (package,) = set(re.findall(r"Depends: (linux-image-\S+)", depends))
-    subprocess.run(["apt-get", "download", "-q", package], cwd=scratch, check=True, capture_output=True)
-    (archive,) = scratch.glob("linux-image-*.deb")
-    tree = scratch / "kernel"
-    subprocess.run(["dpkg", "-x", archive, tree], check=True)
-    return tree
-
-
-def _copy_modules(kernel_tree: Path, root: Path) -> None:
-    """Copy the modules with what they need, in loading order."""
-    (modules,) = (kernel_tree / "lib/modules").iterdir()
-    subprocess.run(["depmod", "-b", kernel_tree, modules.name], check=True)
-    depends = dict(line.split(":", 1) for line in (modules / "modules.dep").read_text().splitlines())
-    by_name = {Path(path).name.split(".")[0].replace("-", "_"): path for path in depends}
-    order: list[str] = []
-    for name in MODULES:
-        path = by_name.get(name)
-        if path is None:
-            continue  # built into this kernel
-        order += [one for one in (*reversed(depends[path].split()), path) if one not in order]
-    for path in order:
-        shutil.copy(modules / path, root / "lib/modules" / Path(path).name)
-    (root / "modules").write_text("\n".join(f"/lib/modules/{Path(path).name}" for path in order))
+    write_script(root / "etc/acpi/PWRF/00000080", GO_DOWN)
+    write_script(root / "sbin" / "shutdown", GO_DOWN)
 
 
 def _copy_program(program: Path, root: Path) -> None:
@@ -155,8 +99,3 @@ def _copy_program(program: Path, root: Path) -> None:
         target = root / library.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, target)
-
-
-def _script(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(0o755)
