@@ -71,7 +71,9 @@ def test_what_only_looks_at_files_loads_neither_plugins_nor_pydantic_nor_asyncio
 
 
 @pytest.mark.parametrize("words", [["stamp"], ["shutdown", "--from-unit"], ["restore", "--from-unit"]])
-def test_what_systemd_calls_needs_no_click_and_looks_up_nothing_that_is_installed(tmp_path: Path, words: list[str]) -> None:
+def test_what_systemd_calls_needs_no_click_and_looks_up_nothing_that_is_installed(
+    tmp_path: Path, words: list[str]
+) -> None:
     config = write_config(tmp_path, "test:///default")
     script = "import sys\nfrom lastcall.cli.main import run\ncode = run(sys.argv[1:])\nprint(code, *sys.modules)"
     done = subprocess.run(
