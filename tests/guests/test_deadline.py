@@ -30,6 +30,14 @@ class Agent(lastcall.StopMethod):
 def stop_methods():
     return [Agent()]
 """
+LATER = """
+import time, lastcall
+
+@lastcall.hookimpl
+def on_guest_stop(guest, run):
+    if guest.name.startswith("well"):
+        time.sleep(1)
+"""
 RULES = """
 shutdown: {deadline: 24s, reserve: 8s}
 hooks: {timeout: 10min}
@@ -107,6 +115,33 @@ def test_saves_that_hang_keep_the_plug_from_nobody_else(tmp_path: Path) -> None:
         found = {guest["name"]: guest for guest in report["guests"]}
         assert {name: found[name]["attempts"][0]["result"] for name in stuck} == dict.fromkeys(stuck, "timeout")
         assert [found[name]["outcome"] for name in ("deaf-1", "deaf-2")] == ["forced"] * 2, found
+
+
+def test_qemus_that_hang_keep_no_healthy_guest_from_being_asked(tmp_path: Path) -> None:
+    """As many as have room in libvirtd, all asked before the healthy ones, and deaf until the last resort."""
+    hung = [f"hung-{number:02}" for number in range(16)]
+    rules = "shutdown: {deadline: 50s, reserve: 15s, grace: 5s}\ndefaults: {stop: [acpi]}\n"
+    with (
+        daemon() as own,
+        linux_guests(own, **{"well-1": "slow=1", "well-2": "slow=1"}) as guests,
+        firmware_guests(own, *hung),
+    ):
+        config = write_config(tmp_path, own.qemu, more=rules)
+        (tmp_path / "hooks.d" / "10-later.py").write_text(LATER)
+        processes = [qemu_process(own, name) for name in hung]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            report = report_of(run_lastcall(config, "shutdown", "--reason", "power", "--json"))
+        finally:
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+        found = {guest["name"]: guest for guest in report["guests"]}
+        assert over_in_time(report)
+        tried = [(found[name]["asked"], found[name]["attempts"]) for name in guests]
+        assert {name: found[name]["outcome"] for name in guests} == dict.fromkeys(guests, "stopped"), tried
+        assert all(guest.went_down_cleanly for guest in guests.values())
 
 
 def test_a_host_stop_that_is_under_way_heeds_what_is_announced(lab: Daemon, tmp_path: Path) -> None:
