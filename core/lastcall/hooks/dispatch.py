@@ -1,8 +1,10 @@
 """Calling implementations: one by one, each in its time box, none of them able to spoil another."""
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -16,11 +18,13 @@ from lastcall.hooks.registry import Implementation
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
+from lastcall.timing.budget import Share
 from lastcall.timing.deadline import soonest
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
+_CUT_OFF = "cut off: the run could not wait any longer"
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -50,14 +54,16 @@ class Hooks(Protocol):
         guest: Guest | None = None,
         *,
         until: float | None = None,
+        share: Share | None = None,
         box: float | None = None,
         since: float | None = None,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation.
 
-        `until` is the loop time at which no call may run any longer, `box` the guest's own time box in seconds, `since`
-        the loop time of the first call of a series.
+        `until` is the loop time at which no call may run any longer; `share` is that of a run which turns out meanwhile
+        to have less time, and cuts them off. `box` is the guest's own time box in seconds, `since` the loop time of the
+        first call of a series.
         """
         ...
 
@@ -100,20 +106,27 @@ class Dispatcher:
         guest: Guest | None = None,
         *,
         until: float | None = None,
+        share: Share | None = None,
         box: float | None = None,
         since: float | None = None,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
-        fired = Fired()
-        for one in self._implementations(hook, guest):
-            # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
-            limit = self._box(one, until, box)
-            call = HookCall(
-                self._context, one.plugin, expires=self._loop.time() + limit, say=self._say(one, guest), since=since
-            )
-            await self._call(one, guest, fired, call, limit, arguments)
+        fired, one = Fired(), None
+        try:
+            async with self._bounded(share):
+                for one in self._implementations(hook, guest):
+                    # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
+                    limit = self._box(one, until, box)
+                    expires = self._loop.time() + limit
+                    call = HookCall(self._context, one.plugin, expires=expires, say=self._say(one, guest), since=since)
+                    await self._call(one, guest, fired, call, limit, arguments)
+        except TimeoutError:  # those behind it are not called
+            self._apply_policy(hook, one.plugin if one else "", fired, _CUT_OFF, None)
         return fired
+
+    def _bounded(self, share: Share | None) -> AbstractAsyncContextManager[None]:
+        return self._context.terms.bounded(share, once_changed=True) if share else contextlib.nullcontext()
 
     def refuse(self, hook: str, plugin: str, fired: Fired, why: str) -> None:
         """Count an answer as a failure; see `Hooks.refuse`."""
@@ -166,7 +179,7 @@ class Dispatcher:
             asked_for = error.on_failure if isinstance(error, HookFailed) else None
         except asyncio.CancelledError:
             # Its time is over and the run goes on; that it was cut off still belongs in the report.
-            verdict, message = Verdict.TIMEOUT, "cut off: the run could not wait any longer"
+            verdict, message = Verdict.TIMEOUT, _CUT_OFF
             raise
         finally:
             call.expire()

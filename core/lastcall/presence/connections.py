@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lastcall.api.guests import Guest, Key
 from lastcall.config.settings import ConnectionSettings
-from lastcall.errors import ConnectionLost, LastcallError, NotPermitted, Severity, in_words
+from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, NotPermitted, Severity, in_words
 from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Connected,
@@ -105,17 +105,12 @@ class Connections:
         """Have `tell` called with the URI of every connection that comes late; see `Pursuit.latecomers`."""
         return self._pursuit.latecomers(tell)
 
-    def time_for_a_step(self) -> float:
-        """Seconds that one question to a connection may take."""
-        return min(LIST_TIMEOUT, self._terms.share(STEP))
-
     async def connect(self, extra: Iterable[str] = ()) -> None:
         """Open the configured connections and `extra` URIs."""
-        most = self._terms.share(STEP)
         targets = [
             Target(
                 uri=one.uri,
-                timeout=min(one.timeout, most),
+                timeout=one.timeout,
                 optional=one.optional,
                 patient=self._patient and not one.optional,
                 reconnect=math.inf if self._patient else one.reconnect,
@@ -125,13 +120,25 @@ class Connections:
         ]
         known = {target.uri for target in targets}
         others = [uri for uri in dict.fromkeys(extra) if uri not in known]
-        targets += [Target(uri=uri, timeout=min(CONNECT_TIMEOUT, most), patient=self._patient) for uri in others]
+        targets += [Target(uri=uri, timeout=CONNECT_TIMEOUT, patient=self._patient) for uri in others]
         # All at once, each with its own limit. A frozen libvirtd hung libvirt-guests as a whole and left it an empty
         # list, with which every later stop did nothing and exited with 0.
-        self._connected = await self._hypervisor.connect(targets, self._hear)
+        once = {target.uri: target for target in reversed(targets)}  # the first of a URI counts
+        in_order = [once[uri] for uri in dict.fromkeys(target.uri for target in targets)]
+        self._connected = await asyncio.gather(*map(self._open, in_order))
         for one in self._connected:
             self._note(one)
         await self._tell_if_worked()
+
+    async def _open(self, target: Target) -> Connected:
+        began = self._terms.clock()
+        try:
+            async with self._terms.bounded(STEP):
+                (found,) = await self._hypervisor.connect([target], self._hear)
+                return found
+        except TimeoutError:
+            waited = f"no answer within {self._terms.clock() - began:.0f} s"
+            return Connected(target, error=HypervisorError(waited, "is the libvirt daemon hanging?"))
 
     async def _tell_if_worked(self) -> None:
         known = {one.uri for one in self._configured}
@@ -169,9 +176,10 @@ class Connections:
             nonlocal seconds
             began = self._terms.clock()
             # Once, as the pursuit tries again.
-            once = replace(target, timeout=seconds, patient=False, reconnect=math.inf)
+            within = min(seconds, self._terms.share(STEP))
+            once = replace(target, timeout=within, patient=False, reconnect=math.inf)
             (found,) = await self._hypervisor.connect([once], self._hear)
-            if self._terms.clock() - began >= seconds:
+            if self._terms.clock() - began >= within:
                 seconds *= 2  # an attempt that hangs keeps its worker
             if found.error is not None:
                 raise found.error
@@ -232,12 +240,14 @@ class Connections:
 
         Raises nothing.
         """
-        until, era = self._terms.clock() + min(within, self.time_for_a_step()), self._status.era(uri)
+        most = min(within, LIST_TIMEOUT, self._terms.share(STEP))
+        until, era = self._terms.clock() + most, self._status.era(uri)
         facts, left = dict[Key, GuestFacts](), list(guests)
         while True:
             silent: Mapping[Key, str]
             try:
-                found = await self._hypervisor.look(uri, left, within=max(0.0, until - self._terms.clock()))
+                async with self._terms.bounded(STEP):
+                    found = await self._hypervisor.look(uri, left, within=max(0.0, until - self._terms.clock()))
                 silent = found.silent
                 facts |= found.facts
             except (LastcallError, TimeoutError) as error:
@@ -254,7 +264,7 @@ class Connections:
     ) -> list[Guest]:
         """List guests; a connection that dies meanwhile is asked again when it is back."""
         try:
-            async with asyncio.timeout(self.time_for_a_step()):
+            async with self._terms.bounded(STEP, LIST_TIMEOUT):
                 while True:
                     try:
                         found = sorted(await ask(uri), key=lambda guest: guest.name)
@@ -279,7 +289,7 @@ class Connections:
 
     def _list_on(self, uri: str, error: Exception) -> None:
         async def attempt() -> str:
-            async with asyncio.timeout(self.time_for_a_step()):
+            async with self._terms.bounded(STEP, LIST_TIMEOUT):
                 await self._hypervisor.active(uri)
             return self._welcome(uri, "listed its guests late")
 

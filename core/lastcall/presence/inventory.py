@@ -199,11 +199,11 @@ class Inventory:
     async def _ask_plugins(self, guests: Sequence[Guest]) -> None:
         if self._hooks.listens("guest_settings"):
             # A plugin that hangs may cost the guests a part of their time, but not their last call.
-            until = self._context.terms.clock() + self._context.terms.share(STEP)
+            until = self._context.terms.soon(STEP)
             await asyncio.gather(*(self._ask_for_settings(guest, until) for guest in guests))
 
     async def _ask_for_settings(self, guest: Guest, until: float) -> None:
-        fired = await self._hooks.fire("guest_settings", guest, until=until)
+        fired = await self._hooks.fire("guest_settings", guest, until=until, share=STEP)
         for plugin, answer in fired.answers:
             self._take_settings(guest, plugin, answer, fired)
         for plugin, why in fired.failures:

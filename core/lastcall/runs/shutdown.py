@@ -160,7 +160,7 @@ class Shutdown:
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
         budget = min(self._wanted.pre_budget, self._context.terms.share(STEP))
-        fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget)
+        fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget, share=STEP)
         # The power goes, whatever a plugin thinks of it.
         if fired.verdict != "abort" or not self._phases.voluntary:
             return True

@@ -98,7 +98,7 @@ class Phases:
         # Only earlier: whoever has less time knows something, a power supply for one.
         self._own = min(self._own, deadline, key=_end)
         if deadline.end < terms.deadline.end:
-            terms.deadline = deadline
+            terms.change(deadline)
             self.last_ask.bring_forward(deadline.last_ask)
             self.last_resort.bring_forward(deadline.last_resort)
             self.last_plug.bring_forward(deadline.last_plug)
@@ -116,7 +116,7 @@ class Phases:
             return "it was told to end"
         self.terms.reason = reason or self.terms.reason
         counts = min(self._own, deadline or self._own, key=_end)
-        self.terms.deadline = counts
+        self.terms.change(counts)
         self.last_ask.move(counts.last_ask)
         self.last_resort.move(counts.last_resort)
         self.last_plug.move(counts.last_plug)

@@ -1,8 +1,10 @@
 """Why a run takes place and by when it has to be over: what a host stop that joins changes for everybody at once."""
 
+import asyncio
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from lastcall.api.guests import Reason
 from lastcall.timing.budget import Share
@@ -16,6 +18,38 @@ class Terms:
     reason: Reason
     deadline: Deadline
     clock: Callable[[], float]
+    _steps: set[Callable[[], None]] = field(default_factory=set[Callable[[], None]])
+
+    def change(self, deadline: Deadline) -> None:
+        """Have another deadline from now on, also for the steps that are under way."""
+        self.deadline = deadline
+        for bound in list(self._steps):
+            bound()
+
+    @asynccontextmanager
+    async def bounded(
+        self, share: Share, most: float = math.inf, *, once_changed: bool = False
+    ) -> AsyncGenerator[None]:
+        """Within, a step takes at most this share of the time that was left at its beginning, and `most` seconds.
+
+        `once_changed`: the step knows by itself, and has to be told only of another deadline. Raises TimeoutError.
+        """
+        # What was begun at leisure outlived the end of a run that was told meanwhile of the little time it has.
+        began = self.clock()
+        async with asyncio.timeout(None) as limit:
+
+            def bound() -> None:
+                ends = began + min(most, share.of(self.deadline.remaining(began)))
+                if not limit.expired():
+                    limit.reschedule(None if ends == math.inf else ends)
+
+            if not once_changed:
+                bound()
+            self._steps.add(bound)
+            try:
+                yield
+            finally:
+                self._steps.discard(bound)
 
     def left(self) -> float | None:
         """Seconds until the run is over; None = no limit."""

@@ -1,7 +1,9 @@
 """A host stop that joins a run by hand: everybody is seen off by its rules, whatever the run was asked for."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.testing.workers import Hangs
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
@@ -97,6 +100,55 @@ def test_the_latest_announcement_counts_up_to_the_runs_own_deadline(
     assert answers == [""] * len(words)
     assert guest.off_at == plug
     assert report.run.deadline == plug + 20
+
+
+class _Lingers:
+    """Would take its whole time box, of five minutes, before the guests are asked."""
+
+    def __init__(self, hook: str) -> None:
+        self._hook = hook
+
+    @lastcall.hookimpl
+    def pre_shutdown(self) -> None:
+        if self._hook == "pre_shutdown":
+            raise Hangs
+
+    @lastcall.hookimpl
+    def guest_settings(self, guest: Guest) -> None:
+        if self._hook == "guest_settings" and guest.name == "there":
+            raise Hangs
+
+
+@pytest.mark.parametrize("how", ["announced", "joined"])
+@pytest.mark.parametrize("step", ["connect", "active", "look", "guest_settings", "pre_shutdown"])
+def test_no_step_before_the_guests_outlives_the_time_that_counts_now(tmp_path: Path, step: str, how: str) -> None:
+    here, there = FakeGuest("here", takes=5), FakeGuest("there", takes=5, uri="fake:///slow")
+    config = """
+shutdown: {deadline: 300s, reserve: 20s, grace: 10s}
+hooks: {timeout: 5min}
+connections: [{uri: "fake:///system", timeout: 5min}, {uri: "fake:///slow", timeout: 5min}]
+"""
+    deadline = Deadline.after(5, 25, reserve=10, grace=5)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        if step in {"connect", "active", "look"}:
+            answers = getattr(hypervisor, step)
+
+            async def lingers(first: Any, *rest: Any, **more: Any) -> Any:
+                if "slow" in str(first):
+                    await asyncio.sleep(200)
+                return await answers(first, *rest, **more)
+
+            setattr(hypervisor, step, lingers)
+        tell = run.announce if how == "announced" else run.join
+        hypervisor.loop.call_later(5, tell, Reason.POWER, deadline)
+
+    plugins = {"lingers": _Lingers(step)}
+    report = run_shutdown(
+        tmp_path, [here, there], config=config, reason=Reason.POWER, plugins=plugins, meanwhile=meanwhile
+    )
+    assert by_name(report, "here").outcome is Outcome.STOPPED, report
+    assert report.run.duration <= 30
 
 
 def test_a_guest_that_was_asked_early_because_of_an_announcement_has_the_time_that_came_after(tmp_path: Path) -> None:
