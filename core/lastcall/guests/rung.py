@@ -62,7 +62,8 @@ class Rung:
         self._sent_at: float | None = None  # the first request: the rung's time counts from it
         self._left_at: float | None = None  # the latest one
         self.asked_at: float | None = None  # the first one that the guest can have heard
-        self._refusal: BaseException | None = None
+        self._refusal: BaseException | None = None  # the last one that there was
+        self._refused = False  # the latest request
         self._attempt = 0
         self._accepted, self._unread = False, False
         self._ask_again_at = math.inf
@@ -106,7 +107,9 @@ class Rung:
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended = self._status.ended(self._guest.key)
         asks = not (self._step.prepares or self._step.last_resort)
-        if ended and (self._refusal is None or (asks and self._went_off_by_it(ended))):
+        # That an earlier request was refused says nothing of the latest: one that was asked again after a refusal, and
+        # obeyed before libvirt had answered, was reported as never asked.
+        if ended and (not self._refused or (asks and self._went_off_by_it(ended))):
             self._hear()
         if ended and self._by_this(ended):
             result, message = self._made(ended).value, ""
@@ -192,7 +195,7 @@ class Rung:
             if isinstance(error, TimeoutError):
                 self._hear()
             else:
-                self._refusal = error
+                self._refuse(error)
             # A refusal of libvirt is not the guest's answer: of one that was paused for a moment, or dumped, the plug
             # was pulled after 2 s of 120.
             if not self._asker.insists(self._step, error):
@@ -201,6 +204,9 @@ class Rung:
             self._ask_again_at = self._loop.time() + pause
             return True
         return False
+
+    def _refuse(self, error: BaseException) -> None:
+        self._refusal, self._refused = error, True
 
     def _hear(self) -> None:
         """The guest can have heard the latest request, if that ever left for libvirt."""
@@ -262,7 +268,7 @@ class Rung:
             attempt=self._attempt,
             out_of_order=self._out_of_order,
         )
-        self._unread, self._ask_again_at, self._left_at = True, math.inf, None
+        self._unread, self._refused, self._ask_again_at, self._left_at = True, False, math.inf, None
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
@@ -284,8 +290,12 @@ class Rung:
 
     async def _end(self, asking: "asyncio.Task[None]") -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
-        expired = asking.done() and not asking.cancelled() and isinstance(asking.exception(), TimeoutError)
-        if asking.done() and not expired:
+        error = asking.exception() if asking.done() and not asking.cancelled() else None
+        if asking.done() and not isinstance(error, TimeoutError):
+            # An answer that came in the moment in which the guest was found off counts all the same: a plug that was
+            # refused then was credited with what the request before it had done.
+            if self._unread and error is not None and not isinstance(error, ConnectionLost):
+                self._refuse(error)
             return
         self._hear()  # not answered in its time
         if not asking.done():

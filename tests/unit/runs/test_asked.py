@@ -9,6 +9,7 @@ import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.guest_facts import GuestFacts, OtherJob
 from lastcall.persistence.state import StateFile
+from lastcall.records.records import GuestAsked, Record
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
@@ -324,6 +325,46 @@ def test_a_plug_that_was_refused_did_not_end_a_guest(tmp_path: Path) -> None:
     result = by_name(report, "g")
     assert (result.outcome, result.method, result.message) == (Outcome.FORCED, None, "destroyed by somebody else")
     assert report.run.exit_code == 1
+
+
+def test_a_plug_refused_in_the_moment_in_which_its_guest_is_found_off_did_not_end_it(tmp_path: Path) -> None:
+    plugs = frozenset({"destroy", "graceful"})
+    guest = FakeGuest("g", persistent=False, deaf_to=plugs | {"acpi"}, breaks=plugs)
+    found: list[FakeHypervisor] = []
+
+    def goes(record: Record) -> None:
+        if isinstance(record, GuestAsked) and record.method == "destroy":
+            found[0].stop(guest, Ended.VANISHED)
+
+    report = run_shutdown(
+        tmp_path,
+        [guest],
+        config="defaults: {stop: [{acpi: {timeout: 5s}}]}",
+        reason=Reason.POWER,
+        sink=goes,
+        meanwhile=lambda hypervisor, _run: found.append(hypervisor),
+    )
+    assert (by_name(report, "g").outcome, by_name(report, "g").method) == (Outcome.STOPPED, "acpi")
+
+
+def test_one_whose_request_returns_when_it_is_off_was_asked_whatever_became_of_an_earlier_one(tmp_path: Path) -> None:
+    guest = FakeGuest("g", busy_until=3)
+    found: list[FakeHypervisor] = []
+
+    def goes(record: Record) -> None:
+        if isinstance(record, GuestAsked) and record.at >= 3:
+            found[0].stop(guest, Ended.SHUTDOWN)
+
+    report = run_shutdown(
+        tmp_path,
+        [guest],
+        config="defaults: {stop: [acpi]}",
+        reason=Reason.POWER,
+        sink=goes,
+        meanwhile=lambda hypervisor, _run: found.append(hypervisor),
+    )
+    result = by_name(report, "g")
+    assert (result.outcome, result.method, result.asked) == (Outcome.STOPPED, "acpi", 3)
 
 
 def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_path: Path) -> None:
