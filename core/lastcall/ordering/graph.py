@@ -24,9 +24,13 @@ _LAST = float("inf")  # the rank of guests without a number
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """All guests with this order number: a node that stands for them, so that n × n edges become n + n."""
+    """All guests with this order number: a node that stands for them, so that n × n edges become n + n.
+
+    `call`: those of latecomers are others than those of the guests before them, see `TurnQueue.add`.
+    """
 
     number: float
+    call: int = 0
 
 
 Node: TypeAlias = Key | Rank

@@ -35,20 +35,32 @@ class TurnQueue:
         self._by_uri: Counter[str] = Counter()
         self._done: set[Node] = set()
         self._count = 0
+        self._calls = 0
         self.add(waits)
 
     def add(self, waits: Edges) -> None:
-        """Let further guests take part; one that is done already takes part anew."""
+        """Let further guests take part; one that is done already takes part anew.
+
+        They may wait for guests of an earlier call, too, as long as those are not through.
+        """
+        # A rank is one of this call: with the node of an earlier one those would be forgotten that wait behind it.
+        number, self._calls = self._calls, self._calls + 1
+        waits = {
+            _of_call(node, number): {_of_call(other, number) for other in others} for node, others in waits.items()
+        }
         self._done -= waits.keys()
         for node, others in waits.items():
-            # None of an earlier call: some of those are through, and will not say so a second time.
-            self._left[node] = {other for other in others if other in waits}
+            # Of an earlier call some are through, and will not say so a second time.
+            self._left[node] = {other for other in others if other in waits or self._takes_part(other)}
             self._behind[node] = []
         for node in waits:
             for other in self._left[node]:
                 self._behind[other].append(node)
         for node in [node for node in waits if not self._left[node]]:
             self._release(node)
+
+    def _takes_part(self, node: Node) -> bool:
+        return node in self._left and node not in self._done
 
     def grant(self) -> list[Key]:
         """Give turns to all that may move now."""
@@ -95,3 +107,7 @@ class TurnQueue:
     @staticmethod
     def _room(limit: int, taken: int) -> bool:
         return not limit or taken < limit
+
+
+def _of_call(node: Node, number: int) -> Node:
+    return Rank(node.number, number) if isinstance(node, Rank) else node

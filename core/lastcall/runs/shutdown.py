@@ -12,7 +12,7 @@ from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.guest_facts import Condition
-from lastcall.ordering.graph import names_of
+from lastcall.ordering.graph import Edges, make_graph, names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
@@ -182,12 +182,11 @@ class Shutdown:
             self._stream,
             self._plan_anew,
         )
-        self._add(stopping, plan)
+        self._add(stopping, plan, waits)
         return stopping
 
-    def _add(self, stopping: Stopping, plan: Plan) -> None:
+    def _add(self, stopping: Stopping, plan: Plan, waits: Edges) -> None:
         names = {guest.key: guest.name for guest in self._context.guests}
-        waits = plan.graph.needed_by
         for planned in plan.guests:
             key = planned.guest.key
             self._stops[key] = GuestStop(stopping, planned, names_of(waits[key], names))
@@ -214,8 +213,9 @@ class Shutdown:
             self._came_late = False
             late = await self._latecomers()
             if late:
-                self._add(stopping, late)
-                stopping.scheduler.add(late.graph.needed_by)
+                waits = self._waits(late)
+                self._add(stopping, late, waits)
+                stopping.scheduler.add(waits)
                 self._begin(planned.guest.key for planned in late.guests)
             elif not self._under_way and not self._came_late and not self._awaits_connections:
                 return
@@ -266,6 +266,15 @@ class Shutdown:
                 self._late.tell(planned.guest)
         await self._remember(plan, begun=True)
         return plan
+
+    def _waits(self, late: Plan) -> Edges:
+        """Whom latecomers wait for: each other, and those who need them and are still going."""
+        # One that an interrupted run by hand had left, and a host stop that joined it has seen off, was asked under the
+        # hands of a guest that needed it and had not gone yet.
+        going = [self._stops[key].guest for key in self._under_way]
+        both = [*(planned.guest for planned in late.guests), *going]
+        waits = make_graph(both, self._inventory.policies.of, ()).needed_by
+        return {node: others for node, others in waits.items() if node not in self._under_way}
 
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""

@@ -1,8 +1,10 @@
 """What others need goes last."""
 
+import math
 from collections.abc import Iterator
 
 from lastcall import GuestResult
+from lastcall.records.records import GuestEnded, GuestPlanned
 from simulation.evidence import Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
@@ -33,11 +35,27 @@ def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, tol
     if told.ended is not None and not told.attempts:
         return  # others ended it, when its turn was over
     off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
-    # Its turn is over with its last attempt, also where it goes off later.
-    over = max((one.started + one.duration for one in told.attempts), default=told.started + told.duration)
-    done = min(seen.run.began + over, off)
-    if asked and counts and asked.at < done - _EPSILON:
+    done = min(off, _verdict(seen, first))
+    if asked and counts and asked.at < done - _EPSILON and not _unknown_by_then(seen, first, asked.at):
         yield f"{guest.name}: asked at {asked.at - seen.run.began:.3f}, before {first.name}, done at {done:.3f}"
+
+
+def _verdict(seen: Evidence, guest: SimulatedGuest) -> float:
+    """When its turn was over, however it ended: what becomes of it then, or whether a host stop that joins, or a
+    connection that comes back, has it seen off once more, changes nothing for those who had waited for it until then.
+    """
+    verdicts = (one.at for one in seen.run.records if isinstance(one, GuestEnded) and one.guest == guest.guest.key)
+    return min((seen.run.began + at for at in verdicts), default=seen.end)
+
+
+def _unknown_by_then(seen: Evidence, guest: SimulatedGuest, at: float) -> bool:
+    """Whether nobody could know of a guest, as its connection was not there: nobody waits for who may run behind it.
+
+    What it brings later are latecomers, in the order among themselves.
+    """
+    found = (one.at for one in seen.run.records if isinstance(one, GuestPlanned) and one.guest.key == guest.guest.key)
+    late = seen.run.began + min(found, default=math.inf) > at
+    return late and seen.cut_off(guest.uri, at, before=at - seen.run.began)
 
 
 def _before(world: World, name: str) -> Iterator[str]:

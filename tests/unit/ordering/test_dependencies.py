@@ -275,6 +275,22 @@ def test_of_those_who_may_move_the_one_that_holds_up_most_goes_first(tmp_path: P
     assert max(fake.asked[0][0] for fake in guests) == 15
 
 
+def test_a_latecomer_waits_for_who_needs_it_and_is_still_going(tmp_path: Path) -> None:
+    config = "guests: [{match: client, depends_on: storage}]"
+    client, storage = FakeGuest("client", takes=30), FakeGuest("storage", appears_at=10)
+    report = run_shutdown(tmp_path, [client, storage], config=config, reason=Reason.POWER)
+    assert [at for at, _ in storage.asked] == [30]
+    assert not by_name(report, "storage").out_of_order
+
+
+def test_latecomers_with_order_numbers_hold_up_nobody_who_waited_before_them(tmp_path: Path) -> None:
+    config = "guests: [{match: '*1', order: 1}, {match: '*2', order: 2}]"
+    guests = [FakeGuest("a1"), FakeGuest("a2", takes=30)]
+    late = [FakeGuest("b1", appears_at=10), FakeGuest("b2", takes=5, appears_at=10)]
+    run_shutdown(tmp_path, [*guests, *late], config=config)
+    assert [fake.asked[0][0] for fake in (*guests, *late)] == [30, 0, 30, 10]
+
+
 def test_ranks_need_few_edges() -> None:
     guests = [FakeGuest(f"g{number}") for number in range(600)]
     config = "guests: [{match: 'g*1', order: 1}, {match: 'g*2', order: 2}, {match: 'g*3', order: 3}]"
