@@ -44,7 +44,7 @@ class Ladder:
             rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order)
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
-            asked |= rung.asked_at is not None and not step.prepares
+            asked = (asked and not rung.started) or (rung.asked and not step.prepares)
             if status.ended(guest.key) or rung.hangs:
                 break
             if step.prepares and verdict is Verdict.OK:

@@ -51,7 +51,7 @@ class RungTools:
 
 
 class Rung:
-    """One attempt with one method. Once it is over, `asked_at` and `hangs` tell what came of it."""
+    """One attempt with one method. Once it is over, `asked`, `started` and `hangs` tell what came of it."""
 
     def __init__(self, tools: RungTools, guest: Guest, step: Step, until: Moment, *, out_of_order: bool) -> None:
         self._tools, self._guest, self._step, self._until = tools, guest, step, until
@@ -61,7 +61,7 @@ class Rung:
         self._wakeup = Wakeup(self._loop)
         self._sent_at: float | None = None  # the first request: the rung's time counts from it
         self._left_at: float | None = None  # the latest one
-        self.asked_at: float | None = None  # the first one that the guest can have heard
+        self._asked_at: float | None = None  # the first one that the guest can have heard
         self._refusal: BaseException | None = None  # the last one that there was
         self._refused = False  # the latest request
         self._attempt = 0
@@ -70,8 +70,10 @@ class Rung:
         self._begun = self._loop.time()
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
-        self._reboots = self._status.reboots(guest.key)
+        self._reboots, self._starts = self._status.reboots(guest.key), self._status.starts(guest.key)
         self._returns_at_once = self._asker.returns_at_once(step)
+        self.asked = False  # whether the guest can have heard it, and has not forgotten it
+        self.started = False  # whether the guest was off, and started by somebody, meanwhile
         self.hangs = False
 
     async def climb(self) -> Verdict:
@@ -83,7 +85,7 @@ class Rung:
             with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
-                elif self._refusal and self.asked_at is None:
+                elif self._refusal and self._asked_at is None:
                     message, verdict = _described(self._refusal), Verdict.FAILED
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, str(error)
@@ -124,7 +126,7 @@ class Rung:
             duration=self._stream.since(started),
             message=message,
         )
-        heard = None if self.asked_at is None else self._stream.at(self.asked_at)
+        heard = None if self._asked_at is None else self._stream.at(self._asked_at)
         self._stream.emit(
             AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
         )
@@ -138,7 +140,7 @@ class Rung:
     def _by_this(self, ended: Ended) -> bool:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
         made = self._made(ended)
-        mine = self.asked_at is not None and made is self._asker.outcome(self._step.method)
+        mine = self._asked_at is not None and made is self._asker.outcome(self._step.method)
         return mine or made in {Outcome.FAILED, Outcome.SKIPPED}
 
     def _made(self, ended: Ended) -> Outcome:
@@ -164,6 +166,7 @@ class Rung:
                 if self._came_back():
                     asking = await self._ask_anew(asking)
                     continue
+                self._notice_start()
                 if asking.done():
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
@@ -210,8 +213,9 @@ class Rung:
 
     def _hear(self) -> None:
         """The guest can have heard the latest request, if that ever left for libvirt."""
-        if self.asked_at is None:
-            self.asked_at = self._left_at
+        if self._asked_at is None:
+            self._asked_at = self._left_at
+        self.asked |= self._left_at is not None
 
     def _came_back(self) -> bool:
         """Whether the connection died and lives again since the guest was asked."""
@@ -224,6 +228,17 @@ class Rung:
         await self._end(asking)
         await self._sight.look_again(self._guest)
         return asking if self._status.ended(self._guest.key) else self._ask()
+
+    def _notice_start(self) -> None:
+        """One that was off, and that somebody has started before we knew, has heard nothing of us.
+
+        Both events may come at once, or the first be lost: its plug was pulled for what it had been asked before.
+        """
+        starts = self._status.starts(self._guest.key)
+        if starts != self._starts:
+            self._starts = starts
+            self.started, self.asked, self._left_at = True, False, None
+            self._ask_again_at = min(self._ask_again_at, self._loop.time() + REBOOT_TIME)
 
     def _expect_to_ask_again(self, repeats: float) -> None:
         """Decide when: regularly where that helps, and whenever the guest began anew instead of powering off."""
@@ -248,7 +263,7 @@ class Rung:
         """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
         if self._sent_at is None:
             return self._loop.time() + SENT_POLL
-        if self._step.patient and self._refusal and self.asked_at is None:
+        if self._step.patient and self._refusal and self._asked_at is None:
             return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
@@ -285,7 +300,7 @@ class Rung:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
         if self._left_at is None:
             self._left_at = self._loop.time()
-        if self._sent_at is None or (self._step.patient and self.asked_at is None):
+        if self._sent_at is None or (self._step.patient and self._asked_at is None):
             self._sent_at = self._left_at
 
     async def _end(self, asking: "asyncio.Task[None]") -> None:

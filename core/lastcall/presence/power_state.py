@@ -33,6 +33,7 @@ class PowerState:
         self._powered_off: set[Key] = set()
         self._kept: set[Key] = set()
         self._reboots: Counter[Key] = Counter()
+        self._starts: Counter[Key] = Counter()
         self._away: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         self._eras: Counter[str] = Counter()
@@ -67,6 +68,7 @@ class PowerState:
 
     def _take_start(self, key: Key, *, restored: bool) -> None:
         self.forget(key)
+        self._starts[key] += 1
         self._restored[key] = restored
         self._tell(key)
         self.on_start(key)
@@ -123,6 +125,10 @@ class PowerState:
     def reboots(self, key: Key) -> int:
         """How often the guest began anew."""
         return self._reboots[key]
+
+    def starts(self, key: Key) -> int:
+        """How often the guest was started; what it was asked before, it has forgotten."""
+        return self._starts[key]
 
     def away(self, uri: str) -> str | None:
         """Why a connection is dead and being tried again; None while it lives or is given up."""

@@ -367,6 +367,35 @@ def test_one_whose_request_returns_when_it_is_off_was_asked_whatever_became_of_a
     assert (result.outcome, result.method, result.asked) == (Outcome.STOPPED, "acpi", 3)
 
 
+def test_one_that_somebody_starts_anew_while_it_is_waited_for_is_asked_anew(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=200)
+
+    def start_anew(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.stop(guest, Ended.SHUTDOWN)
+        hypervisor.begin(guest)
+        guest.takes = 2
+
+    config = f"{SHORT}defaults: {{stop: [{{acpi: {{resend: 0}}}}]}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=at(30, start_anew))
+    assert hows(guest) == ["acpi", "acpi"]
+    assert 30 < guest.asked[1][0] < 40
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
+def test_one_started_anew_a_moment_before_the_last_resort_is_asked_before_its_plug_is_pulled(tmp_path: Path) -> None:
+    guest = FakeGuest("g", deaf_to=frozenset({"acpi"}))
+
+    def start_anew(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.stop(guest, Ended.SHUTDOWN)
+        hypervisor.begin(guest)
+        guest.deaf_to, guest.takes = frozenset(), 2
+
+    config = f"{SHORT}defaults: {{stop: [{{acpi: {{resend: 0}}}}]}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=at(98, start_anew))
+    assert hows(guest) == ["acpi", "acpi"]
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
 def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_path: Path) -> None:
     config = "defaults: {paused: leave}"
     for reason, waiting in ((Reason.MANUAL, []), (Reason.POWER, ["p"])):
