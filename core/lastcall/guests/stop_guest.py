@@ -145,8 +145,10 @@ class GuestStop:
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
+            if planned.hears and not climbed.asked:
+                await self._ask_late()
             if planned.hears:
-                await (self._ask_late() if not climbed.asked else self._give_time())
+                await self._give_time()
             if self._status.ended(self._guest.key) is None:
                 await self._take_last_resort()
         if self._status.ended(self._guest.key) is None:
@@ -176,12 +178,15 @@ class GuestStop:
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
         of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
-        until = self._phases.patience(self._loop.time())
-        if until is not None:
-            await self._ask(self._steps, until, out_of_order=True)
+        while (until := self._phases.patience(self._loop.time())) is not None:
+            climbed = await self._ask(self._steps, until, out_of_order=True)
+            if climbed.asked or climbed.ended or not self._status.away(self._guest.uri):
+                return
+            # While its connection is dead no plug arrives either; and when it was back, the plug came before the request.
+            await self._sight.reach(self._guest, self._phases.last_hook.at)
 
     async def _give_time(self) -> None:
-        """Asked a moment before the last resort, it gets its time all the same."""
+        """Asked a moment before the last resort, or late in the time for that, it gets its time all the same."""
         asked = self._stream.story.result(self._guest.key).asked
         if asked is None or not self._phases.last_resort.passed:
             return

@@ -396,6 +396,28 @@ def test_one_started_anew_a_moment_before_the_last_resort_is_asked_before_its_pl
     assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
+def test_who_is_out_of_reach_when_the_last_resort_begins_is_asked_before_its_plug_is_pulled(tmp_path: Path) -> None:
+    away, others = FakeGuest("away", takes=2, busy_until=11), FakeGuest("others", uri="fake:///other", takes=200)
+    others.deaf_to = frozenset({"acpi"})
+    lost = at(10, lambda hypervisor, _run: hypervisor.lose(away.uri, back_after=98))
+    report = run_shutdown(tmp_path, [away, others], config=SHORT, reason=Reason.POWER, meanwhile=lost)
+    assert "destroy" not in hows(away)
+    assert by_name(report, "away").outcome is Outcome.STOPPED
+
+
+def test_one_that_is_woken_before_it_is_asked_late_has_its_time_from_then_on(tmp_path: Path) -> None:
+    first = FakeGuest("first", deaf_to=frozenset({"acpi", "default"}))
+    asleep = FakeGuest("sleeper", state=GuestState.SUSPENDED, takes=5)
+    config = "shutdown: {deadline: 60s, reserve: 20s, grace: 0s, parallel: 1}\ndefaults: {stop: [acpi]}"
+
+    def slow_to_wake(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        asleep.busy_until = 43
+
+    report = run_shutdown(tmp_path, [first, asleep], config=config, reason=Reason.POWER, meanwhile=at(30, slow_to_wake))
+    assert hows(asleep)[-1] == "acpi"
+    assert by_name(report, "sleeper").outcome is Outcome.STOPPED
+
+
 def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_path: Path) -> None:
     config = "defaults: {paused: leave}"
     for reason, waiting in ((Reason.MANUAL, []), (Reason.POWER, ["p"])):
