@@ -182,7 +182,7 @@ class GuestStop:
             climbed = await self._ask(self._steps, until, out_of_order=True)
             if climbed.asked or climbed.ended or not self._status.away(self._guest.uri):
                 return
-            # While its connection is dead no plug arrives either; and when it was back, the plug came before the request.
+            # While its connection is dead no plug arrives either. When it was back, the plug came before the request.
             await self._sight.reach(self._guest, self._phases.last_hook.at)
 
     async def _give_time(self) -> None:

@@ -91,6 +91,8 @@ class Shutdown:
             await self._stop_everybody(stopping)
         self._is_closing = True
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
+        if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
+            await self._keeping
         await self._tell_the_end()
         return conclude(self._stream, self._sight.hypervisor)
 

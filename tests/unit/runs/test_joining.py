@@ -9,9 +9,9 @@ import pytest
 
 import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason
+from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
-from lastcall.testing.workers import Hangs
+from lastcall.testing import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
@@ -59,6 +59,28 @@ def test_a_host_stop_that_joins_tries_a_connection_on_that_was_given_up(tmp_path
     report = run_shutdown(tmp_path, [slow, lost], meanwhile=meanwhile)
     assert by_name(report, "lost").outcome is Outcome.STOPPED
     assert waiting_guests(tmp_path) == ["slow", "lost"]
+
+
+def test_a_list_that_a_disk_does_not_take_when_a_host_stop_joins_is_told_of_also_where_everybody_is_off_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, writes = StateFile.snapshot, list[StateFile]()
+
+    def hangs(state: StateFile) -> Callable[[], None]:
+        writes.append(state)
+        return never if len(writes) == 2 else whole(state)
+
+    def never() -> None:
+        raise Hangs
+
+    monkeypatch.setattr(StateFile, "snapshot", hangs)
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.join, Reason.POWER, limits(60))
+
+    report = run_shutdown(tmp_path, [FakeGuest("g", takes=2)], meanwhile=joins)
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+    assert [problem.what for problem in report.problems] == ["state"]
 
 
 def limits(end: float) -> Deadline:
