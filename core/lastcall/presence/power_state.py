@@ -106,6 +106,10 @@ class PowerState:
         (self._kept.add if kept else self._kept.discard)(key)
         self._tell(key)
 
+    def confirm_start(self, key: Key) -> None:
+        """Note that a guest that was off runs, of which no event has told."""
+        self._take_start(key, restored=False)
+
     def ended(self, key: Key) -> Ended | None:
         """How the guest ended; None while libvirt has not said that it is off."""
         return self._ended.get(key)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Container, Mapping
 
-from lastcall.api.guests import Key, Outcome
+from lastcall.api.guests import GuestState, Key, Outcome
 from lastcall.errors import LastcallError
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
@@ -15,7 +15,8 @@ POLL = 5.0  # seconds between two rounds; events are what a run waits for
 
 
 class Rounds:
-    """Asks for guests that are waited for, and for those that libvirt said nothing about when their time was up.
+    """Asks for guests that are waited for, for those that libvirt said nothing about when their time was up, and for
+    those that were off and run again.
 
     `stops` and `under_way` are the run's, and go on changing.
     """
@@ -37,12 +38,17 @@ class Rounds:
 
     async def _ask_around(self) -> None:
         waited_for = self._sight.status.watched()
-        await asyncio.gather(*(self._ask_connection(uri, waited_for) for uri in {key[0] for key in waited_for}))
+        uris = {key[0] for key in waited_for} | {key[0] for key in self._stops}
+        await asyncio.gather(*(self._ask_connection(uri, waited_for) for uri in uris))
         story, until = self._stream.story, self._sight.loop.time() + POLL
-        over = [key for key in self._stops if story.decided(key) and key not in self._under_way]
         # A daemon that hung for a while answers now.
-        unknown = [key for key in over if story.result(key).outcome is Outcome.UNKNOWN]
+        unknown = [key for key in self._over if story.result(key).outcome is Outcome.UNKNOWN]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
+
+    @property
+    def _over(self) -> list[Key]:
+        """Those whose stop is over."""
+        return [key for key in self._stops if self._stream.story.decided(key) and key not in self._under_way]
 
     async def _ask_connection(self, uri: str, waited_for: set[Key]) -> None:
         try:
@@ -50,6 +56,11 @@ class Rounds:
             active = {guest.key for guest in await self._sight.hypervisor.active(uri)}
         except (LastcallError, TimeoutError):
             return
+        status = self._sight.status
         for key in waited_for - active:
             if key[0] == uri and key in self._stops:
                 await self._sight.look_again(self._stops[key].guest)
+        # Nor does anybody count as running by being listed: the list may be older than its end.
+        for key in active & {key for key in self._over if status.ended(key)}:
+            if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
+                status.confirm_start(key)

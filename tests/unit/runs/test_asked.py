@@ -396,6 +396,31 @@ def test_one_started_anew_a_moment_before_the_last_resort_is_asked_before_its_pl
     assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
+@pytest.mark.parametrize("again", ["a", "far"], ids=["with others", "alone on its connection"])
+def test_a_guest_whose_start_was_not_told_of_is_stopped_once_more(tmp_path: Path, again: str) -> None:
+    guests = [FakeGuest("a"), FakeGuest("long", takes=60), FakeGuest("far", uri="fake:///other")]
+    guest = next(one for one in guests if one.name == again)
+
+    def start(_hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        guest.state, guest.ended = GuestState.RUNNING, None
+
+    report = run_shutdown(tmp_path, guests, config=SHORT, reason=Reason.POWER, meanwhile=at(20, start))
+    assert hows(guest) == ["acpi", "acpi"]
+    assert guest.asked[1][0] < 40, "long before all others are through"
+    assert by_name(report, again).outcome is Outcome.STOPPED
+
+
+def test_a_guest_started_unseen_after_a_run_by_hand_was_interrupted_is_not_called_stopped(tmp_path: Path) -> None:
+    guest, long = FakeGuest("g"), FakeGuest("long", takes=60)
+
+    def start(_hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        guest.state, guest.ended = GuestState.RUNNING, None
+        run.interrupt()
+
+    report = run_shutdown(tmp_path, [guest, long], meanwhile=at(20, start))
+    assert (by_name(report, "g").outcome, by_name(report, "long").outcome) == (Outcome.LEFT, Outcome.STOPPED)
+
+
 def test_who_is_out_of_reach_when_the_last_resort_begins_is_asked_before_its_plug_is_pulled(tmp_path: Path) -> None:
     away, others = FakeGuest("away", takes=2, busy_until=11), FakeGuest("others", uri="fake:///other", takes=200)
     others.deaf_to = frozenset({"acpi"})
