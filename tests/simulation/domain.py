@@ -120,6 +120,7 @@ class SimulatedDomain(FakeDomain):
 
     def _refuse(self, request: Request, error: HypervisorError) -> None:
         request.answer = request.answer or "refused"
+        request.not_running = isinstance(error, OperationInvalid)
         self._world.note(f"libvirt refuses {self._guest.name} {request.how}: {error}")
         raise error
 

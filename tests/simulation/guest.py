@@ -14,11 +14,15 @@ PREPARES = frozenset({"resume", "wake"})
 
 @dataclass(slots=True)
 class Request:
-    """What lastcall sent: when, how, and what libvirt said to it; "" while it has not answered."""
+    """What lastcall sent: when, how, and what libvirt said to it; "" while it has not answered.
+
+    `not_running`: it was refused, as libvirt calls the domain not running.
+    """
 
     at: float
     how: str
     answer: str = ""
+    not_running: bool = False
 
     @property
     def heard(self) -> bool:

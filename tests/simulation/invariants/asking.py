@@ -1,13 +1,16 @@
 """Everybody is asked before anybody is forced, and the report says when."""
 
+import math
 from collections.abc import Iterator
 
-from lastcall import GuestState
+from lastcall import Ended, GuestState
 from simulation.evidence import Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
 
 _FLOOR = 5.0  # seconds of grace at the least, where the deadline allows it
+_FRESH = 1.0  # seconds for which a look at a guest is believed
+_GOING_OFF = 2.0  # seconds in which a guest that obeys is off where its request breaks off
 _SLACK = 0.9  # what a run may take for itself of the time that a guest gets
 
 
@@ -73,11 +76,21 @@ def asked_is_when_it_was_asked(history: History) -> Iterator[str]:
     """`asked` is what people look at when a guest was forced: it must not count what the guest never heard."""
     for seen, guest, result in guests_of(history):
         unclear = any(one.in_doubt for one in seen.asked(guest)) or seen.may_have_saved(guest) or _has_a_plug(guest)
+        unclear = unclear or _seems_to_obey(seen, guest)
         if unclear or any(change.ended is None for change in seen.changes(guest)):
             continue
         heard = next((round(one.at - seen.run.began, 3) for one in seen.asked(guest) if one.heard), None)
         if (heard is None) != (result.asked is None) or _differ(heard, result.asked):
             yield f"{guest.name}: asked at {result.asked}, and heard {heard}"
+
+
+def _seems_to_obey(seen: Evidence, guest: SimulatedGuest) -> bool:
+    """Whether it went off by itself about when it was refused because it is not running (error 55).
+
+    So libvirt answers, too, where a guest obeys before its request has returned: nobody can tell the two apart.
+    """
+    off = next((change.at for change in seen.changes(guest) if change.ended is Ended.SHUTDOWN), math.inf)
+    return any(one.not_running and one.at - _FRESH <= off <= one.at + _GOING_OFF for one in seen.asked(guest))
 
 
 def _has_a_plug(guest: SimulatedGuest) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lastcall.api.guests import Ended, Outcome
 from lastcall.api.results import GuestResult
-from simulation.evidence import Evidence, guests_of, shutdown_of
+from simulation.evidence import RETRY, Evidence, guests_of, shutdown_of
 from simulation.guest import Change, SimulatedGuest
 from simulation.history import History
 
@@ -92,8 +92,13 @@ def everybody_is_in_the_report(history: History) -> Iterator[str]:
 
 
 def _answers_in_time(seen: Evidence, uri: str) -> bool:
-    """Whether a connection answers at once or some time before the last resort, and goes on to."""
-    line = next(line for line in seen.world.lines if line.uri == uri)
-    since, until = seen.run.began + line.alive_from, seen.last_resort - _STEADY
-    dies = [at for at, _ in seen.history.hypervisor.closures[uri] if at > seen.run.began]
-    return since <= until and min(dies, default=seen.end) > since + _PART * (until - since)
+    """Whether a connection answers when the run is about its guests, or some time before the last resort, and goes on
+    to for as long as it takes to list them.
+    """
+    line, joining = next(line for line in seen.world.lines if line.uri == uri), seen.world.joining
+    # A run for some by name has nothing to do with all others, until a host stop joins it.
+    widened = joining.at if seen.world.names and joining and not seen.world.stops_the_host else 0.0
+    since, until = seen.run.began + max(line.alive_from, widened), seen.last_resort - _STEADY
+    dies = [at for at, back in seen.history.hypervisor.closures[uri] if at > seen.run.began and back + RETRY > since]
+    listed = since + line.latency + (RETRY if line.alive_from else 0.0)
+    return since <= until and min(dies, default=seen.end) > max(listed, since + _PART * (until - since))
