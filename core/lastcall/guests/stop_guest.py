@@ -38,14 +38,19 @@ class Stopping:
 
 
 class GuestStop:
-    """Brings one guest off. `waited_for`: names of those it had to wait for."""
+    """Brings one guest off that was seen running at a moment of the loop's clock.
 
-    def __init__(self, stopping: Stopping, planned: PlannedGuest, waited_for: Sequence[str] = ()) -> None:
+    `waited_for`: names of those it had to wait for.
+    """
+
+    def __init__(
+        self, stopping: Stopping, planned: PlannedGuest, seen_at: float, waited_for: Sequence[str] = ()
+    ) -> None:
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
         self._stream, self._ladder = stopping.stream, stopping.ladder
         self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
-        self._replan, self._planned_at = stopping.replan, self._loop.time()
+        self._replan, self._seen_at = stopping.replan, seen_at
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._planned, self._beside_backup = planned, False
         self._guest = planned.guest
@@ -96,7 +101,7 @@ class GuestStop:
     async def _look_anew(self) -> None:
         """Its turn has come: what it does now, and not at planning, makes its ladder. One that was paused by a backup
         meanwhile was asked as if it ran, refused, and destroyed unasked."""
-        if self._loop.time() - self._planned_at > FRESH and self._status.ended(self._guest.key) is None:
+        if self._loop.time() - self._seen_at > FRESH and self._status.ended(self._guest.key) is None:
             self._planned = await self._replan(self._planned)
             self._guest = self._planned.guest
 
@@ -128,7 +133,7 @@ class GuestStop:
         if self._planned.facts.job is None:
             return
         goes_on = await self._jobs.wait_for(self._planned, self._planned.facts.job)
-        self._planned_at = -math.inf  # it may have been paused for that alone
+        self._seen_at = -math.inf  # it may have been paused for that alone
         await self._look_anew()
         self._beside_backup = goes_on is OtherJob.BACKUP
 

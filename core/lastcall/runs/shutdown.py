@@ -82,11 +82,12 @@ class Shutdown:
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
         await self._connections.connect()
+        seen_at = self._loop.time()
         everybody = await self._connections.active()
         plan = await self._plan(choose_active(self._wanted.chosen, everybody, self._stream))
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
-        stopping = self._enlist(plan)
+        stopping = self._enlist(plan, seen_at)
         if await self._announce():
             await self._stop_everybody(stopping)
         self._is_closing = True
@@ -169,8 +170,8 @@ class Shutdown:
         self._stream.problem("hook", "this run", f"aborted before any guest was touched, by {fired.because}")
         return False
 
-    def _enlist(self, plan: Plan) -> Stopping:
-        """Get ready to see these guests off; nothing moves yet."""
+    def _enlist(self, plan: Plan, seen_at: float) -> Stopping:
+        """Get ready to see these guests off, that were listed then; nothing moves yet."""
         waits = plan.graph.needed_by
         lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
         limits = self._connections.limits(self._wanted.parallel)
@@ -184,14 +185,14 @@ class Shutdown:
             self._stream,
             self._plan_anew,
         )
-        self._add(stopping, plan, waits)
+        self._add(stopping, plan, waits, seen_at)
         return stopping
 
-    def _add(self, stopping: Stopping, plan: Plan, waits: Edges) -> None:
+    def _add(self, stopping: Stopping, plan: Plan, waits: Edges, seen_at: float) -> None:
         names = {guest.key: guest.name for guest in self._context.guests}
         for planned in plan.guests:
             key = planned.guest.key
-            self._stops[key] = GuestStop(stopping, planned, names_of(waits[key], names))
+            self._stops[key] = GuestStop(stopping, planned, seen_at, names_of(waits[key], names))
 
     async def _stop_everybody(self, stopping: Stopping) -> None:
         """Until all are through and none has come up meanwhile, or the guests' time is over."""
@@ -212,11 +213,11 @@ class Shutdown:
             if (self._under_way or self._awaits_connections) and not self._came_late:
                 await self._news.wait()
                 continue
-            self._came_late = False
+            self._came_late, seen_at = False, self._loop.time()
             late = await self._latecomers()
             if late:
                 waits = self._waits(late)
-                self._add(stopping, late, waits)
+                self._add(stopping, late, waits, seen_at)
                 stopping.scheduler.add(waits)
                 self._begin(planned.guest.key for planned in late.guests)
             elif not self._under_way and not self._came_late and not self._awaits_connections:

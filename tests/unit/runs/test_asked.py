@@ -396,6 +396,17 @@ def test_one_started_anew_a_moment_before_the_last_resort_is_asked_before_its_pl
     assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
+def test_what_a_guest_did_when_it_was_listed_is_not_believed_after_the_others_were_looked_at(tmp_path: Path) -> None:
+    guest, stuck = FakeGuest("g"), FakeGuest("stuck", hangs_in=frozenset({"look"}))
+
+    def go_off(_hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        guest.state, guest.ended = GuestState.OFF, Ended.SHUTDOWN
+
+    report = run_shutdown(tmp_path, [guest, stuck], reason=Reason.POWER, meanwhile=at(2, go_off))
+    assert (guest.asked, by_name(report, "g").asked) == ([], None)
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
 @pytest.mark.parametrize("again", ["a", "far"], ids=["with others", "alone on its connection"])
 def test_a_guest_whose_start_was_not_told_of_is_stopped_once_more(tmp_path: Path, again: str) -> None:
     guests = [FakeGuest("a"), FakeGuest("long", takes=60), FakeGuest("far", uri="fake:///other")]
