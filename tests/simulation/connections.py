@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from lastcall.errors import HypervisorError
+from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.hypervisor.ports import (
     Connected,
     ConnectionClosed,
@@ -37,6 +37,7 @@ class SimulatedConnections(FakeHypervisor):
         self._lines = {line.uri: line for line in world.lines}
         self._reconnect = {line.uri: line.reconnect for line in world.lines}
         self._hangs_until: dict[str, float] = {}
+        self._given_up: dict[str, float] = {}  # since when; whatever its daemon does, a run has to open it anew
         self.closures: dict[str, list[tuple[float, float]]] = {line.uri: [] for line in world.lines}
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
@@ -52,7 +53,20 @@ class SimulatedConnections(FakeHypervisor):
         if target.uri in self._dead or self.hangs_for(target.uri) > target.timeout:
             return Connected(target, error=HypervisorError(f"cannot connect to {target.uri}"))
         await asyncio.sleep(self.hangs_for(target.uri))
+        self._open_anew(target.uri)
         return Connected(target, uri=target.uri, host=target.uri)
+
+    def _open_anew(self, uri: str) -> None:
+        since = self._given_up.pop(uri, None)
+        if since is not None:
+            self.closures[uri].remove((since, math.inf))
+            self.closures[uri].append((since, self.loop.time()))
+
+    def require(self, uri: str) -> None:
+        """Raises ConnectionLost where nobody is connected."""
+        super().require(uri)
+        if uri in self._given_up:
+            raise ConnectionLost(f"not connected to {uri}")
 
     async def reach(self, uri: str) -> None:
         """Wait as long as an answer takes. Raises ConnectionLost, or TimeoutError."""
@@ -75,7 +89,7 @@ class SimulatedConnections(FakeHypervisor):
                 self._bring(self._listener, guest.uri, event)
 
     def _bring(self, listener: Callable[[HypervisorEvent], None], uri: str, event: HypervisorEvent) -> None:
-        if uri not in self._away:
+        if uri not in self._away and uri not in self._given_up:
             self._say(listener, event)
 
     def _say(self, listener: Callable[[HypervisorEvent], None], event: HypervisorEvent) -> None:
@@ -102,11 +116,16 @@ class SimulatedConnections(FakeHypervisor):
         self._away.add(uri)
         self._listener(ConnectionClosed(uri, "end of file"))
         if lasts > self._reconnect[uri]:
-            event = ConnectionGivenUp(uri, "end of file")
-            self.loop.call_later(self._reconnect[uri], self._say, self._listener, event)
+            self.loop.call_later(self._reconnect[uri], self._give_up, uri, self._listener)
         if lasts != math.inf:
             heard = self._listener if lasts <= self._reconnect[uri] else _nobody
             self.loop.call_later(lasts, self._revive, uri, heard)
+
+    def _give_up(self, uri: str, listener: Callable[[HypervisorEvent], None]) -> None:
+        if listener == self._listener and uri not in self._given_up:
+            self._given_up[uri] = self.loop.time()
+            self.closures[uri].append((self.loop.time(), math.inf))
+        self._say(listener, ConnectionGivenUp(uri, "end of file"))
 
     def keep_dead(self, uri: str, seconds: float) -> None:
         """A daemon is not there yet."""
@@ -123,6 +142,8 @@ class SimulatedConnections(FakeHypervisor):
     def settle(self) -> None:
         """Daemons and connections are well again, as nobody listens any more."""
         self._listener = _nobody
+        for uri in [*self._given_up]:
+            self._open_anew(uri)
         self._dead.clear()
         self._away.clear()
         self._hangs_until.clear()

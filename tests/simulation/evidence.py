@@ -92,9 +92,17 @@ class Evidence:
 
     def asked_in_this_life(self, guest: SimulatedGuest, until: float = math.inf) -> list[Request]:
         """Those since it was started last, up to a moment."""
+        return [one for one in self.asked(guest) if self._born(guest, until) <= one.at <= until]
+
+    def tried_in_this_life(self, guest: SimulatedGuest, until: float) -> bool:
+        """Whether it was asked up to a moment, or could not be, as it was not to be woken or resumed before."""
+        could_not = [one for one in self.requests(guest) if one.how in PREPARES and one.answer != "ok"]
+        tried = any(self._born(guest, until) <= one.at <= until for one in could_not)
+        return tried or bool(self.asked_in_this_life(guest, until))
+
+    def _born(self, guest: SimulatedGuest, until: float) -> float:
         starts = (change.at for change in self.changes(guest) if change.ended is None and change.at <= until)
-        born = max(starts, default=0.0)
-        return [one for one in self.asked(guest) if born <= one.at <= until]
+        return max(starts, default=0.0)
 
     def may_have_saved(self, guest: SimulatedGuest) -> bool:
         """Whether a save went out of which nobody knows whether it was a last resort."""

@@ -70,7 +70,8 @@ class Rung:
         self._begun = self._loop.time()
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
-        self._reboots, self._starts = self._status.reboots(guest.key), self._status.starts(guest.key)
+        self._reboots = self._status.reboots(guest.key)
+        self._starts = self._status.starts(guest.key)
         self._returns_at_once = self._asker.returns_at_once(step)
         self.asked = False  # whether the guest can have heard it, and has not forgotten it
         self.started = False  # whether the guest was off, and started by somebody, meanwhile

@@ -107,7 +107,7 @@ class PowerState:
         self._tell(key)
 
     def confirm_start(self, key: Key) -> None:
-        """Note that a guest that was off runs, of which no event has told."""
+        """Note that a guest runs that was off, or was not known of, and of which no event has told."""
         self._take_start(key, restored=False)
 
     def ended(self, key: Key) -> Ended | None:

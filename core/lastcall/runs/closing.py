@@ -80,9 +80,12 @@ class Closing:
         await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
 
     def _is_open(self, key: Key) -> bool:
-        result = self._stream.story.result(key)
-        asked = result.asked is not None or result.outcome is not Outcome.SKIPPED
-        return result.outcome is Outcome.UNKNOWN or (result.outcome in _RUNS_ON and asked)
+        """Whether what was decided may not hold any more, by what was heard since or by what was never known."""
+        result, off = self._stream.story.result(key), self._sight.status.ended(key) is not None
+        if result.outcome in _RUNS_ON:
+            # What becomes of one that is left alone is not ours to tell.
+            return result.asked is not None or result.outcome is Outcome.LEFT or (off and not self._stops[key].leaves)
+        return result.outcome is Outcome.UNKNOWN or (result.ended is not None and not off)
 
     def _still_runs(self, guest: Guest, runs: Container[Key], silent: Container[str]) -> bool:
         """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing new."""
@@ -100,6 +103,8 @@ class Closing:
 
     def _leaves_the_list(self, result: GuestResult) -> bool:
         """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
-        is; a host that goes down takes the power from it all the same, and it has to come back."""
-        unasked = result.outcome in _RUNS_ON and result.asked is None
+        is, as far as anybody knows; a host that goes down takes the power from it all the same, and it has to come
+        back."""
+        runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not result.attempts)
+        unasked = runs_on and result.asked is None
         return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)

@@ -16,7 +16,7 @@ POLL = 5.0  # seconds between two rounds; events are what a run waits for
 
 class Rounds:
     """Asks for guests that are waited for, for those that libvirt said nothing about when their time was up, and for
-    those that were off and run again.
+    those that were started since, unheard.
 
     `stops` and `under_way` are the run's, and go on changing.
     """
@@ -57,10 +57,14 @@ class Rounds:
         except (LastcallError, TimeoutError):
             return
         status = self._sight.status
-        for key in waited_for - active:
+        running = {key for key in self._over if status.ended(key) is None}
+        for key in (waited_for | running) - active:
             if key[0] == uri and key in self._stops:
                 await self._sight.look_again(self._stops[key].guest)
         # Nor does anybody count as running by being listed: the list may be older than its end.
-        for key in active & {key for key in self._over if status.ended(key)}:
+        again = [key for key in self._over if key in active and status.ended(key)]
+        for key in active - self._stops.keys():
+            status.confirm_start(key)
+        for key in again:
             if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
                 status.confirm_start(key)

@@ -28,7 +28,7 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
         elif not asked and plug.at < seen.last_resort:
             yield f"{guest.name}: never asked, and forced {after}"
         elif (
-            not asked and not seen.asked_in_this_life(guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5)
+            not asked and not seen.tried_in_this_life(guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5)
         ):
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
 

@@ -9,7 +9,6 @@ from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from simulation.evidence import restores_of, shutdown_of
 from simulation.history import History, Played
-from simulation.world import World
 
 _EPSILON = 0.3  # seconds: the last write gets a moment although the deadline is over
 _FINE = {Outcome.STOPPED, Outcome.SAVED, Outcome.SKIPPED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT}
@@ -30,25 +29,30 @@ def exit_code_follows_from_outcomes(history: History) -> Iterator[str]:
     """Scripts look at nothing else."""
     for run in history.runs:
         if run.report:
-            code, fine = run.report.run.exit_code, _all_fine(history.world, run.report)
+            code, fine = run.report.run.exit_code, _all_fine(history, run.report)
             troubles = any(problem.severity is Severity.ERROR for problem in run.report.problems)
             if (not fine and code == 0) or (fine and not troubles and code != 0):
                 told = ", ".join(f"{guest.name} {guest.outcome.value}" for guest in run.report.guests)
                 yield f"{run.report.run.kind.value}: exit code {code} after {told}"
 
 
-def _all_fine(world: World, report: Report) -> bool:
+def _all_fine(history: History, report: Report) -> bool:
     return all(
-        result.outcome in _FINE or (report.run.kind is RunKind.SHUTDOWN and _forced_as_planned(world, result))
+        result.outcome in _FINE or (report.run.kind is RunKind.SHUTDOWN and _forced_as_planned(history, result))
         for result in report.guests
     )
 
 
-def _forced_as_planned(world: World, result: GuestResult) -> bool:
-    """Whether the first rung of its ladder is the plug, and it was that rung."""
-    nature = world.nature(result.name)
-    first = next(iter(nature.ladder), ("", None))[0]
-    planned = first == "destroy" and nature.driver == "QEMU" and result.state_before is not GuestState.CRASHED
+def _forced_as_planned(history: History, result: GuestResult) -> bool:
+    """Whether the first rung of its ladder is the plug, and it was that rung; of one that has crashed it is the last
+    resort, as nothing on its ladder is of use.
+    """
+    guest = history.hypervisor.guest((result.uri, result.uuid))
+    first = next(iter(guest.nature.ladder), ("", None))[0]
+    crashed = result.state_before is GuestState.CRASHED or any(
+        history.shutdown.began <= at <= history.shutdown.ended for at in guest.hopeless
+    )
+    planned = first == "destroy" and guest.nature.driver == "QEMU" and not crashed
     others = [one for one in result.attempts if one.result != "ok"]
     did = bool(others) and (others[0].method, others[0].result) == ("destroy", "forced")
     return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and did

@@ -432,6 +432,53 @@ def test_a_guest_started_unseen_after_a_run_by_hand_was_interrupted_is_not_calle
     assert (by_name(report, "g").outcome, by_name(report, "long").outcome) == (Outcome.LEFT, Outcome.STOPPED)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["an event tells of it", "nothing tells of it"])
+def test_one_that_a_run_told_to_end_has_skipped_and_that_went_off_since_is_told_as_off(
+    tmp_path: Path, told: bool
+) -> None:
+    first, skipped, long = FakeGuest("first", takes=5), FakeGuest("skipped"), FakeGuest("long", takes=60)
+
+    def go_off(hypervisor: FakeHypervisor) -> None:
+        if told:
+            hypervisor.stop(skipped, Ended.SAVED)
+        else:
+            skipped.state, skipped.ended = GuestState.OFF, Ended.SAVED
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.interrupt)
+        hypervisor.loop.call_later(20, go_off, hypervisor)
+
+    config = "guests: [{match: first, depends_on: [skipped]}]"
+    report = run_shutdown(tmp_path, [first, skipped, long], config=config, meanwhile=meanwhile)
+    result = by_name(report, "skipped")
+    assert (result.outcome, result.message, result.asked) == (Outcome.SAVED, "saved by somebody else", None)
+
+
+def test_one_that_went_off_and_was_started_by_others_and_never_asked_is_on_no_list_of_a_run_by_hand(
+    tmp_path: Path,
+) -> None:
+    first, theirs, long = FakeGuest("first", takes=5), FakeGuest("theirs"), FakeGuest("long", takes=60)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.interrupt)
+        hypervisor.loop.call_later(2, hypervisor.stop, theirs, Ended.SAVED)
+        hypervisor.loop.call_later(20, hypervisor.begin, theirs)
+
+    config = "guests: [{match: first, depends_on: [theirs]}]"
+    report = run_shutdown(tmp_path, [first, theirs, long], config=config, meanwhile=meanwhile)
+    assert (by_name(report, "theirs").outcome, by_name(report, "theirs").asked) == (Outcome.LEFT, None)
+    assert waiting_guests(tmp_path) == ["first", "long"]
+
+
+def test_one_of_which_a_run_by_hand_knows_nothing_and_that_it_never_asked_is_on_no_list(tmp_path: Path) -> None:
+    first, lost = FakeGuest("first", takes=5), FakeGuest("lost", uri="fake:///other")
+    config = "guests: [{match: first, depends_on: [lost]}]"
+    gone = at(2, lambda hypervisor, _run: hypervisor.lose(lost.uri))
+    report = run_shutdown(tmp_path, [first, lost], config=config, meanwhile=gone)
+    assert (by_name(report, "lost").outcome, lost.asked) == (Outcome.UNKNOWN, [])
+    assert waiting_guests(tmp_path) == ["first"]
+
+
 def test_who_is_out_of_reach_when_the_last_resort_begins_is_asked_before_its_plug_is_pulled(tmp_path: Path) -> None:
     away, others = FakeGuest("away", takes=2, busy_until=11), FakeGuest("others", uri="fake:///other", takes=200)
     others.deaf_to = frozenset({"acpi"})

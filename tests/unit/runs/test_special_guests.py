@@ -234,14 +234,14 @@ def test_a_guest_that_appears_during_the_run_is_swept_up(tmp_path: Path) -> None
     assert report.run.duration == pytest.approx(10)
 
 
-def test_a_guest_that_appears_unheard_is_found_at_the_end(tmp_path: Path) -> None:
+def test_a_guest_that_appears_unheard_is_found_by_the_next_round(tmp_path: Path) -> None:
     late = FakeGuest("late", appears_at=1000, takes=2)
 
     def quietly(_: FakeHypervisor) -> None:
         late.state = GuestState.RUNNING
 
     run_shutdown(tmp_path, [FakeGuest("first", takes=10), late], meanwhile=at(4, quietly))
-    assert late.asked == [(10, "acpi")]
+    assert late.asked == [(5, "acpi")]
 
 
 def test_a_guest_that_somebody_starts_again_is_stopped_again(tmp_path: Path) -> None:
@@ -255,14 +255,14 @@ def test_a_guest_that_somebody_starts_again_is_stopped_again(tmp_path: Path) -> 
     assert sorted(waiting_guests(tmp_path)) == ["again", "slow"]
 
 
-def test_a_guest_that_came_back_unheard_is_found_at_the_end_and_looked_at_anew(tmp_path: Path) -> None:
+def test_a_guest_that_came_back_unheard_is_found_by_the_next_round_and_looked_at_anew(tmp_path: Path) -> None:
     again = FakeGuest("again", takes=2, traits=GuestFacts(metadata={"stop": "[save]"}))
 
     def quietly(_: FakeHypervisor) -> None:
         again.state, again.ended, again.traits = GuestState.RUNNING, None, GuestFacts()
 
     run_shutdown(tmp_path, [again, FakeGuest("slow", takes=30)], meanwhile=at(6, quietly))
-    assert again.asked == [(0, "save"), (30, "acpi")]
+    assert again.asked == [(0, "save"), (10, "acpi")]
 
 
 def test_a_voluntary_run_does_not_fight_for_ever(tmp_path: Path) -> None:
