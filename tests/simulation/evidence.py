@@ -10,6 +10,7 @@ from simulation.guest import PLUGS, PREPARES, Change, Request, SimulatedGuest
 from simulation.history import History, Played
 
 MOMENT = 0.2  # seconds: what happens so shortly before a run ends need not be in its report
+LAST_LOOK = 0.2  # seconds for an answer that a run can count on at its end
 RETRY = 1.5  # seconds after which a connection that lives again is found to
 
 
@@ -124,6 +125,13 @@ class Evidence:
         """Whether a connection did not answer then, or some seconds before."""
         closures = self.history.hypervisor.closures[uri]
         return any(since <= at and at - before <= until + RETRY for since, until in closures)
+
+    def answers_at_the_end(self, uri: str) -> bool:
+        """Whether a connection answers in the time that a run can count on where guests took all there was: half of
+        what it keeps.
+        """
+        line = next(line for line in self.world.lines if line.uri == uri)
+        return line.latency < min(LAST_LOOK, min(0.5, (self.end - self.run.began) / 20) / 3)
 
     def written(self) -> bool:
         """Whether the list could be written, or at least nobody was told otherwise."""

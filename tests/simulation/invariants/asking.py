@@ -7,6 +7,7 @@ from lastcall import Ended, GuestState
 from simulation.evidence import Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
+from simulation.world import GuestNature
 
 _FLOOR = 5.0  # seconds of grace at the least, where the deadline allows it
 _FRESH = 1.0  # seconds for which a look at a guest is believed
@@ -19,7 +20,7 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
     for seen, guest, _ in guests_of(history):
         plug = next(iter(seen.plugs(guest)), None)
         told_twice = plug is not None and len([at for at in seen.signals if at <= plug.at]) > 1
-        if plug is None or told_twice or _may_be_forced(guest, plug.at) or seen.may_have_saved(guest):
+        if plug is None or told_twice or _may_be_forced(seen, guest, plug.at) or seen.may_have_saved(guest):
             continue
         asked = [one.at for one in seen.asked_in_this_life(guest, plug.at) if one.heard or one.in_doubt]
         after = f"at {plug.at - seen.run.began:.3f} of {seen.end - seen.run.began:g} s"
@@ -33,12 +34,19 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
 
 
-def _may_be_forced(guest: SimulatedGuest, at: float) -> bool:
+def _may_be_forced(seen: Evidence, guest: SimulatedGuest, at: float) -> bool:
     """Whether its settings or its state leave nothing to ask, or its QEMU hangs and the plug needs its time."""
-    dead = guest.nature.state is GuestState.CRASHED or guest.state is GuestState.CRASHED
-    # Of a request that does not return nobody can tell whether it was heard.
-    hangs = bool(guest.nature.plug or guest.nature.hangs or guest.nature.silent)
+    nature = guest.nature
+    dead = nature.state is GuestState.CRASHED or guest.state is GuestState.CRASHED
+    # Of a request that does not return nobody can tell whether it was heard; nor can anybody of one that is going to be
+    # refused after half a minute, as libvirt does where something holds the domain.
+    held = any(one.answer == "given up" and _refused_late(nature, one.how) for one in seen.asked(guest))
+    hangs = bool(nature.plug or nature.hangs or nature.silent) or held
     return _has_a_plug(guest) or dead or any(since <= at for since in guest.hopeless) or hangs
+
+
+def _refused_late(nature: GuestNature, how: str) -> bool:
+    return how in nature.refuses and nature.refuses[how].after > 0
 
 
 def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) -> float:

@@ -14,7 +14,6 @@ _BY_OUTCOME = {
     Outcome.FORCED: {Ended.DESTROYED},
     Outcome.FAILED: {Ended.CRASHED, Ended.FAILED},
 }
-_LAST_LOOK = 0.2  # seconds for an answer that a run can count on at its end
 _CONNECTED_IN = 11.0  # seconds after which nobody tries any more to open a connection that is refused
 _STEADY = 5.0  # seconds before the last resort; a connection that answers later may be too late
 _PART = 0.3  # of the time until then: a connection that dies earlier may take its guests out of the report
@@ -27,11 +26,6 @@ def report_is_truth(history: History) -> Iterator[str]:
             wrong = _wrong(seen, guest, result)
             if wrong:
                 yield f"{guest.name}: reported {result.outcome.value}, and {wrong}"
-
-
-def _last_look(seen: Evidence) -> float:
-    """Seconds that a run can count on at its end, where guests took all the time there was: half of what it keeps."""
-    return min(0.5, (seen.end - seen.run.began) / 20) / 3
 
 
 def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
@@ -49,8 +43,7 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         case Outcome.SKIPPED:
             return "" if active or seen.migrated(guest) or guest.nature.left_by_setting else off
         case Outcome.UNKNOWN:
-            line = next(line for line in seen.world.lines if line.uri == guest.uri)
-            return "libvirt could be asked" if line.latency < min(_LAST_LOOK, _last_look(seen)) else ""
+            return "libvirt could be asked" if seen.answers_at_the_end(guest.uri) else ""
         case _:
             return "that is no outcome of a shutdown"
 
