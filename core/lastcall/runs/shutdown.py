@@ -91,6 +91,7 @@ class Shutdown:
         if await self._announce():
             await self._stop_everybody(stopping)
         self._is_closing = True
+        await self._remember_the_unplanned()
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
         if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
             await self._keeping
@@ -159,6 +160,15 @@ class Shutdown:
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
         await self._books.keep(begun=begun)
+
+    async def _remember_the_unplanned(self) -> None:
+        """List those whose planning the end has cut short: the host takes the power from them, and they come back."""
+        unplanned = [guest for guest in self._context.guests if guest.key not in self._stops]
+        if unplanned and not self._phases.voluntary:
+            policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
+            keepers = [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
+            self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
+            await self._books.keep()
 
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""

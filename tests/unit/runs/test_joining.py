@@ -83,6 +83,18 @@ def test_a_list_that_a_disk_does_not_take_when_a_host_stop_joins_is_told_of_also
     assert [problem.what for problem in report.problems] == ["state"]
 
 
+def test_whose_planning_is_cut_short_by_a_host_stop_with_little_time_comes_back_with_the_host(tmp_path: Path) -> None:
+    named, others = FakeGuest("named", takes=100), FakeGuest("others", hangs_in=frozenset({"look"}))
+    theirs = FakeGuest("theirs", hangs_in=frozenset({"look"}))
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(10, run.join, Reason.POWER, Deadline.after(0, 13, reserve=5, grace=1))
+
+    config = "guests: [{match: theirs, manage: false}]"
+    run_shutdown(tmp_path, [named, others, theirs], names=["named"], config=config, meanwhile=joins)
+    assert waiting_guests(tmp_path) == ["named", "others"]
+
+
 def limits(end: float) -> Deadline:
     return Deadline.after(0, end, reserve=20, grace=10)
 
