@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lastcall.api.guests import Ended, Outcome
 from lastcall.api.results import GuestResult
+from simulation.connections import PATIENCE
 from simulation.evidence import RETRY, Evidence, guests_of, shutdown_of
 from simulation.guest import Change, SimulatedGuest
 from simulation.history import History
@@ -93,5 +94,7 @@ def _answers_in_time(seen: Evidence, uri: str) -> bool:
     widened = joining.at if seen.world.names and joining and not seen.world.stops_the_host else 0.0
     since, until = seen.run.began + max(line.alive_from, widened), seen.last_resort - _STEADY
     dies = [at for at, back in seen.history.hypervisor.closures[uri] if at > seen.run.began and back + RETRY > since]
-    listed = since + line.latency + (RETRY if line.alive_from else 0.0)
+    # All are listed together: a connection that is refused is waited for, so that its guests are in the same order.
+    slowest = max(other.alive_from for other in seen.world.lines)
+    listed = since + line.latency + (RETRY if line.alive_from else min(slowest, PATIENCE))
     return since <= until and min(dies, default=seen.end) > max(listed, since + _PART * (until - since))
