@@ -5,11 +5,13 @@ pydantic does this and more; building its validators for a dozen records takes l
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, bool, float})
 
 
 def decoded(kind: type[T], given: Any) -> T:
@@ -18,6 +20,8 @@ def decoded(kind: type[T], given: Any) -> T:
 
 
 def _decoded(kind: Any, given: Any, where: str) -> Any:
+    if type(given) is kind and kind in _PLAIN:
+        return given  # as most are
     origin = get_origin(kind)
     if kind is Any or _is_mapping(origin, given):
         return given  # mappings hold what JSON holds: versions, evidence
@@ -37,7 +41,7 @@ def _decoded(kind: Any, given: Any, where: str) -> Any:
 
 
 def _object(kind: type[Any], given: dict[str, Any], where: str) -> Any:
-    known = {one.name: one for one in fields(kind)}
+    known = _fields(kind)
     missing = [name for name, one in known.items()
                if name not in given and one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
     if missing:
@@ -45,6 +49,11 @@ def _object(kind: type[Any], given: dict[str, Any], where: str) -> Any:
     # A log that a newer version wrote has keys more; after a downgrade it still has to be readable.
     found = {name: _decoded(known[name].type, item, f"{where}.{name}") for name, item in given.items() if name in known}
     return kind(**found)
+
+
+@cache
+def _fields(kind: type[Any]) -> Mapping[str, Field[Any]]:
+    return {one.name: one for one in fields(kind)}
 
 
 def _items(kind: Any, given: list[Any], where: str) -> list[Any]:
@@ -68,4 +77,4 @@ def _is_plain(kind: Any, given: Any) -> bool:
     if kind is float:
         return isinstance(given, int | float) and not isinstance(given, bool)
     # By the very type: to isinstance, True is an int and would pass as a number.
-    return kind in {str, int, bool} and type(given) is kind
+    return kind in _PLAIN and type(given) is kind

@@ -38,5 +38,7 @@ def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
 
 def private_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, readable by root alone. Raises OSError."""
+    if folder.is_dir():
+        return
     for path in (*reversed(folder.parents), folder):
         path.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would make the others readable by everybody
