@@ -65,6 +65,7 @@ class Rung:
         self._refusal: BaseException | None = None  # the last one that there was
         self._refused = False  # the latest request
         self._attempt = 0
+        self._given_until = math.inf  # when the latest request is given up
         self._accepted, self._unread = False, False
         self._ask_again_at = math.inf
         self._begun = self._loop.time()
@@ -195,6 +196,10 @@ class Rung:
             self._accepted = True
             self._note_sent()
             self._hear()
+        elif isinstance(error, TimeoutError) and self._has_more_time():
+            self._hear()
+            if self._left_at is None:
+                self._ask_again_at = self._loop.time()
         elif not self._accepted:
             if isinstance(error, TimeoutError):
                 self._hear()
@@ -208,6 +213,14 @@ class Rung:
             self._ask_again_at = self._loop.time() + pause
             return True
         return False
+
+    def _has_more_time(self) -> bool:
+        """Whether a request was given up at a moment that counts no more: the guest goes on with what it has heard.
+
+        By a short announcement, say, that was taken back since: a save was aborted, and its guest destroyed.
+        """
+        now = self._loop.time()
+        return self._given_until <= now < min(self._until.at, self._limit())
 
     def _refuse(self, error: BaseException) -> None:
         self._refusal, self._refused = error, True
@@ -287,6 +300,7 @@ class Rung:
         self._unread, self._refused, self._ask_again_at, self._left_at = True, False, math.inf, None
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
+        self._given_until = until
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
         asking = self._loop.create_task(request)
         asking.add_done_callback(self._answered)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lastcall
-from lastcall import Guest, GuestState, Outcome, Reason
+from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, Hangs, run_shutdown
@@ -191,6 +191,22 @@ def test_a_guest_that_was_asked_early_because_of_an_announcement_has_the_time_th
     meanwhile, _ = announcing((1, 60.0), (38, 290.0))
     report = run_shutdown(tmp_path, [first, second], config=config, reason=Reason.POWER, meanwhile=meanwhile)
     assert [guest.outcome for guest in report.guests] == [Outcome.STOPPED] * 2
+
+
+def test_a_request_under_way_goes_on_when_an_announcement_is_taken_back_that_would_have_ended_it(
+    tmp_path: Path,
+) -> None:
+    first, saved = FakeGuest("first", takes=5), FakeGuest("saved", hangs_in=frozenset({"save"}))
+    config = f"{UPS}\nguests: [{{match: saved, stop: [save]}}, {{match: first, depends_on: [saved]}}]"
+    announce, _ = announcing((1, 60.0), (38, None))
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        announce(hypervisor, run)
+        hypervisor.loop.call_later(100, hypervisor.stop, saved, Ended.SAVED)
+
+    report = run_shutdown(tmp_path, [first, saved], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert [how for _, how in saved.asked] == ["save"]
+    assert (by_name(report, "saved").outcome, by_name(report, "saved").method) == (Outcome.SAVED, "save")
 
 
 def test_once_its_last_resort_has_begun_or_it_was_told_to_end_a_run_says_that_nothing_changes(tmp_path: Path) -> None:
