@@ -39,7 +39,7 @@ class TurnQueue:
         self.add(waits)
 
     def add(self, waits: Edges) -> None:
-        """Let further guests take part; one that is done already takes part anew.
+        """Let further guests take part; one that is done already takes part anew, and one that waits waits for these.
 
         They may wait for guests of an earlier call, too, as long as those are not through.
         """
@@ -69,8 +69,9 @@ class TurnQueue:
         while self._free and self._room(self._limits.parallel, len(self._moving)):
             entry = heapq.heappop(self._free)
             key = entry[2]
-            # Who went off while queueing gets no turn: it would take a slot that nobody gives back.
-            if key in self._done or key in self._moving:
+            # Who went off while queueing gets no turn: it would take a slot that nobody gives back. Nor does one that
+            # waits for latecomers since.
+            if key in self._done or key in self._moving or self._left[key]:
                 continue
             if not self._room(self._limits.for_uri(key[0]), self._by_uri[key[0]]):
                 # Passed over, not waited for: behind it may be guests of a connection that has room.

@@ -226,7 +226,7 @@ class Shutdown:
             self._came_late, seen_at = False, self._loop.time()
             late = await self._latecomers()
             if late:
-                waits = self._waits(late)
+                waits = self._waits(late, stopping.scheduler)
                 self._add(stopping, late, waits, seen_at)
                 stopping.scheduler.add(waits)
                 self._begin(planned.guest.key for planned in late.guests)
@@ -280,14 +280,15 @@ class Shutdown:
         await self._remember(plan, begun=True)
         return plan
 
-    def _waits(self, late: Plan) -> Edges:
-        """Whom latecomers wait for: each other, and those who need them and are still going."""
+    def _waits(self, late: Plan, scheduler: Scheduler) -> Edges:
+        """Whom latecomers, and those whose turn has yet to come, wait for: each other, and those who are going."""
         # One that an interrupted run by hand had left, and a host stop that joined it has seen off, was asked under the
         # hands of a guest that needed it and had not gone yet.
-        going = [self._stops[key].guest for key in self._under_way]
-        both = [*(planned.guest for planned in late.guests), *going]
-        waits = make_graph(both, self._inventory.policies.of, ()).needed_by
-        return {node: others for node, others in waits.items() if node not in self._under_way}
+        under_way = [self._stops[key].guest for key in self._under_way]
+        everybody = [*(planned.guest for planned in late.guests), *under_way]
+        waits = make_graph(everybody, self._inventory.policies.of, ()).needed_by
+        going = {guest.key for guest in under_way if scheduler.may_move(guest.key)}
+        return {node: others for node, others in waits.items() if node not in going}
 
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""

@@ -283,6 +283,20 @@ def test_a_latecomer_waits_for_who_needs_it_and_is_still_going(tmp_path: Path) -
     assert not by_name(report, "storage").out_of_order
 
 
+def test_one_that_still_waits_waits_for_a_latecomer_that_needs_it_as_well(tmp_path: Path) -> None:
+    config = "guests: [{match: client, depends_on: storage}, {match: late, depends_on: storage}]"
+    storage, late = FakeGuest("storage"), FakeGuest("late", takes=40, appears_at=10)
+    run_shutdown(tmp_path, [FakeGuest("client", takes=30), storage, late], config=config, reason=Reason.POWER)
+    assert [fake.asked[0][0] for fake in (late, storage)] == [10, 50]
+
+
+def test_one_that_waits_for_room_waits_for_a_latecomer_that_needs_it_as_well(tmp_path: Path) -> None:
+    config = "shutdown: {parallel: 1}\nguests: [{match: late, depends_on: storage}]"
+    storage, late = FakeGuest("storage"), FakeGuest("late", takes=40, appears_at=10)
+    run_shutdown(tmp_path, [FakeGuest("first", takes=30), storage, late], config=config, reason=Reason.POWER)
+    assert [fake.asked[0][0] for fake in (late, storage)] == [30, 70]
+
+
 def test_latecomers_with_order_numbers_hold_up_nobody_who_waited_before_them(tmp_path: Path) -> None:
     config = "guests: [{match: '*1', order: 1}, {match: '*2', order: 2}]"
     guests = [FakeGuest("a1"), FakeGuest("a2", takes=30)]
