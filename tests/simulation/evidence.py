@@ -11,6 +11,7 @@ from simulation.history import History, Played
 
 MOMENT = 0.2  # seconds: what happens so shortly before a run ends need not be in its report
 LAST_LOOK = 0.2  # seconds for an answer that a run can count on at its end
+HASTE = 5.0  # seconds between the request and the last resort, once a host stop was told to end
 RETRY = 1.5  # seconds after which a connection that lives again is found to
 
 
@@ -37,14 +38,21 @@ class Evidence:
 
     @property
     def signals(self) -> list[float]:
-        """When signals brought the last resort forward."""
+        """When signals came that bring the last resort forward."""
         forces = self.history.stopped_host or self.world.force
         return [self.run.began + at for at in self.world.signals] if forces else []
 
     @property
+    def grace(self) -> float:
+        """Seconds between a request that comes late and the last resort."""
+        limit = self.end - self.run.began
+        return min(max(self.world.grace, HASTE, limit / 20), limit / 4)
+
+    @property
     def last_resort(self) -> float:
-        """When the last resort begins, by the clock or by a signal."""
-        return min([self.end - self.reserve, *self.signals])
+        """When the last resort begins: by the clock, a moment after a first signal, or by a second one."""
+        first, second = [*self.signals, math.inf, math.inf][:2]
+        return min(self.end - self.reserve, first + min(self.grace, HASTE), second)
 
     def results(self) -> Iterator[tuple[SimulatedGuest, GuestResult]]:
         """Every guest of the report and what is said of it."""

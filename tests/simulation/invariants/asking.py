@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator
 
 from lastcall import Ended, GuestState
-from simulation.evidence import Evidence, guests_of
+from simulation.evidence import HASTE, Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
 from simulation.world import GuestNature
 
-_FLOOR = 5.0  # seconds of grace at the least, where the deadline allows it
 _FRESH = 1.0  # seconds for which a look at a guest is believed
 _GOING_OFF = 2.0  # seconds in which a guest that obeys is off where its request breaks off
 _SLACK = 0.9  # what a run may take for itself of the time that a guest gets
@@ -51,17 +50,14 @@ def _refused_late(nature: GuestNature, how: str) -> bool:
 
 def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) -> float:
     """Seconds that a guest has from its first request on until its plug."""
-    world = seen.world
-    limit = seen.end - seen.run.began
     guests_end = seen.end - min(5.0, seen.reserve / 2)
-    grace = min(max(world.grace, min(_FLOOR, limit / 20)), limit / 4)
-    if asked < seen.last_resort and _was_out_of_reach(seen, guest, asked, grace):
+    if asked < seen.last_resort and _was_out_of_reach(seen, guest, asked, seen.grace):
         return 0.0
     own = [timeout or guest.nature.timeout for _, timeout in guest.nature.ladder]
-    times = [grace, max(0.0, guests_end - asked) / 3, *own, guest.nature.timeout]
+    times = [seen.grace, max(0.0, guests_end - asked) / 3, *own, guest.nature.timeout]
     signals = [at for at in seen.signals if at <= plug]
     if signals:
-        times.append(_FLOOR if len(signals) == 1 else 0.0)
+        times.append(HASTE if len(signals) == 1 else 0.0)
     return min(times)
 
 
