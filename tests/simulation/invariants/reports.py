@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lastcall.api.guests import Ended, Outcome
 from lastcall.api.results import GuestResult
+from lastcall.timing.budget import STEP
 from simulation.connections import PATIENCE
 from simulation.evidence import RETRY, Evidence, guests_of, shutdown_of
 from simulation.guest import Change, SimulatedGuest
@@ -97,4 +98,5 @@ def _answers_in_time(seen: Evidence, uri: str) -> bool:
     # All are listed together: a connection that is refused is waited for, so that its guests are in the same order.
     slowest = max(other.alive_from for other in seen.world.lines)
     listed = since + line.latency + (RETRY if line.alive_from else min(slowest, PATIENCE))
-    return since <= until and min(dies, default=seen.end) > max(listed, since + _PART * (until - since))
+    hangs = line.latency >= STEP.of(seen.end - since)  # who needs longer for a list counts as one that hangs
+    return since <= until and not hangs and min(dies, default=seen.end) > max(listed, since + _PART * (until - since))
