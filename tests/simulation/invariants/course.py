@@ -9,6 +9,7 @@ from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from simulation.evidence import restores_of, shutdown_of
 from simulation.history import History, Played
+from simulation.world import Delivery
 
 _EPSILON = 0.3  # seconds: the last write gets a moment although the deadline is over
 _FINE = {Outcome.STOPPED, Outcome.SAVED, Outcome.SKIPPED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT}
@@ -29,28 +30,34 @@ def exit_code_follows_from_outcomes(history: History) -> Iterator[str]:
     """Scripts look at nothing else."""
     for run in history.runs:
         if run.report:
-            code, fine = run.report.run.exit_code, _all_fine(history, run.report)
+            code, fine = (
+                run.report.run.exit_code,
+                {_all_fine(history, run.report, heard=heard) for heard in (True, False)},
+            )
             troubles = any(problem.severity is Severity.ERROR for problem in run.report.problems)
-            if (not fine and code == 0) or (fine and not troubles and code != 0):
+            if (True not in fine and code == 0) or (False not in fine and not troubles and code != 0):
                 told = ", ".join(f"{guest.name} {guest.outcome.value}" for guest in run.report.guests)
                 yield f"{run.report.run.kind.value}: exit code {code} after {told}"
 
 
-def _all_fine(history: History, report: Report) -> bool:
+def _all_fine(history: History, report: Report, *, heard: bool) -> bool:
+    """`heard`: an event that comes late, or may be lost, has told of a crash."""
+    shutdown = report.run.kind is RunKind.SHUTDOWN
     return all(
-        result.outcome in _FINE or (report.run.kind is RunKind.SHUTDOWN and _forced_as_planned(history, result))
+        result.outcome in _FINE or (shutdown and _forced_as_planned(history, result, heard=heard))
         for result in report.guests
     )
 
 
-def _forced_as_planned(history: History, result: GuestResult) -> bool:
+def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) -> bool:
     """Whether the first rung of its ladder is the plug, and it was that rung; of one that has crashed it is the last
     resort, as nothing on its ladder is of use.
     """
-    guest = history.hypervisor.guest((result.uri, result.uuid))
+    guest, run = history.hypervisor.guest((result.uri, result.uuid)), history.shutdown
     first = next(iter(guest.nature.ladder), ("", None))[0]
-    crashed = result.state_before is GuestState.CRASHED or any(
-        history.shutdown.began <= at <= history.shutdown.ended for at in guest.hopeless
+    told = heard or all(one == Delivery() for one in guest.nature.deliveries)
+    crashed = result.state_before is GuestState.CRASHED or (
+        told and any(run.began <= at <= run.ended for at in guest.hopeless)
     )
     planned = first == "destroy" and guest.nature.driver == "QEMU" and not crashed
     others = [one for one in result.attempts if one.result != "ok"]
