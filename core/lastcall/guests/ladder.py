@@ -34,14 +34,18 @@ class Ladder:
         poweroff: PoweroffAction,
         *,
         out_of_order: bool = False,
+        held: bool = False,
     ) -> Climbed:
-        """Try the steps in order until the guest is off, they are exhausted, or the milestone passes."""
+        """Try the steps in order until the guest is off, they are exhausted, or the milestone passes.
+
+        `held`: somebody's job goes on, for which requests wait.
+        """
         asked, status = False, self.tools.sight.status
         for step in steps:
             if until.passed or self.tools.over(guest, step):
                 break
             await poweroff.prepare_for(step)
-            rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order)
+            rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order, held=held)
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
             asked = (asked and not rung.started) or (rung.asked and not step.prepares)

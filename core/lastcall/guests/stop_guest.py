@@ -161,7 +161,7 @@ class GuestStop:
 
     async def _ask(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
         """The ladder; and libvirt's plain request where nothing in it has asked: nobody meets the plug unasked."""
-        climbed = await self._ladder.climb(self._guest, steps, until, self._poweroff, out_of_order=out_of_order)
+        climbed = await self._climb_by(steps, until, out_of_order=out_of_order)
         if climbed.ended is None and not climbed.asked and self._planned.hears:
             climbed = await self._ask_as_it_is_now(climbed, until, out_of_order=out_of_order)
         if climbed.ended is None and not climbed.asked and self._planned.hears:
@@ -169,8 +169,12 @@ class GuestStop:
             # the last resort.
             patient = self._phases.forces and until.at != math.inf
             plain = Step(CORE_METHOD, self._planned.timeout, insists=True, patient=patient)
-            climbed = await self._ladder.climb(self._guest, [plain], until, self._poweroff, out_of_order=out_of_order)
+            climbed = await self._climb_by([plain], until, out_of_order=out_of_order)
         return climbed
+
+    async def _climb_by(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
+        held = self._planned.facts.job not in {None, OtherJob.BACKUP}
+        return await self._ladder.climb(self._guest, steps, until, self._poweroff, out_of_order=out_of_order, held=held)
 
     async def _ask_as_it_is_now(self, climbed: Climbed, until: Moment, *, out_of_order: bool) -> Climbed:
         """Nothing got through: one that was paused meanwhile can still be saved."""
@@ -178,7 +182,7 @@ class GuestStop:
         await self._look_anew()
         if self._guest.state is before:
             return climbed
-        return await self._ladder.climb(self._guest, self._steps, until, self._poweroff, out_of_order=out_of_order)
+        return await self._climb_by(self._steps, until, out_of_order=out_of_order)
 
     async def _ask_late(self) -> None:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part

@@ -52,6 +52,14 @@ def test_a_job_without_end_is_waited_for_until_the_latest_moment_for_asking(tmp_
     assert (by_name(report, "db").outcome, report.run.exit_code) == (Outcome.STOPPED, 0)
 
 
+def test_a_request_that_waits_for_a_job_is_no_sign_of_a_qemu_that_hangs(tmp_path: Path) -> None:
+    guest = FakeGuest("db", traits=GuestFacts(job=OtherJob.SAVE), hangs_in=frozenset({"acpi"}))
+    config = "shutdown: {deadline: 60s, reserve: 2s, grace: 20s}"
+    run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    assert [how for _, how in guest.asked] == ["acpi", "destroy"]
+    assert guest.off_at == 58, "at the last resort, and not as early as the plug of a QEMU that hangs"
+
+
 @pytest.mark.parametrize("job", [OtherJob.BACKUP, OtherJob.DUMP, OtherJob.SNAPSHOT])
 def test_a_job_is_aborted_then_where_the_setting_says_so(tmp_path: Path, job: OtherJob) -> None:
     guest = FakeGuest("db", traits=GuestFacts(job=job))
