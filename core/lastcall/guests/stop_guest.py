@@ -50,7 +50,7 @@ class GuestStop:
         self._stream, self._ladder = stopping.stream, stopping.ladder
         self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
-        self._replan, self._seen_at = stopping.replan, seen_at
+        self._replan, self._seen_at, self._planned_at = stopping.replan, seen_at, self._loop.time()
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._planned, self._beside_backup = planned, False
         self._guest = planned.guest
@@ -101,9 +101,17 @@ class GuestStop:
     async def _look_anew(self) -> None:
         """Its turn has come: what it does now, and not at planning, makes its ladder. One that was paused by a backup
         meanwhile was asked as if it ran, refused, and destroyed unasked."""
-        if self._loop.time() - self._seen_at > FRESH and self._status.ended(self._guest.key) is None:
+        if self._status.ended(self._guest.key) is None and not await self._is_as_planned():
             self._planned = await self._replan(self._planned)
             self._guest = self._planned.guest
+
+    async def _is_as_planned(self) -> bool:
+        now = self._loop.time()
+        if now - self._planned_at > FRESH:
+            return False
+        # Planned a moment ago, but by a list that is older by what the others took to be looked at: its state tells.
+        same = {self._guest.state, GuestState.OFF, GuestState.UNKNOWN}
+        return now - self._seen_at <= FRESH or await self._sight.look_again(self._guest) in same
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""
@@ -133,7 +141,7 @@ class GuestStop:
         if self._planned.facts.job is None:
             return
         goes_on = await self._jobs.wait_for(self._planned, self._planned.facts.job)
-        self._seen_at = -math.inf  # it may have been paused for that alone
+        self._planned_at = -math.inf  # it may have been paused for that alone
         await self._look_anew()
         self._beside_backup = goes_on is OtherJob.BACKUP
 
