@@ -42,6 +42,10 @@ class Evidence:
         forces = self.history.stopped_host or self.world.force
         return [self.run.began + at for at in self.world.signals] if forces else []
 
+    def signals_until(self, moment: float) -> list[float]:
+        """Those up to a moment; a timer may be early by the resolution of the clock."""
+        return [at for at in self.signals if at <= moment + 1e-6]
+
     @property
     def grace(self) -> float:
         """Seconds between a request that comes late and the last resort."""

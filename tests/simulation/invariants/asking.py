@@ -18,7 +18,7 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
     """A guest that would have obeyed must not lose its memory because nobody asked it in time."""
     for seen, guest, _ in guests_of(history):
         plug = next(iter(seen.plugs(guest)), None)
-        told_twice = plug is not None and len([at for at in seen.signals if at <= plug.at]) > 1
+        told_twice = plug is not None and len(seen.signals_until(plug.at)) > 1
         if plug is None or told_twice or _may_be_forced(seen, guest, plug.at) or seen.may_have_saved(guest):
             continue
         asked = [one.at for one in seen.asked_in_this_life(guest, plug.at) if one.heard or one.in_doubt]
@@ -55,7 +55,7 @@ def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) 
         return 0.0
     own = [timeout or guest.nature.timeout for _, timeout in guest.nature.ladder]
     times = [seen.grace, max(0.0, guests_end - asked) / 3, *own, guest.nature.timeout]
-    signals = [at for at in seen.signals if at <= plug]
+    signals = seen.signals_until(plug)
     if signals:
         times.append(HASTE if len(signals) == 1 else 0.0)
     return min(times)
