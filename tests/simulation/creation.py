@@ -109,7 +109,7 @@ def _by_time(*incidents: Incident) -> tuple[Incident, ...]:
 def _draw_announced(chance: Chance, deadline: float) -> tuple[Announced, ...]:
     times = sorted(chance.seconds(0.05, deadline) for _ in range(chance.choice((1, 2, 3))))
     return tuple(
-        Announced(at=at, ends=None if chance.odd(0.2) else at + chance.seconds(12, 12 + 1.5 * deadline)) for at in times
+        Announced(at=at, ends=None if chance.odd(0.2) else at + chance.seconds(5, 12 + 1.5 * deadline)) for at in times
     )
 
 
