@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from lastcall import GuestResult
-from lastcall.records.records import GuestEnded, GuestPlanned
+from lastcall.records.records import GuestBegun, GuestEnded, GuestPlanned
 from simulation.evidence import Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
@@ -36,8 +36,14 @@ def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, tol
         return  # others ended it, when its turn was over
     off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
     done = min(off, _verdict(seen, first))
-    if asked and counts and asked.at < done - _EPSILON and not _unknown_by_then(seen, first, asked.at):
+    if asked and counts and asked.at < done - _EPSILON and not _unknown_by_then(seen, first, _turn(seen, guest)):
         yield f"{guest.name}: asked at {asked.at - seen.run.began:.3f}, before {first.name}, done at {done:.3f}"
+
+
+def _turn(seen: Evidence, guest: SimulatedGuest) -> float:
+    """When its turn came, which it has whoever comes late while it still waits for a job of somebody's."""
+    turns = (one.at for one in seen.run.records if isinstance(one, GuestBegun) and one.guest == guest.guest.key)
+    return seen.run.began + min(turns, default=0.0)
 
 
 def _verdict(seen: Evidence, guest: SimulatedGuest) -> float:
