@@ -289,7 +289,8 @@ class Connections:
 
     def _list_on(self, uri: str, error: Exception) -> None:
         async def attempt() -> str:
-            async with self._terms.bounded(STEP, LIST_TIMEOUT):
+            # Not a share of what is left: a slow daemon would get ever less time, and it holds up nobody.
+            async with asyncio.timeout(LIST_TIMEOUT):
                 await self._hypervisor.active(uri)
             return self._welcome(uri, "listed its guests late")
 
