@@ -97,6 +97,7 @@ def _answers_in_time(seen: Evidence, uri: str) -> bool:
     dies = [at for at, back in seen.history.hypervisor.closures[uri] if at > seen.run.began and back + RETRY > since]
     # All are listed together: a connection that is refused is waited for, so that its guests are in the same order.
     slowest = max(other.alive_from for other in seen.world.lines)
-    listed = since + line.latency + (RETRY if line.alive_from else min(slowest, PATIENCE))
+    waits = min(slowest + RETRY, PATIENCE) if slowest else 0.0  # it is tried every RETRY
+    listed = since + line.latency + (RETRY if line.alive_from else waits)
     hangs = line.latency >= STEP.of(seen.end - since)  # who needs longer for a list counts as one that hangs
     return since <= until and not hangs and min(dies, default=seen.end) > max(listed, since + _PART * (until - since))
