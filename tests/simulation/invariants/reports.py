@@ -91,8 +91,9 @@ def _answers_in_time(seen: Evidence, uri: str) -> bool:
     to for as long as it takes to list them.
     """
     line, joining = next(line for line in seen.world.lines if line.uri == uri), seen.world.joining
-    # A run for some by name has nothing to do with all others, until a host stop joins it.
-    widened = joining.at if seen.world.names and joining and not seen.world.stops_the_host else 0.0
+    # Until a host stop joins it, a run by hand tries no connection again, and one for some by name is about no others.
+    narrow = not seen.world.stops_the_host and (seen.world.names or line.alive_from)
+    widened = joining.at if joining and narrow else 0.0
     since, until = seen.run.began + max(line.alive_from, widened), seen.last_resort - _STEADY
     dies = [at for at, back in seen.history.hypervisor.closures[uri] if at > seen.run.began and back + RETRY > since]
     # All are listed together: a connection that is refused is waited for, so that its guests are in the same order.
