@@ -148,8 +148,9 @@ class Connections:
             await tell()
 
     def pursue(self) -> None:
-        """The host stops after all: try on what could not be opened, or was given up."""
+        """The host stops after all: try on what could not be opened, was given up, or does not list its guests anew."""
         self._patient = True
+        self._seen.clear()  # what was listed so far was looked through for those only that a run by hand was about
         for one in self._connected:
             if one.error is not None and not isinstance(one.error, NotPermitted):
                 self._try_on(one.target, one.error)

@@ -84,7 +84,8 @@ class Shutdown:
         await self._connections.connect()
         seen_at = self._loop.time()
         everybody = await self._connections.active()
-        plan = await self._plan(choose_active(self._wanted.chosen, everybody, self._stream))
+        chosen = self._wanted.chosen if self._late.named else EVERYBODY  # a host stop may have joined meanwhile
+        plan = await self._plan(choose_active(chosen, everybody, self._stream))
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
         stopping = self._enlist(plan, seen_at)

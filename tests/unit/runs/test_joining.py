@@ -95,6 +95,28 @@ def test_whose_planning_is_cut_short_by_a_host_stop_with_little_time_comes_back_
     assert waiting_guests(tmp_path) == ["named", "others"]
 
 
+@pytest.mark.parametrize("joins_at", [0.5, 1.05], ids=["while guests are listed", "while the one is stopped"])
+def test_a_host_stop_that_joins_a_run_for_one_as_the_connection_dies_waits_for_everybody(
+    tmp_path: Path, joins_at: float
+) -> None:
+    named, other = FakeGuest("named", takes=0.1), FakeGuest("other", takes=1)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        active = hypervisor.active
+
+        async def slow(uri: str) -> list[Guest]:
+            await asyncio.sleep(1)
+            return await active(uri)
+
+        hypervisor.active = slow
+        hypervisor.loop.call_later(joins_at, run.join, Reason.POWER, Deadline.after(0, 90, reserve=20, grace=10))
+        hypervisor.loop.call_later(1.2, lambda: hypervisor.lose(named.uri, back_after=20))
+
+    report = run_shutdown(tmp_path, [named, other], names=["named"], meanwhile=meanwhile)
+    assert {guest.name: guest.outcome for guest in report.guests} == dict.fromkeys(("named", "other"), Outcome.STOPPED)
+    assert sorted(waiting_guests(tmp_path)) == ["named", "other"]
+
+
 def limits(end: float) -> Deadline:
     return Deadline.after(0, end, reserve=20, grace=10)
 
