@@ -85,7 +85,9 @@ def test_a_daemon_that_stays_away_makes_guests_unknown_never_stopped(lab: Daemon
         before = {"first"} if moment in {"stopped first", "stop second"} else set[str]()
         assert outcomes == {name: "stopped" if name in before else "unknown" for name in guests}
         assert code == 1
-        assert set(waiting_guests(tmp_path / "state")) == set(guests), "who may be off is not forgotten"
+        # By hand, who was not asked is none of the list's business, whatever becomes of it.
+        tried = {guest["name"] for guest in report["guests"] if guest["attempts"]}
+        assert set(waiting_guests(tmp_path / "state")) == tried, "who may have heard us is not forgotten"
         with opened(lab.qemu) as connection:
             now = states(connection)
         assert all(now[name] == "off" for name in before)
