@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 from lab.daemon import Daemon, daemon
@@ -54,6 +55,20 @@ def qemu_process(lab: Daemon, name: str) -> int:
     return found
 
 
+@contextlib.contextmanager
+def hanging(lab: Daemon, *names: str) -> Generator[None]:
+    """The QEMUs of these guests do nothing for a while."""
+    processes = [qemu_process(lab, name) for name in names]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
 def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Path) -> None:
     (tmp_path / "hooks.d").mkdir()
     (tmp_path / "hooks.d" / "10-hangs.py").write_text(HANGS)
@@ -64,17 +79,15 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
         firmware_guests(lab, "deaf", "save"),
     ):
         config = write_config(tmp_path, lab.qemu, frozen.test, more=RULES)
-        hung = qemu_process(lab, "save")
         stop = "sleep 1; kill -STOP $(pidof qemu-ga); echo frozen > /dev/console"  # once it has answered
         lab.agent("agent", "/bin/sh", "-c", stop)
         wait_until(lambda: "frozen" in guests["agent"].console(), "its agent is stopped", process=lab.qemu_of("agent"))
-        os.kill(hung, signal.SIGSTOP)
         os.kill(frozen.pid(), signal.SIGSTOP)
         try:
-            done = run_lastcall(config, "shutdown", "--reason", "power", "--json")
+            with hanging(lab, "save"):
+                done = run_lastcall(config, "shutdown", "--reason", "power", "--json")
         finally:
             os.kill(frozen.pid(), signal.SIGCONT)
-            os.kill(hung, signal.SIGCONT)
         report = report_of(done)
         found = {guest["name"]: guest for guest in report["guests"]}
         assert over_in_time(report), report
@@ -102,15 +115,8 @@ def test_saves_that_hang_keep_the_plug_from_nobody_else(tmp_path: Path) -> None:
     rules = 'shutdown: {deadline: 60s, reserve: 25s}\nguests: [{match: "stuck-*", stop: [{save: {timeout: 5min}}]}]\n'
     with daemon() as own, firmware_guests(own, *stuck, "deaf-1", "deaf-2"):
         config = write_config(tmp_path, own.qemu, more=rules)
-        processes = [qemu_process(own, name) for name in stuck]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        try:
+        with hanging(own, *stuck):
             report = report_of(run_lastcall(config, "shutdown", "--reason", "power", "--json"))
-        finally:
-            for process in processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
         assert over_in_time(report)
         found = {guest["name"]: guest for guest in report["guests"]}
         assert {name: found[name]["attempts"][0]["result"] for name in stuck} == dict.fromkeys(stuck, "timeout")
@@ -128,15 +134,8 @@ def test_qemus_that_hang_keep_no_healthy_guest_from_being_asked(tmp_path: Path) 
     ):
         config = write_config(tmp_path, own.qemu, more=rules)
         (tmp_path / "hooks.d" / "10-later.py").write_text(LATER)
-        processes = [qemu_process(own, name) for name in hung]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        try:
+        with hanging(own, *hung):
             report = report_of(run_lastcall(config, "shutdown", "--reason", "power", "--json"))
-        finally:
-            for process in processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGCONT)
         found = {guest["name"]: guest for guest in report["guests"]}
         assert over_in_time(report)
         tried = [(found[name]["asked"], found[name]["attempts"]) for name in guests]

@@ -8,6 +8,7 @@ from lastcall.errors import LastcallError
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.records.stream import Stream
+from lastcall.runs.latecomers import Latecomers
 
 # One question for all guests of a connection: libvirt-guests asks for each guest every second, by a process, and took
 # 44.6 s for 401 guests that were off at once.
@@ -21,8 +22,15 @@ class Rounds:
     `stops` and `under_way` are the run's, and go on changing.
     """
 
-    def __init__(self, sight: Sight, stream: Stream, stops: Mapping[Key, GuestStop], under_way: Container[Key]) -> None:
-        self._sight, self._stream = sight, stream
+    def __init__(
+        self,
+        sight: Sight,
+        stream: Stream,
+        stops: Mapping[Key, GuestStop],
+        under_way: Container[Key],
+        late: Latecomers,
+    ) -> None:
+        self._sight, self._stream, self._late = sight, stream, late
         self._stops, self._under_way = stops, under_way
 
     async def go(self) -> None:
@@ -63,8 +71,9 @@ class Rounds:
                 await self._sight.look_again(self._stops[key].guest)
         # Nor does anybody count as running by being listed: the list may be older than its end.
         again = [key for key in self._over if key in active and status.ended(key)]
-        for key in active - self._stops.keys():
-            status.confirm_start(key)
+        if not self._late.named:  # else all others run on, and are none of our business
+            for key in active - self._stops.keys():
+                status.confirm_start(key)
         for key in again:
             if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
                 status.confirm_start(key)

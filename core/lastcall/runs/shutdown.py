@@ -72,7 +72,7 @@ class Shutdown:
             self._under_way,
             named=bool(wanted.chosen),
         )
-        self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way)
+        self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
         self._news = Wakeup(self._loop)
         self._came_late = False

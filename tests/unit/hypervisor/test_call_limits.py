@@ -176,6 +176,8 @@ def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytes
 
 def test_a_crowd_of_calls_that_do_not_return_is_sent_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_limits, "PACE", 0.01)
-    found = lanes()
+    budget = CallBudget()
+    found = lanes(budget=budget)
     with ExitStack() as crowd:
         hang(crowd, found, CALLS_PER_LANE * BLOCKING_LANES)
+        assert (budget.returned, budget.pacing) == (0, 0), "all were sent, and none has returned"

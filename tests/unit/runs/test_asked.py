@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lastcall
-from lastcall import Ended, Guest, GuestState, Outcome, Reason
+from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report
 from lastcall.hypervisor.guest_facts import GuestFacts, OtherJob
 from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestAsked, Record
@@ -327,42 +327,37 @@ def test_a_plug_that_was_refused_did_not_end_a_guest(tmp_path: Path) -> None:
     assert report.run.exit_code == 1
 
 
-def test_a_plug_refused_in_the_moment_in_which_its_guest_is_found_off_did_not_end_it(tmp_path: Path) -> None:
-    plugs = frozenset({"destroy", "graceful"})
-    guest = FakeGuest("g", persistent=False, deaf_to=plugs | {"acpi"}, breaks=plugs)
+def run_that_goes_off(
+    folder: Path, guest: FakeGuest, ended: Ended, rung: str, when: Callable[[GuestAsked], bool]
+) -> Report:
+    """A host stop in which the guest is off in the very moment in which it is asked."""
     found: list[FakeHypervisor] = []
 
     def goes(record: Record) -> None:
-        if isinstance(record, GuestAsked) and record.method == "destroy":
-            found[0].stop(guest, Ended.VANISHED)
+        if isinstance(record, GuestAsked) and when(record):
+            found[0].stop(guest, ended)
 
-    report = run_shutdown(
-        tmp_path,
+    return run_shutdown(
+        folder,
         [guest],
-        config="defaults: {stop: [{acpi: {timeout: 5s}}]}",
+        config=f"defaults: {{stop: [{rung}]}}",
         reason=Reason.POWER,
         sink=goes,
         meanwhile=lambda hypervisor, _run: found.append(hypervisor),
     )
+
+
+def test_a_plug_refused_in_the_moment_in_which_its_guest_is_found_off_did_not_end_it(tmp_path: Path) -> None:
+    plugs = frozenset({"destroy", "graceful"})
+    guest = FakeGuest("g", persistent=False, deaf_to=plugs | {"acpi"}, breaks=plugs)
+    rung = "{acpi: {timeout: 5s}}"
+    report = run_that_goes_off(tmp_path, guest, Ended.VANISHED, rung, lambda asked: asked.method == "destroy")
     assert (by_name(report, "g").outcome, by_name(report, "g").method) == (Outcome.STOPPED, "acpi")
 
 
 def test_one_whose_request_returns_when_it_is_off_was_asked_whatever_became_of_an_earlier_one(tmp_path: Path) -> None:
     guest = FakeGuest("g", busy_until=3)
-    found: list[FakeHypervisor] = []
-
-    def goes(record: Record) -> None:
-        if isinstance(record, GuestAsked) and record.at >= 3:
-            found[0].stop(guest, Ended.SHUTDOWN)
-
-    report = run_shutdown(
-        tmp_path,
-        [guest],
-        config="defaults: {stop: [acpi]}",
-        reason=Reason.POWER,
-        sink=goes,
-        meanwhile=lambda hypervisor, _run: found.append(hypervisor),
-    )
+    report = run_that_goes_off(tmp_path, guest, Ended.SHUTDOWN, "acpi", lambda asked: asked.at >= 3)
     result = by_name(report, "g")
     assert (result.outcome, result.method, result.asked) == (Outcome.STOPPED, "acpi", 3)
 

@@ -10,6 +10,7 @@ import pytest
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.persistence.state import StateFile
+from lastcall.runs.rounds import POLL
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.deadline import Deadline
@@ -115,6 +116,24 @@ def test_a_host_stop_that_joins_a_run_for_one_as_the_connection_dies_waits_for_e
     report = run_shutdown(tmp_path, [named, other], names=["named"], meanwhile=meanwhile)
     assert {guest.name: guest.outcome for guest in report.guests} == dict.fromkeys(("named", "other"), Outcome.STOPPED)
     assert sorted(waiting_guests(tmp_path)) == ["named", "other"]
+
+
+def test_a_run_for_one_by_name_does_not_look_again_and_again_for_all_who_run_on(tmp_path: Path) -> None:
+    named, other = FakeGuest("named", takes=60), FakeGuest("other")
+    listings = list[str]()
+
+    def counted(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        active = hypervisor.active
+
+        async def count(uri: str) -> list[Guest]:
+            listings.append(uri)
+            return await active(uri)
+
+        hypervisor.active = count
+
+    report = run_shutdown(tmp_path, [named, other], names=["named"], meanwhile=counted)
+    assert (by_name(report, "named").outcome, other.asked) == (Outcome.STOPPED, [])
+    assert len(listings) <= 60 / POLL + 3, "one in each round, and those at the beginning and the end"
 
 
 def limits(end: float) -> Deadline:
