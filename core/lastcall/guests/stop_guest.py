@@ -52,7 +52,7 @@ class GuestStop:
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
         self._replan, self._seen_at, self._planned_at = stopping.replan, seen_at, self._loop.time()
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
-        self._planned, self._beside_backup = planned, False
+        self._planned = planned
         self._guest = planned.guest
         self._waited_for = tuple(waited_for)
         self._poweroff = PoweroffAction(self._hypervisor, self._stream, planned.guest, restarts=planned.facts.restarts)
@@ -86,6 +86,8 @@ class GuestStop:
         return in_turn
 
     async def _go(self, *, in_turn: bool) -> None:
+        await self._look_anew()
+        await self._wait_for_other_jobs(self._hooks.boxes("on_guest_stop", self._guest, self._planned.hook_timeout))
         why = await self._fire_on_guest_stop()
         if why:
             await self._finish(skipped=why)
@@ -104,6 +106,7 @@ class GuestStop:
         if self._status.ended(self._guest.key) is None and not await self._is_as_planned():
             self._planned = await self._replan(self._planned)
             self._guest = self._planned.guest
+            self._planned_at = self._seen_at = self._loop.time()
 
     async def _is_as_planned(self) -> bool:
         now = self._loop.time()
@@ -136,20 +139,20 @@ class GuestStop:
             return ""
         return why
 
-    async def _wait_for_other_jobs(self) -> None:
-        """Let what somebody else does with it come to its end, as long as there is time."""
-        if self._planned.facts.job is None:
-            return
-        goes_on = await self._jobs.wait_for(self._planned, self._planned.facts.job)
-        self._planned_at = -math.inf  # it may have been paused for that alone
-        await self._look_anew()
-        self._beside_backup = goes_on is OtherJob.BACKUP
+    async def _wait_for_other_jobs(self, hooks: float = 0.0) -> None:
+        """Let what somebody else does with it come to its end, as long as there is time: before its hooks, which would
+        keep its services down meanwhile, if these have yet to have their seconds."""
+        if self._planned.facts.job:
+            await self._jobs.wait_for(self._planned, self._planned.facts.job, hooks)
+            self._planned_at = -math.inf  # it may have been paused for that alone
+            await self._look_anew()
 
     @property
     def _steps(self) -> tuple[Step, ...]:
         """Its ladder, as far as it is of use: beside a backup libvirt refuses a save after 30 s (error 68)."""
         steps = self._planned.steps
-        return tuple(step for step in steps if step.method != SAVE) if self._beside_backup else steps
+        beside_backup = self._planned.facts.job is OtherJob.BACKUP
+        return tuple(step for step in steps if step.method != SAVE) if beside_backup else steps
 
     async def _climb(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
@@ -186,7 +189,7 @@ class GuestStop:
 
     async def _ask_as_it_is_now(self, climbed: Climbed, until: Moment, *, out_of_order: bool) -> Climbed:
         """Nothing got through: one that was paused meanwhile can still be saved."""
-        before = self._guest.state
+        before, self._planned_at = self._guest.state, -math.inf
         await self._look_anew()
         if self._guest.state is before:
             return climbed

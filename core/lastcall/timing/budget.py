@@ -33,6 +33,10 @@ LATE = Share("between a request that comes only with the last resort, and the pl
 # A daemon that hangs, or a plugin, may cost the guests a part of their time, but not their last call.
 STEP = Share("one step before or after the guests: connecting, listing, `pre_shutdown`", math.inf, 1 / 4)
 WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
+# Fired before somebody's backup was over, they kept a service down for as long as that took.
+PREPARATION = Share(
+    "hooks `on_guest_stop` of a guest that somebody's job holds, before everybody is asked", math.inf, 1 / 2
+)
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
 ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
@@ -50,6 +54,7 @@ SHARES = (
     LATE,
     STEP,
     WRITING,
+    PREPARATION,
     STUCK,
     ABORT,
     WITHDRAWAL,

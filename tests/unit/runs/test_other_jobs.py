@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lastcall import Ended, GuestState, Outcome, Reason, Report
+from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report, hookimpl
 from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts, OtherJob
 from lastcall.hypervisor.ports import GuestResumed
 from lastcall.records.records import GuestHeld, Record
@@ -142,6 +142,60 @@ def test_a_backup_that_begins_before_a_guests_turn_is_waited_for_as_well(tmp_pat
     config = f"{TIMES}guests: [{{match: web, depends_on: [db]}}]"
     run_shutdown(tmp_path, [web, db], config=config, reason=Reason.POWER, meanwhile=meanwhile)
     assert db.asked == [(33, "acpi")]
+
+
+class Preparing:
+    """A plugin that prepares each guest for its stop."""
+
+    @hookimpl
+    def on_guest_stop(self, guest: Guest) -> None: ...
+
+
+PREPARING = {"prepare": Preparing()}
+
+
+def fired(report: Report) -> list[int]:
+    """When the guest was prepared."""
+    return [round(one.started) for one in by_name(report, "db").hooks if one.hook == "on_guest_stop"]
+
+
+def test_hooks_of_a_guest_fire_when_its_backup_is_over(tmp_path: Path) -> None:
+    guest = FakeGuest("db", traits=BACKUP)
+    report = run_shutdown(
+        tmp_path,
+        [guest],
+        config=f"{TIMES}hooks: {{timeout: 10s}}",
+        reason=Reason.POWER,
+        meanwhile=over_at(39.5, guest),
+        plugins=PREPARING,
+    )
+    assert (fired(report), guest.asked) == ([40], [(40, "acpi")])
+    assert told(report) == [("job", "waited 40s for a backup", "warning")]
+
+
+@pytest.mark.parametrize(("jobs", "asked"), [("wait", ["acpi"]), ("abort", ["abort", "acpi"])])
+def test_hooks_of_a_guest_whose_backup_has_no_end_have_their_time_before_it_is_asked(
+    tmp_path: Path, jobs: str, asked: list[str]
+) -> None:
+    guest, seen = FakeGuest("db", traits=BACKUP), list[Record]()
+    config = f"{TIMES}hooks: {{timeout: 10s}}\ndefaults: {{jobs: {jobs}}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, plugins=PREPARING, sink=seen.append)
+    assert (fired(report), guest.asked) == ([50], [(60, how) for how in asked]), "as late as without hooks"
+    assert [one.message.split(",")[0] for one in report.problems] == ["waited 60s for a backup"]
+    assert len([one for one in seen if isinstance(one, GuestHeld)]) == 1
+
+
+def test_hooks_whose_boxes_are_longer_than_the_time_leave_half_of_it_to_the_backup(tmp_path: Path) -> None:
+    guest = FakeGuest("db", traits=BACKUP)
+    config = f"{TIMES}hooks: {{timeout: 5min}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, plugins=PREPARING)
+    assert (fired(report), guest.asked) == ([30], [(60, "acpi")])
+
+
+def test_by_hand_a_guest_waits_its_own_time_for_a_backup_once_and_not_again_after_its_hooks(tmp_path: Path) -> None:
+    guest = FakeGuest("db", traits=BACKUP)
+    report = run_shutdown(tmp_path, [guest], config="defaults: {timeout: 30s}", plugins=PREPARING)
+    assert (fired(report), guest.asked) == ([30], [(30, "acpi")])
 
 
 def test_a_guest_that_a_dump_had_paused_is_asked_as_the_running_guest_that_it_is_again(tmp_path: Path) -> None:
