@@ -23,6 +23,7 @@ REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 HANGS = 3.0  # seconds for a request that returns at once, by its kind
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
+CONFIRMATION = 0.5  # seconds until libvirt is asked, where the guest has to be off and no event says so
 SENT_POLL = 0.5  # seconds between two looks whether it was sent
 RETRY = 1.0  # seconds between a refusal and the next try
 
@@ -69,7 +70,7 @@ class Rung:
         self._attempt = 0
         self._given_until = math.inf  # when the latest request is given up
         self._accepted, self._unread = False, False
-        self._ask_again_at = math.inf
+        self._ask_again_at, self._look_at = math.inf, math.inf
         self._begun = self._loop.time()
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
@@ -168,6 +169,10 @@ class Rung:
                     continue
                 if self._accepted and self._step.prepares:
                     return True
+                if self._look_at <= self._loop.time():
+                    self._look_at = math.inf
+                    await self._sight.look_again(self._guest)
+                    continue
                 if self._came_back():
                     asking = await self._ask_anew(asking)
                     continue
@@ -176,7 +181,8 @@ class Rung:
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
                         asking = self._ask()
-                await self._wakeup.wait(min(self._limit(), self._ask_again_at, self._hangs_at(asking)))
+                soonest = min(self._limit(), self._ask_again_at, self._look_at, self._hangs_at(asking))
+                await self._wakeup.wait(soonest)
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
                 raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
@@ -199,6 +205,10 @@ class Rung:
             self._accepted = True
             self._note_sent()
             self._hear()
+            if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED}:
+                # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
+                # time left for that, and who had been destroyed was reported as unknown.
+                self._look_at = self._loop.time() + CONFIRMATION
         elif isinstance(error, TimeoutError) and self._has_more_time():
             self._hear()
             if self._left_at is None:

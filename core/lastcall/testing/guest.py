@@ -19,6 +19,7 @@ class FakeGuest:
     `breaks`: by what it goes off so fast that the request itself fails.
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
+    `quiet`: no event says that it went off.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
     """
 
@@ -43,6 +44,7 @@ class FakeGuest:
     backed_up: bool = False
     kept: bool = False
     lingers: bool = False
+    quiet: bool = False
     ended: Ended | None = None
     asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     off_at: float | None = None

@@ -146,7 +146,8 @@ class FakeHypervisor:
         elif fake.state is not GuestState.OFF:
             fake.state, fake.ended, fake.off_at = GuestState.OFF, ended, self.loop.time()
             fake.saved, fake.kept = ended is Ended.SAVED, fake.backed_up and ended is Ended.SHUTDOWN
-            self._tell(fake.uri, GuestStopped(fake.uri, fake.uuid, ended, kept=fake.kept))
+            if not fake.quiet:
+                self._tell(fake.uri, GuestStopped(fake.uri, fake.uuid, ended, kept=fake.kept))
 
     def _tell(self, uri: str, event: HypervisorEvent) -> None:
         """A dead connection brings no events."""

@@ -503,3 +503,14 @@ def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_pat
         report = run_shutdown(tmp_path, [guest], config=config, reason=reason)
         assert by_name(report, "p").outcome is Outcome.SKIPPED
         assert waiting_guests(tmp_path) == waiting
+
+
+@pytest.mark.parametrize(("method", "outcome"), [("destroy", Outcome.FORCED), ("save", Outcome.SAVED)])
+def test_one_that_has_to_be_off_when_libvirt_answers_is_asked_for_soon_where_no_event_says_so(
+    tmp_path: Path, method: str, outcome: Outcome
+) -> None:
+    guest = FakeGuest("g", takes=0.2, quiet=True)
+    report = run_shutdown(tmp_path, [guest], config=f"defaults: {{stop: [{method}]}}", reason=Reason.POWER)
+    result = by_name(report, "g")
+    assert (result.outcome, result.method) == (outcome, method)
+    assert result.attempts[0].duration < 2, "not left to the look that finds whom events have passed over"
