@@ -24,7 +24,6 @@ GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that th
 HANGS = 3.0  # seconds for a request that returns at once, by its kind
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 CONFIRMATION = 0.5  # seconds until libvirt is asked, where the guest has to be off and no event says so
-SENT_POLL = 0.5  # seconds between two looks whether it was sent
 RETRY = 1.0  # seconds between a refusal and the next try
 
 
@@ -164,15 +163,10 @@ class Rung:
                 if self._loop.time() >= self._hangs_at(asking):
                     self.hangs = True
                     break
-                if asking.done() and self._unread and self._heed(asking):
-                    await self._sight.look_again(self._guest)  # refused, it may be off by now
+                if await self._looked(asking):
                     continue
                 if self._accepted and self._step.prepares:
                     return True
-                if self._look_at <= self._loop.time():
-                    self._look_at = math.inf
-                    await self._sight.look_again(self._guest)
-                    continue
                 if self._came_back():
                     asking = await self._ask_anew(asking)
                     continue
@@ -191,6 +185,15 @@ class Rung:
             return False
         finally:
             await self._end(asking)
+
+    async def _looked(self, asking: "asyncio.Task[None]") -> bool:
+        """Ask libvirt what became of the guest, where it may be off, refused as its request was, or has to be."""
+        refused = asking.done() and self._unread and self._heed(asking)
+        if not refused and self._look_at > self._loop.time():
+            return False
+        self._look_at = math.inf
+        await self._sight.look_again(self._guest)
+        return True
 
     def _heed(self, asking: "asyncio.Task[None]") -> bool:
         """Look at a request's answer. True where it was refused and is made again; raises any other failure.
@@ -287,9 +290,11 @@ class Rung:
         )
 
     def _limit(self) -> float:
-        """When the rung's time is up: it counts from when the request was sent; until then, look again soon."""
+        """When the rung's time is up, which counts from when the request was sent."""
         if self._sent_at is None:
-            return self._loop.time() + SENT_POLL
+            # A worker that sends it wakes nobody, but not sent by now it has all of its time left. Looked for twice a
+            # second, thousands that waited for a lane kept the loop from serving those that had one.
+            return min(self._begun + self._patience, self._loop.time() + (self._step.timeout or math.inf))
         if self._step.patient and self._refusal and self._asked_at is None:
             return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
@@ -297,9 +302,10 @@ class Rung:
 
     def _hangs_at(self, asking: "asyncio.Task[None]") -> float:
         """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
-        if asking.done() or self._left_at is None or not self._returns_at_once:
+        if asking.done() or not self._returns_at_once:
             return math.inf
-        return max(self._tools.hung_plug(), self._left_at + HANGS)
+        left_at = self._loop.time() if self._left_at is None else self._left_at  # now at the earliest
+        return max(self._tools.hung_plug(), left_at + HANGS)
 
     def _ask(self) -> "asyncio.Task[None]":
         self._attempt += 1

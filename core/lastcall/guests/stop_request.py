@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -20,10 +21,12 @@ from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
 from lastcall.planning.plan import CORE_METHOD, RESUME, WAKE, Step
+from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
+AT_ONCE = 128  # requests to one connection that have a worker, many more than lanes; and as many last resorts
 WAKING = 3.0  # seconds until a guest that was asleep hears again
 
 
@@ -147,6 +150,7 @@ class MethodAsker:
         self._loop = loop
         self._timeout_of = timeout_of
         self._under_way: set[_UnderWay] = set()
+        self._turnstiles = defaultdict[tuple[str, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE))
 
     def make_room(self, uuids: Collection[str]) -> None:
         """Others wait for a lane because calls about these guests hang: theirs end when their own time is over.
@@ -216,7 +220,8 @@ class MethodAsker:
         left = None if until == math.inf else max(0.0, until - self._loop.time())
         try:
             async with under_way.end:
-                await self._watched(under_way, step, self._workers.call(ask, timeout=left))
+                answer = self._turnstiles[guest.uri, step.last_resort].call(ask, timeout=left)
+                await self._watched(under_way, step, answer)
         except TimeoutError:
             if not under_way.gives_way:
                 raise

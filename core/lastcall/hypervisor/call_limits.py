@@ -92,14 +92,37 @@ class _Call:
         return self.lane == _SPARE or _QUICK < self.lane < _PLUG
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A thread that waits for a lane. It is given the call by the thread that makes room for it.
+
+    Each woken for every call that returned, a crowd of threads took turns at finding nothing: the time of 5000 requests
+    to a daemon that was busy grew from seconds to minutes.
+    """
+
+    lanes: "Lanes"
+    need: Need
+    uuid: str
+    turn: threading.Condition
+    call: _Call | None = None
+
+    def try_again(self) -> _Call | None:
+        """Take a lane if there is one now. Called with the lock."""
+        self.call = self.call or self.lanes.try_to_take(self.need, self.uuid)
+        return self.call
+
+
 class CallBudget:
     """The calls that one daemon is busy with, whatever the number of connections to it. Its lock is `changed`."""
 
     def __init__(self) -> None:
-        lock = threading.RLock()
-        self.changed = threading.Condition(lock)
-        self._paced = threading.Condition(lock)  # who waits for its turn; to wake all for each costs more than the call
-        self.waiting, self.pacing = 0, 0  # calls that wait for a lane; for their turn
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
+        self._paced = threading.Condition(
+            self._lock
+        )  # who waits for its turn; to wake all for each costs more than the call
+        self.waiters: dict[_Waiter, None] = {}  # in order
+        self.pacing = 0  # calls that wait for their turn
         self.free = CALLS_PER_LANE * BLOCKING_LANES
         self.returned: int = 0  # calls that are over
         self._sent_at = -PACE  # the latest call
@@ -117,6 +140,19 @@ class CallBudget:
         self.free += call.counts
         self.returned += 1
         self._paced.notify()
+
+    def waiter(self, lanes: "Lanes", need: Need, uuid: str) -> _Waiter:
+        """Somebody who waits for a lane, behind those who do already."""
+        waiter = _Waiter(lanes, need, uuid, threading.Condition(self._lock))
+        self.waiters[waiter] = None
+        return waiter
+
+    def admit(self) -> None:
+        """Let go on who has a lane now, in order. Called with the lock."""
+        for waiter in list(self.waiters):
+            if waiter.try_again():
+                del self.waiters[waiter]
+                waiter.turn.notify()
 
     def keep_pace(self) -> None:
         """Wait until the next call may be sent: libvirtd must find a worker for each. Called with the lock."""
@@ -193,28 +229,32 @@ class Lanes:
 
     def _take(self, need: Need, uuid: str, until: float) -> _Call:
         with self._changed:
-            index = self._best(need, uuid)
-            if index is None:
-                index = self._wait(need, uuid, until)
-            call = _Call(uuid, index, time.monotonic() + PATIENCE[need])
-            self._free[index] -= 1
-            self._budget.begin(call)
-            return call
+            return self.try_to_take(need, uuid) or self._wait(self._budget.waiter(self, need, uuid), until)
 
-    def _wait(self, need: Need, uuid: str, until: float) -> int:
+    def try_to_take(self, need: Need, uuid: str) -> _Call | None:
+        """Take a lane if there is one. Called with the lock."""
+        index = self._best(need, uuid)
+        if index is None:
+            return None
+        call = _Call(uuid, index, time.monotonic() + PATIENCE[need])
+        self._free[index] -= 1
+        self._budget.begin(call)
+        return call
+
+    def _wait(self, waiter: _Waiter, until: float) -> _Call:
         """Wait for a place, and tell who is in the way."""
-        self._budget.waiting += 1
         try:
-            while (index := self._best(need, uuid)) is None:
+            # That a call hangs comes to pass without a word, so that it is looked again by itself as well.
+            while (call := waiter.try_again()) is None:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise CallExpired("libvirt was too busy to take the request in time")
                 # Nobody waits because of its own call: that one's time is its own affair.
-                self._tell(self._budget.hanging().keys() - {uuid})
-                self._changed.wait(min(left, STEP))
-            return index
+                self._tell(self._budget.hanging().keys() - {waiter.uuid})
+                waiter.turn.wait(min(left, STEP))
+            return call
         finally:
-            self._budget.waiting -= 1
+            self._budget.waiters.pop(waiter, None)
 
     def _tell(self, in_the_way: Collection[str]) -> None:
         """Tell who is in the way, once for all that wait."""
@@ -227,9 +267,7 @@ class Lanes:
         with self._changed:
             self._free[call.lane] += 1
             self._budget.end(call)
-            # Hardly anybody ever waits, and to wake nobody takes as long as the request itself.
-            if self._budget.waiting:
-                self._changed.notify_all()
+            self._budget.admit()
 
     def _best(self, need: Need, uuid: str) -> int | None:
         """The lane to take, None while there is none. Called with the lock."""
@@ -270,9 +308,7 @@ class Lanes:
                     break
                 if now >= until:
                     raise CallExpired("no connection to libvirt was open in time")
-                self._budget.waiting += 1
                 self._changed.wait(min(since + OPENING, until) - now)
-                self._budget.waiting -= 1
             self._opening[index] = now
         return self._open(index)
 

@@ -1,6 +1,7 @@
 """Every connection of a run, for the loop thread: each blocking call goes to a worker with an outer limit."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from urllib.parse import urlsplit
@@ -28,9 +29,11 @@ from lastcall.hypervisor.ports import (
     Standing,
     Target,
 )
+from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
+QUERIES = 32  # about single guests that have a worker; libvirtd serves five at a time
 PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
 RETRY = 0.5  # seconds between two attempts to connect
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
@@ -46,6 +49,7 @@ class LibvirtHypervisor:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
+        self._queries = defaultdict[str, Turnstile](lambda: Turnstile(workers, QUERIES))
         self._connections: dict[str, Connection] = {}
         self._budgets: dict[str, CallBudget] = {}
         self._reconnecting: set[asyncio.Task[None]] = set()
@@ -73,7 +77,7 @@ class LibvirtHypervisor:
     async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
         """Look at guests of one connection, in one batch as long as they answer; see `Hypervisor.look`."""
         connection = self._connection(uri)
-        looking = Looking(self._workers, guests, connection.look, connection.look_aside)
+        looking = Looking(self._queries[uri], guests, connection.look, connection.look_aside)
         return await looking.until(asyncio.get_running_loop().time() + within)
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
@@ -81,7 +85,7 @@ class LibvirtHypervisor:
         connection, look = self._connection(uri), Look(guests)
         why = UNANSWERED
         try:
-            await self._workers.call(lambda: connection.look(look), timeout=QUERY_TIMEOUT)
+            await self._queries[uri].call(lambda: connection.look(look), timeout=QUERY_TIMEOUT)
         except TimeoutError as error:
             why = in_words(error)  # what was answered until then counts
         looked = look.end(why)
@@ -110,7 +114,8 @@ class LibvirtHypervisor:
         """Ask about one guest; a transient one that libvirt does not know any more is off."""
         connection = self._connection(guest.uri)
         try:
-            return await self._workers.call(lambda: connection.standing(guest.uuid), timeout=QUERY_TIMEOUT)
+            ask = partial(connection.standing, guest.uuid)
+            return await self._queries[guest.uri].call(ask, timeout=QUERY_TIMEOUT)
         except GuestGone:
             # libvirt forgets a transient guest in the moment it is off (error 42):
             # that is a success, not a failed question.

@@ -39,10 +39,12 @@ class Moment:
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, self.hasten) if at != float("inf") else None
+        for tell in list(self._watchers):
+            tell()  # who waits has other moments in mind that move with it: that of a plug which takes long, say
 
     @contextmanager
     def watch(self, tell: Callable[[], None]) -> Generator[None]:
-        """Have `tell` called when it passes; at once when it has."""
+        """Have `tell` called when it passes, or moves; at once when it has passed."""
         if self.passed:
             tell()
         self._watchers[tell] = None

@@ -116,6 +116,36 @@ def test_who_waits_for_calls_that_do_not_hang_says_nothing(pool: ThreadPoolExecu
     assert not told
 
 
+def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_limits, "STEP", LONGEST)  # nobody looks by itself
+    budget, entered, leave = CallBudget(), list[int](), threading.Event()
+    found = lanes(budget=budget)
+
+    def enter(number: int) -> None:
+        with found.borrow("quick", f"well-{number}", timeout=LONGEST):
+            entered.append(number)
+            leave.wait(LONGEST)
+
+    busy = [ExitStack() for _ in range(ALL)]
+    for one in busy:
+        hang(one, found, 1)
+    waits: list[Future[None]] = []
+    for number in range(4):
+        waits.append(pool.submit(enter, number))
+        wait_until(lambda: len(budget.waiters) == len(waits), "it waits", pause=0.01)
+    for count, one in enumerate(busy[:4], 1):
+        one.close()
+        wait_until(lambda count=count: len(entered) == count, "the next has its lane", pause=0.01)
+    leave.set()
+    for wait in waits:
+        wait.result(LONGEST)
+    for one in busy:
+        one.close()
+    assert (entered, budget.waiters) == ([0, 1, 2, 3], {})
+
+
 def test_a_connection_that_hangs_as_it_is_opened_holds_up_nobody_else(pool: ThreadPoolExecutor) -> None:
     release, opening = threading.Event(), threading.Event()
 

@@ -250,6 +250,19 @@ def test_a_request_under_way_goes_on_when_an_announcement_is_taken_back_that_wou
     assert (by_name(report, "saved").outcome, by_name(report, "saved").method) == (Outcome.SAVED, "save")
 
 
+def test_an_announcement_has_the_plug_of_a_qemu_that_hangs_pulled_early_enough_to_be_confirmed(tmp_path: Path) -> None:
+    guest = FakeGuest("g", hangs_in=frozenset({"acpi"}))
+    announced = Deadline.after(0, 60, reserve=2, grace=5, heard=False)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(10, lambda: run.announce(None, announced))
+
+    config = "shutdown: {deadline: 300s, reserve: 2s, grace: 5s}"
+    run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert [how for _, how in guest.asked] == ["acpi", "destroy"]
+    assert guest.off_at == announced.hung_plug < announced.last_resort
+
+
 def test_once_its_last_resort_has_begun_or_it_was_told_to_end_a_run_says_that_nothing_changes(tmp_path: Path) -> None:
     guest = FakeGuest("deaf", deaf_to=DEAF | {"destroy"})
     meanwhile, answers = announcing((10, 100.0), (81, 300.0), (82, None))
