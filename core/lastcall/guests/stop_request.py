@@ -26,7 +26,7 @@ from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
-AT_ONCE = 128  # requests to one connection that have a worker, many more than lanes; and as many last resorts
+AT_ONCE = 64  # requests to one connection that have a worker, many more than lanes; and as many last resorts
 WAKING = 3.0  # seconds until a guest that was asleep hears again
 
 
