@@ -4,11 +4,13 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import field
+from functools import partial
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
 from lastcall.formats.values import value
+from lastcall.guests.asking import Asking
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_request import Asker, Notices, Unfit
 from lastcall.planning.plan import Step
@@ -62,13 +64,10 @@ class Rung:
         self._status, self._loop = tools.sight.status, tools.sight.loop
         self._wakeup = Wakeup(self._loop)
         self._sent_at: float | None = None  # the first request: the rung's time counts from it
-        self._left_at: float | None = None  # the latest one
         self._asked_at: float | None = None  # the first one that the guest can have heard
         self._refusal: BaseException | None = None  # the last one that there was
-        self._refused = False  # the latest request
-        self._attempt = 0
-        self._given_until = math.inf  # when the latest request is given up
-        self._accepted, self._unread = False, False
+        self._latest = Asking(self._loop.time)
+        self._attempt, self._accepted = 0, False
         self._ask_again_at, self._look_at = math.inf, math.inf
         self._begun = self._loop.time()
         self._patience = (step.timeout or math.inf) + LANE_PATIENCE
@@ -116,7 +115,7 @@ class Rung:
         asks = not (self._step.prepares or self._step.last_resort)
         # That an earlier request was refused says nothing of the latest: one that was asked again after a refusal, and
         # obeyed before libvirt had answered, was reported as never asked.
-        if ended and (not self._refused or (asks and self._went_off_by_it(ended))):
+        if ended and (not self._latest.refused or (asks and self._went_off_by_it(ended))):
             self._hear()
         if ended and self._by_this(ended):
             result, message = self._made(ended).value, ""
@@ -139,7 +138,7 @@ class Rung:
     def _went_off_by_it(self, ended: Ended) -> bool:
         """Whether the guest was so quick to obey that its request was refused. A plug that is refused is none."""
         mine = self._asker.outcome(self._step.method)
-        soon = self._left_at is not None and self._loop.time() - self._left_at <= GOING_OFF
+        soon = self._latest.age(self._loop.time()) <= GOING_OFF
         return soon and isinstance(self._refusal, OperationInvalid) and self._made(ended) is mine is not Outcome.FORCED
 
     def _by_this(self, ended: Ended) -> bool:
@@ -157,25 +156,26 @@ class Rung:
 
         Returns whether a step that only prepares has done so.
         """
-        asking, repeats = self._ask(), self._asker.repeats(self._step)
+        repeats = self._asker.repeats(self._step)
+        self._ask()
         try:
             while not self._over():
-                if self._loop.time() >= self._hangs_at(asking):
+                if self._loop.time() >= self._hangs_at():
                     self.hangs = True
                     break
-                if await self._looked(asking):
+                if await self._looked():
                     continue
                 if self._accepted and self._step.prepares:
                     return True
                 if self._came_back():
-                    asking = await self._ask_anew(asking)
+                    await self._ask_anew()
                     continue
                 self._notice_start()
-                if asking.done():
+                if self._latest.answered:
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
-                        asking = self._ask()
-                soonest = min(self._limit(), self._ask_again_at, self._look_at, self._hangs_at(asking))
+                        self._ask()
+                soonest = min(self._limit(), self._ask_again_at, self._look_at, self._hangs_at())
                 await self._wakeup.wait(soonest)
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
@@ -184,29 +184,29 @@ class Rung:
                 raise LastcallError("its system has crashed")
             return False
         finally:
-            await self._end(asking)
+            await self._end()
 
-    async def _looked(self, asking: "asyncio.Task[None]") -> bool:
+    async def _looked(self) -> bool:
         """Ask libvirt what became of the guest, where it may be off, refused as its request was, or has to be."""
-        refused = asking.done() and self._unread and self._heed(asking)
+        refused = self._latest.answered and self._latest.unread and self._heed()
         if not refused and self._look_at > self._loop.time():
             return False
         self._look_at = math.inf
         await self._sight.look_again(self._guest)
         return True
 
-    def _heed(self, asking: "asyncio.Task[None]") -> bool:
-        """Look at a request's answer. True where it was refused and is made again; raises any other failure.
+    def _heed(self) -> bool:
+        """Look at the latest request's answer. True where it was refused and is made again; raises any other failure.
 
         A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
         """
-        self._unread, error = False, asking.exception()
+        self._latest.unread, error = False, self._latest.error
         if isinstance(error, ConnectionLost):
             # Of several connections to one daemon one may die alone: the next request opens another at once.
             self._ask_again_at = self._loop.time() + LOST_RETRY
         elif error is None:
             self._accepted = True
-            self._note_sent()
+            self._note_sent(self._latest)
             self._hear()
             if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED}:
                 # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
@@ -214,7 +214,7 @@ class Rung:
                 self._look_at = self._loop.time() + CONFIRMATION
         elif isinstance(error, TimeoutError) and self._has_more_time():
             self._hear()
-            if self._left_at is None:
+            if self._latest.left_at is None:
                 self._ask_again_at = self._loop.time()
         elif not self._accepted:
             if isinstance(error, TimeoutError):
@@ -236,16 +236,16 @@ class Rung:
         By a short announcement, say, that was taken back since: a save was aborted, and its guest destroyed.
         """
         now = self._loop.time()
-        return self._given_until <= now < min(self._until.at, self._limit())
+        return self._latest.given_until <= now < min(self._until.at, self._limit())
 
     def _refuse(self, error: BaseException) -> None:
-        self._refusal, self._refused = error, True
+        self._refusal, self._latest.refused = error, True
 
     def _hear(self) -> None:
         """The guest can have heard the latest request, if that ever left for libvirt."""
         if self._asked_at is None:
-            self._asked_at = self._left_at
-        self.asked |= self._left_at is not None
+            self._asked_at = self._latest.left_at
+        self.asked |= self._latest.left_at is not None
 
     def _came_back(self) -> bool:
         """Whether the connection died and lives again since the guest was asked."""
@@ -253,11 +253,12 @@ class Rung:
         came_back, self._era = era != self._era, era
         return came_back
 
-    async def _ask_anew(self, asking: "asyncio.Task[None]") -> "asyncio.Task[None]":
+    async def _ask_anew(self) -> None:
         """Ask libvirt what became of the guest while the connection was dead, and the guest again if it still runs."""
-        await self._end(asking)
+        await self._end()
         await self._sight.look_again(self._guest)
-        return asking if self._status.ended(self._guest.key) else self._ask()
+        if self._status.ended(self._guest.key) is None:
+            self._ask()
 
     def _notice_start(self) -> None:
         """One that was off, and that somebody has started before we knew, has heard nothing of us.
@@ -267,7 +268,7 @@ class Rung:
         starts = self._status.starts(self._guest.key)
         if starts != self._starts:
             self._starts = starts
-            self.started, self.asked, self._left_at = True, False, None
+            self.started, self.asked, self._latest.left_at = True, False, None
             self._ask_again_at = min(self._ask_again_at, self._loop.time() + REBOOT_TIME)
 
     def _expect_to_ask_again(self, repeats: float) -> None:
@@ -300,14 +301,14 @@ class Rung:
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
 
-    def _hangs_at(self, asking: "asyncio.Task[None]") -> float:
+    def _hangs_at(self) -> float:
         """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
-        if asking.done() or not self._returns_at_once:
+        if self._latest.answered or not self._returns_at_once:
             return math.inf
-        left_at = self._loop.time() if self._left_at is None else self._left_at  # now at the earliest
+        left_at = self._loop.time() if self._latest.left_at is None else self._latest.left_at  # now at the earliest
         return max(self._tools.hung_plug(), left_at + HANGS)
 
-    def _ask(self) -> "asyncio.Task[None]":
+    def _ask(self) -> None:
         self._attempt += 1
         asked = GuestAsked(
             at=self._stream.now(),
@@ -316,41 +317,30 @@ class Rung:
             attempt=self._attempt,
             out_of_order=self._out_of_order,
         )
-        self._unread, self._refused, self._ask_again_at, self._left_at = True, False, math.inf, None
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
-        notices = Notices(begun=lambda: self._stream.emit(asked), sent=self._note_sent)
-        self._given_until = until
+        self._ask_again_at, self._latest = math.inf, Asking(self._loop.time, until)
+        sent = partial(self._note_sent, self._latest)
+        notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent)
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
-        asking = self._loop.create_task(request)
-        asking.add_done_callback(self._answered)
-        return asking
+        self._latest.begin(self._loop.create_task(request), self._wakeup.ring)
 
-    def _answered(self, asking: "asyncio.Task[None]") -> None:
-        if not asking.cancelled():
-            asking.exception()  # looked at, so that asyncio does not complain of one that nobody has retrieved
-        self._wakeup.ring()
-
-    def _note_sent(self) -> None:
+    def _note_sent(self, asking: Asking) -> None:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
-        if self._left_at is None:
-            self._left_at = self._loop.time()
+        asking.note_sent()
         if self._sent_at is None or (self._step.patient and self._asked_at is None):
-            self._sent_at = self._left_at
+            self._sent_at = asking.left_at
 
-    async def _end(self, asking: "asyncio.Task[None]") -> None:
+    async def _end(self) -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
-        error = asking.exception() if asking.done() and not asking.cancelled() else None
-        if asking.done() and not isinstance(error, TimeoutError):
+        latest = self._latest
+        if latest.answered and not isinstance(latest.error, TimeoutError):
             # An answer that came in the moment in which the guest was found off counts all the same: a plug that was
             # refused then was credited with what the request before it had done.
-            if self._unread and error is not None and not isinstance(error, ConnectionLost):
-                self._refuse(error)
+            if latest.unread and latest.error is not None and not isinstance(latest.error, ConnectionLost):
+                self._refuse(latest.error)
             return
         self._hear()  # not answered in its time
-        if not asking.done():
-            # Only the answer is given up: the worker may hang in libvirt, where nothing can end it.
-            asking.cancel()
-            await asyncio.wait({asking})
+        await latest.abandon()
         if self._status.ended(self._guest.key) is None:
             # A save that goes on keeps the domain's job: the ACPI request of the
             # next rung would fail after 30 s (error 68).

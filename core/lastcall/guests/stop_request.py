@@ -201,6 +201,10 @@ class MethodAsker:
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
+        async with self._turnstiles[guest.uri, step.last_resort].let_in(None if until == math.inf else until):
+            await self._send(guest, step, attempt=attempt, until=until, notices=notices)
+
+    async def _send(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         plugin, method = self._methods[step.method]
         under_way = _UnderWay(guest, step.timeout or self._timeout_of(guest), notices, self._loop.time)
         call = HookCall(self._context, plugin, expires=until, sent=under_way.sent)
@@ -220,8 +224,7 @@ class MethodAsker:
         left = None if until == math.inf else max(0.0, until - self._loop.time())
         try:
             async with under_way.end:
-                answer = self._turnstiles[guest.uri, step.last_resort].call(ask, timeout=left)
-                await self._watched(under_way, step, answer)
+                await self._watched(under_way, step, self._workers.call(ask, timeout=left))
         except TimeoutError:
             if not under_way.gives_way:
                 raise

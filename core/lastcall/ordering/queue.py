@@ -52,7 +52,7 @@ class TurnQueue:
         for node, others in waits.items():
             # Of an earlier call some are through, and will not say so a second time.
             self._left[node] = {other for other in others if other in waits or self._takes_part(other)}
-            self._behind[node] = []
+            self._behind[node] = [other for other in self._behind.get(node, ()) if other not in waits]
         for node in waits:
             for other in self._left[node]:
                 self._behind[other].append(node)
@@ -60,7 +60,7 @@ class TurnQueue:
             self._release(node)
 
     def _takes_part(self, node: Node) -> bool:
-        return node in self._left and node not in self._done
+        return node in self._left and (node not in self._done or bool(self._left[node]))
 
     def grant(self) -> list[Key]:
         """Give turns to all that may move now."""
@@ -85,13 +85,17 @@ class TurnQueue:
         return granted
 
     def done(self, node: Node) -> None:
-        """Let those go on that waited for it."""
+        """Let those go on that waited for it; where it went before its turn, once those are done that it waited for."""
         if node in self._done:
             return
         self._done.add(node)
         if not isinstance(node, Rank) and node in self._moving:
             self._moving.discard(node)
             self._by_uri[node[0]] -= 1
+        if not self._left.get(node):
+            self._pass_on(node)
+
+    def _pass_on(self, node: Node) -> None:
         for other in self._behind.get(node, ()):
             left = self._left[other]
             left.discard(node)
@@ -99,8 +103,12 @@ class TurnQueue:
                 self._release(other)
 
     def _release(self, node: Node) -> None:
+        """Nobody is left that it waits for."""
         if isinstance(node, Rank):
             self.done(node)
+        elif node in self._done:
+            # One that went off by itself had those let go that it was to wait for, with those that wait for it.
+            self._pass_on(node)
         else:
             self._count += 1  # equals keep their order
             heapq.heappush(self._free, (self._rank(node), self._count, node))

@@ -15,7 +15,7 @@ from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.policies import Policies
 from lastcall.ordering.graph import Graph, Rank, make_graph
-from lastcall.ordering.queue import ParallelLimits
+from lastcall.ordering.queue import ParallelLimits, TurnQueue
 from lastcall.planning.forecast import forecast
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name
@@ -311,6 +311,30 @@ def test_ranks_need_few_edges() -> None:
     graph = graph_of(guests, config)
     assert sum(len(needed) for needed in graph.needs.values()) < 3 * 600
     assert Rank(1) in graph.needs
+
+
+def test_one_that_goes_before_its_turn_does_not_let_those_go_that_wait_for_those_before_it() -> None:
+    first, second, third, late = (("fake:///system", name) for name in ("first", "second", "third", "late"))
+    turns = TurnQueue({first: set(), second: {first}, third: {second}}, ParallelLimits(), lambda _: 0.0)
+    assert turns.grant() == [first]
+    turns.done(second)
+    assert turns.grant() == []
+    turns.add({late: {second}})
+    assert turns.grant() == [], "nor a latecomer"
+    turns.done(first)
+    assert sorted(turns.grant()) == [late, third]
+
+
+def test_one_that_went_before_its_turn_and_came_back_is_waited_for_anew() -> None:
+    first, second, third = (("fake:///system", name) for name in ("first", "second", "third"))
+    turns = TurnQueue({first: set(), second: {first}, third: {second}}, ParallelLimits(), lambda _: 0.0)
+    turns.grant()
+    turns.done(second)
+    turns.add({second: set()})
+    turns.done(first)
+    assert turns.grant() == [second]
+    turns.done(second)
+    assert turns.grant() == [third]
 
 
 def test_a_lost_guest_lets_those_go_on_that_waited_for_it(tmp_path: Path) -> None:
