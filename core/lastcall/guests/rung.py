@@ -175,8 +175,7 @@ class Rung:
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
                         self._ask()
-                soonest = min(self._limit(), self._ask_again_at, self._look_at, self._hangs_at())
-                await self._wakeup.wait(soonest)
+                await self._wakeup.wait(self._next_move())
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
                 raise ConnectionLost(f"the connection was lost ({why}); whether the guest is off is not known")
@@ -282,6 +281,13 @@ class Rung:
         if reboots != self._reboots:
             self._reboots = reboots
             self._ask_again_at = min(self._ask_again_at, now + REBOOT_TIME)
+
+    def _next_move(self) -> float:
+        """When there is something to do, if nothing happens until then."""
+        # Nobody is asked again before the answer is there: where that had come to be due meanwhile, this turned without
+        # a pause until it was.
+        asks_again = self._ask_again_at if self._latest.answered else math.inf
+        return min(self._limit(), asks_again, self._look_at, self._hangs_at())
 
     def _over(self) -> bool:
         return (

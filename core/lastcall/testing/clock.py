@@ -3,6 +3,8 @@
 import asyncio
 import selectors
 
+_TURNS = 100_000  # of the loop at one moment, some hundred times those of a run with thousands of guests
+
 
 class _JumpingSelector(selectors.SelectSelector):
     """Instead of waiting for the next timer, lets the loop's time be then."""
@@ -10,9 +12,13 @@ class _JumpingSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns = 0  # without a pause
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
+        self._turns = self._turns + 1 if timeout == 0 else 0
+        if self._turns > _TURNS:
+            raise RuntimeError(f"something turns without end at {self.now:.3f} and lets no time pass")
         if not ready and timeout is None:
             # Else a test that waits in vain would hang instead of failing.
             raise RuntimeError("everything waits and nothing is going to happen any more")

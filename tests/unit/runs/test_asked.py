@@ -514,3 +514,12 @@ def test_one_that_has_to_be_off_when_libvirt_answers_is_asked_for_soon_where_no_
     result = by_name(report, "g")
     assert (result.outcome, result.method) == (outcome, method)
     assert result.attempts[0].duration < 2, "not left to the look that finds whom events have passed over"
+
+
+def test_a_guest_that_is_started_anew_under_a_request_that_does_not_return_lets_the_run_go_on(tmp_path: Path) -> None:
+    guest = FakeGuest("g", hangs_in=frozenset({"save"}))
+    config = f"{SHORT}defaults: {{stop: [{{save: {{timeout: 40s}}}}, acpi]}}"
+    meanwhile = at(3, lambda hypervisor, _: hypervisor.begin(guest))
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert guest.asked == [(0, "save"), (40, "abort"), (40, "acpi")]
+    assert by_name(report, "g").outcome is Outcome.STOPPED
