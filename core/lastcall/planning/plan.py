@@ -16,7 +16,7 @@ from lastcall.timing.budget import PLUG
 CORE_METHOD = "shutdown"  # libvirt's own default request, for an empty ladder
 RESUME, WAKE = "resume", "wake"  # the core's own rungs, which bring a guest into a state that can stop
 SIGNAL = "signal"
-SAVE = "save"
+SAVE, DESTROY = "save", "destroy"
 PREPARE_TIMEOUT = 15.0  # seconds; resuming and waking do not wait for anything
 _CONTAINER_SIGNALS = (38, 15)  # SIGRTMIN+4, which systemd takes for a power-off, then SIGTERM
 
@@ -123,6 +123,9 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
         back = policy.manage and facts.condition is not Condition.ARRIVING and bool(policy.restore) and guest.persistent
         return PlannedGuest(guest=guest, left_because=why, restore=back, ours=policy.manage, facts=facts)
     final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
+    if policy.last_resort and policy.last_resort[-1].chosen[0] not in around.methods and DESTROY in around.methods:
+        # The host goes down all the same: a typing mistake, or a plugin that is gone, is no `last_resort: leave`.
+        final.append((DESTROY, None))
     return PlannedGuest(
         guest=guest,
         steps=_ladder(guest, policy, facts, around.methods, endless=endless),

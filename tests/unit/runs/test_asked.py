@@ -523,3 +523,17 @@ def test_a_guest_that_is_started_anew_under_a_request_that_does_not_return_lets_
     report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=meanwhile)
     assert guest.asked == [(0, "save"), (40, "abort"), (40, "acpi")]
     assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("last_resort", "tried"), [("[destory]", ["destroy"]), ("[save, destory]", ["save", "destroy"]), ("leave", [])]
+)
+def test_a_last_resort_that_nobody_provides_is_no_reason_to_leave_a_guest_to_the_power_cut(
+    tmp_path: Path, last_resort: str, tried: list[str]
+) -> None:
+    guest = FakeGuest("deaf", deaf_to=frozenset({"acpi", "shutdown", "default"}), refuses=frozenset({"save"}))
+    config = f"{SHORT}defaults: {{stop: [acpi], last_resort: {last_resort}}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    methods = list(dict.fromkeys(one.method for one in by_name(report, "deaf").attempts if one.method != "acpi"))
+    assert methods == tried
+    assert by_name(report, "deaf").outcome is (Outcome.FORCED if tried else Outcome.LEFT)
