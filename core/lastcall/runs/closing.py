@@ -43,7 +43,8 @@ class Closing:
         await self._books.remember_times()
         # A disk that hangs takes its seconds, in which one more may have gone off, or somebody may have started one.
         ended, until = self._sight.status.ended, self._phases.terms.soon(LAST_LOOK)
-        late = [key for key in left if ended(key)]
+        unknown = [key for key, result in results.items() if result.outcome is Outcome.UNKNOWN]
+        late = [key for key in (*left, *unknown) if ended(key)]
         late += [key for key, result in results.items() if result.ended and ended(key) is None]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in late if key in self._stops))
 
