@@ -42,11 +42,10 @@ class Closing:
             await self._books.keep()
         await self._books.remember_times()
         # A disk that hangs takes its seconds, in which one more may have gone off, or somebody may have started one.
-        ended, until = self._sight.status.ended, self._phases.terms.soon(LAST_LOOK)
-        unknown = [key for key, result in results.items() if result.outcome is Outcome.UNKNOWN]
-        late = [key for key in (*left, *unknown) if ended(key)]
-        late += [key for key, result in results.items() if result.ended and ended(key) is None]
-        await asyncio.gather(*(self._stops[key].account(until=until) for key in late if key in self._stops))
+        until, ended = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended
+        late = [key for key, result in results.items() if bool(ended(key)) != bool(result.ended)]
+        again = [key for key in late if key in self._stops and self._is_open(key)]
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
 
     async def _put_back(self, keys: Sequence[Key]) -> list[Key]:
         """Undo what was changed of guests that run on, and were cut short; returns who needs nothing (any more)."""
