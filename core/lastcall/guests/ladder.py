@@ -8,7 +8,7 @@ from lastcall.api.results import Verdict
 from lastcall.formats.values import value
 from lastcall.guests.on_poweroff import PoweroffAction
 from lastcall.guests.rung import Rung, RungTools
-from lastcall.planning.plan import Step
+from lastcall.planning.plan import SAVE, Step
 from lastcall.timing.moment import Moment
 
 
@@ -44,7 +44,7 @@ class Ladder:
         for step in steps:
             if until.passed or self.tools.over(guest, step):
                 break
-            await poweroff.prepare_for(step)
+            await self._prepare(guest, step, poweroff)
             rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order, held=held)
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
@@ -55,3 +55,9 @@ class Ladder:
                 # Planned as paused it would be unfit for the rungs that follow: ACPI for a paused guest is error 55.
                 guest = replace(guest, state=GuestState.RUNNING)
         return Climbed(status.ended(guest.key), asked)
+
+    async def _prepare(self, guest: Guest, step: Step, poweroff: PoweroffAction) -> None:
+        # Put back for a save that was never sent, and replaced once more, its setting took the time of the one request
+        # that the guest would have heard.
+        if step.method != SAVE or (poweroff.changed and not await self.tools.asker.unfit(guest, step)):
+            await poweroff.prepare_for(step)

@@ -62,7 +62,8 @@ class GuestStop:
         try:
             if self._planned.left_because:
                 self._leave_alone()
-                await self._scheduler.turn(self._guest.key)  # those that wait for it wait for those before it, too
+                # Those that wait for it wait for those before it, too.
+                await self._phases.last_ask.bounds(self._scheduler.turn(self._guest.key))
             else:
                 await self._go(in_turn=await self._wait_for_turn())
         finally:
@@ -267,6 +268,11 @@ class GuestStop:
     def leaves(self) -> bool:
         """Whether the guest is left alone."""
         return bool(self._planned.left_because)
+
+    @property
+    def arrives(self) -> bool:
+        """Whether the guest was about to migrate here when it was planned: it may run where it came from."""
+        return self._planned.facts.condition is Condition.ARRIVING
 
     @property
     def changed(self) -> bool:

@@ -195,7 +195,8 @@ class Connections:
 
         # A host whose libvirtd is broken, and where no guest runs, powers off at once all the same.
         needed = not target.optional and _may_have_guests(target.uri)
-        self._pursuit.begin(target.uri, in_words(error), attempt, needed=needed)
+        # A connection that is given up while its guests are to be listed answers no list any more.
+        self._pursuit.begin(target.uri, in_words(error), attempt, needed=needed, anew=True)
         return needed
 
     def _welcome(self, uri: str, how: str) -> str:

@@ -29,13 +29,17 @@ class Pursuit:
         """Whether something is still tried that the run cannot be complete without."""
         return bool(self._missing)
 
-    def begin(self, what: str, why: str, attempt: Callable[[], Awaitable[str]], *, needed: bool) -> None:
+    def begin(
+        self, what: str, why: str, attempt: Callable[[], Awaitable[str]], *, needed: bool, anew: bool = False
+    ) -> None:
         """Try on, as `what` could not be had: `why`. An attempt returns the URI that is there now, or raises.
 
-        `needed`: the run has to wait for it.
+        `needed`: the run has to wait for it. `anew`: what was tried so far for it is of no use any more.
         """
-        if what in self._tasks:
+        if what in self._tasks and not anew:
             return
+        if what in self._tasks:
+            self._tasks[what].cancel()
         if needed:
             self._missing[what] = why
         self._tasks[what] = asyncio.get_running_loop().create_task(self._try(what, attempt))

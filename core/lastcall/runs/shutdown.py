@@ -163,13 +163,19 @@ class Shutdown:
         await self._books.keep(begun=begun)
 
     async def _remember_the_unplanned(self) -> None:
-        """List those whose planning the end has cut short: the host takes the power from them, and they come back."""
-        unplanned = [guest for guest in self._context.guests if guest.key not in self._stops]
+        """List those whose planning the end has cut short, or whom a run by hand had left when the host stop joined it:
+        the host takes the power from them, and they come back."""
+        unplanned = [guest for guest in self._context.guests if self._is_unplanned(guest.key)]
         if unplanned and not self._phases.voluntary:
             policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
             keepers = [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
             self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
             await self._books.keep()
+
+    def _is_unplanned(self, key: Key) -> bool:
+        stop = self._stops.get(key)
+        left = stop is not None and stop.leaves and not stop.arrives and self._status.ended(key) is None
+        return stop is None or (left and key not in self._books.state.entries)
 
     async def _announce(self) -> bool:
         """Fire pre_shutdown; False when a plugin aborts a voluntary run."""

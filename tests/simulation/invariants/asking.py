@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from lastcall import Ended, GuestState
+from lastcall.timing.budget import ENDING
 from simulation.evidence import HASTE, Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
@@ -50,7 +51,7 @@ def _refused_late(nature: GuestNature, how: str) -> bool:
 
 def _patience(seen: Evidence, guest: SimulatedGuest, asked: float, plug: float) -> float:
     """Seconds that a guest has from its first request on until its plug."""
-    guests_end = seen.end - min(5.0, seen.reserve / 2)
+    guests_end = seen.end - max(min(5.0, seen.reserve / 2), ENDING.of(seen.end - seen.run.began))
     if asked < seen.last_resort and _was_out_of_reach(seen, guest, asked, seen.grace):
         return 0.0
     own = [timeout or guest.nature.timeout for _, timeout in guest.nature.ladder]

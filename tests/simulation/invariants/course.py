@@ -11,6 +11,7 @@ from simulation.evidence import restores_of, shutdown_of
 from simulation.history import History, Played
 from simulation.world import Delivery
 
+_FRESH = 1.0  # seconds for which a look at a guest is believed
 _EPSILON = 0.3  # seconds: the last write gets a moment although the deadline is over
 _FINE = {Outcome.STOPPED, Outcome.SAVED, Outcome.SKIPPED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT}
 
@@ -55,7 +56,8 @@ def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) ->
     """
     guest, run = history.hypervisor.guest((result.uri, result.uuid)), history.shutdown
     first = next(iter(guest.nature.ladder), ("", None))[0]
-    told = heard or all(one == Delivery() for one in guest.nature.deliveries)
+    soon = any(0 <= at - run.began <= _FRESH for at in guest.hopeless)  # after it was planned
+    told = heard or (not soon and all(one == Delivery() for one in guest.nature.deliveries))
     crashed = result.state_before is GuestState.CRASHED or (
         told and any(run.began <= at <= run.ended for at in guest.hopeless)
     )

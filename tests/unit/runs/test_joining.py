@@ -9,6 +9,7 @@ import pytest
 
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
+from lastcall.hypervisor.ports import ConnectionGivenUp
 from lastcall.persistence.state import StateFile
 from lastcall.runs.rounds import POLL
 from lastcall.runs.shutdown import Shutdown
@@ -248,6 +249,21 @@ def test_a_request_under_way_goes_on_when_an_announcement_is_taken_back_that_wou
     report = run_shutdown(tmp_path, [first, saved], config=config, reason=Reason.POWER, meanwhile=meanwhile)
     assert [how for _, how in saved.asked] == ["save"]
     assert (by_name(report, "saved").outcome, by_name(report, "saved").method) == (Outcome.SAVED, "save")
+
+
+def test_a_connection_that_died_before_a_host_stop_joins_and_is_given_up_after_is_opened_anew(tmp_path: Path) -> None:
+    here, there = FakeGuest("here", takes=60), FakeGuest("there", uri="fake:///there")
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(0.5, lambda: hypervisor.lose(there.uri, back_after=1000))
+        hypervisor.loop.call_later(1, run.join, Reason.REBOOT, Deadline.after(1, 200, reserve=20, grace=10))
+        hypervisor.loop.call_later(6, hypervisor.tell, ConnectionGivenUp(there.uri, "end of file"))
+        hypervisor.loop.call_later(20, hypervisor.open_up, there.uri)
+
+    config = "connections: [fake:///system, fake:///there]"
+    report = run_shutdown(tmp_path, [here, there], names=["here"], config=config, meanwhile=meanwhile)
+    assert by_name(report, "there").outcome is Outcome.STOPPED
+    assert 20 < (there.off_at or 0) < 30
 
 
 def test_an_announcement_has_the_plug_of_a_qemu_that_hangs_pulled_early_enough_to_be_confirmed(tmp_path: Path) -> None:
