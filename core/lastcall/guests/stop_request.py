@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol
 
-from lastcall.api.guests import Guest, Outcome
+from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.stopping import StopMethod, StopRequest
 from lastcall.errors import (
     DomainBusy,
@@ -150,7 +150,9 @@ class MethodAsker:
         self._loop = loop
         self._timeout_of = timeout_of
         self._under_way: set[_UnderWay] = set()
-        self._turnstiles = defaultdict[tuple[str, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE))
+        self._unanswered: set[Key] = set()  # guests whose latest request was given up
+        # Who is known to hang does not keep others from being let in: the lanes have places for those.
+        self._turnstiles = defaultdict[tuple[str, bool, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE))
 
     def make_room(self, uuids: Collection[str]) -> None:
         """Others wait for a lane because calls about these guests hang: theirs end when their own time is over.
@@ -201,8 +203,14 @@ class MethodAsker:
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
-        async with self._turnstiles[guest.uri, step.last_resort].let_in(None if until == math.inf else until):
-            await self._send(guest, step, attempt=attempt, until=until, notices=notices)
+        turnstile = self._turnstiles[guest.uri, step.last_resort, guest.key in self._unanswered]
+        async with turnstile.let_in(None if until == math.inf else until):
+            try:
+                await self._send(guest, step, attempt=attempt, until=until, notices=notices)
+            except (TimeoutError, asyncio.CancelledError):
+                self._unanswered.add(guest.key)
+                raise
+            self._unanswered.discard(guest.key)
 
     async def _send(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         plugin, method = self._methods[step.method]

@@ -8,6 +8,7 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
+from lastcall.guests import stop_request
 from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
 from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown
@@ -469,3 +470,19 @@ def test_the_next_stop_of_a_guest_whose_stop_was_killed_knows_what_it_was(tmp_pa
     list_of_a_killed_run(tmp_path, [guest.guest], restarting=[guest.guest.key])
     run_shutdown(tmp_path, [guest], config="defaults: {stop: [{acpi: {timeout: 5s}}]}")
     assert hows(guest) == ["on_poweroff destroy", "acpi", "on_poweroff restart"]
+
+
+def test_requests_that_do_not_return_keep_nobody_else_from_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop_request, "AT_ONCE", 2)
+    hung = [FakeGuest(f"hung-{n}", hangs_in=frozenset({"agent", "acpi"}), agent=True) for n in range(3)]
+    first, second = FakeGuest("first", takes=8), FakeGuest("second")
+    config = """
+shutdown: {deadline: 10min}
+defaults: {stop: [{agent: {timeout: 5s}}, acpi]}
+guests: [{match: first, depends_on: [second]}]
+"""
+    report = run_shutdown(tmp_path, [*hung, first, second], config=config, reason=Reason.POWER)
+    assert by_name(report, "second").outcome is Outcome.STOPPED
+    assert (second.off_at or 600) < 60, "and not only when those that hang have met their last resort"
