@@ -14,7 +14,7 @@ class Turnstile:
     """Workers for calls that wait for one another anyway, where each that waited would take a thread.
 
     A daemon that was busy took the requests of 5000 guests one after the other, and 4600 threads that waited for it
-    kept each other from working: what takes half a minute took nine.
+    kept each other from working: what takes half a minute took seven.
     """
 
     def __init__(self, workers: Workers, most: int) -> None:
