@@ -52,6 +52,7 @@ class Asking:
 
     async def abandon(self) -> None:
         """Give up the answer only: the worker may hang in libvirt, where nothing can end it."""
+        self.unread = False  # there is none: an end without an error would pass for libvirt's consent
         if self._task and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})

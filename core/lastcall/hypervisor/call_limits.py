@@ -118,9 +118,8 @@ class CallBudget:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self.changed = threading.Condition(self._lock)
-        self._paced = threading.Condition(
-            self._lock
-        )  # who waits for its turn; to wake all for each costs more than the call
+        # Who waits for its turn has a condition of its own: to wake all for each call costs more than the call.
+        self._paced = threading.Condition(self._lock)
         self.waiters: dict[_Waiter, None] = {}  # in order
         self.pacing = 0  # calls that wait for their turn
         self.free = CALLS_PER_LANE * BLOCKING_LANES

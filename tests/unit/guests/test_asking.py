@@ -1,0 +1,51 @@
+"""One request to a guest, as long as it is under way and after."""
+
+import asyncio
+import math
+
+import pytest
+
+from lastcall.errors import OperationInvalid
+from lastcall.guests.asking import Asking
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def refused() -> None:
+    raise OperationInvalid("domain is not running")
+
+
+def test_a_request_that_was_given_up_has_no_answer_that_somebody_could_take_for_consent() -> None:
+    async def story() -> None:
+        loop, told = asyncio.get_running_loop(), list[bool]()
+        asking = Asking(loop.time)
+        asking.begin(loop.create_task(never()), lambda: told.append(True))
+        assert (asking.answered, asking.unread) == (False, True)
+        await asking.abandon()
+        assert (asking.answered, asking.unread, asking.error, told) == (True, False, None, [True])
+
+    asyncio.run(story())
+
+
+def test_what_libvirt_has_refused_is_kept_until_somebody_looks_and_who_waits_is_told() -> None:
+    async def story() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        asking = Asking(loop.time)
+        asking.begin(loop.create_task(refused()), over.set)
+        await over.wait()
+        assert (asking.answered, asking.unread) == (True, True)
+        with pytest.raises(OperationInvalid):
+            raise asking.error or AssertionError
+
+    asyncio.run(story())
+
+
+def test_the_first_word_that_it_has_left_counts() -> None:
+    clock = iter([3.0, 5.0])
+    asking = Asking(lambda: next(clock))
+    assert asking.age(4.0) == math.inf
+    asking.note_sent()
+    asking.note_sent()
+    assert (asking.left_at, asking.age(4.0)) == (3.0, 1.0)
