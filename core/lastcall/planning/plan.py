@@ -106,9 +106,10 @@ def make_plan(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy]
     problems: dict[str, Problem] = {}
     for guest in guests:
         policy = policy_of(guest)
-        for name, _ in (step.chosen for step in (*policy.stop, *policy.last_resort)):
+        for step in (*policy.stop, *policy.last_resort):
+            name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
             if name not in around.methods:
-                problems.setdefault(name, _unknown(name, guest, around.methods))
+                problems.setdefault(name, _unknown(name, guest, around.methods, ends=ends))
         awaited = crowded or bool(graph.needs[guest.key])
         planned.append(plan_guest(guest, policy, around, awaited=awaited))
     return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
@@ -222,11 +223,13 @@ def _own_timeout(step: LadderStep) -> float | None:
     return getattr(step.chosen[1], "timeout", None)
 
 
-def _unknown(name: str, guest: Guest, methods: Mapping[str, Any]) -> Problem:
+def _unknown(name: str, guest: Guest, methods: Mapping[str, Any], *, ends: bool) -> Problem:
+    """`ends`: it is where the last resort ends."""
+    then = f"{DESTROY} takes its place" if ends and DESTROY in methods else "the step is skipped"
     remedy = f"methods there are: {', '.join(sorted(methods))}; `lastcall plugins` says what could not be loaded"
     return Problem(
         what="ladder",
         where=guest.name,
-        message=f"no plugin provides the stop method {name!r}{did_you_mean(name, methods)}; the step is skipped",
+        message=f"no plugin provides the stop method {name!r}{did_you_mean(name, methods)}; {then}",
         remedy=remedy,
     )

@@ -537,3 +537,5 @@ def test_a_last_resort_that_nobody_provides_is_no_reason_to_leave_a_guest_to_the
     methods = list(dict.fromkeys(one.method for one in by_name(report, "deaf").attempts if one.method != "acpi"))
     assert methods == tried
     assert by_name(report, "deaf").outcome is (Outcome.FORCED if tried else Outcome.LEFT)
+    told = [one.message.rpartition("; ")[2] for one in report.problems if one.what == "ladder"]
+    assert told == (["destroy takes its place"] if tried else [])
