@@ -1,6 +1,8 @@
 """The connections to a real libvirtd: lanes, events, errors."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -11,11 +13,12 @@ import libvirt
 import pytest
 
 from lab.daemon import Daemon
-from lab.guests import driver_guests
+from lab.guests import driver_guests, firmware_guests
 from lab.patience import LONGEST, wait_until
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, CallBudget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING, PLUGS, QUICK, CallBudget, Lanes, Need
+from lastcall.hypervisor.connection import KEEPALIVE
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.hypervisor.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
 from lastcall.threads.box import Box
@@ -85,7 +88,7 @@ class Occupied:
 
     def __init__(self, lab: Daemon, calls: int, need: Need) -> None:
         self.budget = CallBudget()
-        self.lanes = Lanes(lambda: libvirt.open(lab.test), self.budget)
+        self.lanes = Lanes(libvirt.open(lab.test), lambda: libvirt.open(lab.test), self.budget)
         self._begun = threading.Barrier(calls + 1)
         self._release = threading.Event()
         self._threads = [threading.Thread(target=self._hold, args=(need, f"guest-{number}")) for number in range(calls)]
@@ -110,12 +113,12 @@ class Occupied:
 def test_blocking_calls_never_crowd_out_the_others_and_leave_the_daemon_workers(lab: Daemon) -> None:
     with driver_guests(lab, ["g"]) as connection:
         uuid = connection.lookupByName("g").UUIDString()
-        with Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking") as lanes:
+        with Occupied(lab, BLOCKING, "blocking") as lanes:
             with pytest.raises(CallExpired, match="too busy"), lanes.borrow("blocking", "g", timeout=0.05):
                 pytest.fail("a thirteenth blocking call began")
             with lanes.borrow("quick", "g", timeout=LONGEST) as lane:
-                assert lane.domain(uuid).isActive()
-        assert CALLS_PER_LANE * BLOCKING_LANES == 12
+                assert lane.connection.lookupByUUIDString(uuid).isActive()
+        assert BLOCKING == 12
 
 
 def test_plugs_are_pulled_when_every_blocking_call_hangs_and_nobody_waits_for_the_plug_of_a_guest_that_hangs(
@@ -123,10 +126,10 @@ def test_plugs_are_pulled_when_every_blocking_call_hangs_and_nobody_waits_for_th
 ) -> None:
     with (
         driver_guests(lab, ["g"]),
-        Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking") as lanes,
+        Occupied(lab, BLOCKING, "blocking") as lanes,
         ExitStack() as hung,
     ):
-        for number in range(CALLS_PER_LANE):
+        for number in range(PLUGS):
             hung.enter_context(lanes.borrow("plug", f"guest-{number}", timeout=LONGEST))
         with pytest.raises(CallExpired, match="too busy"), lanes.borrow("plug", "guest-7", timeout=0.05):
             pytest.fail("a fifth plug of a guest that hangs")
@@ -136,8 +139,8 @@ def test_plugs_are_pulled_when_every_blocking_call_hangs_and_nobody_waits_for_th
 
 def test_connections_to_one_daemon_share_its_blocking_calls(lab: Daemon) -> None:
     """As qemu:///system and lxc:///system do where one libvirtd serves both."""
-    occupied = Occupied(lab, CALLS_PER_LANE * BLOCKING_LANES, "blocking")
-    others = Lanes(lambda: libvirt.open(lab.test), occupied.budget)
+    occupied = Occupied(lab, BLOCKING, "blocking")
+    others = Lanes(libvirt.open(lab.test), lambda: libvirt.open(lab.test), occupied.budget)
     with driver_guests(lab, ["g"]), occupied:
         with pytest.raises(CallExpired, match="too busy"), others.borrow("blocking", "g", timeout=0.05):
             pytest.fail("a thirteenth blocking call began")
@@ -148,7 +151,7 @@ def test_connections_to_one_daemon_share_its_blocking_calls(lab: Daemon) -> None
 def test_hung_quick_requests_overflow_into_free_blocking_lanes(lab: Daemon) -> None:
     with (
         driver_guests(lab, ["g"]),
-        Occupied(lab, CALLS_PER_LANE, "quick") as lanes,
+        Occupied(lab, QUICK, "quick") as lanes,
         lanes.borrow("quick", "g", timeout=LONGEST) as lane,
     ):
         assert lane.connection.isAlive()
@@ -192,3 +195,34 @@ def test_a_call_that_was_abandoned_while_it_waited_for_a_lane_sends_nothing(lab:
             assert domain.isActive()
 
         play([lab.test], story)
+
+
+def test_what_is_asked_beside_a_call_that_hangs_is_sent_at_once(lab: Daemon) -> None:
+    """On a connection that it shared with that call it could lie unsent until the next keepalive."""
+    with firmware_guests(lab, "hung", "well") as connection:
+        hung, well = (
+            Guest(uri=lab.qemu, uuid=connection.lookupByName(name).UUIDString(), name=name, driver="QEMU")
+            for name in ("hung", "well")
+        )
+        process = lab.qemu_of("hung")
+        assert process
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            hangs = [
+                asyncio.create_task(asyncio.to_thread(hypervisor.domain(hung, Time(LONGEST)).shutdown, "acpi")),
+                asyncio.create_task(hypervisor.look(hung.uri, [hung], within=LONGEST)),
+            ]
+            try:
+                await asyncio.sleep(0.5)  # they are under way
+                for _ in range(200):
+                    began = time.monotonic()
+                    await hypervisor.standing(well)
+                    await asyncio.to_thread(hypervisor.domain(well, Time(LONGEST)).state)
+                    assert time.monotonic() - began < KEEPALIVE[0] / 2
+                assert not hangs[0].done()
+            finally:
+                os.kill(process, signal.SIGCONT)
+                await asyncio.wait(hangs, timeout=LONGEST)
+
+        os.kill(process, signal.SIGSTOP)
+        play([lab.qemu], story)

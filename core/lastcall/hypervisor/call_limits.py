@@ -1,23 +1,28 @@
 """Lanes to one libvirt daemon: blocking calls never crowd out the others, and never take all of the daemon's workers.
 
-libvirtd serves five requests per connection and twenty per daemon at a time; an agent request or a managed save holds
-one for as long as it lasts. So there is one connection for quick requests and three for blocking ones, four calls on
-each: at most twelve blocking calls per daemon. A quick request may use a blocking lane when quick ones hang.
+A lane is a connection with one call on it at a time. libvirt lets many threads share a connection, and its client loses
+the request of one that comes as another has just had its answer (seen with libvirt 9.0): it lay unsent until the next
+request or keepalive, and a healthy guest that was asked beside one whose agent hung heard of it five seconds later.
+
+libvirtd serves twenty calls at a time. So there are places for four quick requests, five questions, and twelve calls
+that block, as an agent request or a managed save does for as long as it lasts. A quick request may take the place of a
+blocking one when quick ones hang.
 
 A call that does not return within its patience hangs, as every call to a QEMU that hangs does until that QEMU is ended.
-Guests of which a call hangs cannot take the last two places; for all others there are up to two more, on a lane of
-their own, as many as are held by calls that hang. Where even these are taken, it is told who is waited for: whoever
-hangs gets no more than its own time then.
+Guests of which a call hangs cannot take the last two places; for all others there are up to two more, as many as are
+held by calls that hang. Where even these are taken, it is told who is waited for: whoever hangs gets no more than its
+own time then.
 
 libvirtd has five workers at first and starts another where none is free as a request comes, but only as long as none
 waits: of a crowd of requests at once some are left without, and when all workers hang there is never another. So with
 more than a few under way, the next waits until one has returned, or a moment.
 
 To pull a plug must be possible when every blocking call hangs, as all saves do where the storage hangs; libvirtd itself
-keeps five workers for that. So there are two more lanes, opened when they are needed: one for guests of which a call
-hangs already, whose plug takes longest, and one for all others, who do not wait for those.
+keeps five workers for that. So there are places for plugs alone: some for guests of which a call hangs already, whose
+plug takes longest, and some for all others, who do not wait for those.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Generator
@@ -29,33 +34,35 @@ import libvirt
 
 from lastcall.errors import CallExpired
 
-# libvirtd serves five requests per connection, and one of them stays free. Ten agent shutdowns on one
-# connection took 12.6 s, each on its own 7.3 s.
-CALLS_PER_LANE = 4
+QUICK, QUESTIONS, PLUGS = 4, 5, 4  # calls of a kind at a time
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
-BLOCKING_LANES = 3
+BLOCKING = 12
 READY = 4  # calls for which libvirtd has a worker from its start, and one more for others
 PACE = 0.02  # seconds in which libvirtd starts a worker
-LOOK_UPS = 16  # guests that a lane looks up one by one before it lists all
 SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
-OPENING = 2.0  # seconds after which one opens a lane itself instead of waiting for somebody who opens it
 STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
-_QUICK, _PLUG, _PLUG_OF_HUNG, _SPARE = 0, BLOCKING_LANES + 1, BLOCKING_LANES + 2, BLOCKING_LANES + 3
-Need = Literal["quick", "blocking", "plug"]
+Need = Literal["quick", "question", "blocking", "plug"]
+_Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
+_PLACES: dict[_Place, int] = {
+    "quick": QUICK,
+    "question": QUESTIONS,
+    "blocking": BLOCKING,
+    "spare": SPARE,
+    "plug": PLUGS,
+    "plug of a hung one": PLUGS,
+}
 # Seconds after which a call hangs. A quick one takes milliseconds; an agent that is asked to shut down answers when its
-# guest is off, and a save may be one of twelve that share a disk.
-PATIENCE: dict[Need, float] = {"quick": 2.0, "blocking": 60.0, "plug": 15.0}
+# guest is off, and a save may be one of twelve that share a disk. A question may be about no guest, or about many.
+PATIENCE: dict[Need, float] = {"quick": 2.0, "question": math.inf, "blocking": 60.0, "plug": 15.0}
 
 
 class Lane:
-    """One connection, with the handles of all active guests, learnt in one request once more than a few are needed."""
+    """One connection."""
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self.connection = connection
         self._seen_alive = time.monotonic()
-        self._domains: dict[str, libvirt.virDomain] | None = None
-        self._looked_up = 0
 
     @property
     def alive(self) -> bool:
@@ -67,29 +74,19 @@ class Lane:
             self._seen_alive = now
         return True
 
-    def domain(self, uuid: str) -> libvirt.virDomain:
-        """The handle of a guest; raises libvirtError when there is no such domain."""
-        if self._looked_up < LOOK_UPS:  # most lanes serve a handful of calls, and a list of a thousand takes its time
-            self._looked_up += 1
-            return self.connection.lookupByUUIDString(uuid)
-        if self._domains is None:
-            active = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            self._domains = {domain.UUIDString(): domain for domain in active}
-        return self._domains.get(uuid) or self.connection.lookupByUUIDString(uuid)
-
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A call under way: whom it is about, where, and the moment from which it hangs (monotonic clock)."""
+    """A call under way: whom it is about, in which place, and the moment from which it hangs (monotonic clock)."""
 
     uuid: str
-    lane: int
+    place: _Place
     hangs_from: float
 
     @property
     def counts(self) -> bool:
-        """Whether it takes one of the daemon's places: quick requests and plugs have some that no other call takes."""
-        return self.lane == _SPARE or _QUICK < self.lane < _PLUG
+        """Whether it takes a place that is not for its kind alone."""
+        return self.place in {"blocking", "spare"}
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +119,7 @@ class CallBudget:
         self._paced = threading.Condition(self._lock)
         self.waiters: dict[_Waiter, None] = {}  # in order
         self.pacing = 0  # calls that wait for their turn
-        self.free = CALLS_PER_LANE * BLOCKING_LANES
+        self.free = BLOCKING
         self.returned: int = 0  # calls that are over
         self._sent_at = -PACE  # the latest call
         self._returned_then: int = 0  # how many were over then
@@ -192,12 +189,13 @@ class CallBudget:
 class Lanes:
     """Hands out lanes to worker threads.
 
-    `open_one` makes a further connection to the same daemon. `crowded` is told, by a thread that waits for a lane, the
-    guests (UUIDs) whose calls hang meanwhile.
+    `connection` is open already, and `open_one` makes a further one to the same daemon. `crowded` is told, by a thread
+    that waits for a lane, the guests (UUIDs) whose calls hang meanwhile.
     """
 
     def __init__(
         self,
+        connection: libvirt.virConnect,
         open_one: Callable[[], libvirt.virConnect],
         budget: CallBudget,
         crowded: Callable[[Collection[str]], None] = lambda _: None,
@@ -206,39 +204,38 @@ class Lanes:
         self._budget = budget
         self._crowded = crowded
         self._changed = budget.changed
-        self._free = [CALLS_PER_LANE] * (_SPARE + 1)
-        self._lanes: list[Lane | None] = [None] * len(self._free)
-        self._opening: dict[int, float] = {}  # lanes that somebody opens, and since when (monotonic clock)
+        self._places: dict[_Place, int] = {**_PLACES}  # how many are free
+        self._idle = [Lane(connection)]
         self._told = -STEP  # when it was told last who is in the way (monotonic clock)
         self._dead: list[Lane] = []  # kept, as closing them may block
 
     @contextmanager
-    def borrow(self, need: Need, uuid: str, *, timeout: float) -> Generator[Lane]:
-        """Yield a lane for a call about a guest; raises CallExpired when none is free within `timeout` seconds."""
+    def borrow(self, need: Need, uuid: str = "", *, timeout: float) -> Generator[Lane]:
+        """Yield a lane for a call, about a guest; raises CallExpired when none is free within `timeout` seconds."""
         # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
         until = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
-        call = self._take(need, uuid, until)
+        call, lane = self._take(need, uuid, until), None
         try:
-            lane = self._lane(call.lane, until)
+            lane = self._lane()
             with self._changed:
                 self._budget.keep_pace()
             yield lane
         finally:
-            self._give_back(call)
+            self._give_back(call, lane)
 
     def _take(self, need: Need, uuid: str, until: float) -> _Call:
         with self._changed:
             return self.try_to_take(need, uuid) or self._wait(self._budget.waiter(self, need, uuid), until)
 
     def try_to_take(self, need: Need, uuid: str) -> _Call | None:
-        """Take a lane if there is one. Called with the lock."""
-        index = self._best(need, uuid)
-        if index is None:
-            return None
-        call = _Call(uuid, index, time.monotonic() + PATIENCE[need])
-        self._free[index] -= 1
-        self._budget.begin(call)
-        return call
+        """Take a place if there is one. Called with the lock."""
+        for place in self._fitting(need, uuid):
+            if self._places[place]:
+                call = _Call(uuid, place, time.monotonic() + PATIENCE[need])
+                self._places[place] -= 1
+                self._budget.begin(call)
+                return call
+        return None
 
     def _wait(self, waiter: _Waiter, until: float) -> _Call:
         """Wait for a place, and tell who is in the way."""
@@ -262,71 +259,48 @@ class Lanes:
             self._told = now
             self._crowded(frozenset(in_the_way))
 
-    def _give_back(self, call: _Call) -> None:
+    def _give_back(self, call: _Call, lane: Lane | None) -> None:
         with self._changed:
-            self._free[call.lane] += 1
+            if lane is not None:
+                self._idle.append(lane)
+            self._places[call.place] += 1
             self._budget.end(call)
             self._budget.admit()
 
-    def _best(self, need: Need, uuid: str) -> int | None:
-        """The lane to take, None while there is none. Called with the lock."""
-        if need == "quick" and self._free[_QUICK]:
-            return _QUICK
+    def _fitting(self, need: Need, uuid: str) -> Generator[_Place]:
+        """The places that a call may take, best first. Called with the lock."""
+        if need == "question":
+            yield "question"
+            return
+        if need == "quick":
+            yield "quick"
         room = self._budget.room_for(uuid)
-        lanes = list[int]()
         if room == "ordinary":
-            lanes += range(_QUICK + 1, _PLUG)
-        if room != "none" and need != "plug":
-            lanes.append(_SPARE)
+            yield "blocking"
         if need == "plug":
-            lanes += self._plugs(uuid)
-        return next((lane for lane in lanes if self._free[lane]), None)
+            yield from self._plugs(uuid)
+        elif room != "none":
+            yield "spare"
 
-    def _plugs(self, uuid: str) -> list[int]:
+    def _plugs(self, uuid: str) -> Generator[_Place]:
         # Twelve saves that hung kept every lane, and the last resort of all other guests was never sent. To end a QEMU
-        # that hangs takes libvirt some 12 s: its plug does not share a lane with those that take no time.
-        if self._budget.holds_place(uuid):
-            return [_PLUG_OF_HUNG]
-        if uuid not in self._budget.hanging():
-            return [_PLUG]
-        return [_PLUG_OF_HUNG, *([_PLUG] if self._free[_PLUG] > SPARE else [])]
+        # that hangs takes libvirt some 12 s: its plug does not share places with those that take no time.
+        if uuid not in self._budget.hanging() and not self._budget.holds_place(uuid):
+            yield "plug"
+            return
+        yield "plug of a hung one"
+        if not self._budget.holds_place(uuid) and self._places["plug"] > SPARE:
+            yield "plug"
 
-    def _lane(self, index: int, until: float) -> Lane:
-        """An open lane. libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
+    def _lane(self) -> Lane:
+        """A lane that nobody uses, the one used last if there are any; opened without the lock, as that may block.
 
-        Opened without the lock, as that may block for as long as the daemon hangs; who comes meanwhile waits a moment
-        for it, and then opens one for itself.
+        libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
         """
         with self._changed:
-            while True:
-                lane = self._lanes[index]
-                if lane is not None and lane.alive:
+            while self._idle:
+                lane = self._idle.pop()
+                if lane.alive:
                     return lane
-                since, now = self._opening.get(index), time.monotonic()
-                if since is None or now - since >= OPENING:
-                    break
-                if now >= until:
-                    raise CallExpired("no connection to libvirt was open in time")
-                self._changed.wait(min(since + OPENING, until) - now)
-            self._opening[index] = now
-        return self._open(index)
-
-    def _open(self, index: int) -> Lane:
-        try:
-            opened = Lane(self._open_one())
-        except BaseException:
-            self._opened(index)
-            raise
-        with self._changed:
-            before = self._lanes[index]
-            lane = before if before and before.alive else opened  # somebody else may have been quicker
-            self._dead += [other for other in (before, opened) if other and other is not lane]
-            self._lanes[index] = lane
-            self._opened(index)
-            return lane
-
-    def _opened(self, index: int) -> None:
-        """Nobody opens this lane any more; the lock can be taken twice by one thread."""
-        with self._changed:
-            self._opening.pop(index, None)
-            self._changed.notify_all()
+                self._dead.append(lane)
+        return Lane(self._open_one())

@@ -1,7 +1,7 @@
 """One libvirt connection: opening it, hearing its events, listing its guests. Everything here may block."""
 
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -16,9 +16,10 @@ from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import Look
 from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, LanesCrowded, Standing
 
+QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
 # A frozen daemon answers nothing, and without keepalives a call to it never ends. With (2, 2) a blocked call was over
 # after 6 s; this pair leaves a daemon that is only busy some 20 s.
-_KEEPALIVE = (5, 3)  # seconds between, and number of, unanswered messages until a silent peer counts as dead
+KEEPALIVE = (5, 3)  # seconds between, and number of, unanswered messages until a silent peer counts as dead
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"  # Xen's host domain is no guest
 _CLOSED_BY_US = 3
 _CLOSE_REASONS = {0: "error", 1: "end of file", 2: "keepalive timeout"}
@@ -54,16 +55,16 @@ class Connection:
             # One that died before somebody listened for its end would stay dead unnoticed, and its guests with it.
             if not self._control.isAlive():
                 raise ConnectionLost("the connection died while it was being opened")
-        self.lanes = Lanes(self._another, budget, self._crowded)
+        self.lanes = Lanes(self._control, self._another, budget, self._crowded)
 
     def active_guests(self) -> list[Guest]:
         """List the active guests, in three calls whatever their number, and one for each that does not run."""
-        with translated(self._control):
+        with self._asked() as connection:
             kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
-            active = self._control.listAllDomains(kinds)
+            active = connection.listAllDomains(kinds)
             # The daemon filters, as isPersistent() and state() would be two more requests for every guest.
-            persistent = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
-            running = self._uuids(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING)
+            persistent = _uuids(connection, kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            running = _uuids(connection, kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING)
             guests: list[Guest] = []
             for domain in active:
                 uuid = domain.UUIDString()
@@ -76,9 +77,9 @@ class Connection:
     def inactive_guests(self) -> list[Guest]:
         """List the guests that are defined and off, also those that are kept for their backups."""
         kinds = libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT
-        with translated(self._control):
-            off = self._control.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
-            paused = self._control.listAllDomains(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
+        with self._asked() as connection:
+            off = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE)
+            paused = connection.listAllDomains(kinds | libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED)
             return [
                 self._guest(domain, domain.UUIDString(), persistent=True, state=GuestState.OFF)
                 for domain in [*off, *(domain for domain in paused if _state(domain) is GuestState.OFF)]
@@ -86,13 +87,13 @@ class Connection:
 
     def look(self, look: Look) -> None:
         """Look at guests until none waits; raises ConnectionLost, or HypervisorError where they cannot be listed."""
-        with translated(self._control):
-            find = self._look_up if look.few else self._listed()
+        with self._asked() as connection:
+            find = partial(_look_up, connection) if look.few else _listed(connection)
             for guest in look:
-                look.take(guest, partial(find, guest.uuid), self._control)
+                look.take(guest, partial(find, guest.uuid), connection)
             # The error of a single guest is that guest's; a connection that died meanwhile must
             # not look like guests that have vanished.
-            if not self._control.isAlive():
+            if not connection.isAlive():
                 raise ConnectionLost("the connection to libvirt was lost")
 
     def look_aside(self, look: Look, timeout: float) -> None:
@@ -102,41 +103,23 @@ class Connection:
         """
         for guest in look:
             with self.lanes.borrow("quick", guest.uuid, timeout=timeout) as lane:
-                look.take(guest, partial(self._look_up, guest.uuid, lane.connection), lane.connection)
-
-    def _look_up(self, uuid: str, connection: libvirt.virConnect | None = None) -> tuple[libvirt.virDomain, bool]:
-        domain = (connection or self._control).lookupByUUIDString(uuid)
-        with contextlib.suppress(libvirt.libvirtError):  # not every driver starts guests at boot
-            return domain, bool(domain.autostart())
-        return domain, False
-
-    def _listed(self) -> Callable[[str], tuple[libvirt.virDomain, bool]]:
-        """Look guests up in two listings, whatever their number."""
-        autostarted = self._uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
-        domains = {domain.UUIDString(): domain for domain in self._control.listAllDomains()}
-
-        def find(uuid: str) -> tuple[libvirt.virDomain, bool]:
-            # One that has come back since is found by itself, one that is gone says so.
-            domain = domains.get(uuid) or self._control.lookupByUUIDString(uuid)
-            return domain, uuid in autostarted
-
-        return find
+                look.take(guest, partial(_look_up, lane.connection, guest.uuid), lane.connection)
 
     def set_on_poweroff(self, uuid: str, action: int) -> None:
         """Set what becomes of a running guest that powers off."""
-        with translated(self._control):
-            domain = self._control.lookupByUUIDString(uuid)
+        with self._asked() as connection:
+            domain = connection.lookupByUUIDString(uuid)
             domain.setLifecycleAction(libvirt.VIR_DOMAIN_LIFECYCLE_POWEROFF, action, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     def abort_job(self, uuid: str) -> None:
         """End a save or migration."""
-        with translated(self._control):
-            self._control.lookupByUUIDString(uuid).abortJob()
+        with self._asked() as connection:
+            connection.lookupByUUIDString(uuid).abortJob()
 
     def write_metadata(self, uuid: str, key: str, namespace: str, xml: str | None) -> None:
         """Set, or with None remove, our element in the domain's XML: where it runs, and where it is defined."""
-        with translated(self._control):
-            domain = self._control.lookupByUUIDString(uuid)
+        with self._asked() as connection:
+            domain = connection.lookupByUUIDString(uuid)
             flags = libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0
             flags |= libvirt.VIR_DOMAIN_AFFECT_CONFIG if domain.isPersistent() else 0
             set_metadata = cast("Any", domain.setMetadata)  # libvirt-python says that None is not allowed
@@ -144,8 +127,8 @@ class Connection:
 
     def standing(self, uuid: str) -> Standing:
         """Ask for one guest's state; raises GuestGone when there is no such domain."""
-        with translated(self._control):
-            domain = self._control.lookupByUUIDString(uuid)
+        with self._asked() as connection:
+            domain = connection.lookupByUUIDString(uuid)
             standing = standing_of(domain)
             off = standing.state is GuestState.OFF
             return replace(standing, saved=off and bool(domain.hasManagedSaveImage()))
@@ -154,8 +137,11 @@ class Connection:
         name: str = domain.name()
         return Guest(uri=self.uri, uuid=uuid, name=name, driver=self.driver, persistent=persistent, state=state)
 
-    def _uuids(self, kinds: int) -> set[str]:
-        return {domain.UUIDString() for domain in self._control.listAllDomains(kinds)}
+    @contextlib.contextmanager
+    def _asked(self) -> Generator[libvirt.virConnect]:
+        """A connection for questions that nobody else uses; raises CallExpired where all are taken for too long."""
+        with self.lanes.borrow("question", timeout=QUERY_TIMEOUT) as lane, translated(lane.connection):
+            yield lane.connection
 
     def _check_rights(self) -> None:
         """Raise the libvirt error of a read-only connection, by a request that needs rights and does nothing."""
@@ -171,7 +157,7 @@ class Connection:
             # workers that can be abandoned come here.
             connection = libvirt.open(None if self._asked_for == "default" else self._asked_for)
         with contextlib.suppress(libvirt.libvirtError):
-            connection.setKeepAlive(*_KEEPALIVE)
+            connection.setKeepAlive(*KEEPALIVE)
         return connection
 
     def _another(self) -> libvirt.virConnect:
@@ -197,6 +183,30 @@ class Connection:
     def _closed(self, _connection: object, reason: int, _opaque: Any) -> None:
         if reason != _CLOSED_BY_US:
             self._post(ConnectionClosed(self.uri, _CLOSE_REASONS.get(reason, "unknown reason")))
+
+
+def _uuids(connection: libvirt.virConnect, kinds: int) -> set[str]:
+    return {domain.UUIDString() for domain in connection.listAllDomains(kinds)}
+
+
+def _look_up(connection: libvirt.virConnect, uuid: str) -> tuple[libvirt.virDomain, bool]:
+    domain = connection.lookupByUUIDString(uuid)
+    with contextlib.suppress(libvirt.libvirtError):  # not every driver starts guests at boot
+        return domain, bool(domain.autostart())
+    return domain, False
+
+
+def _listed(connection: libvirt.virConnect) -> Callable[[str], tuple[libvirt.virDomain, bool]]:
+    """Look guests up in two listings, whatever their number."""
+    autostarted = _uuids(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+    domains = {domain.UUIDString(): domain for domain in connection.listAllDomains()}
+
+    def find(uuid: str) -> tuple[libvirt.virDomain, bool]:
+        # One that has come back since is found by itself, one that is gone says so.
+        domain = domains.get(uuid) or connection.lookupByUUIDString(uuid)
+        return domain, uuid in autostarted
+
+    return find
 
 
 def _state(domain: libvirt.virDomain) -> GuestState:

@@ -142,7 +142,7 @@ class LibvirtDomain:
         with self._connection.lanes.borrow(need, self._guest.uuid, timeout=self._call.remaining()) as lane:
             self._call.remaining()  # an abandoned call must not send a request after all
             with translated(lane.connection):
-                domain = lane.domain(self._guest.uuid)
+                domain = lane.connection.lookupByUUIDString(self._guest.uuid)
                 # Said before the request, not after it: a rung's time counts from here, and the call may last until the
                 # guest is off. Not before the domain is found: what never left was taken for a request.
                 if self._sent and asks:

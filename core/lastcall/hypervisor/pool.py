@@ -11,8 +11,8 @@ import libvirt
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted, in_words
-from lastcall.hypervisor.call_limits import CallBudget
-from lastcall.hypervisor.connection import Connection
+from lastcall.hypervisor.call_limits import QUESTIONS, CallBudget
+from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.guest_facts import GuestFacts
@@ -32,8 +32,6 @@ from lastcall.hypervisor.ports import (
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 
-QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
-QUERIES = 32  # about single guests that have a worker; libvirtd serves five at a time
 PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
 RETRY = 0.5  # seconds between two attempts to connect
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
@@ -49,7 +47,7 @@ class LibvirtHypervisor:
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
-        self._queries = defaultdict[str, Turnstile](lambda: Turnstile(workers, QUERIES))
+        self._queries = defaultdict[str, Turnstile](lambda: Turnstile(workers, QUESTIONS))
         self._connections: dict[str, Connection] = {}
         self._budgets: dict[str, CallBudget] = {}
         self._reconnecting: set[asyncio.Task[None]] = set()
@@ -130,7 +128,7 @@ class LibvirtHypervisor:
                 connection.lanes.borrow("blocking", guest.uuid, timeout=START_TIMEOUT) as lane,
                 translated(lane.connection),
             ):
-                domain = lane.domain(guest.uuid)
+                domain = lane.connection.lookupByUUIDString(guest.uuid)
                 if standing_of(domain).kept:
                     domain.resume()  # it has begun anew and waits; libvirt starts nobody who is there
                 elif bypass_cache:

@@ -5,33 +5,35 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lab.patience import LONGEST, wait_until
 from lastcall.errors import CallExpired, ConnectionLost
 from lastcall.hypervisor import call_limits
-from lastcall.hypervisor.call_limits import BLOCKING_LANES, CALLS_PER_LANE, READY, SPARE, CallBudget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING, QUESTIONS, QUICK, READY, SPARE, CallBudget, Lanes, Need
 
-ALL = CALLS_PER_LANE * (BLOCKING_LANES + 1)
+ALL = QUICK + BLOCKING
 
 
 class Open:
     """A connection, as far as lanes look at it."""
 
+    alive = True
+
     def isAlive(self) -> bool:  # noqa: N802  libvirt's name
-        return True
+        return self.alive
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that hang from their beginning, as if it were later."""
-    monkeypatch.setattr(call_limits, "PATIENCE", {"quick": 0.0, "blocking": 0.0, "plug": 0.0})
+    monkeypatch.setattr(call_limits, "PATIENCE", dict.fromkeys(call_limits.PATIENCE, 0.0))
 
 
 def lanes(opens: Callable[[], Any] = Open, budget: CallBudget | None = None, **more: Any) -> Lanes:
-    return Lanes(opens, budget or CallBudget(), **more)
+    return Lanes(opens(), opens, budget or CallBudget(), **more)
 
 
 def hang(hung: ExitStack, on: Lanes, count: int, need: Need = "quick") -> None:
@@ -44,14 +46,14 @@ def hang(hung: ExitStack, on: Lanes, count: int, need: Need = "quick") -> None:
 def test_guests_that_are_well_get_lanes_when_calls_about_others_hold_them_all(need: Need) -> None:
     found = lanes()
     with ExitStack() as hung:
-        hang(hung, found, CALLS_PER_LANE * BLOCKING_LANES, "blocking")
-        hang(hung, found, CALLS_PER_LANE)
-        with found.borrow(need, "well-1", timeout=0.0) as first, found.borrow(need, "well-2", timeout=0.0) as second:
-            assert first is second, "a lane of their own"
-            with pytest.raises(CallExpired), found.borrow(need, "well-3", timeout=0.0):
+        hang(hung, found, BLOCKING, "blocking")
+        hang(hung, found, QUICK)
+        with found.borrow(need, "well-1", timeout=0.0), found.borrow(need, "well-2", timeout=0.0):
+            third = found.borrow(need, "well-3", timeout=0.0)
+            with pytest.raises(CallExpired), third:
                 pytest.fail("a call more than the daemon is burdened with")
-        with found.borrow(need, "well-1", timeout=0.0) as again:
-            assert again is first, "given back, it is there for the next"
+        with found.borrow(need, "well-3", timeout=0.0):
+            pass  # given back, a place is there for the next
 
 
 @pytest.mark.usefixtures("impatient")
@@ -146,6 +148,48 @@ def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
     assert (entered, budget.waiters) == ([0, 1, 2, 3], {})
 
 
+def test_no_two_calls_share_a_connection_and_none_is_opened_while_another_is_idle() -> None:
+    opened = list[Open]()
+
+    def opens() -> Open:
+        opened.append(Open())
+        return opened[-1]
+
+    found = lanes(opens)
+    for need in ("quick", "question", "blocking", "plug"):
+        with found.borrow(need, "g", timeout=0.0) as lane:
+            assert lane.connection is opened[0]
+    with ExitStack() as crowd:
+        hang(crowd, found, ALL)
+        for number in range(QUESTIONS):
+            crowd.enter_context(found.borrow("question", f"g-{number}", timeout=0.0))
+        crowd.enter_context(found.borrow("plug", "g", timeout=0.0))
+        assert len(opened) == ALL + QUESTIONS + 1
+    with ExitStack() as again:
+        hang(again, found, ALL)
+        assert len(opened) == ALL + QUESTIONS + 1
+
+
+def test_questions_have_places_of_their_own_and_no_more() -> None:
+    found = lanes()
+    with ExitStack() as crowd:
+        hang(crowd, found, ALL)
+        for number in range(QUESTIONS):
+            crowd.enter_context(found.borrow("question", f"g-{number}", timeout=0.0))
+        with pytest.raises(CallExpired), found.borrow("question", "one more", timeout=0.0):
+            pytest.fail("a question more than the daemon is burdened with")
+
+
+def test_a_connection_that_has_died_is_not_lent_again() -> None:
+    found = lanes()
+    with found.borrow("quick", "g", timeout=0.0) as lane:
+        died = lane.connection
+    died.alive = False  # pyright: ignore[reportAttributeAccessIssue]  one of ours
+    time.sleep(call_limits.ALIVE_FOR)
+    with found.borrow("quick", "g", timeout=0.0) as lane:
+        assert lane.connection is not died
+
+
 def test_a_connection_that_hangs_as_it_is_opened_holds_up_nobody_else(pool: ThreadPoolExecutor) -> None:
     release, opening = threading.Event(), threading.Event()
 
@@ -155,21 +199,18 @@ def test_a_connection_that_hangs_as_it_is_opened_holds_up_nobody_else(pool: Thre
             release.wait(LONGEST)
         return Open()
 
-    found = lanes(opens)
-    stuck = borrowed(pool, found, "first")
-    assert opening.wait(LONGEST)
-    with pytest.raises(CallExpired), found.borrow("quick", "short", timeout=0.05):
-        pytest.fail("a lane that nobody has opened")
-    with found.borrow("blocking", "other", timeout=LONGEST), found.borrow("quick", "second", timeout=LONGEST) as lane:
-        with found.borrow("quick", "third", timeout=LONGEST) as same:
-            assert same is lane
-        assert not stuck.done()
+    found = Lanes(cast("Any", Open()), cast("Any", opens), CallBudget())
+    with found.borrow("quick", "first", timeout=LONGEST):
+        stuck = borrowed(pool, found, "second")
+        assert opening.wait(LONGEST)
+        with found.borrow("blocking", "other", timeout=LONGEST), found.borrow("quick", "third", timeout=LONGEST):
+            assert not stuck.done()
     release.set()
     stuck.result(LONGEST)
 
 
 def test_a_lane_that_cannot_be_opened_is_tried_anew_by_the_next_call() -> None:
-    answers: list[Any] = [ConnectionLost("no further connection"), Open()]
+    answers: list[Any] = [Open(), ConnectionLost("no further connection"), Open()]
 
     def opens() -> Open:
         answer = answers.pop(0)
@@ -178,10 +219,11 @@ def test_a_lane_that_cannot_be_opened_is_tried_anew_by_the_next_call() -> None:
         return answer
 
     found = lanes(opens)
-    with pytest.raises(ConnectionLost), found.borrow("quick", "g", timeout=LONGEST):
-        pytest.fail("there is no connection")
-    with found.borrow("quick", "g", timeout=LONGEST):
-        pass
+    with found.borrow("quick", "h", timeout=LONGEST):
+        with pytest.raises(ConnectionLost), found.borrow("quick", "g", timeout=LONGEST):
+            pytest.fail("there is no further connection")
+        with found.borrow("quick", "g", timeout=LONGEST):
+            pass
 
 
 def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,5 +251,5 @@ def test_a_crowd_of_calls_that_do_not_return_is_sent_all_the_same(monkeypatch: p
     budget = CallBudget()
     found = lanes(budget=budget)
     with ExitStack() as crowd:
-        hang(crowd, found, CALLS_PER_LANE * BLOCKING_LANES)
+        hang(crowd, found, BLOCKING)
         assert (budget.returned, budget.pacing) == (0, 0), "all were sent, and none has returned"
