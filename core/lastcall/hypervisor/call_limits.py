@@ -41,6 +41,10 @@ READY = 4  # calls for which libvirtd has a worker from its start, and one more 
 PACE = 0.02  # seconds in which libvirtd starts a worker
 SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
+OPENINGS, OPENING = (
+    4,
+    2.0,
+)  # connections that are opened at a time, and seconds after which one that hangs counts no more
 STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
 Need = Literal["quick", "question", "blocking", "plug"]
 _Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
@@ -206,6 +210,7 @@ class Lanes:
         self._changed = budget.changed
         self._places: dict[_Place, int] = {**_PLACES}  # how many are free
         self._idle = [Lane(connection)]
+        self._opening: list[float] = []  # since when connections are being opened (monotonic clock), in order
         self._told = -STEP  # when it was told last who is in the way (monotonic clock)
         self._dead: list[Lane] = []  # kept, as closing them may block
 
@@ -216,7 +221,7 @@ class Lanes:
         until = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         call, lane = self._take(need, uuid, until), None
         try:
-            lane = self._lane()
+            lane = self._lane(until)
             with self._changed:
                 self._budget.keep_pace()
             yield lane
@@ -263,6 +268,7 @@ class Lanes:
         with self._changed:
             if lane is not None:
                 self._idle.append(lane)
+                self._changed.notify_all()
             self._places[call.place] += 1
             self._budget.end(call)
             self._budget.admit()
@@ -292,15 +298,40 @@ class Lanes:
         if not self._budget.holds_place(uuid) and self._places["plug"] > SPARE:
             yield "plug"
 
-    def _lane(self) -> Lane:
-        """A lane that nobody uses, the one used last if there are any; opened without the lock, as that may block.
+    def _lane(self, until: float) -> Lane:
+        """A lane that nobody uses, the one used last if there are any; else another.
 
         libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
         """
         with self._changed:
-            while self._idle:
-                lane = self._idle.pop()
-                if lane.alive:
-                    return lane
-                self._dead.append(lane)
-        return Lane(self._open_one())
+            while (lane := self._unused()) is None:
+                left = self._opens_at() - time.monotonic()
+                if left <= 0:
+                    break
+                if time.monotonic() >= until:
+                    raise CallExpired("no connection to libvirt was open in time")
+                self._changed.wait(min(left, until - time.monotonic()))
+            if lane is not None:
+                return lane
+            began = time.monotonic()
+            self._opening.append(began)
+        # Without the lock, as it may block for as long as the daemon hangs.
+        try:
+            return Lane(self._open_one())
+        finally:
+            with self._changed:
+                self._opening.remove(began)
+                self._changed.notify_all()
+
+    def _unused(self) -> Lane | None:
+        while self._idle:
+            lane = self._idle.pop()
+            if lane.alive:
+                return lane
+            self._dead.append(lane)
+        return None
+
+    def _opens_at(self) -> float:
+        """When one more may be opened: not too many at once, but for those that hang."""
+        # The sshd of a daemon behind SSH turns away who comes while ten others log in.
+        return self._opening[-OPENINGS] + OPENING if len(self._opening) >= OPENINGS else -math.inf

@@ -12,7 +12,7 @@ import pytest
 from lab.patience import LONGEST, wait_until
 from lastcall.errors import CallExpired, ConnectionLost
 from lastcall.hypervisor import call_limits
-from lastcall.hypervisor.call_limits import BLOCKING, QUESTIONS, QUICK, READY, SPARE, CallBudget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING, OPENINGS, QUESTIONS, QUICK, READY, SPARE, CallBudget, Lanes, Need
 
 ALL = QUICK + BLOCKING
 
@@ -81,9 +81,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-def borrowed(pool: ThreadPoolExecutor, found: Lanes, guest: str) -> Future[None]:
+def borrowed(pool: ThreadPoolExecutor, found: Lanes, guest: str, need: Need = "quick") -> Future[None]:
     def borrow() -> None:
-        with found.borrow("quick", guest, timeout=LONGEST):
+        with found.borrow(need, guest, timeout=LONGEST):
             pass
 
     return pool.submit(borrow)
@@ -207,6 +207,56 @@ def test_a_connection_that_hangs_as_it_is_opened_holds_up_nobody_else(pool: Thre
             assert not stuck.done()
     release.set()
     stuck.result(LONGEST)
+
+
+def test_only_a_few_connections_are_opened_at_a_time_and_one_that_is_given_back_will_do(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_limits, "OPENING", LONGEST)
+    release, opening, most = threading.Event(), list[int](), list[int]()
+
+    def opens() -> Open:
+        opening.append(1)
+        most.append(len(opening))
+        release.wait(LONGEST)
+        opening.pop()
+        return Open()
+
+    found = Lanes(cast("Any", Open()), cast("Any", opens), CallBudget())
+    with found.borrow("quick", "first", timeout=LONGEST):
+        opened = [borrowed(pool, found, f"g-{number}", "blocking") for number in range(OPENINGS)]
+        wait_until(lambda: len(opening) == OPENINGS, "they are being opened", pause=0.01)
+        waits = borrowed(pool, found, "one more", "blocking")
+        with pytest.raises(CallExpired), found.borrow("blocking", "short", timeout=0.05):
+            pytest.fail("a connection that nobody has opened")
+    waits.result(LONGEST)
+    assert max(most) == OPENINGS
+    release.set()
+    for one in opened:
+        one.result(LONGEST)
+
+
+def test_connections_that_hang_as_they_are_opened_keep_nobody_from_opening_another(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_limits, "OPENING", 0.05)
+    release, opening = threading.Event(), list[int]()
+
+    def opens() -> Open:
+        opening.append(1)
+        if len(opening) <= OPENINGS:
+            release.wait(LONGEST)
+        return Open()
+
+    found = Lanes(cast("Any", Open()), cast("Any", opens), CallBudget())
+    with found.borrow("quick", "first", timeout=LONGEST):
+        hang = [borrowed(pool, found, f"g-{number}", "blocking") for number in range(OPENINGS)]
+        wait_until(lambda: len(opening) == OPENINGS, "they are being opened", pause=0.01)
+        with found.borrow("blocking", "well", timeout=LONGEST):
+            pass
+    release.set()
+    for one in hang:
+        one.result(LONGEST)
 
 
 def test_a_lane_that_cannot_be_opened_is_tried_anew_by_the_next_call() -> None:
