@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
 from lastcall.api.guests import Ended, Guest, Key, Outcome
@@ -65,14 +66,20 @@ class Closing:
 
     async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
         """No verdict is final while the run lasts: who was still running then may be off by now."""
-        story, until = self._stream.story, self._phases.terms.soon(LAST_LOOK)
-        open_ = [guest for guest in guests if not story.decided(guest.key) or self._is_open(guest.key)]
-        uris = list({guest.uri for guest in open_ if story.decided(guest.key)})
-        # One listing for each connection; only who is missing there, or was never decided, is asked one by one.
-        listed = await asyncio.gather(*(self._active(uri, until) for uri in uris))
-        runs = {guest.key: guest.state for guests in listed for guest in guests or ()}
-        silent = {uri for uri, guests in zip(uris, listed, strict=True) if guests is None}
-        again = [guest.key for guest in open_ if not self._still_runs(guest, runs, silent)]
+        open_ = defaultdict[str, list[Guest]](list)
+        for guest in guests:
+            if not self._stream.story.decided(guest.key) or self._is_open(guest.key):
+                open_[guest.uri].append(guest)
+        # Each connection for itself: one that hung took the time in which the guests of another were to be asked for.
+        await asyncio.gather(*(self._ask_for(uri, of_it) for uri, of_it in open_.items()))
+
+    async def _ask_for(self, uri: str, guests: Sequence[Guest]) -> None:
+        """Ask for guests of one connection: in one listing, then one by one who is missing there or was not decided."""
+        until, listed = self._phases.terms.soon(LAST_LOOK), None
+        if any(self._stream.story.decided(guest.key) for guest in guests):
+            listed = await self._active(uri, until)
+        runs = {guest.key: guest.state for guest in listed or ()}
+        again = [guest.key for guest in guests if not self._still_runs(guest, None if listed is None else runs)]
         for key in runs.keys() & set(again):
             if self._sight.status.ended(key) is None:
                 self._stops[key].leave(runs[key])
@@ -87,11 +94,11 @@ class Closing:
             return result.asked is not None or result.outcome is Outcome.LEFT or (off and not self._stops[key].leaves)
         return result.outcome is Outcome.UNKNOWN or (result.ended is not None and not off)
 
-    def _still_runs(self, guest: Guest, runs: Container[Key], silent: Container[str]) -> bool:
-        """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing new."""
+    def _still_runs(self, guest: Guest, runs: Container[Key] | None) -> bool:
+        """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing (None)."""
         if not self._stream.story.decided(guest.key) or self._sight.status.ended(guest.key):
             return False
-        seen = guest.key in runs or guest.uri in silent
+        seen = runs is None or guest.key in runs
         return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
 
     async def _active(self, uri: str, until: float) -> Sequence[Guest] | None:

@@ -32,33 +32,40 @@ class Rounds:
     ) -> None:
         self._sight, self._stream, self._late = sight, stream, late
         self._stops, self._under_way = stops, under_way
+        self._asked = set[str]()  # URIs of connections that are being asked
 
     async def go(self) -> None:
         """Go round until it is cancelled."""
-        while True:
-            await asyncio.sleep(POLL)
-            try:
-                await self._ask_around()
-            except Exception as error:  # noqa: BLE001  asked again in a moment; ended in silence, it would help nobody
-                self._stream.problem(
-                    "internal", "this run", f"{type(error).__name__}: {error}", "this is a bug in lastcall"
-                )
+        async with asyncio.TaskGroup() as rounds:
+            while True:
+                await asyncio.sleep(POLL)
+                # Each connection for itself: guests of one were asked for no more than every ten seconds while
+                # another hung.
+                for uri in self._uris - self._asked:
+                    self._asked.add(uri)
+                    rounds.create_task(self._ask(uri))
 
-    async def _ask_around(self) -> None:
-        waited_for = self._sight.status.watched()
-        uris = {key[0] for key in waited_for} | {key[0] for key in self._stops}
-        await asyncio.gather(*(self._ask_connection(uri, waited_for) for uri in uris))
-        story, until = self._stream.story, self._sight.loop.time() + POLL
-        # A daemon that hung for a while answers now.
-        unknown = [key for key in self._over if story.result(key).outcome is Outcome.UNKNOWN]
-        await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
+    @property
+    def _uris(self) -> set[str]:
+        return {key[0] for key in (*self._sight.status.watched(), *self._stops)}
+
+    async def _ask(self, uri: str) -> None:
+        try:
+            await self._ask_connection(uri)
+        except Exception as error:  # noqa: BLE001  asked again in a moment; ended in silence, it would help nobody
+            self._stream.problem(
+                "internal", "this run", f"{type(error).__name__}: {error}", "this is a bug in lastcall"
+            )
+        finally:
+            self._asked.discard(uri)
 
     @property
     def _over(self) -> list[Key]:
         """Those whose stop is over."""
         return [key for key in self._stops if self._stream.story.decided(key) and key not in self._under_way]
 
-    async def _ask_connection(self, uri: str, waited_for: set[Key]) -> None:
+    async def _ask_connection(self, uri: str) -> None:
+        waited_for = self._sight.status.watched()
         try:
             # An event can be lost; who is missing here is asked about, and nobody counts as off by being missing.
             active = {guest.key for guest in await self._sight.hypervisor.active(uri)}
@@ -77,3 +84,7 @@ class Rounds:
         for key in again:
             if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
                 status.confirm_start(key)
+        # A daemon that hung for a while answers now.
+        story, until = self._stream.story, self._sight.loop.time() + POLL
+        unknown = [key for key in self._over if key[0] == uri and story.result(key).outcome is Outcome.UNKNOWN]
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))

@@ -1,0 +1,34 @@
+"""Asking around for guests whose end went unheard."""
+
+import asyncio
+from pathlib import Path
+
+from lastcall import Guest, Outcome
+from lastcall.runs.rounds import POLL
+from lastcall.runs.shutdown import Shutdown
+from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from support import by_name
+
+HUNG = "fake:///b"
+
+
+def hang(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+    """A moment later, the lists of one connection take all the time that they have."""
+    active = hypervisor.active
+
+    async def slow(uri: str) -> list[Guest]:
+        if uri == HUNG and hypervisor.loop.time() > 1:
+            await asyncio.sleep(10)
+            raise TimeoutError
+        return await active(uri)
+
+    hypervisor.active = slow
+
+
+def test_a_connection_that_hangs_keeps_nobody_from_asking_another_for_guests_whose_end_went_unheard(
+    tmp_path: Path,
+) -> None:
+    hung, unheard = FakeGuest("hung", uri=HUNG, takes=60), FakeGuest("unheard", uri="fake:///a", takes=12, quiet=True)
+    report = run_shutdown(tmp_path, [hung, unheard], meanwhile=hang)
+    assert by_name(report, "unheard").outcome is Outcome.STOPPED
+    assert by_name(report, "unheard").duration <= 12 + POLL, "found in the next round, however long another takes"
