@@ -9,13 +9,14 @@ from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
-from lastcall.config.paths import find_places
+from lastcall.config.paths import Places, find_places
 from lastcall.config.settings import PathSettings, ShutdownSettings
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.durations import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.last_line import answered
 from lastcall.persistence.state import open_state
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
@@ -51,14 +52,19 @@ class Audience:
 
 def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     """The shutdown run as systemd stops the unit; None where the host does not stop, and no guest is touched."""
+    # Already before the plugins are loaded, as what was announced is cut from their time.
+    places = find_places(invocation.config)
+    with answered((places or Places()).run):
+        return _stop_host(invocation, deadline, places)
+
+
+def _stop_host(invocation: Invocation, deadline: float | None, places: Places | None) -> Report | None:
     systemctl = Systemctl()
     reason = host_stop(systemctl)
     # A unit is stopped for many reasons; taken for a host stop, `systemctl restart` would stop every guest.
     if reason is None:
         _stay_on_duty(systemctl)
         return None
-    # Already before the plugins are loaded, as their time is cut from it.
-    places = find_places(invocation.config)
     known, left = _heed(NoticeBoard(places.run), invocation, reason) if places else (reason, None)
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, soonest(left, deadline))
     loaded = load(invocation.config, known, allowance=allowance)
@@ -68,9 +74,15 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
 
 def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
     """Go on with a run that was cut off: it was killed, or something in it crashed. None where there is none."""
-    left = BootStamp(invocation.places().run).left
+    run = invocation.places().run
+    left = BootStamp(run).left
     if not left:
         return None
+    with answered(run):
+        return _go_on(invocation, deadline, left)
+
+
+def _go_on(invocation: Invocation, deadline: float | None, left: float) -> Report:
     # A run for the host had begun, whatever the queue says by now: half of the guests may be down already.
     reason = host_stop(Systemctl()) or Reason.OTHER
     # What the first try has left, and no fresh deadline: the battery has been running down since then.

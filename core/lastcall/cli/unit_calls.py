@@ -8,6 +8,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode, NoPermission
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.last_line import AskedByVirsh
 from lastcall.persistence.state import open_state
 from lastcall.runs.lock import Holder, RunLock
 
@@ -38,8 +39,10 @@ def note_boot(invocation: Invocation) -> int:
         lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
         state = open_state(paths.state)
         # By this the restore knows what the boot just before has left; older entries may run elsewhere by now.
-        if state.stamp(boot_id()):
+        first, by_virsh = state.stamp(boot_id()), AskedByVirsh(paths.state)
+        if by_virsh.take_over(state) or first:
             state.save()
+        by_virsh.remove()
     except OSError as error:
         raise NoPermission(f"{error.filename} cannot be written: {error.strerror}", "run as root") from None
     finally:

@@ -24,6 +24,7 @@ from lastcall.systemd.units import UNITS, longest_deadline
 
 CONFIG = Path("etc/lastcall/config.yaml")
 MOTD = Path("etc/motd.d/lastcall")
+STAMP_MOTD = Path("etc/motd.d/lastcall-stamp")
 SET_ASIDE = Path("var/lib/lastcall/set-aside")
 # To stop the unit is refused, and were it not, its ExecStop would stop all guests: both have to go first.
 _NO_STOP = "[Unit]\nRefuseManualStop=no\n[Service]\nExecStop=\n"
@@ -76,7 +77,7 @@ class Installation:
             *(self._set_aside(rival.where) for rival in rivals if rival.where in self.replace),
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
-            InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE)),
+            InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE, units.STAMP)),
             *(self._neutralise() if takes_over else ()),
         ]
 
@@ -152,13 +153,15 @@ class Installation:
 
     def _files(self, settings: Settings) -> Iterator[InstallStep]:
         paths = settings.paths
-        yield _write(self._path(UNITS / units.SERVICE), units.service_unit(self.program, paths.state))
-        yield _write(self._path(UNITS / units.RESTORE), units.restore_unit(self.program, paths.state))
+        yield _write(self._path(units.LAST_LINE), units.last_line(), "for a host stop in which lastcall cannot run")
+        for name, text in units.Whereabouts(self.program, paths.state, paths.run).units().items():
+            yield _write(self._path(UNITS / name), text)
         limit = units.job_timeout(longest_deadline(settings))
         for target in units.JOB_TARGETS if limit else ():
             path = self._path(UNITS / f"{target}.d" / "lastcall.conf")
             yield _write(path, limit or "", "as systemd would cut the shutdown short")
         yield _link(self._path(MOTD), paths.run / "motd")
+        yield _link(self._path(STAMP_MOTD), paths.run / "motd.stamp")
         for name, text in completions():
             yield _write(self._path(Path(name)), text)
 
@@ -222,7 +225,8 @@ class Installation:
 
     def _ours(self) -> list[Path]:
         jobs = [UNITS / f"{target}.d" / "lastcall.conf" for target in units.JOB_TARGETS]
-        return [UNITS / units.SERVICE, UNITS / units.RESTORE, *jobs, MOTD, *(Path(name) for name, _ in completions())]
+        ours = [UNITS / name for name in (units.SERVICE, units.STAMP, units.RESTORE)]
+        return [*ours, *jobs, units.LAST_LINE, MOTD, STAMP_MOTD, *(Path(name) for name, _ in completions())]
 
     def _reload(self) -> InstallStep:
         return InstallStep("systemctl daemon-reload", lambda: self.systemctl.tell("daemon-reload"))

@@ -11,13 +11,13 @@ from lastcall.systemd.other_stoppers import find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import (
     JOB_TARGETS,
-    RESTORE,
+    LAST_LINE,
     SERVICE,
     UNITS,
+    Whereabouts,
+    last_line,
     longest_deadline,
     program_path,
-    restore_unit,
-    service_unit,
 )
 
 _INSTALL = "lastcall install"
@@ -63,9 +63,9 @@ def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Prob
 
 
 def _is_current(settings: Settings, root: Path) -> bool:
-    state = settings.paths.state
-    wanted = {SERVICE: service_unit(program_path(), state), RESTORE: restore_unit(program_path(), state)}
-    return all(_text(root / UNITS / name) == text for name, text in wanted.items())
+    wanted = Whereabouts(program_path(), settings.paths.state, settings.paths.run).units()
+    there = all(_text(root / UNITS / name) == text for name, text in wanted.items())
+    return there and _text(root / LAST_LINE) == last_line()
 
 
 def _text(path: Path) -> str:

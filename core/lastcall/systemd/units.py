@@ -4,10 +4,14 @@ import sys
 from pathlib import Path
 
 from lastcall.config.settings import Settings
+from lastcall.formats.values import value
 
 UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"
+STAMP = "lastcall-stamp.service"
 RESTORE = "lastcall-restore.service"
+# Where /etc is, the units are: nothing else has to be mounted for it.
+LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
 # Services and sockets: no unit can be started during a shutdown, and whoever touches the socket of a daemon that is
 # stopped may wait for hours. On Debian 12 libvirtd went in the middle of the work of libvirt-guests.
@@ -31,10 +35,10 @@ _SERVICE = """\
 # `lastcall shutdown` stops guests, `lastcall uninstall` takes the unit away.
 
 [Unit]
-Description=Last call for the guests of this host
+Description=Last call for the guests of this host (needs {python})
 # libvirt orders the scope of every guest before this target, so that systemd stops it after us. Never Requires, PartOf
 # or BindsTo: a daemon that is restarted must not stop guests.
-Wants=virt-guest-shutdown.target {restore}
+Wants=virt-guest-shutdown.target {stamp} {restore}
 After=virt-guest-shutdown.target
 {after}
 Before=pacemaker.service
@@ -46,11 +50,13 @@ IgnoreOnIsolate=yes
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-# Whatever becomes of the stamp: without a start that succeeded there is no ExecStop.
-ExecStart=-/usr/bin/timeout --kill-after=5 20 {program} stamp
+# Without a start that succeeded there is no ExecStop. Whether lastcall can start at all, its stamp tells.
+ExecStart=/bin/true
 # A run that was killed, or crashed, gets a second chance in what is left of its time.
 ExecStop=-{program} shutdown --from-unit
-ExecStop={program} shutdown --from-unit --again
+ExecStop=-{program} shutdown --from-unit --again
+# Where neither has answered, as when Python lacks lastcall's packages, a shell script asks the guests by virsh.
+ExecStop=/bin/sh /{last_line} stop {state} {run}
 # Extended while the run makes progress, never past its deadline.
 TimeoutStopSec=2min
 NotifyAccess=exec
@@ -62,13 +68,30 @@ SyslogIdentifier=lastcall
 WantedBy=multi-user.target
 Alias={alias}
 """
+_STAMP = """\
+# Notes that the host has booted and that lastcall is on duty; touches no guest. A unit of its own, so that it may fail:
+# then lastcall cannot do its work, a login says so, and lastcall.service is on duty all the same.
+
+[Unit]
+Description=Note that lastcall is on duty (needs {python})
+After={service}
+RequiresMountsFor={mounts}
+
+[Service]
+Type=oneshot
+ExecStart={program} stamp
+ExecStopPost=/bin/sh /{last_line} stamp {state} {run}
+TimeoutStartSec=20s
+TimeoutStopSec=5s
+SyslogIdentifier=lastcall
+"""
 _RESTORE = """\
 # Brings back the guests that the last shutdown stopped. Pulled in by lastcall.service, and again whenever a libvirt
 # daemon is started: one that was broken at boot costs no guest its restore. Where nothing is due it does nothing.
 
 [Unit]
 Description=Bring back the guests of this host
-After={service}
+After={service} {stamp}
 {after}
 RequiresMountsFor={mounts}
 
@@ -106,19 +129,32 @@ def program_path() -> Path:
     return beside if beside.exists() else Path(sys.argv[0]).absolute()
 
 
-def service_unit(program: Path, state: Path) -> str:
-    """`lastcall.service` for this program; `state` is paths.state."""
-    return _SERVICE.format(
-        restore=RESTORE, after=_after(), mounts=_mounts(program, state), program=_escaped(program), alias=ALIAS
-    )
+@value
+class Whereabouts:
+    """What the units name: the program and the interpreter that it needs, and `paths.state` and `paths.run`."""
+
+    program: Path
+    state: Path
+    run: Path
+    python: Path = Path(sys.executable)
+
+    def units(self) -> dict[str, str]:
+        """The units by name."""
+        program, mounts = _escaped(self.program), _mounts(self.program, self.state)
+        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE, "alias": ALIAS, "last_line": LAST_LINE}
+        places = {"program": program, "mounts": mounts, "state": _escaped(self.state), "run": _escaped(self.run)}
+        python = str(self.python).replace("%", "%%")
+        daemons = " ".join(f"{name}.service" for name in DAEMONS)
+        texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE}
+        return {
+            name: text.format(**names, **places, after=_after(), daemons=daemons, python=python)
+            for name, text in texts.items()
+        }
 
 
-def restore_unit(program: Path, state: Path) -> str:
-    """`lastcall-restore.service`."""
-    return _RESTORE.format(
-        service=SERVICE, after=_after(), mounts=_mounts(program, state), program=_escaped(program),
-        daemons=" ".join(f"{name}.service" for name in DAEMONS),
-    )  # fmt: skip
+def last_line() -> str:
+    """The script that asks the guests where lastcall cannot run."""
+    return Path(__file__).with_name("last-line.sh").read_text(encoding="utf-8")
 
 
 def job_timeout(deadline: float) -> str | None:

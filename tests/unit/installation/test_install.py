@@ -48,14 +48,16 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     files, again = found
     assert files == again
     assert systemctl.told[-2:] == [
-        ("enable", "lastcall.service", "lastcall-restore.service"), ("start", "lastcall.service"),
-    ]  # fmt: skip
+        ("enable", "lastcall.service", "lastcall-restore.service"),
+        ("start", "lastcall.service", "lastcall-stamp.service"),
+    ]
     names = {str(path.relative_to(tmp_path)) for path in files}
-    assert {"etc/lastcall/config.yaml", "etc/systemd/system/lastcall.service"} <= names
+    assert {"etc/lastcall/config.yaml", "etc/lastcall/last-line", "etc/systemd/system/lastcall.service"} <= names
+    assert {"lastcall", "lastcall-stamp"} == {path.name for path in (tmp_path / "etc/motd.d").iterdir()}
     assert {name for name, _ in completions()} <= names
     for step in installation(tmp_path, systemctl).undo():
         step.do()
-    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()}
     assert left == {"etc/lastcall/config.yaml"}
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
 

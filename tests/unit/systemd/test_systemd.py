@@ -1,6 +1,7 @@
 """What lastcall tells systemd, the journal and the console, and what it reads from them."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Generator
@@ -35,7 +36,7 @@ from lastcall.systemd.other_stoppers import find_other_stoppers
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.unit_checks import check_units, seconds
-from lastcall.systemd.units import job_timeout, restore_unit, service_unit
+from lastcall.systemd.units import RESTORE, SERVICE, STAMP, Whereabouts, job_timeout
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 
@@ -210,10 +211,13 @@ def test_every_entry_of_the_journal_has_its_fields_and_how_much_it_matters(tmp_p
 
 
 def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
-    text = service_unit(Path("/opt/my tools/100%/lastcall"), Path("/var/lib/lastcall"))
-    assert 'ExecStop="/opt/my tools/100%%/lastcall" shutdown --from-unit --again' in text
+    odd = Whereabouts(Path("/opt/my tools/100%/lastcall"), Path("/var/lib/lastcall"), Path("/run/my own"))
+    text, stamp, _ = odd.units().values()
+    assert 'last-line stop /var/lib/lastcall "/run/my own"' in text
+    assert 'ExecStart="/opt/my tools/100%%/lastcall" stamp' in stamp
+    assert 'ExecStop=-"/opt/my tools/100%%/lastcall" shutdown --from-unit --again' in text
     assert 'RequiresMountsFor=/var/lib/lastcall "/opt/my tools/100%%"' in text
-    for unit in (text, restore_unit(Path("/usr/bin/lastcall"), Path("/srv/state"))):
+    for unit in (text, odd.units()[RESTORE]):
         for daemon in ("libvirtd", "virtqemud", "virtlxcd", "virtnetworkd", "virtstoraged", "virtlogd", "virtlockd"):
             assert f" {daemon}.service" in unit or f"={daemon}.service" in unit
             assert f"{daemon}.socket" in unit
@@ -224,9 +228,21 @@ def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
 
 def test_the_units_in_contrib_are_those_that_are_installed_into_usr() -> None:
     folder = Path(__file__).parents[3] / "contrib" / "systemd"
-    program, state = Path("/usr/bin/lastcall"), Path("/var/lib/lastcall")
-    assert (folder / "lastcall.service").read_text() == service_unit(program, state)
-    assert (folder / "lastcall-restore.service").read_text() == restore_unit(program, state)
+    program, state, run = Path("/usr/bin/lastcall"), Path("/var/lib/lastcall"), Path("/run/lastcall")
+    wanted = Whereabouts(program, state, run, python=Path("/usr/bin/python3")).units()
+    assert {path.name: path.read_text() for path in folder.glob("*.service")} == wanted
+
+
+def test_systemctl_status_says_which_interpreter_is_needed_and_a_failing_stamp_keeps_nobody_off_duty() -> None:
+    where = Whereabouts(Path("/opt/x/lastcall"), Path("/state"), Path("/run/x"), python=Path("/opt/x/100%/python3"))
+    units = where.units()
+    for name in (SERVICE, STAMP):
+        assert re.search(r"^Description=.*needs /opt/x/100%%/python3", units[name], re.MULTILINE)
+    assert "ExecStart=/bin/true" in units[SERVICE]
+    assert not re.search(rf"^(Requires|BindsTo)=.*{STAMP}", units[SERVICE], re.MULTILINE)
+    assert "ExecStart=/opt/x/lastcall stamp" in units[STAMP], "its failure is not ignored"
+    stops = re.findall(r"^ExecStop=(.*)", units[SERVICE], re.MULTILINE)
+    assert [line.startswith("-") for line in stops] == [True, True, False], "the last line is reached in any case"
 
 
 def test_the_limit_of_a_whole_shutdown_is_raised_only_where_the_deadline_needs_it() -> None:

@@ -13,6 +13,7 @@ from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.last_line import ASKED_BY
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.roll_call import RollCall, call_roll
@@ -61,7 +62,8 @@ def _lines(waiting: list[Entry], roll: RollCall, state: StateFile) -> Iterator[s
         age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
         since = f"{'off' if entry.guest.key in roll.off else 'listed'} for {format_duration(max(0, age // 60 * 60))}"
         doubt = "perhaps " if entry.uri in roll.silent and not entry.parked else ""
-        yield f"{entry.name}  was {entry.state.value} on {entry.uri}  {since}  {doubt}{_how(entry, state)}"
+        by_virsh = "  (asked by virsh, as lastcall could not run)" if entry.run == ASKED_BY else ""
+        yield f"{entry.name}  was {entry.state.value} on {entry.uri}  {since}  {doubt}{_how(entry, state)}{by_virsh}"
 
 
 def _how(entry: Entry, state: StateFile) -> str:

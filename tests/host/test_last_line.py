@@ -1,0 +1,37 @@
+"""A host on which lastcall cannot run any more, as after an upgrade of Python: its guests are asked all the same."""
+
+from host.test_poweroff import NEEDS, SWITCHES, find
+from lab.host import Host
+
+SITE = "/opt/lastcall/lib/python3.11"
+
+
+def test_with_a_python_that_lacks_our_packages_every_guest_that_hears_the_button_still_shuts_down(
+    installed: Host,
+) -> None:
+    installed.run("systemctl -q disable --now libvirt-guests")
+    shown = installed.run("systemctl status lastcall.service", check=False)
+    assert "needs /opt/lastcall/bin/python3" in shown
+    # Where an upgrade of the distribution leaves a virtual environment: a new Python, which looks elsewhere.
+    installed.run(f"mv {SITE} {SITE}-of-yesterday && mkdir -p {SITE}/site-packages")
+    assert "ModuleNotFoundError" in installed.tries("lastcall status").stderr
+    installed.guests(**SWITCHES)
+    installed.stop()
+    journal = installed.journal()
+    assert installed.cut_off(*NEEDS) == {}
+    assert find(journal, rf"^lastcall could not run: virsh asks {len(NEEDS)} guests")
+    assert not find(journal, r"^Stopping machine-qemu"), "no scope was left for systemd to stop"
+
+    installed.boot()
+    told = installed.run("cat /etc/motd.d/lastcall*", check=False)
+    assert "lastcall: it failed at boot" in told
+    assert f"{len(NEEDS)} guests that it did not stop were asked by virsh" in told
+    assert "lastcall-stamp.service" in installed.run("systemctl --failed")
+    assert installed.run("systemctl is-active lastcall.service").strip() == "active", "the next host stop is served"
+
+    installed.run(f"rm -r {SITE} && mv {SITE}-of-yesterday {SITE}")
+    installed.run("lastcall install")
+    none = ["no guest waits to be restored"]
+    installed.wait_until(lambda: installed.run("lastcall status").splitlines()[1:] == none, "everybody is back")
+    assert installed.running() == set(NEEDS)
+    assert "it failed" not in installed.tries("cat /etc/motd.d/lastcall*").stdout

@@ -1,0 +1,79 @@
+"""What lastcall and the shell script at the end of its unit leave for each other."""
+
+from pathlib import Path
+
+import pytest
+
+from lastcall import Guest
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.unit_calls import note_boot
+from lastcall.errors import LastcallError
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.last_line import AskedByVirsh, answered
+from lastcall.persistence.state import StateFile, open_state
+
+UUID = "11111111-2222-3333-4444-55555555555{}"
+
+
+def test_a_stop_is_answered_unless_a_bug_ends_it_and_only_where_systemd_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = tmp_path / "run" / "answered"
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    with answered(note.parent):
+        pass
+    assert not note.exists(), "by hand nobody waits for it"
+    monkeypatch.setenv("INVOCATION_ID", "abc")
+    with pytest.raises(ZeroDivisionError), answered(note.parent):
+        raise ZeroDivisionError
+    assert not note.exists()
+    with pytest.raises(LastcallError), answered(note.parent):
+        raise LastcallError("another run is under way")
+    assert note.read_text() == "abc\n"
+
+
+def test_a_note_that_cannot_be_written_spoils_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "abc")
+    (tmp_path / "run").write_text("no folder")
+    with answered(tmp_path / "run"):
+        pass
+
+
+def stamp(folder: Path) -> Invocation:
+    """How lastcall is called on a host that keeps everything in a folder."""
+    config = folder / "config.yaml"
+    config.write_text(f"paths: {{state: {folder}, run: {folder}/run}}\n")
+    return Invocation(config=config)
+
+
+def test_whom_virsh_asked_is_due_after_the_next_stamp_even_where_he_had_been_parked(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.stamp("before")
+    parked = Guest(uri="qemu:///system", uuid=UUID.format(1), name="db 1")
+    state.add([parked], run="x", boot_id="long ago", cause="hand", due=False)
+    state.park(parked.key)
+    state.save()
+    AskedByVirsh(tmp_path).path.write_text(
+        f"qemu:///system {UUID.format(1)} db 1\nlxc:///system {UUID.format(2)} b\udcffx\nnonsense\n"
+        f"qemu:///system {UUID.format(3).upper()}\nqemu:///system {UUID.format(1)} db 1\n",
+        errors="surrogateescape",
+    )
+    for _ in range(2):
+        assert note_boot(stamp(tmp_path)) == 0
+        found = open_state(tmp_path)
+        assert (found.boot, found.previous_boot) == (boot_id(), "before")
+        assert [(one.uri, one.name, one.driver, one.cause) for one in found.entries.values()] == [
+            ("qemu:///system", "db 1", "QEMU", "host"), ("lxc:///system", "b\ufffdx", "LXC", "host"),
+            ("qemu:///system", UUID.format(3).upper(), "QEMU", "host"),
+        ]  # fmt: skip
+        assert all(one.is_due_from("before") for one in found.entries.values())
+        assert not AskedByVirsh(tmp_path).path.exists()
+
+
+def test_a_list_that_cannot_be_understood_keeps_the_note_for_a_better_day(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    note = AskedByVirsh(tmp_path).path
+    note.write_text(f"qemu:///system {UUID.format(1)} db\n")
+    with pytest.raises(LastcallError):
+        note_boot(stamp(tmp_path))
+    assert note.exists()
