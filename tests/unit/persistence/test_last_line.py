@@ -6,6 +6,7 @@ import pytest
 
 from lastcall import Guest
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.main import run
 from lastcall.cli.unit_calls import note_boot
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
@@ -77,3 +78,12 @@ def test_a_list_that_cannot_be_understood_keeps_the_note_for_a_better_day(tmp_pa
     with pytest.raises(LastcallError):
         note_boot(stamp(tmp_path))
     assert note.exists()
+
+
+def test_status_says_who_was_asked_by_virsh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    AskedByVirsh(tmp_path).path.write_text(f"test:///default {UUID.format(1)} db\n")
+    invocation = stamp(tmp_path)
+    note_boot(invocation)
+    run(["--config", str(invocation.config), "status"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("db ")]
+    assert line.endswith("(asked by virsh, as lastcall could not run)")
