@@ -51,7 +51,7 @@ def test_whom_virsh_asked_is_due_after_the_next_stamp_even_where_he_had_been_par
     state = StateFile(tmp_path)
     state.stamp("before")
     parked = Guest(uri="qemu:///system", uuid=UUID.format(1), name="db 1")
-    state.add([parked], run="x", boot_id="long ago", cause="hand", due=False)
+    state.add([parked], run="x", boot_id="long ago", cause="hand", due=False, restarting={parked.key})
     state.park(parked.key)
     state.save()
     AskedByVirsh(tmp_path).path.write_text(
@@ -68,6 +68,7 @@ def test_whom_virsh_asked_is_due_after_the_next_stamp_even_where_he_had_been_par
             ("qemu:///system", UUID.format(3).upper(), "QEMU", "host"),
         ]  # fmt: skip
         assert all(one.is_due_from("before") for one in found.entries.values())
+        assert found.restarting() == {parked.key}, "its on_poweroff may still have to be put back"
         assert not AskedByVirsh(tmp_path).path.exists()
 
 

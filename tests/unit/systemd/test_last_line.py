@@ -15,10 +15,10 @@ VIRSH = """\
 #!/bin/sh
 cd "$LIBVIRT/${3%%:*}" 2>/dev/null || exit 1
 echo "$3 $4 $5" >> "$LIBVIRT/asked"
-[ ! -e hangs ] || exec sleep 60
+[ ! -e hangs ] || exec /bin/sleep 60
 case $4 in
 list) for one in *-*; do [ ! -e "$one" ] || printf '%-36s %-30s\\n' "$one" "$(cat "$one")"; done ;;
-shutdown) grep -q deaf "$5" || { sleep 0.1; rm "$5"; } ;;
+shutdown) [ ! -e freezes ] || touch hangs; grep -q deaf "$5" || rm "$5" ;;
 esac
 """
 SYSTEMCTL = """\
@@ -26,6 +26,7 @@ SYSTEMCTL = """\
 [ "$1" = is-system-running ] || echo "$@" >> "$LIBVIRT/systemctl"
 echo "$STATE"
 """
+SLEEP = "#!/bin/sh\nexec /bin/sleep 0.1\n"
 TIMEOUT = '#!/bin/sh\n[ "$1" != -k ] || shift 2\nshift\nexec /usr/bin/timeout "$LIMIT" "$@"\n'
 
 
@@ -38,7 +39,7 @@ class Stage:
         self.script.write_text(units.last_line())
         self.state, self.run = folder / "state", folder / "run"
         self.list, self.line = self.state / "asked-by-virsh", self.run / "motd.stamp"
-        for name, text in {"virsh": VIRSH, "systemctl": SYSTEMCTL, "timeout": TIMEOUT}.items():
+        for name, text in {"virsh": VIRSH, "systemctl": SYSTEMCTL, "timeout": TIMEOUT, "sleep": SLEEP}.items():
             path = folder / "bin" / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
@@ -138,6 +139,13 @@ def test_a_daemon_that_hangs_costs_the_guests_of_the_other_nothing(stage: Stage)
     done = stage.play(more={"LIMIT": "2"})
     assert "qemu:///system: virsh gets no answer" in done.stdout
     assert stage.asked() == [f"lxc:///system shutdown {UUIDS['box']}"]
+
+
+def test_a_daemon_that_freezes_on_the_way_does_not_look_like_guests_that_are_off(stage: Stage) -> None:
+    stage.guests("qemu", "web")
+    (stage.libvirt / "qemu" / "freezes").touch()
+    done = stage.play(seconds=3, more={"LIMIT": "1"})
+    assert "whoever runs on qemu:///system, which does not answer" in done.stdout.split("no time is left for")[1]
 
 
 def test_guests_that_cannot_be_noted_are_asked_all_the_same(stage: Stage) -> None:
