@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ShellUnreachable,
         Skip,
     )
+    from lastcall.formats.visible_text import visible
 
 _HOMES = {
     "lastcall.api.guests": (
@@ -85,6 +86,7 @@ _HOMES = {
         "ShellUnreachable",
         "Skip",
     ),
+    "lastcall.formats.visible_text": ("visible",),
 }
 
 
@@ -142,4 +144,5 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "hookspec",
+    "visible",
 ]

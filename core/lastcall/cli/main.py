@@ -28,7 +28,7 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
         _show_problems(error)
         return error.exit_code
     except LastcallError as error:
-        _say(f"lastcall: {error}" + (f"\n  → {error.remedy}" if error.remedy else ""))
+        _say(f"lastcall: {error}", *_remedy(error.remedy))
         return error.exit_code
     # `lastcall report | head` closes our output early: that is no bug, and yet not everything was told.
     except BrokenPipeError:
@@ -36,7 +36,8 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
         import traceback
 
-        _say(f"{traceback.format_exc()}lastcall: internal error; this is a bug, please report it with the lines above")
+        lines = traceback.format_exc().rstrip("\n").split("\n")
+        _say(*lines, "lastcall: internal error; this is a bug, please report it with the lines above")
         return ExitCode.INTERNAL
 
 
@@ -63,15 +64,19 @@ def _runs(arguments: Sequence[str]) -> bool:
 
 def _show_problems(error: ConfigInvalid) -> None:
     for problem in error.problems:
-        _say(f"{problem.where}: {problem.message}" + (f"\n  → {problem.remedy}" if problem.remedy else ""))
+        _say(f"{problem.where}: {problem.message}", *_remedy(problem.remedy))
     count = len(error.problems)
     _say(f"lastcall: the configuration has {count} error{'s' if count > 1 else ''}; nothing was done")
 
 
-def _say(text: str) -> None:
+def _remedy(text: str) -> list[str]:
+    return [f"  → {text}"] if text else []
+
+
+def _say(*lines: str) -> None:
     from lastcall.cli.outlet import say
 
-    say(text)
+    say(*lines)
 
 
 def _open_missing() -> None:

@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Callable
 
+from lastcall.formats.visible_text import page
 from lastcall.threads.outbox import Outbox
 
 OUTPUT, ERROR = 1, 2
@@ -55,8 +56,8 @@ class Outlet:
                 select.select([], [self._descriptor], [])
 
 
-def say(text: str) -> None:
+def say(*lines: str) -> None:
     """Say something on standard error, in bounded time; for what is not part of a run's progress."""
     outlet = Outlet(ERROR, room=math.inf)
-    outlet.write(f"{text}\n")
+    outlet.write(f"{page(lines)}\n")
     outlet.close(LAST_WORDS)

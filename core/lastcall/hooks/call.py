@@ -11,6 +11,7 @@ from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.run import Domain, Json, OptionsT
 from lastcall.api.shell import GuestShell, Shell
 from lastcall.errors import CallExpired, LastcallError
+from lastcall.formats.plain_values import plain_evidence
 from lastcall.guest_shell.shell import ChosenShell, Providers
 from lastcall.hypervisor.ports import Call
 from lastcall.persistence.files import private_folder
@@ -193,7 +194,8 @@ class HookCall:
     def evidence(self, **values: Json) -> None:
         """Add figures to the report."""
         self._alive()
-        self.collected.update(values)
+        # Now and in the plugin's own thread: what its objects do when they are looked at is its own affair.
+        self.collected = plain_evidence({**self.collected, **values})
 
     def log(self, message: str) -> None:
         """Write a line to the run log."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip
+from lastcall.formats.plain_values import plain_evidence
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
@@ -243,7 +244,8 @@ def _checked(hook: str, answer: Any) -> Any:
             return problems
     elif hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
-            return answer  # pyright: ignore[reportUnknownVariableType]
+            facts = cast("Mapping[str, Any] | None", answer)
+            return plain_evidence(facts) if hook == "describe_guest" else facts
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
         return answer
     raise TypeError(f"returned {answer!r}")

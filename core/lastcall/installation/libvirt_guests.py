@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lastcall.formats.visible_text import page
+
 FILES = tuple(Path(f"/etc/{folder}/libvirt-guests") for folder in ("sysconfig", "default", "conf.d"))
 DEFAULTS = {
     "URIS": "default", "ON_BOOT": "start", "ON_SHUTDOWN": "suspend", "SHUTDOWN_TIMEOUT": "300",
@@ -93,8 +95,8 @@ def read_settings(text: str, defaults: Mapping[str, str] = DEFAULTS) -> GuestsSe
 def as_yaml(settings: GuestsSettings, name: str) -> str:
     """The same as our configuration, with a note for each line that says where it comes from."""
     lines = [*_head(settings, name), *_sections(settings)]
-    in_one = [line.replace("\n", " ") for line in lines]  # a value may have line ends, at which a comment would end
-    return "\n".join(in_one) + "\n"
+    # A value may have line ends, at which a comment would end; YAML knows more of them than \n.
+    return page(line.replace("\n", " ") for line in lines) + "\n"
 
 
 def _assignments(text: str, unread: list[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:

@@ -17,7 +17,8 @@ def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
     try:
         # First the content to disk, then the name. The other way round a power cut may leave the name with nothing in
         # it, and an empty list of guests made libvirt-guests forget them all.
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        # A lone surrogate becomes its escape, as which JSON knows it: it must not cost everybody else on the list.
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(content)
             file.flush()
             if sync:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from lastcall.api.guests import Key
 from lastcall.errors import LastcallError
+from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, open_state
 
@@ -70,9 +72,10 @@ def _line(missing: Iterable[Entry], off: Container[Key]) -> str:
     """`lastcall: 2 guests are not back …: db-1, web-1. As of …`."""
     names: dict[str, list[str]] = {"": [], "perhaps ": []}
     for entry in missing:
-        names["" if entry.guest.key in off else "perhaps "].append(entry.name)
+        names["" if entry.guest.key in off else "perhaps "].append(bounded(entry.name, NAME_LIMIT))
     told = "; ".join(_clauses(names))
-    return f"lastcall: {told}. As of {datetime.now().astimezone():%Y-%m-%d %H:%M}; `lastcall status` looks again.\n"
+    as_of = f"As of {datetime.now().astimezone():%Y-%m-%d %H:%M}; `lastcall status` looks again."
+    return f"{visible(f'lastcall: {told}. {as_of}')}\n"
 
 
 def _clauses(names: dict[str, list[str]]) -> Iterator[str]:

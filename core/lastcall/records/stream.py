@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from lastcall.errors import Problem, Severity
+from lastcall.records.bounds import within_bounds
 from lastcall.records.records import ProblemFound, Record, Sink
 from lastcall.records.report_builder import ReportBuilder
 
@@ -32,6 +33,7 @@ class Stream:
 
     def emit(self, record: Record) -> None:
         """Hand a record to every sink; one that fails is not used any more, and that is a problem of the report."""
+        record = within_bounds(record)  # here, where all of them pass: log, report and screens tell the same
         # First, so that the report is whole even where every sink has failed.
         self.story.take(record)
         failed: list[tuple[str, Exception]] = []

@@ -2,6 +2,7 @@
 
 from lastcall.api.guests import Key
 from lastcall.api.results import Verdict
+from lastcall.formats.visible_text import visible
 from lastcall.records.records import (
     AttemptEnded,
     GuestAsked,
@@ -25,7 +26,13 @@ class Narrator:
         self._names: dict[Key, str] = {}
 
     def line(self, record: Record) -> str | None:
-        """The record's line, if it has one."""
+        """The record's line, if it has one; a problem's remedy is a line more."""
+        if isinstance(record, ProblemFound):
+            return problem_line(record.problem)
+        line = self._line(record)
+        return line and visible(line)
+
+    def _line(self, record: Record) -> str | None:
         match record:
             case GuestPlanned():
                 self._names[record.guest.key] = record.guest.name
@@ -41,8 +48,6 @@ class Narrator:
             case AttemptEnded() if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT}:
                 attempt = record.attempt
                 return f"{self._names[record.guest]}: {attempt.method} {attempt.result} {attempt.message}".rstrip()
-            case ProblemFound():
-                return problem_line(record.problem)
             case _:
                 return self._hook_line(record)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from lastcall.api.guests import RunKind
 from lastcall.api.results import Report
 from lastcall.formats.values import value
+from lastcall.formats.visible_text import visible
 from lastcall.records.records import RunEnded
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
@@ -65,7 +66,7 @@ def as_story(run: PastRun) -> str:
     began = datetime.fromisoformat(facts.started).astimezone()
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
-    return f"{heading}\n{as_text(run.report)}{cut}"
+    return f"{visible(heading)}\n{as_text(run.report)}{cut}"
 
 
 def as_line(run: PastRun) -> str:
@@ -74,4 +75,4 @@ def as_line(run: PastRun) -> str:
     verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
     count = len(run.report.guests)
     told = f"{count} guest{'' if count == 1 else 's'}, {verdict if run.complete else 'did not come to its end'}"
-    return f"{facts.id}  {facts.kind.value} ({facts.reason.value})  {told}, {facts.duration:.1f}s"
+    return visible(f"{facts.id}  {facts.kind.value} ({facts.reason.value})  {told}, {facts.duration:.1f}s")

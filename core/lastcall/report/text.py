@@ -8,6 +8,7 @@ from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page
 from lastcall.records.report_builder import as_planned
 
 
@@ -18,7 +19,7 @@ def report_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """One line per guest, everything that was not as planned in full, and a closing line."""
-    return "\n".join(_lines(report))
+    return page(_lines(report))
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -28,7 +29,7 @@ def _lines(report: Report) -> Iterator[str]:
     for guest in report.guests:
         yield from _guest_lines(guest, width)
     for problem in report.problems:
-        yield problem_line(problem)
+        yield from problem_lines(problem)
     yield _closing(report)
 
 
@@ -94,10 +95,15 @@ def _seconds(duration: float) -> str:
 
 
 def problem_line(problem: Problem) -> str:
+    """One problem as text that may be shown as it is; see `problem_lines`."""
+    return page(problem_lines(problem))
+
+
+def problem_lines(problem: Problem) -> list[str]:
     """One problem as one line, its remedy as a second one."""
     sign = "✗" if problem.severity is Severity.ERROR else "!"
-    hint = f"\n    → {problem.remedy}" if problem.remedy else ""
-    return f"{sign} {problem.what} {problem.where}: {problem.message}{hint}"
+    hint = [f"    → {problem.remedy}"] if problem.remedy else []
+    return [f"{sign} {problem.what} {problem.where}: {problem.message}", *hint]
 
 
 def _closing(report: Report) -> str:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from lastcall.formats.visible_text import visible
 from lastcall.threads.outbox import Outbox
 
 CONSOLE = Path("/dev/console")
@@ -29,7 +30,7 @@ class Console:
             # Without O_NOCTTY the console may become our terminal, and its hang-up a signal to this run.
             descriptor = os.open(self._path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
             try:
-                os.write(descriptor, f"lastcall: {lines[-1]}\r\n".encode(errors="replace"))
+                os.write(descriptor, f"lastcall: {visible(lines[-1])}\r\n".encode())
             finally:
                 os.close(descriptor)
         except OSError:

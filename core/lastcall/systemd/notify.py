@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import MutableMapping
 
+from lastcall.formats.visible_text import visible
+
 # Set for an ExecStop only with NotifyAccess=exec or all: with main there is no socket at all. With it a stop of 10 s
 # survived TimeoutStopSec=3 by asking for more.
 VARIABLE = "NOTIFY_SOCKET"
@@ -23,7 +25,7 @@ class Notifier:
 
     def send(self, *, status: str = "", extend: float = 0.0) -> None:
         """Show a line, and ask for this many seconds from now where the unit's time would be over before."""
-        lines = [f"STATUS={' '.join(status.split())}"] if status else []
+        lines = [f"STATUS={visible(' '.join(status.split()))}"] if status else []
         lines += [f"EXTEND_TIMEOUT_USEC={int(extend * 1e6)}"] if extend > 0 else []
         if lines:
             send(self._address, "\n".join(lines).encode())  # where it is lost, the next one is a second away

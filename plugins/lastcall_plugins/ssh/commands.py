@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError
+from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError, visible
 from lastcall.rehearsal import rehearse
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
@@ -54,11 +54,12 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
 def _admitted(guest: Guest, found: list[HostKey] | LastcallError, *, ask: bool) -> bool:
     """Show the keys, or why there are none; ask whether they are right."""
     if isinstance(found, LastcallError):
-        click.echo(f"✗ {guest.name}: {found}" + (f"\n    → {found.remedy}" if found.remedy else ""), err=True)
+        lines = [f"✗ {guest.name}: {found}", *([f"    → {found.remedy}"] if found.remedy else [])]
+        click.echo("\n".join(map(visible, lines)), err=True)
         return False
     for key in found:
-        click.echo(f"{'?' if ask else '✓'} {guest.name}: {key.kind} {key.fingerprint}")
-    return not ask or click.confirm(f"Is this the key of {guest.name}?", err=True)
+        click.echo(visible(f"{'?' if ask else '✓'} {guest.name}: {key.kind} {key.fingerprint}"))
+    return not ask or click.confirm(visible(f"Is this the key of {guest.name}?"), err=True)
 
 
 def _asked(guest: Guest, run: Run) -> list[HostKey]:
@@ -84,5 +85,7 @@ def _file(guest: Guest, run: Run, path: str) -> str:
         handle = domain.agent("guest-file-open", {"path": path, "mode": "r"}, timeout=5)
         answer: Any = domain.agent("guest-file-read", {"handle": handle, "count": 16_384}, timeout=5)
         domain.agent("guest-file-close", {"handle": handle}, timeout=5)
-        return base64.b64decode(answer["buf-b64"]).decode(errors="replace")
+        # Malformed like missing: there is no key in it, which is said of all files together.
+        with contextlib.suppress(LookupError, TypeError, ValueError):
+            return base64.b64decode(answer["buf-b64"]).decode(errors="replace")
     return ""

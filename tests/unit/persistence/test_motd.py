@@ -1,6 +1,7 @@
 """The line at login."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from lastcall import Guest
@@ -29,6 +30,14 @@ def told(paths: PathSettings) -> str:
     text = (paths.run / "motd").read_text()
     assert re.search(EPILOGUE, text), text
     return re.sub(EPILOGUE, "", text)
+
+
+def test_a_guests_name_is_no_line_of_its_own_at_login_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    evil = replace(GUEST, name="db\nroot: your password?\x1b[2J\u202e\udcff" + "x" * 5000)
+    paths = remember(tmp_path, evil)
+    Motd(paths).refresh(off={evil.key})
+    assert told(paths).isprintable()
+    assert len(told(paths)) < 500
 
 
 def test_whoever_logs_in_reads_who_was_seen_to_be_off(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_every_entry_of_the_journal_has_its_fields_and_how_much_it_matters(tmp_p
         }  # fmt: skip
         journal.take(HookSaid(at=1, guest=GUEST.key, hook="on_guest_stop", plugin="tell", line="two\nlines=1"))
         said = fields_of(heard.recv(65536))
-        assert said["MESSAGE"] == "db 1: tell: two\nlines=1"
+        assert said["MESSAGE"] == "db 1: tell: two\\nlines=1"
         assert (said["LASTCALL_HOOK"], said["LASTCALL_PLUGIN"]) == ("on_guest_stop", "tell")
         priorities: list[str] = []
         for record in (
@@ -208,6 +208,29 @@ def test_every_entry_of_the_journal_has_its_fields_and_how_much_it_matters(tmp_p
         assert priorities == ["6", "4", "3", "3", "4"]
     journal.take(started())  # nobody listens any more
     assert Journal.find(tmp_path / "none") is None
+
+
+def test_no_name_forges_a_line_or_a_field_of_what_systemd_the_console_and_the_journal_get(tmp_path: Path) -> None:
+    evil = "db\nEXTEND_TIMEOUT_USEC=99\r\x1b[2J\u2028\u202e\udcff"
+    planned = GuestPlanned(at=0.1, guest=Guest(uri="u", uuid="i", name=evil))
+    asked = GuestAsked(at=0.2, guest=planned.guest.key, method="acpi")
+    screen = tmp_path / "console"
+    screen.touch()
+    with listener(tmp_path / "notify") as heard, listener(tmp_path / "journal") as noted:
+        console = Console(screen)
+        attendant = StatusLines(Notifier(str(tmp_path / "notify")), console)
+        journal = Journal(tmp_path / "journal")
+        for record in (planned, asked):
+            attendant.take(record)
+            journal.take(record)
+        attendant.tick(10)
+        console.close()
+        (line,) = heard.recv(4096).decode().splitlines()[:-1]
+        assert line.isprintable()
+        entry = fields_of(noted.recv(65536))
+    assert entry["MESSAGE"] == "db\\nEXTEND_TIMEOUT_USEC=99\\r\\x1b[2J\\u2028\\u202e\\udcff: acpi"
+    assert entry["LASTCALL_GUEST"] == evil.replace("\udcff", "?"), "a field is for programs, which want the true name"
+    assert screen.read_bytes().decode().removesuffix("\r\n").isprintable()
 
 
 def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:

@@ -7,6 +7,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.durations import format_duration
+from lastcall.formats.visible_text import visible
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
 from lastcall.persistence.mailbox import Request
 from lastcall.runs.lock import RunLock
@@ -54,4 +55,4 @@ def _tell(lock: RunLock, request: Request) -> None:
     """Tell a host stop that is under way, and print what it makes of that."""
     answer = lock.tell(request)
     if answer:
-        click.echo(f"the one that is under way answers: {answer.message}")
+        click.echo(visible(f"the one that is under way answers: {answer.message}"))

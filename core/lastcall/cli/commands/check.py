@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -17,10 +18,11 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page
 from lastcall.hooks.dispatch import problems_of
 from lastcall.ordering.graph import make_graph
 from lastcall.records.records import GuestPlanned
-from lastcall.report.text import problem_line
+from lastcall.report.text import problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 from lastcall.systemd.systemctl import Systemctl, booted
@@ -49,7 +51,8 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     if as_json:
         click.echo(to_json({"version": 1, "problems": problems}, indent=1))
     else:
-        click.echo("\n".join([*seen, *map(problem_line, problems), "" if problems else "nothing wrong found"]).rstrip())
+        lines = [*seen, *chain.from_iterable(map(problem_lines, problems))]
+        click.echo(page(lines if problems else [*lines, "nothing wrong found"]))
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 

@@ -18,6 +18,7 @@ from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.report.text import problem_line
 from lastcall.runs.loading import load
@@ -44,7 +45,7 @@ def check_config(invocation: Invocation) -> int:
     for problem in (*plugins.registry.problems, *unsure):
         click.echo(problem_line(problem), err=True)
     document.settings(plugins.vocabulary, errors)
-    click.echo("valid: " + (", ".join(map(str, document.files)) or "no file, built-in defaults"))
+    click.echo(visible("valid: " + (", ".join(map(str, document.files)) or "no file, built-in defaults")))
     return ExitCode.OK
 
 
@@ -75,7 +76,7 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
         return ExitCode.OK
     for key, value, source in rows:
         text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
-        click.echo(f"{key}: {text}  ({source})")
+        click.echo(visible(f"{key}: {text}  ({source})"))
     for problem in problems:
         click.echo(problem_line(problem), err=True)
     return ExitCode.OK
@@ -139,5 +140,5 @@ def import_(file: Path | None) -> int:
         raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}") from None
     click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
     for line, what in settings.unread:
-        click.echo(f"{found}:{line}: not taken over: {what}", err=True)
+        click.echo(visible(f"{found}:{line}: not taken over: {what}"), err=True)
     return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK

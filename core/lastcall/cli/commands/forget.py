@@ -8,6 +8,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import selection_arguments
 from lastcall.errors import ExitCode, NoPermission, UsageError
+from lastcall.formats.visible_text import visible
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import open_state
 from lastcall.planning.selection import Selection
@@ -41,5 +42,5 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool)
         lock.release()
     Motd(paths, wanted=paths.brings_back).refresh()
     for entry in entries:
-        click.echo(f"{entry.name} ({entry.uri}) is forgotten")
+        click.echo(visible(f"{entry.name} ({entry.uri}) is forgotten"))
     return ExitCode.OK

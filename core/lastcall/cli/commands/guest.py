@@ -10,6 +10,7 @@ from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
 from lastcall.errors import ExitCode, Severity, UsageError
+from lastcall.formats.visible_text import page
 from lastcall.presence.lookup import find_guest
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import load
@@ -53,7 +54,7 @@ def _change(invocation: Invocation, name: str, change: Callable[[dict[str, str]]
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
     written = loop.run_until_complete(_write(parts, KnownNames(loaded.plugins), name, change))
-    click.echo("\n".join(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata")
+    click.echo(page(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata")
     return ExitCode.OK
 
 

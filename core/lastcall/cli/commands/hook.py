@@ -13,6 +13,7 @@ from lastcall.cli.options import json_option, only_output
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
@@ -53,7 +54,7 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
         problems = parts.stream.story.report().problems
         click.echo(to_json({"version": 1, "hook": name, "fired": shown, "problems": problems}, indent=1))
     else:
-        click.echo("\n".join(line for guest, calls in fired for line in _lines(name, guest, calls)))
+        click.echo(page(line for guest, calls in fired for line in _lines(name, guest, calls)))
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
     return ExitCode.NOT_AS_PLANNED if any(one.result in failed for _, calls in fired for one in calls) else ExitCode.OK
 

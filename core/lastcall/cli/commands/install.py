@@ -12,6 +12,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.config.load import parse
 from lastcall.config.settings import Settings
 from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
+from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.install import CONFIG, Installation, InstallStep
 from lastcall.runs.loading import load
@@ -37,7 +38,7 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     """
     installation = prepare(invocation, replace)
     for step in installation.plan():
-        click.echo(f"{'would ' if dry_run else ''}{step.text}")
+        click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
         if not dry_run:
             do(step)
     if not dry_run:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
 from lastcall.formats.values import value
+from lastcall.formats.visible_text import page
 from lastcall.hooks.dispatch import Fired
 from lastcall.ordering.graph import names_of
 from lastcall.planning.forecast import Forecast
@@ -24,7 +26,7 @@ from lastcall.planning.worst_case import HookTime, Outlook, look_ahead
 from lastcall.presence.lookup import choose_active
 from lastcall.records.records import GuestPlanned
 from lastcall.report import timetable
-from lastcall.report.text import problem_line
+from lastcall.report.text import problem_lines
 from lastcall.report.timetable import Line
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
@@ -204,4 +206,4 @@ def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ..
             plugins = [name for name in plugins if any(parts.context.concerns(name, guest) for guest in guests)]
         if plugins:
             lines.append(f"  hook {hook}: {', '.join(plugins)}")
-    return "\n".join([*lines, *map(problem_line, problems)])
+    return page([*lines, *chain.from_iterable(map(problem_lines, problems))])

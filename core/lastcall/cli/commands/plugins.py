@@ -1,5 +1,6 @@
 """`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from lastcall.cli.options import json_option
 from lastcall.config.load import read
 from lastcall.errors import ConfigInvalid, ExitCode
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.order import RESTORE_HOOKS
-from lastcall.report.text import problem_line
+from lastcall.report.text import problem_lines
 from lastcall.threads.box import Box
 
 REGISTER_TIMEOUT = 5.0  # seconds
@@ -58,7 +60,7 @@ def _text(plugins: Plugins) -> str:
     unused = [hook for hook, names in facts["hooks"].items() if not names]
     lines.append(f"  nobody implements: {', '.join(unused)}" if unused else "  every hook has an implementation")
     lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts["stop_methods"].items()))
-    return "\n".join([*lines, *map(problem_line, plugins.registry.problems)])
+    return page([*lines, *chain.from_iterable(map(problem_lines, plugins.registry.problems))])
 
 
 def _where(one: dict[str, str]) -> str:
@@ -79,5 +81,6 @@ def register_plugin_commands(group: click.Group, config: Path | None) -> None:
             box.call(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
         except Exception as error:  # noqa: BLE001  that plugin's failure only
             group.commands = known
-            click.echo(f"lastcall: the commands of {one.plugin} are missing: {type(error).__name__}: {error}", err=True)
+            why = f"{type(error).__name__}: {error}"
+            click.echo(visible(f"lastcall: the commands of {one.plugin} are missing: {why}"), err=True)
     box.close()

@@ -10,6 +10,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import visible
 from lastcall.report.run_history import PastRun, as_line, as_story, latest, past_runs
 
 _LISTED = 20
@@ -25,7 +26,7 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
 
     Exit code 1 when something was not as planned in what is shown.
     """
-    folder = invocation.places(lambda line: click.echo(line, err=True)).state / "runs"
+    folder = invocation.places(lambda line: click.echo(visible(line), err=True)).state / "runs"
     try:
         runs = _chosen(past_runs(folder), run, listed=listed)
     except PermissionError as error:

@@ -11,6 +11,7 @@ from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode
 from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page, visible
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import ASKED_BY
@@ -29,7 +30,7 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
 
     Exit code 0: on duty, so that the next host stop is served. 3: it is not, as the unit was not started in this boot.
     """
-    paths = invocation.places(lambda line: click.echo(line, err=True))
+    paths = invocation.places(lambda line: click.echo(visible(line), err=True))
     duty, state = BootStamp(paths.run).on, open_state(paths.state)
     announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name)) if paths.brings_back else []
@@ -43,9 +44,9 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
         return ExitCode.OK if duty else ExitCode.NOT_STARTED
     click.echo("on duty" if duty else "not on duty: guests are not stopped with this host; see `lastcall install`")
     if announced:
-        click.echo(_announcement(announced))
+        click.echo(visible(_announcement(announced)))
     why = "" if paths.brings_back else ": restore.policy is none"
-    click.echo("\n".join(_lines(waiting, roll, state)) or f"no guest waits to be restored{why}")
+    click.echo(page(_lines(waiting, roll, state)) or f"no guest waits to be restored{why}")
     return ExitCode.OK if duty else ExitCode.NOT_STARTED
 
 

@@ -6,6 +6,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.commands.install import do, prepare
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode
+from lastcall.formats.visible_text import visible
 
 
 @click.command("uninstall")
@@ -19,7 +20,7 @@ def uninstall_command(invocation: Invocation, *, dry_run: bool) -> int:
     """
     # Not as a voluntary run: who takes lastcall away because its configuration is broken must be able to.
     for step in prepare(invocation, reason=Reason.OTHER).undo():
-        click.echo(f"{'would ' if dry_run else ''}{step.text}")
+        click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
         if not dry_run:
             do(step)
     return ExitCode.OK

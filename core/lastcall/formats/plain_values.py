@@ -1,0 +1,89 @@
+"""Foreign values as those that JSON knows: a plugin's evidence may be anything, and must cost no report."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from itertools import islice
+from typing import Any, cast
+
+from lastcall.formats.bounded_text import bounded, shown
+
+EVIDENCE_ITEMS = 1000  # values in one plugin's evidence; the files of a guest's databases are some dozens
+_DEPTH = 16  # of lists in lists; what is deeper is shown in one piece
+_MOST_ITEMS = 1_000_000  # lists that share a list grow without end when they are written out
+_BITS = 64  # of a number; Python itself refuses to read one of 5000 digits back
+_SEVERAL = (list, tuple, set, frozenset)
+
+
+def plain_value(value: object) -> Any:
+    """The value as dict, list, str, int, float, bool or None, whole; never raises. Surrogates become their escapes."""
+    return _Conversion(_whole, _MOST_ITEMS).of(value, 0)
+
+
+def plain_evidence(value: object) -> Any:
+    """The same in bounds: texts of `MESSAGE_LIMIT` characters, `EVIDENCE_ITEMS` values in all."""
+    return _Conversion(bounded, EVIDENCE_ITEMS).of(value, 0)
+
+
+class _Conversion:
+    """One value's way; it stops taking items when there were too many. `text` is what becomes of each text."""
+
+    def __init__(self, text: Callable[[str], str], items: int) -> None:
+        self._text = text
+        self._left = items
+
+    def of(self, value: object, depth: int) -> Any:
+        try:
+            return self._of(value, depth)
+        except Exception:  # noqa: BLE001  a foreign object's own code
+            return self._clean(shown(value))
+
+    def _of(self, value: object, depth: int) -> Any:
+        if isinstance(value, Enum):
+            return self._of(value.value, depth)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._clean(value)
+        if isinstance(value, int) and value.bit_length() <= _BITS:
+            return int(value)
+        if isinstance(value, float):
+            return float(value) if math.isfinite(value) else str(float(value))
+        if isinstance(value, bytes | bytearray):
+            return self._text(value.decode("utf-8", "backslashreplace"))
+        if isinstance(value, os.PathLike):
+            return self._clean(str(cast("os.PathLike[str]", value)))
+        if depth < _DEPTH and (is_dataclass(value) or isinstance(value, (Mapping, *_SEVERAL))):
+            return self._collection(value, depth + 1)
+        return self._clean(shown(value))
+
+    def _collection(self, value: Any, depth: int) -> Any:
+        if isinstance(value, _SEVERAL):
+            return [self.of(item, depth) for item in self._some(cast("Iterable[object]", value))]
+        named: Iterable[tuple[object, object]] = (
+            cast("Mapping[object, object]", value).items()
+            if isinstance(value, Mapping)
+            else ((one.name, getattr(value, one.name)) for one in fields(value))
+        )
+        return {self._name(name): self.of(item, depth) for name, item in self._some(named)}
+
+    def _some(self, items: Iterable[Any]) -> Iterator[Any]:
+        """As many of them as may be taken still."""
+        for item in islice(items, self._left):
+            if self._left <= 0:
+                return
+            self._left -= 1
+            yield item
+
+    def _name(self, key: object) -> str:
+        told = self.of(key, _DEPTH)
+        return told if isinstance(told, str) else str(told)
+
+    def _clean(self, text: str) -> str:
+        return self._text(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _whole(text: str) -> str:
+    return text
