@@ -17,6 +17,7 @@ from lastcall import (
     Guest,
     GuestShell,
     GuestState,
+    HookFailed,
     HypervisorError,
     Json,
     Problem,
@@ -49,6 +50,7 @@ def _unfit(guest: Guest, run: Run) -> str | None:
     return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
 
 
+_LARGEST = 2**63  # a HANDLE of Windows is the largest number that an agent calls a process by
 _INTERNAL = 1  # libvirt's VIR_ERR_INTERNAL_ERROR
 
 
@@ -122,14 +124,7 @@ class AgentSession:
         while True:
             status = self._status(pid)
             if status.get("exited"):
-                return CommandResult(
-                    exit_code=int(status.get("exitcode", 128 + int(status.get("signal", 0)))),
-                    stdout=_text(status.get("out-data", "")),
-                    stderr=_text(status.get("err-data", "")),
-                    truncated=bool(status.get("out-truncated") or status.get("err-truncated")),
-                    duration=time.monotonic() - began,
-                    shell="agent",
-                )
+                return _result(status, time.monotonic() - began)
             left = command.timeout - (time.monotonic() - began)
             if left <= 0:
                 raise CommandTimeout(f"did not end within {command.timeout:.0f} s")
@@ -152,19 +147,28 @@ class AgentSession:
             if error.code == UNRESPONSIVE:  # it may have been started
                 raise ShellLost(f"the guest agent stopped answering: {error}") from None
             raise ShellRefused(f"the guest agent does not run it: {error}") from None
-        return int(cast("Mapping[str, Any]", answer)["pid"])
+        try:
+            return _number(_fields(answer), "pid")
+        # Without a pid nobody knows of anything that was started: the guest's next shell may try.
+        except _Malformed as error:
+            raise ShellRefused(f"the guest agent does not say what it started: {error}") from None
 
     def _status(self, pid: int) -> Mapping[str, Any]:
         try:
-            return cast("Mapping[str, Any]", self._domain.agent("guest-exec-status", {"pid": pid}, timeout=10.0))
+            return _fields(self._domain.agent("guest-exec-status", {"pid": pid}, timeout=10.0))
         except HypervisorError as error:
             raise ShellLost(f"the guest agent stopped answering while the command ran: {error}") from None
+        except _Malformed as error:
+            raise ShellLost(f"the guest agent does not say how the command goes: {error}") from None
 
 
 def capabilities(domain: Domain) -> dict[str, bool]:
-    """The agent's commands and whether they are enabled. Raises HypervisorError."""
-    answer = cast("Mapping[str, Any]", domain.agent("guest-info", timeout=ANSWER_TIME))
-    return {one["name"]: bool(one["enabled"]) for one in answer["supported_commands"]}
+    """The agent's commands and whether they are enabled. Raises HypervisorError, also for an answer that is none."""
+    answer: Any = domain.agent("guest-info", timeout=ANSWER_TIME)
+    try:
+        return {str(one["name"]): one["enabled"] is True for one in answer["supported_commands"]}
+    except (LookupError, TypeError):
+        raise HypervisorError("it does not say what it knows") from None
 
 
 def _is_answer(error: HypervisorError, command: str) -> bool:
@@ -172,8 +176,39 @@ def _is_answer(error: HypervisorError, command: str) -> bool:
     return error.code not in SILENT and command in str(error)
 
 
-def _text(data: str) -> str:
-    return base64.b64decode(data).decode("utf-8", "surrogateescape")
+class _Malformed(Exception):
+    """An answer is not what the agent's protocol says: somebody in the guest has written it, or something is broken."""
+
+
+def _fields(answer: object) -> Mapping[str, Any]:
+    if not isinstance(answer, dict):
+        raise _Malformed("its answer has no fields")
+    return cast("dict[str, Any]", answer)
+
+
+def _number(fields: Mapping[str, Any], name: str) -> int:
+    number = fields.get(name)
+    # By the very type: to isinstance, True is a number.
+    if type(number) is not int or abs(number) > _LARGEST:
+        raise _Malformed(f"its {name} is no number of a process")
+    return number
+
+
+def _result(status: Mapping[str, Any], duration: float) -> CommandResult:
+    try:
+        code = _number(status, "exitcode") if "exitcode" in status else 128 + _number({"signal": 0, **status}, "signal")
+        out, err = _text(status, "out-data"), _text(status, "err-data")
+    except _Malformed as error:
+        raise ShellLost(f"the guest agent does not say how the command ended: {error}") from None
+    cut = bool(status.get("out-truncated") or status.get("err-truncated"))
+    return CommandResult(exit_code=code, stdout=out, stderr=err, truncated=cut, duration=duration, shell="agent")
+
+
+def _text(status: Mapping[str, Any], name: str) -> str:
+    try:
+        return base64.b64decode(status.get(name, ""), validate=True).decode("utf-8", "surrogateescape")
+    except (TypeError, ValueError):
+        raise _Malformed(f"its {name} is no base64") from None
 
 
 @hookimpl
@@ -194,7 +229,10 @@ def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
     if _unfit(guest, run):
         return None
     domain = run.domain(guest)
-    system = cast("Mapping[str, Any]", domain.agent("guest-get-osinfo", timeout=ANSWER_TIME))
+    try:
+        system = _fields(domain.agent("guest-get-osinfo", timeout=ANSWER_TIME))
+    except _Malformed as error:
+        raise HookFailed(f"the guest agent does not tell its system: {error}") from None
     told = str(system.get("pretty-name") or system.get("name") or system.get("id") or "unknown")
     return {"system": told, "addresses": list(domain.addresses("agent"))}
 

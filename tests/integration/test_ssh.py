@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -200,6 +201,49 @@ def test_a_silent_port_is_unreachable_within_its_timeout(server: SshServer, tmp_
         context = make_context(tmp_path, settings_for(server, port=silent.getsockname()[1], timeout=1))
         with pytest.raises(ShellUnreachable, match="no SSH server answers within 1 s"):
             run(context, "true")
+
+
+GARBAGE = [
+    bytes([20, *range(16)]) + b"\0\0\0\4\xff\xfe\xff\xfe" * 10,  # algorithms whose names are no text
+    bytes([20, *range(16)]) + b"\xff\xff\xff\xff" * 10,  # lists that are longer than everything
+    bytes([20]),  # agreement on nothing
+    bytes([255]),  # no message that there is
+    bytes([31]) + b"\xff" * 40,  # the answer to a question that nobody has asked
+    b"",
+]
+
+
+@pytest.mark.parametrize("payload", GARBAGE, ids=lambda payload: payload[:1].hex() + f"-{len(payload)}")
+def test_a_server_whose_answers_are_malformed_is_unreachable(payload: bytes, tmp_path: Path) -> None:
+    padding = 12 - (len(payload) + 1) % 8
+    packet = (len(payload) + 1 + padding).to_bytes(4) + bytes([padding]) + payload + bytes(padding)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with listening.accept()[0] as talk:
+                talk.sendall(b"SSH-2.0-evil\r\n" + packet)
+                while talk.recv(4096):
+                    pass
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        settings = SshSettings(address="127.0.0.1", port=listening.getsockname()[1], timeout=10)
+        with pytest.raises(ShellUnreachable):
+            run(make_context(tmp_path, settings), ["true"])
+        serving.join(LONGEST)
+    assert not serving.is_alive()
+
+
+def test_an_address_that_is_none_is_unreachable(tmp_path: Path) -> None:
+    for address in ("a" * 300, "x..y", "a\udcffb"):
+        with pytest.raises(ShellUnreachable):
+            run(make_context(tmp_path, SshSettings(address=address)), ["true"])
+
+
+def test_paramiko_says_nothing_on_standard_error() -> None:
+    program = "import logging, lastcall_plugins.ssh.session; logging.getLogger('paramiko.transport').error('a trace')"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=LONGEST)
+    assert said.stderr == b""
 
 
 def test_a_server_that_dies_while_the_command_runs_is_a_lost_connection(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A guest's domain for worker threads: every call on a lane, bounded by the call it belongs to."""
 
+import contextlib
+import ipaddress
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
@@ -10,7 +12,7 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
-from lastcall.errors import GuestGone
+from lastcall.errors import GuestGone, HypervisorError, in_words
 from lastcall.hypervisor.call_limits import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain_facts import unsaveable
@@ -109,26 +111,29 @@ class LibvirtDomain:
         self._ask(lambda domain: domain.abortJob())
 
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
-        """Send a command to the guest agent."""
+        """Send a command to the guest agent; an answer that is none is a HypervisorError as well."""
         import libvirt_qemu
 
         request = json.dumps({"execute": command, **({"arguments": arguments} if arguments else {})})
         # Never 0, which is NOWAIT: ten of ten agents were "not available for now" and seven guests never stopped. Never
         # nothing either, as libvirt's own limit for an agent is none.
         seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
-        answer = self._ask(
-            lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
-            "blocking",
-            asks=command == "guest-shutdown",
-        )
-        return json.loads(answer)["return"]
+        try:
+            answer = self._ask(
+                lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
+                "blocking",
+                asks=command == "guest-shutdown",
+            )
+            return json.loads(answer)["return"]
+        # Whoever has the guest has written the answer: no UTF-8, no JSON, nothing that is called `return`, or too deep.
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise HypervisorError(f"the guest agent's answer to {command} is malformed: {in_words(error)}") from None
 
     def addresses(self, source: AddressSource) -> tuple[str, ...]:
         """Return the guest's addresses without loopback ones. libvirt's own question to an agent has no time limit."""
         if source == "agent":
             cards: Any = self.agent("guest-network-get-interfaces", timeout=AGENT_TIME)
-            told = [entry["ip-address"] for card in cards for entry in card.get("ip-addresses", ())]
-            return tuple(address for address in told if _from_outside(address))
+            return tuple(address for address in _told_by_agent(cards) if _from_outside(address))
         found: Any = self._ask(lambda domain: domain.interfaceAddresses(_ADDRESSES[source]))
         addresses: list[str] = [entry["addr"] for card in found.values() for entry in card["addrs"] or ()]
         return tuple(address for address in addresses if _from_outside(address))
@@ -148,6 +153,16 @@ class LibvirtDomain:
                 if self._sent and asks:
                     self._sent()
                 return work(domain)
+
+
+def _told_by_agent(cards: Any) -> Iterator[str]:
+    """The addresses in an agent's answer; what is none is passed over, as somebody would try to reach it."""
+    try:
+        for entry in [entry for card in cards for entry in card.get("ip-addresses", ())]:
+            with contextlib.suppress(ValueError):
+                yield str(ipaddress.ip_address(str(entry["ip-address"])))
+    except (LookupError, TypeError, AttributeError):
+        raise HypervisorError("the guest agent's answer to guest-network-get-interfaces is malformed") from None
 
 
 def _from_outside(address: str) -> bool:

@@ -1,10 +1,12 @@
 """A verified SSH connection to a guest, and commands over it. Every wait is bounded, every connection is closed."""
 
+import logging
 import shlex
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import paramiko  # noqa: TID253  this module is imported by those who log in
@@ -25,6 +27,8 @@ from lastcall_plugins.ssh.addresses import Address, addresses
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys
 from lastcall_plugins.ssh.settings import SshSettings
 
+# Without a handler of its own, what paramiko has to say of a server comes out on standard error, tracebacks and all.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEEPALIVE = 5  # seconds
 _CHUNK = 65_536
 _LOOK = 0.25  # seconds between two looks when nothing is heard
@@ -60,16 +64,18 @@ class SshSession:
         began = time.monotonic()
         until = began + command.timeout
         try:
-            channel = self._transport.open_session(timeout=max(0.1, command.timeout))
-            channel.settimeout(max(0.1, until - time.monotonic()))
-            channel.exec_command(shlex.join(command.argv))
+            with _heeding_malformed():
+                channel = self._transport.open_session(timeout=max(0.1, command.timeout))
+                channel.settimeout(max(0.1, until - time.monotonic()))
+                channel.exec_command(shlex.join(command.argv))
         except paramiko.ChannelException as error:
             raise ShellRefused(f"the SSH server refuses a session: {error}") from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
         try:
-            out, err = self._talk(channel, command, until)
-            code = channel.recv_exit_status()
+            with _heeding_malformed():
+                out, err = self._talk(channel, command, until)
+                code = channel.recv_exit_status()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
         finally:
@@ -134,8 +140,9 @@ def _reach(
     jump = _jump(run, settings, opened) if settings.jump else None
     for address in addresses(guest, run, settings):
         try:
-            sock: Any = _tunnel(jump, address, run, settings) if jump else address.connect(_left(run, settings))
-            return _greet(sock, run, settings, opened, known)
+            with _heeding_malformed():
+                sock: Any = _tunnel(jump, address, run, settings) if jump else address.connect(_left(run, settings))
+                return _greet(sock, run, settings, opened, known)
         except (ShellUnreachable, OSError, EOFError, paramiko.SSHException) as error:
             failures.append(f"{address}: {_told(error)}")
     raise ShellUnreachable("; ".join(failures))
@@ -167,8 +174,9 @@ def _greet(sock: Any, run: Run, settings: SshSettings, opened: ExitStack, known:
     first = [kind for kind in dict.fromkeys(wanted) if kind in usable]
     options.key_types = (*first, *(kind for kind in usable if kind not in first))
     try:
-        transport.start_client(timeout=transport.banner_timeout)
-        transport.get_remote_server_key()  # a start whose time is over just returns
+        with _heeding_malformed():
+            transport.start_client(timeout=transport.banner_timeout)
+            transport.get_remote_server_key()  # a start whose time is over just returns
     except (paramiko.SSHException, OSError, EOFError) as error:
         transport.close()
         text = _told(error)
@@ -191,10 +199,14 @@ def _authenticate(transport: paramiko.Transport, settings: SshSettings, timeout:
     try:
         if settings.key is not None:
             how = f"with the key {settings.key.reference}"
-            transport.auth_publickey(settings.user, _private_key(settings))
+            key = _private_key(settings)
+            with _heeding_malformed():
+                transport.auth_publickey(settings.user, key)
         elif settings.password_file is not None:
             how = f"with the password in {settings.password_file.reference}"
-            transport.auth_password(settings.user, settings.password_file.read())
+            password = settings.password_file.read()
+            with _heeding_malformed():
+                transport.auth_password(settings.user, password)
         else:
             raise ShellRefused(f"{settings.user} cannot log in: {how}", "set plugins.ssh.key, or the guest's ssh.key")
         if not transport.is_authenticated():
@@ -249,6 +261,19 @@ def _jump(run: Run, settings: SshSettings, opened: ExitStack) -> paramiko.Transp
 
 def _left(run: Run, settings: SshSettings) -> float:
     return max(0.1, min(settings.timeout, run.remaining()))
+
+
+@contextmanager
+def _heeding_malformed() -> Generator[None]:
+    """Have what a server answers end in errors that are expected of one: paramiko's own thread meets what is malformed
+    with whatever Python raises there (an IndexError, say, or a UnicodeDecodeError), and hands that on.
+    """
+    try:
+        yield
+    except (paramiko.SSHException, OSError, EOFError, LastcallError):
+        raise
+    except Exception as error:
+        raise paramiko.SSHException(f"the server's answer is malformed: {type(error).__name__}: {error}") from error
 
 
 def _told(error: BaseException) -> str:
