@@ -34,13 +34,13 @@ class Systemctl:
         command = ["systemctl", "--no-pager", *words]
         shown = " ".join(command)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(command, capture_output=True, errors="replace", timeout=timeout, check=False)
         except OSError as error:
             raise SystemctlFailed(f"{shown}: {(error.strerror or str(error)).lower()}") from None
         except subprocess.TimeoutExpired:
             raise SystemctlFailed(f"{shown}: no answer within {timeout:.0f} s") from None
         if done.returncode:
-            raise SystemctlFailed(f"{shown}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+            raise SystemctlFailed(f"{shown}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
         return done.stdout
 
 

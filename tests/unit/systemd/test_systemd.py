@@ -92,6 +92,9 @@ def test_systemctl_that_fails_hangs_or_is_not_there_is_told(tmp_path: Path, monk
     program.chmod(0o755)
     with pytest.raises(SystemctlFailed, match="no bus"):
         Systemctl().ask("list-jobs")
+    program.write_text("#!/bin/sh\nprintf 'broken \\377 bytes\\nand lines\\n' >&2; exit 1\n")
+    with pytest.raises(SystemctlFailed, match="broken \ufffd bytes and lines"):
+        Systemctl().ask("list-jobs")
     program.write_text("#!/bin/sh\nexec /bin/sleep 30\n")
     monkeypatch.setattr("lastcall.systemd.systemctl.ANSWER_TIME", 0.3)
     with pytest.raises(SystemctlFailed, match="no answer within"):
