@@ -155,7 +155,8 @@ def _run(command: GuestCommand, shell: Shell, run: Run, told: list[Mapping[str, 
 
 
 def _log(result: CommandResult, run: Run) -> None:
-    for line in (*result.stdout.splitlines(), *result.stderr.splitlines()):
-        run.log(line)
+    for text in (result.stdout, result.stderr):
+        if text:
+            run.log(text)
     if result.truncated:
         run.log("(its output was longer)")

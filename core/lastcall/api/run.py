@@ -158,7 +158,7 @@ class Run(Protocol):
         ...
 
     def log(self, message: str) -> None:
-        """Write a line to the run log."""
+        """Write a line to the run log, or several; a call that says thousands has them cut, and counted."""
         ...
 
 

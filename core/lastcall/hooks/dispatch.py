@@ -17,6 +17,7 @@ from lastcall.formats.plain_values import plain_evidence
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
+from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import Share
@@ -99,6 +100,7 @@ class Dispatcher:
         self._workers = workers
         self._stream = stream
         self._loop = loop
+        self._lines = SaidLines(workers, loop)
         self._found: dict[str, list[Implementation]] = {}
 
     async def fire(
@@ -120,8 +122,9 @@ class Dispatcher:
                     # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
                     limit = self._box(one, until, box)
                     expires = self._loop.time() + limit
-                    call = HookCall(self._context, one.plugin, expires=expires, say=self._say(one, guest), since=since)
-                    await self._call(one, guest, fired, call, limit, arguments)
+                    said = self._lines_of(one, guest)
+                    call = HookCall(self._context, one.plugin, expires=expires, say=said.say, since=since)
+                    await self._call(one, guest, fired, call, said, limit, arguments)
         except TimeoutError:  # those behind it are not called
             self._apply_policy(hook, one.plugin if one else "", fired, _CUT_OFF, None)
         return fired
@@ -160,6 +163,7 @@ class Dispatcher:
         guest: Guest | None,
         fired: Fired,
         call: HookCall,
+        said: CallLines,
         box: float,
         arguments: Mapping[str, Any],
     ) -> None:
@@ -184,6 +188,7 @@ class Dispatcher:
             raise
         finally:
             call.expire()
+            said.end()  # what a call says comes before its end
             record = HookRecord(
                 hook=one.hook, plugin=one.plugin, result=verdict, started=started,
                 duration=self._stream.since(started), message=message, evidence=dict(call.collected),
@@ -201,18 +206,13 @@ class Dispatcher:
             fired.verdict = policy
             fired.because = f"{hook} of {plugin}: {message}"
 
-    def _say(self, one: Implementation, guest: Guest | None) -> Callable[[str], None]:
+    def _lines_of(self, one: Implementation, guest: Guest | None) -> CallLines:
         key = guest.key if guest else None
 
         def emit(line: str) -> None:
             self._stream.emit(HookSaid(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin, line=line))
 
-        def say(message: str) -> None:
-            # By way of the loop, so that what a call says comes before its end, and a thread never writes to a sink.
-            for line in message.splitlines() or [""]:
-                self._workers.post(partial(emit, line))
-
-        return say
+        return self._lines.of_call(emit)
 
 
 def _require_in_time(call: HookCall) -> None:

@@ -23,8 +23,10 @@ NOT_READY = 1
 _LINGER = (
     0.2  # seconds in which output of a process that has exited is still read; a background child may hold the pipe
 )
-# A program that prints no line end must not fill the memory of the run.
-_LINE_LIMIT = 8192
+_CHUNK = 65_536  # bytes
+_LONGEST = 4000  # bytes of a line: a program that prints no line end must not fill the memory of the run
+# A program that prints without end would take the interpreter from the loop thread: it waits for us instead.
+_BREATH = 0.001  # seconds after each chunk
 
 
 def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
@@ -94,7 +96,7 @@ class _Process:
     def __init__(self, path: Path, environment: dict[str, str], facts: str, run: Run) -> None:
         self._run = run
         self._until = time.monotonic() + _own_time(run)
-        self._partial = b""
+        self._partial, self._lost = b"", 0  # the line that has not ended yet, and how many bytes of it are left out
         with _as_file(facts) as stdin:
             self._process = subprocess.Popen(
                 # A session of its own, so that everything it starts can be ended with it.
@@ -110,9 +112,9 @@ class _Process:
         finally:
             if self._process.poll() is None:
                 self._end_group()
-            self._flush()
             if self._process.stdout:
                 self._process.stdout.close()
+            self._flush()
         if not ended:
             raise TimeoutError("its time was up; its process group was ended")
         return self._process.returncode
@@ -141,23 +143,35 @@ class _Process:
 
     def _read(self, output: IO[bytes]) -> bool:
         try:
-            chunk = os.read(output.fileno(), 65536)
+            chunk = os.read(output.fileno(), _CHUNK)
         except BlockingIOError:
             return True
-        *lines, self._partial = (self._partial + chunk).split(b"\n")
-        for line in lines:
-            self._log(line)
-        if len(self._partial) > _LINE_LIMIT:
-            self._flush()
+        self._take(chunk)
+        if len(chunk) == _CHUNK:
+            time.sleep(_BREATH)
         return bool(chunk)
 
-    def _flush(self) -> None:
-        if self._partial:
-            self._log(self._partial)
-            self._partial = b""
+    def _take(self, chunk: bytes) -> None:
+        if self._lost:
+            rest, end, chunk = chunk.partition(b"\n")
+            self._lost += len(rest)
+            if not end:
+                return
+            self._flush()
+        # Whole lines at once: how many of them are wanted the run knows, and to split all of them would take long.
+        lines, end, line = (self._partial + chunk).rpartition(b"\n")
+        if end:
+            self._log(lines)
+        self._partial, self._lost = line[:_LONGEST], max(0, len(line) - _LONGEST)
 
-    def _log(self, line: bytes) -> None:
-        self._run.log(line[:_LINE_LIMIT].decode(errors="replace").rstrip())
+    def _flush(self) -> None:
+        cut = f"… cut: {self._lost} more bytes left out" if self._lost else ""
+        if self._partial:
+            self._log(self._partial + cut.encode())
+        self._partial, self._lost = b"", 0
+
+    def _log(self, lines: bytes) -> None:
+        self._run.log(lines.decode(errors="replace"))
 
     def _end_group(self) -> None:
         # Within the time box, some of which is kept for this: abandoned with its worker the program would go on unseen.

@@ -25,7 +25,9 @@ class LoopCalls:
 
     def _drain(self) -> None:
         self._waking = False  # first: what is posted from now on wakes the loop again
-        while self._actions:
+        # Those that are there, and the next ones in the loop's next turn: else timers would wait for as long as others
+        # post faster than we do what they want.
+        for _ in range(len(self._actions)):
             action = self._actions.popleft()
             try:
                 action()
