@@ -72,14 +72,13 @@ def processes(config: Path) -> int:
 
 
 def test_the_oldest_run_logs_make_room(tmp_path: Path) -> None:
-    from lastcall.records.run_log import KEEP
     from lastcall.testing import FakeGuest, run_shutdown
 
     folder = tmp_path / "runs"
     folder.mkdir()
-    for number in range(KEEP + 20):
+    for number in range(60):
         (folder / f"20200101T000000Z-{number:04}.jsonl").touch()
-    run_shutdown(tmp_path, [FakeGuest("g")])
+    run_shutdown(tmp_path, [FakeGuest("g")], config="runs: {keep: 40}")
     logs = sorted(path.name for path in folder.iterdir())
-    assert len(logs) == KEEP
+    assert len(logs) == 40
     assert logs[0] == "20200101T000000Z-0021.jsonl"

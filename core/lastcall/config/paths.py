@@ -11,7 +11,7 @@ from lastcall.config.nodes import MapNode, Scalar
 from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
-SECTIONS = frozenset({"connections", "shutdown", "restore", "hooks", "paths", "plugins", "defaults", "guests"})
+SECTIONS = frozenset({"connections", "shutdown", "restore", "hooks", "runs", "paths", "plugins", "defaults", "guests"})
 POLICIES = ("was-running", "none")
 STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc/lastcall/hooks.d")
 

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from lastcall.api.guests import Reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
+from lastcall.formats.sizes import parse_size
 from lastcall.options import Duration
 
 DEFAULT_URI = "qemu:///system"
@@ -26,6 +27,11 @@ Limit = Annotated[
     Duration | None,
     BeforeValidator(_limit),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "description": "a duration, or none"}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}], "description": "a size such as 64MiB"}),
 ]
 
 
@@ -141,6 +147,15 @@ class HookSettings(Section):
     )
 
 
+class RunLogSettings(Section):
+    """How many run logs are kept."""
+
+    keep: int = Field(default=100, ge=1, description="Run logs that are kept; the oldest go first.")
+    size: Size = Field(
+        default=64 << 20, ge=1 << 20, description="Bytes of all of them; one alone has at most 16MiB of plugins' lines."
+    )
+
+
 class PathSettings(Section):
     """Where lastcall keeps its things."""
 
@@ -165,6 +180,7 @@ class Settings(Section):
     hooks: HookSettings = Field(
         default=HookSettings.model_construct(), description="Hooks: time boxes, failure policy, blocking, order."
     )
+    runs: RunLogSettings = Field(default=RunLogSettings.model_construct(), description="The logs of runs.")
     paths: PathSettings = Field(default=PathSettings.model_construct(), description="Where things are kept.")
     plugins: Any = Field(default=None, description="The plugins' own sections.")
     defaults: GuestPolicy = Field(default=GuestPolicy.model_construct(), description="What every guest gets.")

@@ -35,6 +35,10 @@ hooks:
   last: []
   plugins: {}         # for single plugins: {name: {timeout: 5min, on_failure: skip_guest}}
 
+runs:
+  keep: 100           # run logs; the oldest go first
+  size: 64MiB         # of all of them
+
 paths:
   state: /var/lib/lastcall
   run: /run/lastcall

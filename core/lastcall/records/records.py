@@ -173,4 +173,5 @@ Record: TypeAlias = (
     | ProblemFound
     | RunEnded
 )
-Sink: TypeAlias = Callable[[Record], None]
+Sink: TypeAlias = Callable[[Record], Problem | None]
+"""What takes records; a problem that it returns becomes one of the run."""

@@ -16,16 +16,19 @@ from lastcall.records.records import Record, RunEnded, RunStarted
 from lastcall.threads.outbox import Outbox
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
-KEEP = 100  # run logs; a few kilobytes a guest each
 BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
 FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must not hold up the end of the run
 
 
 class RunLog:
-    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Blocks as long as the disk does; raises OSError."""
+    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Blocks as long as the disk does; raises OSError.
 
-    def __init__(self, folder: Path) -> None:
+    Before it does, it removes the oldest logs: at most `keep` stay, itself included, and at most `together` bytes.
+    """
+
+    def __init__(self, folder: Path, *, keep: float = math.inf, together: float = math.inf) -> None:
         self._folder = folder
+        self._keep, self._together = keep, together
         self._descriptor = -1
 
     def take(self, record: Record) -> None:
@@ -52,9 +55,13 @@ class RunLog:
 
     def _make_room(self) -> None:
         """Remove the oldest logs; what cannot be removed stays."""
-        for old in sorted(self._folder.glob("*.jsonl"))[: 1 - KEEP]:
+        size = 0
+        for number, old in enumerate(sorted(self._folder.glob("*.jsonl"), reverse=True), 1):
             with contextlib.suppress(OSError):
-                old.unlink()
+                size += old.stat().st_size
+                # The last run's stays in any case: whoever is told to look into it finds it.
+                if number >= self._keep or (size > self._together and number > 1):
+                    old.unlink()
 
 
 class BackgroundRunLog:

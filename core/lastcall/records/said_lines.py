@@ -24,7 +24,8 @@ class SaidLines:
 
     def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
         self._workers, self._loop = workers, loop
-        self._waiting: deque[CallLines] = deque()
+        self._turns: deque[CallLines] = deque()  # one for each line; those of calls that have ended mean nothing
+        self._waiting, self._lock = 0, threading.Lock()
         self._awake = False
 
     def of_call(self, emit: Callable[[str], None]) -> "CallLines":
@@ -34,23 +35,31 @@ class SaidLines:
     @property
     def full(self) -> bool:
         """True while nothing more should be put."""
-        return len(self._waiting) >= ROOM
+        return self._waiting >= ROOM
 
     def put(self, call: "CallLines") -> None:
         """Have the call's next line handed over soon; from any thread."""
-        self._waiting.append(call)
+        with self._lock:
+            self._waiting += 1
+        self._turns.append(call)
         if not self._awake:
             self._awake = True
             self._workers.post(self._hand_over)
 
+    def arrived(self) -> None:
+        """One that was put waits no longer."""
+        with self._lock:
+            self._waiting -= 1
+
     def _hand_over(self) -> None:
-        if not self._waiting:
+        if not self._turns:
             self._awake = False
         # Looked at once more: who has put something just before that relied on us.
-        if self._waiting:
+        if self._turns:
             self._awake = True
-            for _ in range(min(_SLICE, len(self._waiting))):
-                self._waiting.popleft().hand_over()
+            handed_over = 0
+            while self._turns and handed_over < _SLICE:
+                handed_over += self._turns.popleft().hand_over()
             self._loop.call_later(_PAUSE, self._hand_over)
 
 
@@ -81,15 +90,18 @@ class CallLines:
         if too_much and not at:
             time.sleep(_YIELD)  # else a plugin that says things in a loop takes the interpreter from the loop thread
 
-    def hand_over(self) -> None:
-        """Emit the line that has waited longest, unless the end of the call has done so; on the loop thread."""
-        if self._lines:
-            self._emit(self._lines.popleft())
+    def hand_over(self) -> bool:
+        """Emit the line that has waited longest, if the end of the call has not done so; on the loop thread."""
+        if not self._lines:
+            return False
+        self._way.arrived()
+        self._emit(self._lines.popleft())
+        return True
 
     def end(self) -> None:
         """Emit what still waits, and how much was left out; on the loop thread."""
-        while self._lines:
-            self.hand_over()
+        while self.hand_over():
+            pass
         if self._left_out:
             self._emit(f"… cut: {self._left_out} more line{'' if self._left_out == 1 else 's'} left out")
 

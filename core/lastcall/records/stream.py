@@ -37,14 +37,18 @@ class Stream:
         # First, so that the report is whole even where every sink has failed.
         self.story.take(record)
         failed: list[tuple[str, Exception]] = []
+        found: list[Problem] = []
         for entry in list(self._sinks):
             name, sink = entry
             try:
-                sink(record)
+                problem = sink(record)
             except Exception as error:  # noqa: BLE001  a full disk or a closed terminal must not stop the run
                 # Its failure is a record as well: kept, the sink would fail at that one, too, and so on for ever.
                 self._sinks.remove(entry)
                 failed.append((name, error))
+            else:
+                found += [problem] if problem else []
+        self.problems(found)
         for name, error in failed:  # only now: every sink gets the records in the same order
             self.problem(name, "this run", f"cannot be written any more: {error}", "is the disk full or read-only?")
 

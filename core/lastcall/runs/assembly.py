@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest, Reason, RunKind
@@ -34,6 +33,7 @@ from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.connections import Connections
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.power_state import PowerState
+from lastcall.records.log_limit import LogLimit
 from lastcall.records.records import RunStarted, Sink
 from lastcall.records.run_log import BackgroundRunLog, RunLog
 from lastcall.records.stream import Stream
@@ -87,7 +87,7 @@ class Outside:
 
     workers: Workers
     hypervisor: Hypervisor
-    log: Callable[[Path, float], Sink]
+    log: Callable[[RunLog, float], Sink]
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
 
     @classmethod
@@ -96,9 +96,7 @@ class Outside:
         from lastcall.hypervisor.pool import LibvirtHypervisor
 
         workers = ThreadWorkers(loop)
-        return cls(
-            workers, LibvirtHypervisor(workers), lambda folder, ends: BackgroundRunLog(RunLog(folder), ends).take
-        )
+        return cls(workers, LibvirtHypervisor(workers), lambda log, ends: BackgroundRunLog(log, ends).take)
 
 
 @value(kw_only=True)
@@ -255,7 +253,9 @@ def _cut(settings: Settings, start: float, limit: float | None, *, heard: bool) 
 def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -> list[tuple[str, Sink]]:
     sinks = list(request.sinks)
     if not request.rehearsal:
-        sinks.append(("run log", outside.log(loaded.settings.paths.state / "runs", ends)))
+        runs = loaded.settings.runs
+        log = RunLog(loaded.settings.paths.state / "runs", keep=runs.keep, together=runs.size)
+        sinks.append(("run log", LogLimit(outside.log(log, ends), runs.size).take))
     return sinks
 
 

@@ -11,7 +11,6 @@ from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
 from lastcall.planning.selection import Selection
 from lastcall.records.records import Sink
-from lastcall.records.run_log import RunLog
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
 from lastcall.runs.restore import Restore
@@ -91,9 +90,7 @@ def _run(
     loaded = Loaded(document.settings(loaded_plugins.vocabulary).for_reason(reason), loaded_plugins, "file", document)
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
-        outside = Outside(
-            InlineWorkers(), hypervisor, lambda place, _ends: RunLog(place).take, wait=lambda _event, _seconds: None
-        )
+        outside = Outside(InlineWorkers(), hypervisor, lambda log, _ends: log.take, wait=lambda _event, _seconds: None)
         sinks = [("sink", sink)] if sink else []
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
         parts.books.state.load()

@@ -78,6 +78,7 @@ def test_all_calls_together_have_so_many_lines_waiting_and_each_says_how_many_of
         call.end()
     cut = [line for line in lines if line.startswith("…")]
     assert lines.count("x") == ROOM
+    assert not way.full  # what has ended waits no longer
     assert sum(int(line.split()[2]) for line in cut) == 100 * RATE - ROOM
 
 

@@ -15,7 +15,6 @@ from lastcall.config.settings import Bootstrap
 from lastcall.errors import ConfigInvalid, Severity
 from lastcall.hooks.discovery import Plugins
 from lastcall.persistence.last_good import LastGood
-from lastcall.records.run_log import RunLog
 from lastcall.runs.assembly import Outside, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded, load
 from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
@@ -231,7 +230,7 @@ def kept_in_a_run(
     loaded = replace(loaded, keep=lambda: times.append("kept"))
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor([guest], loop, dead=dead)
-        outside = Outside(InlineWorkers(), hypervisor, lambda place, _ends: RunLog(place).take)
+        outside = Outside(InlineWorkers(), hypervisor, lambda log, _ends: log.take)
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0), loop, outside)
         parts.books.state.load()
         loop.call_later(5, after_5_seconds, hypervisor)
