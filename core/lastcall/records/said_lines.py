@@ -72,6 +72,7 @@ class CallLines:
         self._lock = threading.Lock()  # a plugin may have threads of its own
         self._count = self._left_out = self._refused = 0
         self._allowed, self._looked = float(RATE), 0.0
+        self._ended = False  # set by the loop thread
 
     def say(self, text: str) -> None:
         """Say a text of any length, line by line; from any thread. Costs little where it is too much."""
@@ -100,6 +101,7 @@ class CallLines:
 
     def end(self) -> None:
         """Emit what still waits, and how much was left out; on the loop thread."""
+        self._ended = True  # first: a worker in the middle of a long text says no more of it
         while self.hand_over():
             pass
         if self._left_out:
@@ -109,7 +111,7 @@ class CallLines:
         now = time.monotonic()
         self._allowed = min(RATE, self._allowed + (now - self._looked) * RATE)
         self._looked = now
-        if self._count >= LINES or self._allowed < 1 or self._way.full:
+        if self._ended or self._count >= LINES or self._allowed < 1 or self._way.full:
             return False
         self._count += 1
         self._allowed -= 1

@@ -110,3 +110,12 @@ def test_timers_and_what_others_post_come_between_the_lines_of_a_flood() -> None
 
     between, turns = asyncio.run(story())
     assert between / turns < 200  # a hand-over and a timer: each waits for a handful of lines, and not for all
+
+
+def test_after_its_end_a_call_says_nothing_more() -> None:
+    lines: list[str] = []
+    call = queue().of_call(lines.append)
+    call.end()
+    call.say("late")
+    call.end()
+    assert "late" not in lines

@@ -172,3 +172,21 @@ def test_a_clock_that_jumps_says_so_when_nothing_is_going_to_happen(virtual_loop
 
     with pytest.raises(RuntimeError, match="nothing is going to happen"):
         loop.run_until_complete(story())
+
+
+def test_whoever_posts_without_end_starves_no_timer() -> None:
+    async def story() -> int:
+        loop, count = asyncio.get_running_loop(), 0
+        workers = ThreadWorkers(loop)
+
+        def again() -> None:
+            nonlocal count
+            count += 1
+            if count < 100_000:
+                workers.post(again)
+
+        workers.post(again)
+        await asyncio.sleep(0.001)
+        return count
+
+    assert asyncio.run(story()) < 100_000
