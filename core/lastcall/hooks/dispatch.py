@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, Protocol, cast
 
 from lastcall.api.guests import Guest
