@@ -115,7 +115,7 @@ def test_a_command_has_its_time_and_its_user_and_is_killed_with_what_it_started(
 def test_output_is_bounded_inside_the_guest(guest: AgentDoor, lab: Daemon, tmp_path: Path) -> None:
     code, call, said = commands(tmp_path, lab, "yes out | head -c 20000000; yes err | head -c 20000000 >&2")
     assert (code, call["result"]) == (0, "ok")
-    assert said[-1] == "(its output was longer)"
+    assert said[-1].startswith("… cut: ")
     assert sum(len(line) + 1 for line in said) < 600_000
     assert guest.agent("guest-ping") == {}, "the channel is as good as before"
 

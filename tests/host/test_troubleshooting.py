@@ -9,7 +9,7 @@ FOUND = "virsh dumpxml --inactive lost | sed 's,/lab/nowhere,/lab/vmlinuz,' | vi
 
 
 def test_the_page_leads_from_what_went_wrong_to_why_and_to_the_remedy(installed: Host) -> None:
-    overview, guest, back, journal = shell_blocks("troubleshooting.md")
+    overview, guest, back, failed, mended, journal = shell_blocks("troubleshooting.md")
     configure(installed, "shutdown: {deadline: 30s, reserve: 15s}\nrestore: {retry: 1s}\n")
     installed.guests(deaf="slow=0 deaf=1", lost="slow=0", fine="slow=0")
     installed.run(MISSING)
@@ -29,6 +29,11 @@ def test_the_page_leads_from_what_went_wrong_to_why_and_to_the_remedy(installed:
 
     (explained,) = [installed.run(command) for command in guest]
     assert "stop: [agent, acpi]  (built-in)" in explained
+
+    (at_boot,) = [installed.tries(command).stdout for command in failed]
+    assert all(f"{unit}.service - " in at_boot for unit in ("lastcall", "lastcall-stamp"))
+    for command in mended:
+        installed.run(command)
 
     entries = [installed.run(command) for command in journal]
     assert all("deaf: forced" in text for text in entries[:3])

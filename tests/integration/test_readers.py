@@ -20,7 +20,7 @@ CHATTY = """\
 import lastcall, os, time
 @lastcall.hookimpl
 def pre_shutdown(run):
-    for number in range({count}):
+    for number in range({first}, {end}):
         run.log(f"line {{number}} " + 60 * "x")
     while not os.path.exists({until!r}):
         run.sleep(0.05)
@@ -28,13 +28,18 @@ def pre_shutdown(run):
 def pre_restore(run):
     pre_shutdown(run)
 """
+AT_ONCE = 450
+"""Lines that one call may say at once, and a few that are to spare."""
 BIG = "import lastcall\n@lastcall.hookimpl\ndef pre_shutdown(run):\n    run.evidence(big=300 * [1000 * 'x'])\n"
 
 
 def chatty(folder: Path, count: int) -> None:
-    """A plugin that says so many lines, and waits for `go`."""
-    text = CHATTY.format(count=count, until=str(folder / "go"))
-    (folder / "hooks.d" / "10-chatty.py").write_text(text)
+    """Plugins that say so many lines, one after the other; the last of them waits for `go`."""
+    for first in range(0, count, AT_ONCE):
+        end = min(count, first + AT_ONCE)
+        until = folder / "go" if end == count else folder
+        text = CHATTY.format(first=first, end=end, until=str(until))
+        (folder / "hooks.d" / f"10-chatty-{first:05}.py").write_text(text)
 
 
 @pytest.mark.parametrize("words", [["shutdown", "--reason", "power"], ["shutdown", "--yes"], ["-v", "shutdown"]])
