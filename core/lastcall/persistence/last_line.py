@@ -10,6 +10,7 @@ from pathlib import Path
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.files import write_whole
 from lastcall.persistence.state import StateFile
 
 ASKED_BY = "virsh"  # what their entries say instead of a run's id
@@ -39,6 +40,18 @@ def _note(folder: Path) -> None:
         with contextlib.suppress(OSError):  # then the script asks whoever still runs, which is the lesser evil
             folder.mkdir(parents=True, exist_ok=True, mode=0o755)
             (folder / "answered").write_text(f"{invocation}\n", encoding="ascii")
+
+
+def note_deadline(folder: Path, seconds: float) -> None:
+    """Have the script wait for as many seconds as a run; `folder` is paths.state. Blocks.
+
+    What cannot be noted is not: the script has a number of its own.
+    """
+    path, text = folder / "deadline", f"{seconds:.0f}\n"
+    with contextlib.suppress(OSError, ValueError):
+        # Written only when it differs, as this write waits for the disk.
+        if not path.exists() or path.read_text(encoding="ascii") != text:
+            write_whole(path, text)
 
 
 class AskedByVirsh:

@@ -1,5 +1,6 @@
 """Configuration and plugins together, which need each other; no libvirt yet."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.load_time import LoadTime
 from lastcall.persistence.last_good import LastGood
+from lastcall.persistence.last_line import note_deadline
 
 ConfigOrigin = Literal["file", "last_good", "defaults"]
 
@@ -83,8 +85,14 @@ def load(
         return loader.fall_back(_problems_of(error))
     # What a user tries out with --config is not what the host lives by.
     if document.files and not named and os.geteuid() == 0:
-        return replace(loaded, keep=partial(kept.remember, document.texts))
+        return replace(loaded, keep=partial(_keep, kept, document, loaded.settings.paths.state))
     return loaded
+
+
+def _keep(kept: LastGood, document: Document, state: Path) -> None:
+    kept.remember(document.texts)
+    limit = document.deadline(RunKind.SHUTDOWN, Reason.POWEROFF)
+    note_deadline(state, limit if math.isfinite(limit) else defaults().deadline(RunKind.SHUTDOWN, Reason.POWEROFF))
 
 
 def load_anyway(config: Path | None, tell: Callable[[str], None]) -> Loaded:

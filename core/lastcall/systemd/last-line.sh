@@ -1,9 +1,10 @@
 #!/bin/sh
 # The last line of lastcall, in plain sh and virsh: for when lastcall itself cannot run. Written by `lastcall install`.
-#   stop STATE RUN [SECONDS]  the end of every stop of lastcall.service: asks the guests, if lastcall has not answered
-#   stamp STATE RUN           the end of every start of lastcall-stamp.service: lines at login, if that failed
+#   stop STATE RUN   the end of every stop of lastcall.service: asks the guests, if lastcall has not answered
+#   stamp STATE RUN  the end of every start of lastcall-stamp.service: lines at login, if that failed
 set -u
-list=$2/asked-by-virsh line=$3/motd.stamp end=${4:-110} # below TimeoutStopSec=, at which systemd ends this script
+list=$2/asked-by-virsh line=$3/motd.stamp end=$(cat "$2/deadline" 2>/dev/null) # seconds, as lastcall has left them
+case $end in '' | *[!0-9]* | ???????*) end=600 ;; esac
 
 now() { read -r up _ </proc/uptime && echo "${up%.*}"; }
 
@@ -50,6 +51,9 @@ mkdir -p "$2"
 printf %s "$guests" | while read -r uri uuid name; do ask "$uri" "$uuid" "$name" & done
 while rest=$(left) && [ -n "$rest" ]; do
     [ "$(now)" -lt "$end" ] || break
+    # systemd ends this script at TimeoutStopSec= otherwise; a minute is more than a look at guests takes that hangs.
+    # Called by nothing in between: it speaks for its parent, and systemd listens to this script only.
+    [ -z "${NOTIFY_SOCKET:-}" ] || systemd-notify --no-block EXTEND_TIMEOUT_USEC=60000000 2>/dev/null
     sleep 1
 done
 printf %s "${rest:+no time is left for

@@ -10,7 +10,7 @@ from lastcall.cli.main import run
 from lastcall.cli.unit_calls import note_boot
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.last_line import AskedByVirsh, answered
+from lastcall.persistence.last_line import AskedByVirsh, answered, note_deadline
 from lastcall.persistence.state import StateFile, open_state
 
 UUID = "11111111-2222-3333-4444-55555555555{}"
@@ -38,6 +38,16 @@ def test_a_note_that_cannot_be_written_spoils_no_stop(tmp_path: Path, monkeypatc
     (tmp_path / "run").write_text("no folder")
     with answered(tmp_path / "run"):
         pass
+
+
+def test_the_deadline_is_noted_in_whole_seconds_once_and_costs_nothing_where_it_cannot_be(tmp_path: Path) -> None:
+    note_deadline(tmp_path / "state", 90.4)
+    written = (tmp_path / "state" / "deadline").stat()
+    note_deadline(tmp_path / "state", 90.0)
+    assert (tmp_path / "state" / "deadline").read_text() == "90\n"
+    assert (tmp_path / "state" / "deadline").stat().st_ino == written.st_ino, "it says that already"
+    (tmp_path / "file").touch()
+    note_deadline(tmp_path / "file", 90.0)
 
 
 def stamp(folder: Path) -> Invocation:

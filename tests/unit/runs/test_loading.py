@@ -156,8 +156,10 @@ def test_the_places_are_asked_for_before_anything_else_and_never_fail(
     assert find_places() is None
 
 
-def test_what_is_kept_is_what_was_read_also_where_the_file_has_changed_since(default: Path, kept: LastGood) -> None:
-    default.write_text(GOOD)
+def test_what_is_kept_is_what_was_read_also_where_the_file_has_changed_since(
+    default: Path, kept: LastGood, tmp_path: Path
+) -> None:
+    default.write_text(f"{GOOD}paths: {{state: {tmp_path}/state}}\n")
     (default.parent / "conf.d").mkdir()
     (default.parent / "conf.d" / "10.yaml").write_text("shutdown: {parallel: 3}\n")
     loaded = load(None, last_good=kept)
@@ -166,8 +168,27 @@ def test_what_is_kept_is_what_was_read_also_where_the_file_has_changed_since(def
     assert loaded.keep
     loaded.keep()
     assert kept.path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / "deadline").read_text() == "600\n", "for the script that stands in for lastcall"
     fallen_back = load(None, Reason.POWER, kept)
     assert (uris(fallen_back), fallen_back.settings.shutdown.parallel) == (["lxc:///system"], 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("shutdown: {deadline: 15min}", 900),
+        ("shutdown: {deadline: none}", 600),
+        ("shutdown: {deadline: 15min, by_reason: {poweroff: {deadline: 20min}}}", 1200),
+    ],
+)
+def test_the_deadline_that_a_configuration_gives_a_host_stop_is_noted_with_it(
+    default: Path, kept: LastGood, tmp_path: Path, text: str, seconds: int
+) -> None:
+    default.write_text(f"{text}\npaths: {{state: {tmp_path}/state}}\n")
+    loaded = load(None, last_good=kept)
+    assert loaded.keep
+    loaded.keep()
+    assert (tmp_path / "state" / "deadline").read_text() == f"{seconds}\n"
 
 
 def test_what_is_tried_out_by_name_or_by_users_is_not_what_the_host_lives_by(

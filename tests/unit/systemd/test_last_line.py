@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lastcall.persistence.last_line import note_deadline
 from lastcall.systemd import units
 
 UUIDS = {name: f"11111111-2222-3333-4444-{number:012}" for number, name in enumerate(("db 1", "web", "box"))}
@@ -26,8 +27,10 @@ SYSTEMCTL = """\
 [ "$1" = is-system-running ] || echo "$@" >> "$LIBVIRT/systemctl"
 echo "$STATE"
 """
+NOTIFY = '#!/bin/sh\necho "$@" >> "$LIBVIRT/notified"\n'
 SLEEP = "#!/bin/sh\nexec /bin/sleep 0.1\n"
 TIMEOUT = '#!/bin/sh\n[ "$1" != -k ] || shift 2\nshift\nexec /usr/bin/timeout "$LIMIT" "$@"\n'
+PROGRAMS = {"virsh": VIRSH, "systemctl": SYSTEMCTL, "systemd-notify": NOTIFY, "timeout": TIMEOUT, "sleep": SLEEP}
 
 
 class Stage:
@@ -39,7 +42,7 @@ class Stage:
         self.script.write_text(units.last_line())
         self.state, self.run = folder / "state", folder / "run"
         self.list, self.line = self.state / "asked-by-virsh", self.run / "motd.stamp"
-        for name, text in {"virsh": VIRSH, "systemctl": SYSTEMCTL, "timeout": TIMEOUT, "sleep": SLEEP}.items():
+        for name, text in PROGRAMS.items():
             path = folder / "bin" / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
@@ -52,12 +55,19 @@ class Stage:
             (self.libvirt / scheme / UUIDS[name.removesuffix(" deaf")]).write_text(name)
 
     def play(
-        self, verb: str = "stop", seconds: int = 20, *, state: str = "stopping", more: Mapping[str, str] | None = None
+        self,
+        verb: str = "stop",
+        seconds: int | None = 20,
+        *,
+        state: str = "stopping",
+        more: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         path = f"{self.folder}/bin:{os.environ['PATH']}"
         environment = {"PATH": path, "LIBVIRT": str(self.libvirt), "STATE": state, "INVOCATION_ID": "now"}
         environment["LIMIT"] = "60"  # a busy machine may need long for what does not hang
-        command = ["/bin/sh", str(self.script), verb, str(self.state), str(self.run), str(seconds)]
+        if seconds is not None:
+            note_deadline(self.state, seconds)
+        command = ["/bin/sh", str(self.script), verb, str(self.state), str(self.run)]
         return subprocess.run(
             command, env={**environment, **(more or {})}, capture_output=True, text=True, timeout=60, check=False
         )
@@ -132,6 +142,26 @@ def test_a_deaf_guest_is_waited_for_until_the_time_is_over_and_named(stage: Stag
     assert len(stage.asked()) == 2
 
 
+@pytest.mark.parametrize("left", ["", "soon", "-1", "1e9", "99999999", "3\n4"])
+def test_a_deadline_that_is_none_is_not_taken_for_one(stage: Stage, left: str) -> None:
+    stage.guests("qemu", "web")
+    stage.state.mkdir()
+    (stage.state / "deadline").write_text(left)
+    done = stage.play(seconds=None)
+    assert "web: asked by virsh" in done.stdout
+    assert (done.stderr, list(stage.libvirt.glob("*/*-*"))) == ("", [])
+
+
+def test_it_asks_systemd_for_time_as_long_as_somebody_is_waited_for_and_no_longer(stage: Stage) -> None:
+    stage.guests("qemu", "db 1 deaf")
+    stage.play(seconds=3, more={"NOTIFY_SOCKET": "/run/systemd/notify"})
+    told = (stage.libvirt / "notified").read_text().splitlines()
+    assert set(told) == {"--no-block EXTEND_TIMEOUT_USEC=60000000"}
+    (stage.libvirt / "notified").unlink()
+    stage.play(seconds=3)
+    assert not (stage.libvirt / "notified").exists(), "nobody listens"
+
+
 def test_a_daemon_that_hangs_costs_the_guests_of_the_other_nothing(stage: Stage) -> None:
     stage.guests("qemu", "web")
     stage.guests("lxc", "box")
@@ -165,7 +195,6 @@ def test_a_stamp_that_failed_is_a_line_at_login_until_one_succeeds(stage: Stage)
     stage.play("stamp", more={"SERVICE_RESULT": "exit-code"})
     assert "it failed at boot" in stage.line.read_text()
     assert "asked by virsh" not in stage.line.read_text()
-    stage.state.mkdir()
     stage.list.write_text("one\ntwo\n")
     stage.play("stamp", more={"SERVICE_RESULT": "timeout"})
     assert "2 guests that it did not stop were asked by virsh" in stage.line.read_text()
