@@ -99,6 +99,8 @@ class Installation:
                 for name in there
             ),
             *([InstallStep(f"disable {', '.join(there)}", lambda: self._quietly("disable", *there))] if there else []),
+            # One that failed would stand in `systemctl --failed` until the next boot.
+            *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
             *(_remove(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
             *([_remove(drop_in)] if there else []),
             InstallStep("go off duty", lambda: BootStamp(self._path_of(self.settings(None).paths.run)).end()),
@@ -238,6 +240,9 @@ class Installation:
         except SystemctlFailed as error:
             if "not loaded" not in str(error) and "does not exist" not in str(error):
                 raise
+
+    def _forget_failure(self) -> None:
+        self._quietly("reset-failed", units.STAMP)
 
     def _path(self, path: Path) -> Path:
         return self.root / path

@@ -1,6 +1,7 @@
 """Would this host's shutdown call lastcall, and let it finish? For `lastcall check`."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from lastcall.systemd.units import (
 )
 
 _INSTALL = "lastcall install"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # that of a systemd unit
 _SPAN = re.compile(r"([\d.]+)(us|ms|s|min|h|d|w|month|y)")
 _UNITS = {
     "us": 1e-6,
@@ -60,6 +62,9 @@ def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Prob
         yield _doubt("was changed since systemd read it", "`systemctl daemon-reload`")
     if shown.get("FragmentPath") == str(root / UNITS / SERVICE) and not _is_current(settings, root):
         yield _doubt("is not what this version of lastcall would install", f"`{_INSTALL}`")
+    if shutil.which("virsh", path=_SYSTEM_PATH) is None:
+        message = "there is no virsh: where lastcall itself cannot run, nobody asks the guests"
+        yield _doubt(message, "`apt install libvirt-clients`, or `dnf install libvirt-client`")
 
 
 def _is_current(settings: Settings, root: Path) -> bool:

@@ -28,6 +28,7 @@ from lastcall.records.records import (
     RunJoined,
     RunStarted,
 )
+from lastcall.systemd import unit_checks
 from lastcall.systemd.console import Console
 from lastcall.systemd.jobs import host_stop, reason_of
 from lastcall.systemd.journal import Journal
@@ -308,7 +309,9 @@ def test_whoever_else_stops_guests_is_named_with_the_remedy(tmp_path: Path) -> N
     ]
 
 
-def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) -> None:
+def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = {"JobTimeoutUSec": "30min"}
 
     def told(unit: dict[str, str], deadline: float | str = 600) -> list[str]:
@@ -325,3 +328,5 @@ def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(tmp_path: Path) 
     assert told(ACTIVE, 3600)[0] == (
         "systemd forces the host off after 30min, before the run's deadline of 1h"
     )  # fmt: skip
+    monkeypatch.setattr(unit_checks, "_SYSTEM_PATH", str(tmp_path))
+    assert told(ACTIVE) == ["there is no virsh: where lastcall itself cannot run, nobody asks the guests"]
