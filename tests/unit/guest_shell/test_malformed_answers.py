@@ -91,17 +91,15 @@ def call_on(domain: Answers) -> HookCall:
     return HookCall(context, "any", expires=time.monotonic() + 60)
 
 
-@pytest.mark.parametrize("answer", NO_COMMANDS, ids=repr)
-def test_an_agent_that_does_not_say_what_it_may_do_leaves_the_guest_to_its_next_shell(answer: Any) -> None:
-    domain = Answers(guest_info=answer)
-    assert shell_of(domain, "agent", "second").run("true").shell == "second"
-    with pytest.raises(ShellError):
-        shell_of(domain, "agent").run("true")
-
-
-@pytest.mark.parametrize("answer", NO_PID, ids=lambda answer: repr(answer)[:20])
-def test_an_agent_that_does_not_say_what_it_started_leaves_the_guest_to_its_next_shell(answer: Any) -> None:
-    domain = Answers(guest_exec=answer)
+@pytest.mark.parametrize(
+    ("to", "answer"),
+    [*(("guest_info", answer) for answer in NO_COMMANDS), *(("guest_exec", answer) for answer in NO_PID)],
+    ids=lambda part: repr(part)[:20],
+)
+def test_an_agent_that_does_not_say_what_it_may_do_or_has_started_leaves_the_guest_to_its_next_shell(
+    to: str, answer: Any
+) -> None:
+    domain = Answers(**{to: answer})
     assert shell_of(domain, "agent", "second").run("true").shell == "second"
     with pytest.raises(ShellError):
         shell_of(domain, "agent").run("true")

@@ -184,7 +184,8 @@ def test_a_connection_that_has_died_is_not_lent_again() -> None:
     found = lanes()
     with found.borrow("quick", "g", timeout=0.0) as lane:
         died = lane.connection
-    died.alive = False  # pyright: ignore[reportAttributeAccessIssue]  one of ours
+    assert isinstance(died, Open)
+    died.alive = False
     time.sleep(call_limits.ALIVE_FOR)
     with found.borrow("quick", "g", timeout=0.0) as lane:
         assert lane.connection is not died
@@ -253,7 +254,7 @@ def test_connections_that_hang_as_they_are_opened_keep_nobody_from_opening_anoth
         hang = [borrowed(pool, found, f"g-{number}", "blocking") for number in range(OPENINGS)]
         wait_until(lambda: len(opening) == OPENINGS, "they are being opened", pause=0.01)
         with found.borrow("blocking", "well", timeout=LONGEST):
-            pass
+            assert not any(one.done() for one in hang), "it has a connection, and they hang on"
     release.set()
     for one in hang:
         one.result(LONGEST)

@@ -36,8 +36,11 @@ def test_a_stop_is_answered_unless_a_bug_ends_it_and_only_where_systemd_asks(
 def test_a_note_that_cannot_be_written_spoils_no_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOCATION_ID", "abc")
     (tmp_path / "run").write_text("no folder")
+    went_on = False
     with answered(tmp_path / "run"):
-        pass
+        went_on = True
+    assert went_on
+    assert (tmp_path / "run").read_text() == "no folder", "nothing is written elsewhere instead"
 
 
 def test_the_deadline_is_noted_in_whole_seconds_once_and_costs_nothing_where_it_cannot_be(tmp_path: Path) -> None:
