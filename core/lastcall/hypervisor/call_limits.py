@@ -41,10 +41,8 @@ READY = 4  # calls for which libvirtd has a worker from its start, and one more 
 PACE = 0.02  # seconds in which libvirtd starts a worker
 SPARE = 2  # places for guests of which no call hangs
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
-OPENINGS, OPENING = (
-    4,
-    2.0,
-)  # connections that are opened at a time, and seconds after which one that hangs counts no more
+OPENINGS = 4  # connections that are opened at a time
+OPENING = 2.0  # seconds after which one that hangs as it is opened does not count
 STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
 Need = Literal["quick", "question", "blocking", "plug"]
 _Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
@@ -62,7 +60,7 @@ PATIENCE: dict[Need, float] = {"quick": 2.0, "question": math.inf, "blocking": 6
 
 
 class Lane:
-    """One connection."""
+    """One connection, which has one call at a time."""
 
     def __init__(self, connection: libvirt.virConnect) -> None:
         self.connection = connection
