@@ -1,5 +1,6 @@
 """The lab: one private libvirtd per test session, made when the first test needs it."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from xdist.scheduler import LoadScopeScheduling
 from lab.daemon import Daemon, daemon
 
 pytest_plugins = ["second_chance"]
+# What others could write to is no configuration, and whoever starts the tests may share all his files with a group.
+os.umask(0o022)
 settings.register_profile("lastcall", database=None, deadline=None)  # leaves no folder behind; a busy machine is slow
 settings.load_profile("lastcall")
 

@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from lastcall.errors import LastcallError
 from lastcall.formats.durations import parse_duration
+from lastcall.formats.reading import Unreadable, read_text
 
 # pydantic looks for plugins of its own among all installed packages as soon as it makes a model. That is a tenth of a
 # start, and whatever somebody has installed would run in the middle of a host stop. Its switch for that
@@ -51,6 +52,9 @@ Duration = Annotated[
     ),
 ]
 """Seconds as a float, written `90s`, `4min`, `1h30m` or as a plain number; never a boolean, never negative."""
+
+
+_LONGEST_SECRET = 1 << 16  # bytes; keys have some thousand
 
 
 class Secret:
@@ -89,14 +93,17 @@ class Secret:
         """The secret, without the line end. Raises LastcallError where it cannot be read, or anybody could read it."""
         path = self.path
         try:
-            # Credentials are in a folder that systemd keeps closed; of other files everybody may have read them by now.
-            if stat.S_IMODE(path.stat().st_mode) & 0o077 and self.reference.startswith("/"):
-                raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
             # Editors put a line end behind a password. Blanks stay, as they may be part of it.
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
+            secret = read_text(path, _LONGEST_SECRET).rstrip("\r\n")
+            mode = stat.S_IMODE(path.stat().st_mode)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise LastcallError(f"{path} cannot be read: {(why or str(error)).lower()}") from None
+            remedy = error.remedy if isinstance(error, Unreadable) else ""
+            raise LastcallError(f"{path} cannot be read: {(why or str(error)).lower()}", remedy) from None
+        # Credentials are in a folder that systemd keeps closed; of other files everybody may have read them by now.
+        if mode & 0o077 and self.reference.startswith("/"):
+            raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
+        return secret
 
 
 class Elsewhere:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.patience import wait_until
-from lastcall.hooks.trust import Untrusted, open_trusted
+from lastcall.formats.reading import Untrusted, open_trusted
 from support import report_of, run_lastcall, write_config
 
 WORLD = "test:///default"

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
+from lastcall.formats.reading import Unreadable
 
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
@@ -30,6 +31,9 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     except LastcallError as error:
         _say(f"lastcall: {error}", *_remedy(error.remedy))
         return error.exit_code
+    except Unreadable as error:
+        _say(f"lastcall: {error}", *_remedy(error.remedy))
+        return ExitCode.NOT_AS_PLANNED
     # `lastcall report | head` closes our output early: that is no bug, and yet not everything was told.
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
@@ -123,6 +127,7 @@ def main() -> NoReturn:
     _open_missing()
     # pydantic looks through every installed package for plugins of its own, as root and while the host waits.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    os.umask(0o022)  # who may read what is written, plugins' files and folders too, is not for the caller to decide
     gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
     code = run(arguments, invocation)
     # os._exit flushes nothing. To leave in the ordinary way would wait for a plugin's executor, or for a thread that

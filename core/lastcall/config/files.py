@@ -1,4 +1,8 @@
-"""The configuration's files: which they are, and their nodes merged into one tree. Only the YAML is judged here."""
+"""The configuration's files: which they are, whether they can be trusted, and their nodes merged into one tree.
+
+What is in them is root's word: URIs and `ready.command` run programs. So they are read only where nobody else could
+have written it; of their content only the YAML is judged here.
+"""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +12,12 @@ from pathlib import Path
 from lastcall.config.nodes import ListNode, MapNode, Mark, mark_at, merge
 from lastcall.config.reader import Reader
 from lastcall.errors import ConfigInvalid, Problem
+from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.formats.values import value
 
 DEFAULT_FILE = Path("/etc/lastcall/config.yaml")
 VARIABLE = "LASTCALL_CONFIG"
+LARGEST = 4 << 20  # bytes of a file; a thousand rules have some hundred thousand
 
 Located = tuple[Mark, Problem]
 
@@ -32,7 +38,7 @@ def config_file(given: Path | None, environment: Mapping[str, str] = os.environ)
 
 
 def read_tree(given: Path | None = None) -> Tree:
-    """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
+    """Read the configuration file and its `conf.d`; raises ConfigInvalid when one cannot be read at all, or trusted."""
     file, named = config_file(given)
     texts, problems = dict[Path, str](), list[Problem]()
     for path in (file, *_further(file.parent / "conf.d", problems)):
@@ -46,14 +52,18 @@ def read_tree(given: Path | None = None) -> Tree:
         except (OSError, UnicodeDecodeError) as error:
             problems.append(_unreadable(str(path), error))
     if problems:
-        raise ConfigInvalid(problems)
+        raise ConfigInvalid(list(dict.fromkeys(problems)))  # a folder that is not trusted is one problem for all in it
     return merged(texts, str(file))
 
 
 def _further(folder: Path, problems: list[Problem]) -> list[Path]:
     """The files that are laid over the first one; later ones win, so that they need an order."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208  a glob has nothing to say about a folder that cannot be read
+        descriptor = open_trusted(folder, folder=True)
+        try:
+            names = os.listdir(descriptor)  # noqa: PTH208  the folder that was checked, not the one of that name
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
@@ -75,7 +85,7 @@ def merged(texts: Mapping[Path, str], name: str = "configuration") -> Tree:
 
 def _text(path: Path) -> str:
     # Some editors write a mark of the byte order in front, which says nothing in UTF-8.
-    return path.read_bytes().decode("utf-8-sig")
+    return read_bytes(path, LARGEST, trusted=True).decode("utf-8-sig")
 
 
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:
@@ -97,6 +107,10 @@ def _wrong(path: Path, message: str) -> Located:
 
 
 def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> Problem:
+    if isinstance(error, Unreadable):
+        # What is wrong may be a folder above it.
+        told = "not used as configuration:" if isinstance(error, Untrusted) else "cannot be read:"
+        return Problem(what="config", where=error.filename, message=f"{told} {error.why}", remedy=error.remedy)
     if isinstance(error, UnicodeDecodeError):
         where = str(mark_at(path, error.object[: error.start].decode("utf-8-sig", errors="replace")))
         why = f"not a text file (UTF-8): byte {error.object[error.start]:#04x}"

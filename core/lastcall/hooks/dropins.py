@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lastcall.errors import Problem
+from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
-from lastcall.hooks.trust import Untrusted, open_trusted
 
 # What editors and package managers leave beside a file: an old version of a hook would fire as well.
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
+_LONGEST_MODULE = 4 << 20  # bytes
 _NUMBER = re.compile(r"^\d+-")
 _EXECUTABLE_HOOKS = frozenset({
     "pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown",
@@ -42,7 +43,7 @@ def _entries(folder: Path, registry: Registry) -> Iterator[Path]:
         descriptor = open_trusted(folder, folder=True)
     except FileNotFoundError:
         return
-    except (OSError, Untrusted) as error:
+    except OSError as error:
         registry.report(_refused(folder, error))
         _leave_unread(folder, registry)
         return
@@ -73,7 +74,7 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
     elif registry.admits(source):
         try:
             # What was checked is what is run: read by name again, it could be another file by then.
-            code = _read_trusted(path)
+            code = read_bytes(path, _LONGEST_MODULE, trusted=True)
             # Within a limit: an import that waits for something would hold up a host stop before it has begun.
             registry.add(source, time.call(source, lambda: _module(source.name, path, code), timeout))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
@@ -83,11 +84,6 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
 def _module_source(path: Path) -> Source:
     name = _NUMBER.sub("", path.stem).replace("-", "_")
     return Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
-
-
-def _read_trusted(path: Path) -> bytes:
-    with os.fdopen(open_trusted(path), "rb") as file:
-        return file.read()
 
 
 def _module(name: str, path: Path, code: bytes) -> types.ModuleType:
@@ -118,7 +114,7 @@ def _load_executables(folder: Path, registry: Registry) -> None:
             continue
         try:
             _check_executable(path)
-        except (OSError, Untrusted) as error:
+        except OSError as error:
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
         else:
             registry.add_function(source, hook, executable_hook(path, hook))
@@ -128,7 +124,7 @@ def _check_executable(path: Path) -> None:
     descriptor = open_trusted(path)
     try:
         if not os.fstat(descriptor).st_mode & stat.S_IXUSR:
-            raise Untrusted(f"{path} is not executable", f"chmod u+x {path}")
+            raise Untrusted(path, "is not executable", f"chmod u+x {path}")
     finally:
         os.close(descriptor)
 
@@ -140,7 +136,7 @@ def _refused(path: Path, error: Exception) -> Problem:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, Untrusted):
+    if isinstance(error, Unreadable):
         return str(error)
     if isinstance(error, SyntaxError):
         return f"SyntaxError: {error.msg} (line {error.lineno})"

@@ -15,7 +15,7 @@ from lastcall.api.guests import Guest
 from lastcall.api.run import Run
 from lastcall.errors import HookFailed, Skip
 from lastcall.formats.json_text import to_json
-from lastcall.hooks.trust import open_trusted
+from lastcall.formats.reading import open_trusted
 from lastcall.timing.budget import KILLING, TERMINATION
 
 SKIPPED = 75  # EX_TEMPFAIL, sysexits.h

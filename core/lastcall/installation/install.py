@@ -10,6 +10,7 @@ from pathlib import Path
 from lastcall.api.guests import Guest
 from lastcall.config.settings import Settings
 from lastcall.errors import LastcallError
+from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.installation import libvirt_guests, takeover
 from lastcall.installation.completion import completions
@@ -127,7 +128,7 @@ class Installation:
         theirs = libvirt_guests.find_file(self.root)
         if not takes_over or theirs is None:
             return SAMPLE
-        text = theirs.read_text(encoding="utf-8", errors="replace")
+        text = read_text(theirs, libvirt_guests.LARGEST, errors="replace")
         found = libvirt_guests.read_settings(text, libvirt_guests.distribution_defaults(self.root))
         # Some distributions enable libvirt-guests unasked: what nobody has set nobody has chosen.
         return libvirt_guests.as_yaml(found, str(theirs)) if found.given or found.unread else SAMPLE
@@ -185,15 +186,17 @@ class Installation:
         kept = self._path(Path("var/lib/lastcall/libvirt-guests.list"))
 
         def do() -> None:
+            text = read_text(path, libvirt_guests.LARGEST)
             state = open_state(self._path_of(settings.paths.state))
-            listed = takeover.GuestsList(path.read_text(), path.stat().st_mtime, boot_time(self.systemctl))
+            listed = takeover.GuestsList(text, path.stat().st_mtime, boot_time(self.systemctl))
             takeover.adopt(listed, state, self.known())
             # Ours is on disk before theirs is gone: what comes in between leaves two lists, and loses no guest.
             state.save()
-            write_whole(kept, path.read_text())
+            write_whole(kept, text)
             path.unlink()
 
-        count = sum(len(line.split()) - 1 for line in path.read_text().splitlines() if line.strip())
+        lines = read_text(path, libvirt_guests.LARGEST).splitlines()
+        count = sum(len(line.split()) - 1 for line in lines if line.strip())
         ours = "the list of those to restore" if settings.restore.brings_back else "our list; none is started by itself"
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 
@@ -255,7 +258,7 @@ def _write(path: Path, text: str, why: str = "") -> InstallStep:
     """Write a file for everybody to read, if it is not there with this content."""
 
     def do() -> None:
-        if path.is_file() and path.read_text() == text:
+        if _says(path, text):
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = path.with_name(f".{path.name}.new")
@@ -265,6 +268,13 @@ def _write(path: Path, text: str, why: str = "") -> InstallStep:
         fresh.replace(path)
 
     return InstallStep(f"write {path}" + (f", {why}" if why else ""), do)
+
+
+def _says(path: Path, text: str) -> bool:
+    try:
+        return read_text(path, len(text.encode())) == text
+    except (OSError, UnicodeDecodeError):
+        return False  # it is not there, or larger, or something else
 
 
 def _link(path: Path, target: Path) -> InstallStep:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lastcall.formats.reading import read_text
 from lastcall.formats.visible_text import page
 
 FILES = tuple(Path(f"/etc/{folder}/libvirt-guests") for folder in ("sysconfig", "default", "conf.d"))
@@ -18,6 +19,7 @@ DEFAULTS = {
     "PARALLEL_SHUTDOWN": "0", "START_DELAY": "0", "BYPASS_CACHE": "0", "SYNC_TIME": "0", "PERSISTENT_ONLY": "default",
 }  # fmt: skip
 SCRIPTS = ("usr/lib/libvirt/libvirt-guests.sh", "usr/libexec/libvirt-guests.sh")
+LARGEST = 4 << 20  # bytes of its settings, script or list
 NUMBERS = ("SHUTDOWN_TIMEOUT", "PARALLEL_SHUTDOWN", "START_DELAY")
 SERIAL_DEADLINE = 1500  # seconds for one guest after the other; systemd forces the host off five minutes later
 SAVE_TIME = 600  # seconds for one save; the original waits for ever
@@ -65,7 +67,7 @@ def find_file(root: Path = Path("/")) -> Path | None:
 def distribution_defaults(root: Path = Path("/")) -> dict[str, str]:
     """What settings are where nothing is said: upstream's, or what the distribution wrote into the script."""
     script = next((path for path in (root / one for one in SCRIPTS) if path.is_file()), None)
-    text = script.read_text(encoding="utf-8", errors="replace") if script else ""
+    text = read_text(script, LARGEST, errors="replace") if script else ""
     # Debian and Ubuntu ship ON_BOOT=ignore and ON_SHUTDOWN=shutdown, the opposite of upstream.
     values = dict(DEFAULTS)
     for name in DEFAULTS:

@@ -2,15 +2,16 @@
 
 import json
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lastcall.api.guests import Reason
 from lastcall.errors import NoPermission
+from lastcall.formats.decoding import decoded, from_json
+from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import SMALL, public_folder, write_whole
 
 LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
 
@@ -45,7 +46,7 @@ class NoticeBoard:
     def put(self, announcement: Announcement) -> None:
         """Announce; raises NoPermission."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+            public_folder(self.path.parent)
             write_whole(self.path, json.dumps(asdict(announcement)), sync=False)
         except OSError as error:
             raise NoPermission(f"{self.path} cannot be written: {error.strerror}", "run as root") from None
@@ -63,11 +64,10 @@ class NoticeBoard:
     def read(self) -> Announcement | None:
         """The one that counts now: of this boot, and not outlived. What cannot be read is none."""
         try:
-            found: Any = json.loads(self.path.read_text(encoding="utf-8"))
-            announcement = Announcement(**{one.name: found[one.name] for one in fields(Announcement)})
+            announcement = decoded(Announcement, from_json(read_text(self.path, SMALL)))
             Reason(announcement.reason)
             # The monotonic clock begins anew with every boot: a note of an earlier one could count for days.
             current = announcement.boot == boot_id() and time.monotonic() < announcement.until
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             return None
         return announcement if current else None

@@ -4,6 +4,9 @@ import math
 import time
 from pathlib import Path
 
+from lastcall.formats.reading import read_text
+from lastcall.persistence.files import PUBLIC, SMALL, write_whole
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -54,12 +57,10 @@ class BootStamp:
 
     def _words(self) -> list[str]:
         try:
-            return self.path.read_text(encoding="ascii").split()
+            return read_text(self.path, SMALL).split()
         except (OSError, UnicodeDecodeError):
             return []
 
     def _write(self, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(f"{text}\n", encoding="ascii")
-        fresh.replace(self.path)  # whoever is killed just now leaves the old word, or the new one
+        # Whoever is killed just now leaves the old word, or the new one; everybody may ask whether lastcall is on duty.
+        write_whole(self.path, f"{text}\n", sync=False, mode=PUBLIC)

@@ -1,32 +1,44 @@
-"""Files that are the old one or the new one, whole, after any crash."""
+"""Files that are the old one or the new one, whole, after any crash; and who may read them, whatever the umask is."""
 
 import os
 from pathlib import Path
 
+SMALL = 1 << 16  # bytes of a note between processes
 LAST_MOMENT = 0.25  # seconds that writing gets although a run's deadline is over
+PRIVATE, PUBLIC = 0o600, 0o644
 
 
-def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
-    """Write a file (mode 0600) beside the old one and put it in its place. Blocks; raises OSError.
+def write_whole(path: Path, content: str, *, sync: bool = True, mode: int = PRIVATE) -> None:
+    """Write a file beside the old one and put it in its place. Blocks; raises OSError.
 
     `sync`: bring it to disk first, so that it survives a power cut; what nobody misses does not have to.
     """
-    private_folder(path.parent)
-    fresh = path.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    if mode == PRIVATE:
+        private_folder(path.parent)
+    else:
+        public_folder(path.parent)
+    put_in_place(path, path.with_suffix(".new"), content, sync=sync, mode=mode)
+
+
+def put_in_place(path: Path, fresh: Path, content: str, *, sync: bool = False, mode: int = PRIVATE) -> None:
+    """Write a file under a fresh name in the same folder, and rename it. Blocks; raises OSError."""
+    # Made anew: what somebody has put there, or a crash has left, would keep its mode, or be a pipe or a link.
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         # First the content to disk, then the name. The other way round a power cut may leave the name with nothing in
         # it, and an empty list of guests made libvirt-guests forget them all.
         # A lone surrogate becomes its escape, as which JSON knows it: it must not cost everybody else on the list.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            os.fchmod(descriptor, mode)  # the umask may have taken of it
             file.write(content)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
+        fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)  # what a full disk cut off is of no use, and takes room
         raise
-    fresh.replace(path)
     if not sync:
         return
     # The new name is an entry of the folder: until that is on disk, too, a power cut brings the old file back.
@@ -38,8 +50,19 @@ def write_whole(path: Path, content: str, *, sync: bool = True) -> None:
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, readable by root alone. Raises OSError."""
+    """Make a folder, and those above it that are missing, for its owner alone. Raises OSError."""
+    _make(folder, 0o700)
+
+
+def public_folder(folder: Path) -> None:
+    """The same for everybody to look into, and for its owner alone to write to. Raises OSError."""
+    _make(folder, 0o755)
+
+
+def _make(folder: Path, mode: int) -> None:
     if folder.is_dir():
         return
-    for path in (*reversed(folder.parents), folder):
-        path.mkdir(exist_ok=True, mode=0o700)  # `parents=True` would make the others readable by everybody
+    for path in (*reversed(folder.parents), folder):  # `parents=True` would make the others as the umask has it
+        if not path.is_dir():
+            path.mkdir(exist_ok=True, mode=mode)
+            path.chmod(mode)

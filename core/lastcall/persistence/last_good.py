@@ -7,9 +7,12 @@ from typing import Any
 
 from lastcall.config.load import Document, read_texts
 from lastcall.config.settings import PathSettings
+from lastcall.formats.decoding import from_json
+from lastcall.formats.reading import read_text
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
+LARGEST = 16 << 20  # bytes; JSON takes up to three of them for one of a text
 
 
 class LastGood:
@@ -23,12 +26,19 @@ class LastGood:
         try:
             content = json.dumps({"version": VERSION, "files": {str(file): texts[file] for file in texts}}, indent=1)
             # Written only when it differs: every run reads its configuration, and this write waits for the disk.
-            if not self.path.exists() or self.path.read_text(encoding="utf-8") != content:
+            if self._text() != content:
                 write_whole(self.path, content)
         except (OSError, ValueError):
             return
 
     def recall(self) -> Document:
         """The configuration as it was. Raises all sorts of things where none was remembered, or it is damaged."""
-        content: Any = json.loads(self.path.read_text(encoding="utf-8"))
+        content: Any = from_json(read_text(self.path, LARGEST, trusted=True))
         return read_texts({Path(file): str(text) for file, text in content["files"].items()})
+
+    def _text(self) -> str | None:
+        """What is kept; None where that is no good."""
+        try:
+            return read_text(self.path, LARGEST, trusted=True)
+        except (OSError, UnicodeDecodeError):
+            return None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError
+from lastcall.formats.reading import open_plain, read_text
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.state import StateFile
 
 ASKED_BY = "virsh"  # what their entries say instead of a run's id
@@ -38,8 +39,7 @@ def _note(folder: Path) -> None:
     invocation = os.environ.get("INVOCATION_ID")
     if invocation:
         with contextlib.suppress(OSError):  # then the script asks whoever still runs, which is the lesser evil
-            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-            (folder / "answered").write_text(f"{invocation}\n", encoding="ascii")
+            write_whole(folder / "answered", f"{invocation}\n", sync=False, mode=PUBLIC)
 
 
 def note_deadline(folder: Path, seconds: float) -> None:
@@ -50,7 +50,7 @@ def note_deadline(folder: Path, seconds: float) -> None:
     path, text = folder / "deadline", f"{seconds:.0f}\n"
     with contextlib.suppress(OSError, ValueError):
         # Written only when it differs, as this write waits for the disk.
-        if not path.exists() or path.read_text(encoding="ascii") != text:
+        if not path.exists() or read_text(path, 64) != text:
             write_whole(path, text)
 
 
@@ -77,7 +77,7 @@ class AskedByVirsh:
 
     def _guests(self) -> list[Guest]:
         try:
-            with self.path.open(encoding="utf-8", errors="replace") as file:
+            with open(open_plain(self.path), encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a descriptor
                 text = file.read(_MOST)
         except FileNotFoundError:
             return []

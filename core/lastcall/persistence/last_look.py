@@ -1,17 +1,19 @@
 """What each guest's metadata said when libvirt answered last: counts where a guest cannot be looked at."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from lastcall.api.guests import Key
+from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
+from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
+LARGEST = 64 << 20  # bytes; a guest has some hundred, and at most some thousand
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
 
 
@@ -55,7 +57,7 @@ class LastLook:
 
     def _read(self) -> dict[str, Seen]:
         try:
-            content: Any = json.loads(self.path.read_text(encoding="utf-8"))
+            content: Any = from_json(read_text(self.path, LARGEST))
             guests: dict[str, Any] = content["guests"] if content["version"] == VERSION else {}
             return {
                 name: Seen({str(key): str(text) for key, text in one["metadata"].items()}, str(one["day"]))

@@ -8,8 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from lastcall.api.guests import Reason
+from lastcall.formats.decoding import decoded, from_json
+from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import SMALL, put_in_place, write_whole
 
 
 @value
@@ -49,8 +52,7 @@ class Mailbox:
         self._answer.unlink(missing_ok=True)
         # A name of its own, then the place: the holder never reads half a request, nor one mixed of two.
         fresh = self._request.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps({**asdict(request), "by": os.getpid()}), encoding="utf-8")
-        fresh.replace(self._request)
+        put_in_place(self._request, fresh, json.dumps({**asdict(request), "by": os.getpid()}))
 
     @property
     def is_read(self) -> bool:
@@ -67,19 +69,19 @@ class Mailbox:
         if found.get("to") != os.getpid():
             return None
         self._answer.unlink(missing_ok=True)
-        return Answer(
-            bool(found.get("accepted")),
-            str(found.get("message")),
-            str(found.get("run")),
-            tuple(map(str, found.get("connections", ()))),
-        )
+        try:
+            return decoded(Answer, found)
+        except ValueError:
+            return None
 
     def request(self) -> tuple[Request, int] | None:
         """For the run: what is wanted, and by which process."""
         found = _read(self._request)
         try:
-            ends = None if found["ends"] is None else float(found["ends"])
-            return Request(str(found["reason"]), ends, bool(found["announced"])), int(found["by"])
+            request = decoded(Request, found)
+            if request.reason:
+                Reason(request.reason)
+            return request, int(found["by"])
         except (KeyError, TypeError, ValueError):
             self.take_back()
             return None
@@ -93,7 +95,7 @@ class Mailbox:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        found: Any = from_json(read_text(path, SMALL))
     except (OSError, ValueError):
         return {}
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

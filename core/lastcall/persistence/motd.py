@@ -11,6 +11,7 @@ from lastcall.errors import LastcallError
 from lastcall.formats.bounded_text import NAME_LIMIT, bounded
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.state import Entry, open_state
 
 _SHOWN = 5
@@ -61,11 +62,8 @@ class Motd:
             if not missing:
                 self._path.unlink(missing_ok=True)
                 return
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            fresh = self._path.with_name("motd.new")
-            fresh.write_text(_line(missing, off), encoding="utf-8")
-            fresh.chmod(0o644)
-            fresh.replace(self._path)  # whoever logs in just now reads the old line or the new one
+            # In one step: whoever logs in just now reads the old line or the new one.
+            write_whole(self._path, _line(missing, off), sync=False, mode=PUBLIC)
 
 
 def _line(missing: Iterable[Entry], off: Container[Key]) -> str:

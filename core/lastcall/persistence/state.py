@@ -6,14 +6,17 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.errors import LastcallError, NoPermission
+from lastcall.formats.decoding import from_json
+from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
+LARGEST = 16 << 20  # bytes; a guest takes some 400
 Cause = Literal["host", "hand"]
 
 
@@ -72,7 +75,7 @@ class StateFile:
     def load(self) -> None:
         """Read the file; none means no guests. Raises StateInvalid, or OSError."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = read_text(self.path, LARGEST)
         except FileNotFoundError:
             self.entries = {}
             return
@@ -182,14 +185,14 @@ class StateFile:
 
     def _parse(self, text: str) -> dict[Key, Entry]:
         try:
-            content: Any = json.loads(text)
+            content: Any = from_json(text)
             if content["version"] != VERSION:
                 raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
             entries = [_entry(fields) for fields in content["guests"]]
-            self.boot, self.previous_boot = content.get("boot"), content.get("previous_boot")
-            self.restored_in = content.get("restored_in")
+            boots = [_boot(content.get(name)) for name in ("boot", "previous_boot", "restored_in")]
         except (ValueError, KeyError, TypeError) as error:
             raise self._invalid(f"{type(error).__name__}: {error}") from None
+        self.boot, self.previous_boot, self.restored_in = boots
         return {(entry.uri, entry.uuid): entry for entry in entries}
 
     def _invalid(self, why: str) -> StateInvalid:
@@ -205,7 +208,8 @@ def open_state(folder: Path) -> StateFile:
     except PermissionError:
         raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
     except OSError as error:
-        raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        remedy = error.remedy if isinstance(error, Unreadable) else ""
+        raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
     return state
 
 
@@ -220,4 +224,15 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
     if not all(isinstance(cast("object", text), str) for text in texts):
         raise TypeError("a field of a guest is no text")
+    signs = (entry.due, entry.parked, entry.left, entry.restarts)
+    if not all(isinstance(cast("object", sign), bool) for sign in signs):
+        raise TypeError("a field of a guest is neither true nor false")
+    if entry.cause not in get_args(Cause) or datetime.fromisoformat(entry.since).tzinfo is None:
+        raise ValueError("a field of a guest says nothing that is known")
     return entry
+
+
+def _boot(given: object) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise TypeError("a boot's id is no text")
+    return given

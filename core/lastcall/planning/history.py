@@ -1,6 +1,5 @@
 """How long guests took to go off in earlier runs: what `plan` expects of the next one."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +7,13 @@ from typing import Any
 
 from lastcall.api.guests import Key, Outcome
 from lastcall.api.results import GuestResult
+from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
+from lastcall.formats.reading import read_text
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
+LARGEST = 16 << 20  # bytes; a guest takes some 200
 KEEP = 10  # times per guest
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
 # The time of a guest that was forced off is that of its ladder, not its own.
@@ -29,9 +31,9 @@ class History:
     def load(self) -> None:
         """Read the file; one that is missing or cannot be understood is as good as none."""
         try:
-            content: Any = json.loads(self.path.read_text(encoding="utf-8"))
+            content: Any = from_json(read_text(self.path, LARGEST))
             guests: dict[str, Any] = content["guests"] if content["version"] == VERSION else {}
-            self._times = {key: [float(time) for time in one["times"]] for key, one in guests.items()}
+            self._times = {key: list(map(_time, one["times"])) for key, one in guests.items()}
             self._seen = {key: str(one["seen"]) for key, one in guests.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._times, self._seen = {}, {}
@@ -67,6 +69,12 @@ class History:
         """Write the file. Blocks; raises OSError."""
         # Only estimates: nobody misses them after a power cut, and a sync costs the host's last seconds.
         write_whole(self.path, content, sync=False)
+
+
+def _time(given: object) -> float:
+    if not isinstance(given, int | float) or given < 0:
+        raise ValueError("no time that a guest took")
+    return float(given)
 
 
 def _name(key: Key) -> str:

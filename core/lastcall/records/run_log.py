@@ -1,7 +1,6 @@
 """What happened, as it happened: one JSON object a line, readable after any crash."""
 
 import contextlib
-import json
 import math
 import os
 import time
@@ -9,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from lastcall.formats.decoding import decoded
+from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
-from lastcall.persistence.files import LAST_MOMENT, private_folder
+from lastcall.formats.reading import read_bytes
+from lastcall.persistence.files import LAST_MOMENT, PRIVATE, private_folder
 from lastcall.records.records import Record, RunEnded, RunStarted
 from lastcall.threads.outbox import Outbox
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Record)}
+LARGEST = 64 << 20  # bytes; what plugins say ends at 16 MiB, what the report needs of a thousand guests has 4
 BATCH = 0.02  # seconds between two writes: waking a thread for each of a thousand records would slow the run
 FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must not hold up the end of the run
 
@@ -41,8 +42,9 @@ class RunLog:
             if isinstance(record, RunStarted):
                 private_folder(self._folder)
                 self._make_room()
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, 0o600)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, PRIVATE)
+                os.fchmod(self._descriptor, PRIVATE)  # the umask may have taken of it
         data = "".join(map(_line, records)).encode()
         # A write may take less than it was given, as on a disk that is all but full; the next one says why.
         while data:
@@ -58,7 +60,10 @@ class RunLog:
         size = 0
         for number, old in enumerate(sorted(self._folder.glob("*.jsonl"), reverse=True), 1):
             with contextlib.suppress(OSError):
-                size += old.stat().st_size
+                bytes_ = old.lstat().st_size
+                if bytes_ > LARGEST:
+                    continue  # none of ours, and none of those must make room for it
+                size += bytes_
                 # The last run's stays in any case: whoever is told to look into it finds it.
                 if number >= self._keep or (size > self._together and number > 1):
                     old.unlink()
@@ -91,9 +96,9 @@ def _line(record: Record) -> str:
 
 def read_log(path: Path) -> Iterator[Record]:
     """Read a run log back; a last line that was cut off by a crash is passed over. Raises OSError, ValueError."""
-    for line in path.read_bytes().splitlines(keepends=True):
+    for line in read_bytes(path, LARGEST).splitlines(keepends=True):
         if line.endswith(b"\n"):
-            fields = json.loads(line)
+            fields = from_json(line)
             try:
                 yield decoded(_KINDS[fields.pop("type")], fields)
             except (KeyError, AttributeError) as error:

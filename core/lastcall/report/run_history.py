@@ -1,11 +1,12 @@
 """Runs that are over, told from their logs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from lastcall.api.guests import RunKind
 from lastcall.api.results import Report
+from lastcall.formats.reading import Unreadable
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import visible
 from lastcall.records.records import RunEnded
@@ -22,10 +23,10 @@ class PastRun:
     complete: bool
 
 
-def past_runs(folder: Path) -> Iterator[PastRun]:
+def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[PastRun]:
     """The runs whose logs are in this folder, newest first; logs that cannot be understood are passed over.
 
-    Raises PermissionError.
+    `tell` is told of what is no log at all. Raises PermissionError.
     """
     for path in sorted(folder.glob("*.jsonl"), key=_began, reverse=True):
         try:
@@ -33,19 +34,20 @@ def past_runs(folder: Path) -> Iterator[PastRun]:
         # Passed over like a broken log, it would look as if nothing had ever been logged.
         except PermissionError:
             raise
-        except (OSError, ValueError, KeyError):
-            continue
+        except (OSError, ValueError, LookupError) as error:
+            if isinstance(error, Unreadable):
+                tell(f"{error}: passed over; {error.remedy}")
 
 
 def past_run(log: Path) -> PastRun:
-    """The run of a log; raises OSError, or ValueError or KeyError where it cannot be understood."""
+    """The run of a log; raises OSError, or ValueError or LookupError where it cannot be understood."""
     records = list(read_log(log))
     return PastRun(ReportBuilder(records).report(), isinstance(records[-1], RunEnded))
 
 
 def _began(log: Path) -> tuple[str, int]:
     """A run's id begins with the second in which it began; of two in one second the later one ended later."""
-    return log.name.partition("-")[0], log.stat().st_mtime_ns
+    return log.name.partition("-")[0], log.lstat().st_mtime_ns
 
 
 def latest(runs: Iterator[PastRun]) -> list[PastRun]:

@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lastcall.errors import NoPermission, RunLocked
+from lastcall.formats.decoding import decoded, from_json
+from lastcall.formats.reading import open_plain, read_text, require_plain
 from lastcall.formats.values import value
+from lastcall.persistence.files import PRIVATE, SMALL, public_folder
 from lastcall.persistence.mailbox import Answer, Mailbox, Request
 from lastcall.timing.budget import STEP
 
 ANSWER_TIME = 5.0  # seconds for the holder to answer, of long deadlines; one that does not hangs, and is killed
 NAMING_TIME = 1.0  # seconds for the holder to write its name
+_LARGEST_PROCESS = 1 << 22  # PID_MAX_LIMIT of the kernel
 POLL = 0.05  # seconds between two tries to take the lock
 
 
@@ -43,9 +46,8 @@ class RunLock:
     def take(self, holder: Holder) -> None:
         """Take the lock; raises RunLocked (naming who holds it), NoPermission or OSError."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            # A flock belongs to the open file. Inherited by a hook's background process it would outlive this run.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            public_folder(self.path.parent)
+            descriptor = self._open()
         except PermissionError:
             raise NoPermission(
                 f"no permission to write {self.path}", "run as root, or set paths.run and paths.state"
@@ -60,6 +62,19 @@ class RunLock:
         os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
         self._descriptor = descriptor
 
+    def _open(self) -> int:
+        # A flock belongs to the open file. Inherited by a hook's background process it would outlive this run.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        # For its owner alone: whoever can open it, if only to read, can hold it and block every run by hand.
+        descriptor = os.open(self.path, flags, PRIVATE)
+        try:
+            require_plain(self.path, os.fstat(descriptor))
+            os.fchmod(descriptor, PRIVATE)  # whatever the umask was, and who made it
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
     def take_over(self, holder: Holder, *, ends: float, until: float, say: Callable[[str], None]) -> Answer | None:
         """Get the lock in any case: a host stop does not wait for others. Returns what a run answered that became ours,
         and came to its end.
@@ -70,8 +85,8 @@ class RunLock:
         that does not help.
         """
         found = self._known_holder(_at_most(NAMING_TIME, until))
-        # Nobody who can be believed: any user may hold a flock on a file that he can read. He is waited for a moment,
-        # and then a host stop goes on without the lock.
+        # Nobody who can be believed: older locks could be held by any user. He is waited for a moment, and then a
+        # host stop goes on without the lock.
         if found is None:
             self._wait(holder, _answer_time(until))
             return None
@@ -95,10 +110,11 @@ class RunLock:
     def holder(self) -> Holder | None:
         """Who holds the lock, as far as the file says."""
         try:
-            fields: Any = json.loads(self.path.read_text(encoding="utf-8"))
-            return Holder(str(fields["kind"]), str(fields["reason"]), int(fields["process"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            found = decoded(Holder, from_json(read_text(self.path, SMALL)))
+        except (OSError, ValueError):
             return None
+        # A signal to process -1 goes to everybody.
+        return found if 0 < found.process <= _LARGEST_PROCESS else None
 
     def _known_holder(self, patience: float) -> Holder | None:
         """Who really holds the lock; one that has just taken it may not have written its name yet."""
@@ -135,7 +151,7 @@ class RunLock:
     def _is_free(self) -> bool:
         """Whether nobody holds the lock, whatever the process table says: who died is listed until he is waited for."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_plain(self.path)
         except OSError:
             return True
         try:
@@ -242,7 +258,7 @@ def _alive(found: Holder) -> bool:
 def _is_zombie(found: Holder) -> bool:
     """Whether it has died and its parent has not noticed: it has a number, and nothing else any more."""
     try:
-        stat = Path(f"/proc/{found.process}/stat").read_text(encoding="utf-8", errors="replace")
+        facts = Path(f"/proc/{found.process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[:1] in (["Z"], ["X"])
+    return facts.rpartition(")")[2].split()[:1] in (["Z"], ["X"])

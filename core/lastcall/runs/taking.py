@@ -32,7 +32,8 @@ def take_lock(lock: RunLock, settings: Settings, request: RunRequest) -> tuple[l
         if isinstance(error, RunLocked) and request.reason.voluntary:
             raise
         if request.reason.voluntary:
-            raise NoPermission(str(error), "run as root, or set paths.run and paths.state") from None
+            remedy = getattr(error, "remedy", "run as root, or set paths.run and paths.state")
+            raise NoPermission(str(error), remedy) from None
         message = f"cannot be taken: {error}; going on without"
         return [Problem(what="lock", where=str(lock.path), message=message)], None
     problems = [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
@@ -66,7 +67,7 @@ def report_of_joined(joined: Answer, settings: Settings) -> Report | None:
     try:
         path = settings.paths.state / "runs" / f"{joined.run}.jsonl"
         past = box.call(lambda: past_run(path), timeout=READING)
-    except (OSError, ValueError, KeyError, TimeoutError):
+    except (OSError, ValueError, LookupError, TimeoutError):
         return None
     finally:
         box.close()

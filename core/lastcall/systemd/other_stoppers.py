@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.systemd.systemctl import Systemctl
 from lastcall.systemd.units import ALIAS, SERVICE
 
 LIBVIRT_GUESTS = "libvirt-guests.service"
+_LARGEST = 4 << 20  # bytes
 _ENABLED = frozenset({"enabled", "enabled-runtime", "linked", "linked-runtime"})
 # libvirt from 11.2 on can stop guests itself. It begins at logind's signal, before any unit is stopped.
 _AUTO = re.compile(r"^\s*(auto_shutdown_(?:try_save|try_shutdown|poweroff))\s*=\s*\"?(\w+)", re.MULTILINE)
@@ -38,7 +40,7 @@ def find_other_stoppers(systemctl: Systemctl, root: Path = Path("/")) -> Iterato
         yield OtherStopper("unit", unit, message, remedy)
     for path in sorted((root / "etc/libvirt").glob("*.conf")):
         try:
-            found = _AUTO.findall(path.read_text(encoding="utf-8", errors="replace"))
+            found = _AUTO.findall(read_text(path, _LARGEST, errors="replace"))
         except OSError:
             continue
         for name, chosen in found:
@@ -54,7 +56,7 @@ def _scripted(systemctl: Systemctl, root: Path) -> Iterator[str]:
         if path.is_symlink() or path.name in {SERVICE, LIBVIRT_GUESTS}:
             continue
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = read_text(path, _LARGEST, errors="replace")
         except OSError:
             continue
         if path.name == ALIAS or (_SCRIPTED.search(text) and _is_live(systemctl, path.name)):

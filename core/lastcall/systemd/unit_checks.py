@@ -8,6 +8,7 @@ from pathlib import Path
 from lastcall.config.settings import Settings
 from lastcall.errors import Problem, Severity
 from lastcall.formats.durations import format_duration
+from lastcall.formats.reading import read_text
 from lastcall.systemd.other_stoppers import find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import (
@@ -23,6 +24,7 @@ from lastcall.systemd.units import (
 
 _INSTALL = "lastcall install"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # that of a systemd unit
+_LARGEST = 1 << 20  # bytes; ours have some thousand
 _SPAN = re.compile(r"([\d.]+)(us|ms|s|min|h|d|w|month|y)")
 _UNITS = {
     "us": 1e-6,
@@ -75,8 +77,8 @@ def _is_current(settings: Settings, root: Path) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
+        return read_text(path, _LARGEST)
+    except (OSError, UnicodeDecodeError):
         return ""
 
 

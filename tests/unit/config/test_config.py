@@ -224,7 +224,7 @@ NO_CONFIGURATION: list[tuple[Callable[[Path], object], str]] = [
     (partial(Path.write_text, data="\x00\x01"), "not valid YAML"),
     (partial(Path.write_text, data="{{{{"), "not valid YAML"),
     (partial(Path.write_text, data="[" * 5000), "not valid YAML"),
-    (partial(_linked, target="/nowhere"), "no such file"),
+    (partial(_linked, target="/nowhere"), "is a link"),
 ]
 
 

@@ -18,6 +18,7 @@ from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.report.text import problem_line
@@ -134,10 +135,11 @@ def import_(file: Path | None) -> int:
     if found is None:
         raise UsageError("this host has no settings of libvirt-guests", "name the file")
     try:
-        text = found.read_text(encoding="utf-8", errors="replace")
+        text = read_text(found, libvirt_guests.LARGEST, errors="replace")
         settings = libvirt_guests.read_settings(text, libvirt_guests.distribution_defaults())
     except OSError as error:
-        raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        remedy = error.remedy if isinstance(error, Unreadable) else ""
+        raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
     click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
     for line, what in settings.unread:
         click.echo(visible(f"{found}:{line}: not taken over: {what}"), err=True)

@@ -26,9 +26,9 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
 
     Exit code 1 when something was not as planned in what is shown.
     """
-    folder = invocation.places(lambda line: click.echo(visible(line), err=True)).state / "runs"
+    folder = invocation.places(_tell).state / "runs"
     try:
-        runs = _chosen(past_runs(folder), run, listed=listed)
+        runs = _chosen(past_runs(folder, _tell), run, listed=listed)
     except PermissionError as error:
         raise NoPermission(f"no permission to read {error.filename}", "run as root, or set paths.state") from None
     if as_json:
@@ -40,6 +40,10 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
         click.echo("\n\n".join(map(as_story, runs)) or "no run has been logged")
     bad = any(one.report.run.exit_code or not one.complete for one in runs)
     return ExitCode.NOT_AS_PLANNED if bad and not listed else ExitCode.OK
+
+
+def _tell(line: str) -> None:
+    click.echo(visible(line), err=True)
 
 
 def _chosen(runs: Iterator[PastRun], wanted: str | None, *, listed: bool) -> list[PastRun]:
