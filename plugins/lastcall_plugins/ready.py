@@ -87,13 +87,13 @@ def _addresses(guest: Guest, run: Run) -> list[str]:
 
 
 def _succeeds(command: str, guest: Guest, run: Run) -> bool:
-    environment = {**os.environ, "LASTCALL_GUEST": guest.name, "LASTCALL_UUID": guest.uuid, "LASTCALL_URI": guest.uri}
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=run.environment(guest),
+        umask=0o022,
         start_new_session=True,
     )
     try:

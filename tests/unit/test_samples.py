@@ -38,7 +38,8 @@ def test_the_example_plugin_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_the_sample_drop_ins_load_and_run(tmp_path: Path) -> None:
-    config = write_config(tmp_path, "test:///default")
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    config = write_config(tmp_path, "test:///default", more=f"hooks: {{environment: {{PATH: '{path}'}}}}")
     shutil.rmtree(tmp_path / "hooks.d")
     shutil.copytree(ROOT / "hooks.d", tmp_path / "hooks.d")
     for path in (tmp_path / "hooks.d").rglob("*"):
@@ -48,7 +49,7 @@ def test_the_sample_drop_ins_load_and_run(tmp_path: Path) -> None:
     (tmp_path / "bin" / "sleep").write_text("#!/bin/sh\n")
     for name in ("virsh", "sleep"):
         (tmp_path / "bin" / name).chmod(0o755)
-    done = run_lastcall(config, "shutdown", "--json", env={"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"})
+    done = run_lastcall(config, "shutdown", "--json")
     report = report_of(done)
     assert done.returncode == 0, done.stderr
     assert "virsh shutdown router" in done.stderr

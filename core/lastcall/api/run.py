@@ -122,6 +122,12 @@ class Run(Protocol):
         """A private folder of this plugin (mode 0700) that survives the reboot."""
         ...
 
+    def environment(self, guest: Guest | None = None) -> dict[str, str]:
+        """Return the environment for a program that the hook starts: `PATH`, `LANG` and `HOME`, what is configured in
+        `hooks.environment`, and `LASTCALL_…` about the run and the guest. Ours is not for others.
+        """
+        ...
+
     def remaining(self) -> float:
         """Seconds left to this call."""
         ...

@@ -28,6 +28,7 @@ Limit = Annotated[
     BeforeValidator(_limit),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "description": "a duration, or none"}),
 ]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -141,6 +142,11 @@ class HookSettings(Section):
     )
     last: tuple[str, ...] = Field(
         default=(), strict=False, description="Names of plugins that come after all others, in this order."
+    )
+    environment: dict[Variable, str] = Field(
+        default={},
+        description="Variables for the programs that are started, beside PATH, LANG, HOME and LASTCALL_…; "
+        "`{CREDENTIALS_DIRECTORY: /run/credentials/lastcall.service}` lets them read the unit's credentials.",
     )
     plugins: dict[str, PluginHookSettings] = Field(
         default={}, description="Time box and failure policy of single plugins."

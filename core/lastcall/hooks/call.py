@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +13,7 @@ from lastcall.api.shell import GuestShell, Shell
 from lastcall.errors import CallExpired, LastcallError
 from lastcall.formats.plain_values import plain_evidence
 from lastcall.guest_shell.shell import ChosenShell, Providers
+from lastcall.hooks.environment import program_environment
 from lastcall.hypervisor.ports import Call
 from lastcall.persistence.files import private_folder
 from lastcall.timing.terms import Terms
@@ -31,7 +32,10 @@ class OptionLookup(Protocol):
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RunContext:
-    """What all calls of one run share. `wait` sleeps, until the event is set or the seconds are over."""
+    """What all calls of one run share. `wait` sleeps, until the event is set or the seconds are over.
+
+    `environment`: what is configured for the programs that are started.
+    """
 
     id: str
     kind: RunKind
@@ -40,6 +44,7 @@ class RunContext:
     folders: Path
     options: OptionLookup
     domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
     guests: tuple[Guest, ...] = ()
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
     shells: Providers = field(default_factory=dict[str, "tuple[str, GuestShell]"])
@@ -136,6 +141,18 @@ class HookCall:
         folder = self._alive().folders / self._plugin.replace("/", "-")
         private_folder(folder)
         return folder
+
+    def environment(self, guest: Guest | None = None) -> dict[str, str]:
+        """The environment for a program of this call."""
+        context, deadline = self._alive(), self.deadline()
+        facts = {
+            "LASTCALL_RUN_ID": context.id,
+            "LASTCALL_REASON": context.terms.reason.value,
+            "LASTCALL_DEADLINE": "" if deadline is None else f"{deadline:.1f}",
+        }
+        if guest:
+            facts |= {"LASTCALL_GUEST": guest.name, "LASTCALL_UUID": guest.uuid, "LASTCALL_URI": guest.uri}
+        return program_environment(context.environment, facts)
 
     def remaining(self) -> float:
         """Seconds left to this call."""

@@ -16,6 +16,7 @@ from lastcall.api.run import Run
 from lastcall.errors import HookFailed, Skip
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import open_trusted
+from lastcall.hooks.environment import UMASK
 from lastcall.timing.budget import KILLING, TERMINATION
 
 SKIPPED = 75  # EX_TEMPFAIL, sysexits.h
@@ -57,17 +58,7 @@ def _verdict(hook: str, code: int) -> bool | None:
 
 
 def _environment(hook: str, run: Run, guest: Guest | None) -> dict[str, str]:
-    deadline = run.deadline()
-    facts = {
-        "LASTCALL_HOOK": hook,
-        "LASTCALL_RUN_ID": run.id,
-        "LASTCALL_REASON": run.reason.value,
-        "LASTCALL_TIMEOUT": f"{_own_time(run):.1f}",
-        "LASTCALL_DEADLINE": "" if deadline is None else f"{deadline:.1f}",
-    }
-    if guest:
-        facts |= {"LASTCALL_GUEST": guest.name, "LASTCALL_UUID": guest.uuid, "LASTCALL_URI": guest.uri}
-    return {**os.environ, **facts}
+    return {**run.environment(guest), "LASTCALL_HOOK": hook, "LASTCALL_TIMEOUT": f"{_own_time(run):.1f}"}
 
 
 def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
@@ -102,7 +93,7 @@ class _Process:
                 # A session of its own, so that everything it starts can be ended with it.
                 # In / as a child that stays where we were called keeps that file system from being unmounted.
                 [path], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", env=environment,
-                start_new_session=True,
+                start_new_session=True, umask=UMASK,
             )  # fmt: skip
 
     def wait(self) -> int:

@@ -12,6 +12,7 @@ from lastcall.config.settings import Settings
 from lastcall.errors import LastcallError
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
+from lastcall.hooks.environment import tool_environment
 from lastcall.installation import libvirt_guests, takeover
 from lastcall.installation.completion import completions
 from lastcall.installation.sample import SAMPLE
@@ -175,7 +176,7 @@ class Installation:
 
             def label() -> None:
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # `start` fails where it was needed
-                    subprocess.run(command, check=False, timeout=60, capture_output=True)
+                    subprocess.run(command, check=False, timeout=60, capture_output=True, env=tool_environment())
 
             yield InstallStep(" ".join(command), label)
 

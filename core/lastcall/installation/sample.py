@@ -33,6 +33,7 @@ hooks:
   block: []           # plugins that are not loaded
   first: []
   last: []
+  environment: {}     # for programs, beside PATH, LANG, HOME and LASTCALL_…: {PGHOST: db.example.org}
   plugins: {}         # for single plugins: {name: {timeout: 5min, on_failure: skip_guest}}
 
 runs:

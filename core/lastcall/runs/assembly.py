@@ -236,6 +236,7 @@ def _context(
         rehearsal=request.rehearsal,
         terms=Terms(request.reason, deadline, loop.time),
         folders=loaded.settings.paths.state / "plugins",
+        environment=loaded.settings.hooks.environment,
         options=_option_lookup(loaded.settings, policies),
         domain=outside.hypervisor.domain,
         wait=outside.wait,

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from lastcall.errors import LastcallError
+from lastcall.hooks.environment import tool_environment
 
 ANSWER_TIME = 5.0  # seconds for a question
 ACTION_TIME = 60.0  # seconds for enabling, reloading, starting
@@ -33,8 +34,11 @@ class Systemctl:
     def _run(self, words: tuple[str, ...], timeout: float) -> str:
         command = ["systemctl", "--no-pager", *words]
         shown = " ".join(command)
+        environment = tool_environment()
         try:
-            done = subprocess.run(command, capture_output=True, errors="replace", timeout=timeout, check=False)
+            done = subprocess.run(
+                command, capture_output=True, errors="replace", timeout=timeout, check=False, env=environment
+            )
         except OSError as error:
             raise SystemctlFailed(f"{shown}: {(error.strerror or str(error)).lower()}") from None
         except subprocess.TimeoutExpired:
