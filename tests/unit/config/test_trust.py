@@ -84,6 +84,17 @@ def test_a_host_stop_goes_without_it_and_its_report_has_an_error(
     assert (loaded.origin, [one.uri for one in loaded.settings.connections]) == ("last_good", ["test:///default"])
 
 
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_folder_from_which_others_could_have_taken_files_away_is_an_error_also_when_it_is_empty(
+    config: Path, spoil: Spoil
+) -> None:
+    (config.parent / "conf.d" / "10.yaml").unlink()
+    assert read(config)
+    spoil(config.parent / "conf.d")
+    with pytest.raises(ConfigInvalid, match=r"conf\.d: not used as configuration"):
+        read(config)
+
+
 @pytest.mark.parametrize("by", ["option", "environment"])
 def test_a_named_file_that_is_not_trusted_is_never_replaced_by_another(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
