@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ShellUnreachable,
         Skip,
     )
+    from lastcall.formats.secret_text import SecretText, masked
     from lastcall.formats.visible_text import visible
 
 _HOMES = {
@@ -86,6 +87,7 @@ _HOMES = {
         "ShellUnreachable",
         "Skip",
     ),
+    "lastcall.formats.secret_text": ("SecretText", "masked"),
     "lastcall.formats.visible_text": ("visible",),
 }
 
@@ -131,6 +133,7 @@ __all__ = [
     "Run",
     "RunFacts",
     "RunKind",
+    "SecretText",
     "Severity",
     "Shell",
     "ShellError",
@@ -144,5 +147,6 @@ __all__ = [
     "Verdict",
     "hookimpl",
     "hookspec",
+    "masked",
     "visible",
 ]

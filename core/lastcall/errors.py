@@ -20,6 +20,8 @@ LastcallError                 expected: one line and a remedy, no traceback
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 
+from lastcall.formats.bounded_text import kind_name, said
+from lastcall.formats.secret_text import masked
 from lastcall.formats.values import value
 
 
@@ -176,10 +178,38 @@ class CommandFailed(ShellError):
 
 
 def in_words(error: BaseException) -> str:
-    """What an error says, in one line; never nothing: one without words says what kind of error it is."""
-    text = " ".join(str(error).split())
-    if isinstance(error, TimeoutError):
+    """What an error says, in one line; never nothing: one without words says what kind of error it is.
+
+    The one door through which errors become words: never raises, though whose error it is may have written its
+    `__str__`. Whatever that may take is the caller's time: those of plugins are put into words in their own worker.
+    """
+    # By the very type: `isinstance` asks the object's own `__class__` as well.
+    text, kind = masked(said(error)), type(error)
+    if issubclass(kind, TimeoutError):
         return text or "no answer in time"
-    if isinstance(error, LastcallError) and text:
+    if issubclass(kind, LastcallError) and text:
         return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{kind_name(error)}: {text}" if text else kind_name(error)
+
+
+def with_remedy(error: Exception) -> str:
+    """The same with what to do about it, where the error knows."""
+    try:
+        remedy = said(getattr(error, "remedy", ""))
+    except BaseException:  # noqa: BLE001  as in `said`: an attribute may be somebody else's code
+        remedy = ""
+    return f"{in_words(error)} → {remedy}" if remedy else in_words(error)
+
+
+def worded(error: Exception) -> Exception:
+    """An error that is nobody else's code any more: one of ours as it is, of others one of ours that says the same.
+
+    For workers that hand an error on: its words may take for ever to make, which must not be the loop's time.
+    """
+    kind, plain = type(error), all(type(word) is str for word in error.args)
+    if kind is TimeoutError or issubclass(kind, LastcallError):
+        if plain and kind.__str__ in {BaseException.__str__, OSError.__str__}:
+            return error
+    elif issubclass(kind, TimeoutError):
+        return TimeoutError(said(error))
+    return LastcallError(in_words(error))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from lastcall.api.guests import Guest, RunKind
-from lastcall.errors import HypervisorError, LastcallError
+from lastcall.errors import HypervisorError, LastcallError, in_words
 from lastcall.hooks.call import HookCall
 
 if TYPE_CHECKING:
@@ -71,5 +71,7 @@ async def _one(
         return LastcallError(f"no answer within {timeout:.0f} s")
     except LastcallError as error:
         return error
+    except Exception as error:  # noqa: BLE001  the plugin's failure with this guest, and not with the others
+        return LastcallError(in_words(error))
     finally:
         call.expire()

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.errors import CommandFailed
+from lastcall.formats.secret_text import SecretText, masked
 from lastcall.formats.values import value
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ class Command:
 
     argv: tuple[str, ...]
     timeout: float
-    input: bytes = b""
+    input: bytes = field(default=b"", repr=False)  # the environment comes in it, passwords and all
     output_limit: int = 262_144
 
 
@@ -38,7 +40,7 @@ class CommandResult:
         if self.exit_code in ok:
             return self
         said = (self.stderr or self.stdout).strip().splitlines()
-        raise CommandFailed(f"exit code {self.exit_code}" + (f": {said[-1]}" if said else ""))
+        raise CommandFailed(f"exit code {self.exit_code}" + (f": {masked(said[-1])}" if said else ""))
 
 
 class Shell(Protocol):
@@ -49,11 +51,11 @@ class Shell(Protocol):
         command: str | Sequence[str],
         *,
         timeout: float | None = None,
-        input: str | bytes | None = None,  # noqa: A002  the standard library's name for it
+        input: str | bytes | SecretText | None = None,  # noqa: A002  the standard library's name for it
         user: str | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | SecretText] | None = None,
     ) -> CommandResult:
-        """Run a command line (a string, by /bin/sh) or an argv; raises `ShellError`."""
+        """Run a command line (a string, by /bin/sh) or an argv; secrets are revealed to it. Raises `ShellError`."""
         ...
 
 

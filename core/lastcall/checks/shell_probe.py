@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult
-from lastcall.errors import LastcallError
+from lastcall.errors import LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.threads.workers import Workers
@@ -44,8 +44,9 @@ async def _try(context: RunContext, workers: Workers, guest: Guest, shell: str) 
         result = await workers.call(log_in, timeout=TIME)
     except TimeoutError:
         return ShellProbe(guest, shell, error=LastcallError(f"no answer within {TIME:.0f} s"))
-    except LastcallError as error:
-        return ShellProbe(guest, shell, error=error)
+    except Exception as error:  # noqa: BLE001  whatever a shell's plugin raises, it is that shell's failure only
+        remedy = error.remedy if isinstance(error, LastcallError) else ""
+        return ShellProbe(guest, shell, error=LastcallError(in_words(error), remedy))
     finally:
         # The worker may hang in the login and is left there: after this it can do nothing more in our name.
         call.expire()

@@ -20,6 +20,19 @@ def bounded(text: object, limit: int = MESSAGE_LIMIT) -> str:
 def shown(foreign: object) -> str:
     """What an object that we know nothing of says of itself; of one that cannot even do that, its type."""
     try:
-        return repr(foreign)
-    except Exception:  # noqa: BLE001  it is somebody else's code
-        return f"<{type(foreign).__name__}>"
+        return "".join(repr(foreign))  # joined, as a subclass of str may have methods of its own
+    except BaseException:  # noqa: BLE001  it is somebody else's code, which must not end ours by a SystemExit either
+        return f"<{kind_name(foreign)}>"
+
+
+def said(foreign: object) -> str:
+    """What an object that we know nothing of says, in one line; nothing of one that cannot."""
+    try:
+        return " ".join(str(foreign).split())
+    except BaseException:  # noqa: BLE001  as above
+        return ""
+
+
+def kind_name(foreign: object) -> str:
+    """The name of its type; past a metaclass, which may answer in a way of its own."""
+    return type.__dict__["__name__"].__get__(type(foreign))

@@ -43,5 +43,5 @@ def _hashed(self: Any) -> int:
 
 
 def _shown(self: Any) -> str:
-    told = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
+    told = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
     return f"{type(self).__name__}({told})"

@@ -125,12 +125,13 @@ def wrap_command(
     import shlex  # here: many a run has no command for anybody
 
     env = env or {}
-    for text in (*argv, user or "", *env, *env.values()):
-        if "\0" in text:
-            raise ShellRefused(f"{text!r} contains a NUL character, which no command can take")
-    for name in env:
+    for number, word in enumerate(argv):
+        require_plain(f"word {number} of the command", word)
+    require_plain("the user's name", user or "")
+    for name, text in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ShellRefused(f"{name!r} is no name for an environment variable")
+        require_plain(f"the environment variable {name}", text)
     nonce = f"lastcall-{secrets.token_hex(12)}"
     # Exported in the guest: an env of guest-exec replaces the whole environment, PATH included.
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
@@ -147,6 +148,18 @@ def wrap_command(
         nonce,
         limit,
     )
+
+
+def require_plain(what: str, text: str, *, nul: bool = False) -> None:
+    """Raise ShellRefused for a text that has no bytes, or a NUL where there may be none. It is named, and not quoted:
+    it may be a password.
+    """
+    if "\0" in text and not nul:
+        raise ShellRefused(f"{what} contains a NUL character, which no command can take")
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ShellRefused(f"{what} contains a lone surrogate, which is no character") from None
 
 
 def _cut(text: str, limit: int) -> tuple[str, bool]:

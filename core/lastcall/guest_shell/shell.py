@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult, GuestShell, ShellSession
-from lastcall.errors import NoShell, ShellError, ShellRefused, ShellUnreachable
-from lastcall.guest_shell.command_wrapper import wrap_command
+from lastcall.errors import NoShell, ShellError, ShellRefused, ShellUnreachable, in_words
+from lastcall.formats.secret_text import SecretText
+from lastcall.guest_shell.command_wrapper import require_plain, wrap_command
 
 if TYPE_CHECKING:
     from lastcall.api.run import Run
 
+T = TypeVar("T")
 Providers = Mapping[str, tuple[str, GuestShell]]
 """Guest shells by name: (plugin, shell)."""
 
@@ -42,13 +44,14 @@ class ChosenShell:
         command: str | Sequence[str],
         *,
         timeout: float | None = None,
-        input: str | bytes | None = None,  # noqa: A002  the standard library's name for it
+        input: str | bytes | SecretText | None = None,  # noqa: A002  the standard library's name for it
         user: str | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | SecretText] | None = None,
     ) -> CommandResult:
         """Run it; see `lastcall.Shell.run`."""
         argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
-        data = input.encode("utf-8", "surrogateescape") if isinstance(input, str) else input or b""
+        plain = {name: _revealed(value) for name, value in (env or {}).items()}
+        data = _bytes(_revealed(input))
         refusals: list[str] = []
         while True:
             name = self._names[0]
@@ -58,10 +61,10 @@ class ChosenShell:
                 session = self._session or self._connect(provider, view)
                 left = view.remaining()
                 seconds = left if timeout is None else min(timeout, left)
-                frame = wrap_command(argv, timeout=seconds, stdin=data, user=user, env=env)
+                frame = wrap_command(argv, timeout=seconds, stdin=data, user=user, env=plain)
                 result = frame.read(session.execute(frame.command))
             except (ShellUnreachable, ShellRefused) as error:  # nothing was started
-                refusals.append(f"{name}: {error}")
+                refusals.append(f"{name}: {in_words(error)}")
                 if len(self._names) == 1:
                     raise _joined(error, refusals) from None
                 self.close()
@@ -87,6 +90,20 @@ class ChosenShell:
         return self._session
 
 
+def _revealed(value: T | SecretText) -> T | str:
+    return value.reveal() if isinstance(value, SecretText) else value
+
+
+def _bytes(given: str | bytes | None) -> bytes:
+    """Raises ShellRefused for what has no bytes."""
+    if not isinstance(given, str):
+        return given or b""
+    require_plain("the input", given, nul=True)
+    return given.encode("utf-8", "surrogateescape")
+
+
 def _joined(error: ShellError, refusals: Sequence[str]) -> ShellError:
     """The last error, with what those before it said."""
-    return type(error)("; ".join(refusals), error.remedy)
+    # Of our own kinds: a provider's own may want to be made in another way.
+    kind = ShellUnreachable if isinstance(error, ShellUnreachable) else ShellRefused
+    return kind("; ".join(refusals), error.remedy)

@@ -8,7 +8,8 @@ from functools import partial
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
-from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, in_words
+from lastcall.formats.bounded_text import said
 from lastcall.formats.values import value
 from lastcall.guests.asking import Asking
 from lastcall.guests.sight import Sight
@@ -90,13 +91,13 @@ class Rung:
                 if await self._wait():
                     message, verdict = "", Verdict.OK
                 elif self._refusal and self._asked_at is None:
-                    message, verdict = _described(self._refusal), Verdict.FAILED
+                    message, verdict = in_words(self._refusal), Verdict.FAILED
         except Unfit as error:
-            verdict, message = Verdict.SKIPPED, str(error)
+            verdict, message = Verdict.SKIPPED, said(error)
         except TimeoutError as error:
-            message = str(error) or "no answer to the request"
+            message = said(error) or "no answer to the request"
         except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
-            verdict, message = Verdict.FAILED, _described(error)
+            verdict, message = Verdict.FAILED, in_words(error)
             await self._reconsider(error)
         finally:
             self._record(started, verdict, message)
@@ -356,7 +357,3 @@ class Rung:
             # Not before a plug, which needs no job, and which a withdrawal that hangs would cost its last seconds.
             if not self._until.passed:
                 await asyncio.wait({back})
-
-
-def _described(error: BaseException) -> str:
-    return str(error) if isinstance(error, LastcallError) else f"{type(error).__name__}: {error}"

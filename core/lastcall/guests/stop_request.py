@@ -16,7 +16,9 @@ from lastcall.errors import (
     NotPermitted,
     Unsupported,
     in_words,
+    worded,
 )
+from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.options import StepOptions
@@ -195,11 +197,20 @@ class MethodAsker:
         plugin, method = self._methods[step.method]
         call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT)
         try:
-            return await self._workers.call(lambda: method.unfit(guest, call), timeout=UNFIT_TIMEOUT) or ""
+            return await self._workers.call(lambda: self._why_unfit(method, guest, call), timeout=UNFIT_TIMEOUT)
         except Exception as error:  # noqa: BLE001  shown in the plan, where somebody can do something about it
             return f"{plugin} failed: {in_words(error)}"
         finally:
             call.expire()
+
+    @staticmethod
+    def _why_unfit(method: StopMethod[Any], guest: Guest, call: HookCall) -> str:
+        """What the method says, as plain text; in the worker, as its answer and its error may be code of its own."""
+        try:
+            why = method.unfit(guest, call)
+            return bounded(str(why)) if why else ""
+        except Exception as error:  # noqa: BLE001  its words are made here, in the worker
+            raise worded(error) from None
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
@@ -219,13 +230,15 @@ class MethodAsker:
         looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
 
         def ask() -> None:
-            why = method.unfit(guest, looking)
+            why = self._why_unfit(method, guest, looking)
             if why:
                 raise Unfit(why)
             call.remaining()  # a call that was given up must not say that it begins
             self._workers.post(notices.begun)
             try:
                 method.request(self._stop_request(guest, step, call, attempt))
+            except Exception as error:  # noqa: BLE001  as above
+                raise worded(error) from None
             finally:
                 call.release()
 

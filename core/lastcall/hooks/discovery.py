@@ -13,6 +13,7 @@ from lastcall.config.compose import Vocabulary
 from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import Problem, in_words
+from lastcall.formats.bounded_text import said, shown
 from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
@@ -102,7 +103,7 @@ class Plugins:
         self, one: Implementation, offer: object, kind: type[OfferT], found: dict[str, tuple[Source, OfferT]]
     ) -> None:
         if not isinstance(offer, kind) or not isinstance(getattr(offer, "name", None), str):
-            self._report(one, f"offers {offer!r}, which is no {kind.__name__} with a name")
+            self._report(one, f"offers {shown(offer)}, which is no {kind.__name__} with a name")
             return
         if isinstance(offer, StopMethod):
             if not offer.name.isprintable() or offer.name[:1] in {"", "_"} or hasattr(LadderStep, offer.name):
@@ -112,7 +113,9 @@ class Plugins:
                 self._call(one, lambda: _require_model(getattr(offer, "options", None), StepOptions))
             except Exception as error:  # noqa: BLE001  that method's failure only
                 self._report(
-                    one, f"the options of {offer.name!r} are no model: {error}", "see lastcall.options.StepOptions"
+                    one,
+                    f"the options of {offer.name!r} are no model: {said(error)}",
+                    "see lastcall.options.StepOptions",
                 )
                 return
         source, other = one.position.source, found.get(offer.name)
@@ -126,7 +129,7 @@ class Plugins:
         try:
             return self._call(one, lambda: convert(one.function()))
         except Exception as error:  # noqa: BLE001  that plugin's failure only
-            self._report(one, f"{type(error).__name__}: {error}")
+            self._report(one, in_words(error))
             return None
 
     def _call(self, one: Implementation, work: Callable[[], T]) -> T:
@@ -141,7 +144,7 @@ def _as_options(answer: object) -> PluginOptions:
     if answer is None:
         return PluginOptions()
     if not isinstance(answer, PluginOptions):
-        raise TypeError(f"returned {answer!r}")
+        raise TypeError(f"returned {shown(answer)}")
     for model in (answer.settings, answer.guest):
         if model is not None:
             _require_model(model, Options)
@@ -151,7 +154,7 @@ def _as_options(answer: object) -> PluginOptions:
 def _require_model(model: object, base: type[Options]) -> None:
     """Raise for what is no usable model: one that cannot be built would spoil everybody's configuration."""
     if not (isinstance(model, type) and issubclass(model, base)):
-        raise TypeError(f"{model!r} is no subclass of {base.__name__}")
+        raise TypeError(f"{shown(cast('object', model))} is no subclass of {base.__name__}")
     model.model_rebuild()
 
 
@@ -160,7 +163,7 @@ def _as_offers(answer: object) -> tuple[object, ...]:
         return ()
     if isinstance(answer, Iterable) and not isinstance(answer, str | bytes):
         return tuple(cast("Iterable[object]", answer))
-    raise TypeError(f"returned {answer!r}")
+    raise TypeError(f"returned {shown(answer)}")
 
 
 def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
@@ -178,7 +181,7 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
             plugin = time.call(source, load, timeout)
         except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
-            registry.refuse(source, f"cannot be imported: {type(error).__name__}: {error}", _reinstall(source))
+            registry.refuse(source, f"cannot be imported: {in_words(error)}", _reinstall(source))
         else:
             registry.add(source, plugin)
 

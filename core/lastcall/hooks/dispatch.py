@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol, cast
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
-from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip
+from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip, in_words, with_remedy
+from lastcall.formats.bounded_text import said, shown
 from lastcall.formats.plain_values import plain_evidence
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
@@ -174,13 +175,15 @@ class Dispatcher:
         verdict, message, trace, answer = Verdict.OK, "", "", None
         asked_for: str | None = None
         try:
-            answer = await self._workers.call(_bound(one, guest, call, arguments), timeout=box)
+            answer = await self._workers.call(_bound(one, guest, call, box, arguments), timeout=box)
             _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
-        except Exception as error:  # noqa: BLE001  that implementation's failure only
-            verdict, message, trace = _judge(error, box)
-            asked_for = error.on_failure if isinstance(error, HookFailed) else None
+        except _Judged as judged:
+            verdict, message, trace, asked_for = judged.verdict, judged.message, judged.trace, judged.asked_for
+        except Exception as error:  # noqa: BLE001  an exit, or no answer in time
+            judged = _judge(error, box)
+            verdict, message, trace = judged.verdict, judged.message, judged.trace
         except asyncio.CancelledError:
             # Its time is over and the run goes on; that it was cut off still belongs in the report.
             verdict, message = Verdict.TIMEOUT, _CUT_OFF
@@ -220,8 +223,10 @@ def _require_in_time(call: HookCall) -> None:
         raise TimeoutError
 
 
-def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: Mapping[str, Any]) -> Callable[[], Any]:
-    """The call with the arguments it takes; what it returns is consumed and judged inside the time box."""
+def _bound(
+    one: Implementation, guest: Guest | None, call: HookCall, box: float, arguments: Mapping[str, Any]
+) -> Callable[[], Any]:
+    """The call with the arguments it takes; what it returns or raises is consumed and judged inside the time box."""
     available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
     # Only what it names: hooks may get further arguments, and plugins of today still fit.
     wanted = {name: available[name] for name in one.argnames}
@@ -229,6 +234,8 @@ def _bound(one: Implementation, guest: Guest | None, call: HookCall, arguments: 
     def work() -> Any:
         try:
             return _checked(one.hook, one.function(**wanted))
+        except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is code of the plugin
+            raise _judge(error, box) from None
         finally:
             call.release()
 
@@ -247,21 +254,45 @@ def _checked(hook: str, answer: Any) -> Any:
             return plain_evidence(facts) if hook == "describe_guest" else facts
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
         return answer
-    raise TypeError(f"returned {answer!r}")
+    raise TypeError(f"returned {shown(answer)}")
 
 
-def _judge(error: Exception, box: float) -> tuple[Verdict, str, str]:
-    if isinstance(error, Skip):
-        return Verdict.SKIPPED, str(error), ""
-    if isinstance(error, TimeoutError):
-        return Verdict.TIMEOUT, str(error) or f"no answer within {box:.1f} s", ""
-    if isinstance(error, CallExpired):
-        return Verdict.TIMEOUT, str(error), ""
-    if isinstance(error, LastcallError):
-        return Verdict.FAILED, f"{error} → {error.remedy}" if error.remedy else str(error), ""
-    trace = "".join(traceback.format_exception(error))
-    kind = type(error).__name__
-    return Verdict.FAILED, f"{kind}: {error}" if type(error).__module__ == "builtins" or str(error) else kind, trace
+class _Judged(Exception):
+    """What a call that raised is in the report: words, of which nothing is the plugin's code any more."""
+
+    def __init__(self, verdict: Verdict, message: str, trace: str = "", asked_for: str | None = None) -> None:
+        super().__init__(message)
+        self.verdict, self.message, self.trace, self.asked_for = verdict, message, trace, asked_for
+
+
+def _judge(error: Exception, box: float) -> _Judged:
+    """By the very type of the error, as `isinstance` asks its own `__class__`, too."""
+    kind = type(error)
+    if issubclass(kind, Skip):
+        return _Judged(Verdict.SKIPPED, said(error))
+    if issubclass(kind, TimeoutError):
+        return _Judged(Verdict.TIMEOUT, said(error) or f"no answer within {box:.1f} s")
+    if issubclass(kind, CallExpired):
+        return _Judged(Verdict.TIMEOUT, said(error))
+    if issubclass(kind, LastcallError):
+        return _Judged(Verdict.FAILED, with_remedy(error), asked_for=_policy_of(error))
+    return _Judged(Verdict.FAILED, in_words(error), _trace(error))
+
+
+def _policy_of(error: Exception) -> str | None:
+    try:
+        policy = error.on_failure if isinstance(error, HookFailed) else None
+    except BaseException:  # noqa: BLE001  attributes of a plugin's error are the plugin's code
+        return None
+    return policy if isinstance(policy, str) else None
+
+
+def _trace(error: Exception) -> str:
+    """Where it was raised; nothing where the error does not let itself be looked at."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001  as above
+        return ""
 
 
 def problems_of(fired: Fired) -> Iterable[Problem]:

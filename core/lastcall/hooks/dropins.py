@@ -8,8 +8,8 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.errors import Problem
 from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
+from lastcall.errors import Problem, in_words
 from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
@@ -142,4 +142,4 @@ def _why(error: Exception) -> str:
         return f"SyntaxError: {error.msg} (line {error.lineno})"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}: {error.filename}" if error.filename else error.strerror.lower()
-    return f"{type(error).__name__}: {error}"
+    return in_words(error)

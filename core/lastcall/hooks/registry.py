@@ -9,6 +9,7 @@ import pluggy
 from lastcall.api.markers import PROJECT
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
+from lastcall.formats.bounded_text import said
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
@@ -53,7 +54,7 @@ class _Manager(pluggy.PluginManager):
             options = super().parse_hookimpl_opts(plugin, name)
             function = getattr(plugin, name, None)
         except Exception as error:  # noqa: BLE001  a property of the plugin's own raised
-            self._refuse(plugin, name, None, f"cannot be read: {error}")
+            self._refuse(plugin, name, None, f"cannot be read: {said(error)}")
             return None
         if options is None:
             self._notice_unmarked(plugin, name, function)
@@ -159,7 +160,7 @@ class Registry:
         try:
             self._manager.register(plugin, source.name)
         except Exception as error:  # noqa: BLE001  pluggy's own refusals, and whatever the plugin's attributes raise
-            self.refuse(source, f"cannot be registered: {error}")
+            self.refuse(source, f"cannot be registered: {said(error)}")
             return
         self._sources[source.name] = source
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from lastcall.errors import Problem, Severity
+from lastcall.formats.bounded_text import said
 from lastcall.records.bounds import within_bounds
 from lastcall.records.records import ProblemFound, Record, Sink
 from lastcall.records.report_builder import ReportBuilder
@@ -50,7 +51,9 @@ class Stream:
                 found += [problem] if problem else []
         self.problems(found)
         for name, error in failed:  # only now: every sink gets the records in the same order
-            self.problem(name, "this run", f"cannot be written any more: {error}", "is the disk full or read-only?")
+            self.problem(
+                name, "this run", f"cannot be written any more: {said(error)}", "is the disk full or read-only?"
+            )
 
     def problem(
         self, what: str, where: str, message: str, remedy: str = "", severity: Severity = Severity.ERROR

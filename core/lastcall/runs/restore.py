@@ -8,6 +8,7 @@ from dataclasses import replace
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.api.results import Report
 from lastcall.config.settings import RestoreSettings
+from lastcall.errors import in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
@@ -195,9 +196,7 @@ class Restore:
         try:
             await start.start()
         except Exception as error:  # noqa: BLE001  the others still have to be started
-            self._stream.problem(
-                "internal", start.guest.name, f"{type(error).__name__}: {error}", "this is a bug in lastcall"
-            )
+            self._stream.problem("internal", start.guest.name, in_words(error), "this is a bug in lastcall")
 
     async def _save_now_and_then(self) -> None:
         """Keep the list on disk near the truth; an entry too many does no harm, the guest is then found present."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Container, Mapping
 
 from lastcall.api.guests import GuestState, Key, Outcome
-from lastcall.errors import LastcallError
+from lastcall.errors import LastcallError, in_words
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.records.stream import Stream
@@ -53,9 +53,7 @@ class Rounds:
         try:
             await self._ask_connection(uri)
         except Exception as error:  # noqa: BLE001  asked again in a moment; ended in silence, it would help nobody
-            self._stream.problem(
-                "internal", "this run", f"{type(error).__name__}: {error}", "this is a bug in lastcall"
-            )
+            self._stream.problem("internal", "this run", in_words(error), "this is a bug in lastcall")
         finally:
             self._asked.discard(uri)
 

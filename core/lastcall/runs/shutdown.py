@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
+from lastcall.errors import in_words
 from lastcall.formats.values import value
 from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
@@ -257,9 +258,7 @@ class Shutdown:
         try:
             await stop.stop()
         except Exception as error:  # noqa: BLE001  the others still have to be stopped
-            self._stream.problem(
-                "internal", guest.name, f"{type(error).__name__}: {error}", "this is a bug in lastcall"
-            )
+            self._stream.problem("internal", guest.name, in_words(error), "this is a bug in lastcall")
         finally:
             self._under_way.pop(guest.key, None)
             if self._late.is_again(guest.key):

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from lastcall.formats.bounded_text import kind_name, said
 from lastcall.formats.values import value
 
 T = TypeVar("T")
@@ -15,7 +16,8 @@ class WorkerExit(Exception):
     """What the work raised was no Exception (SystemExit, KeyboardInterrupt): it ends the work, not the program."""
 
     def __init__(self, cause: BaseException) -> None:
-        super().__init__(f"{type(cause).__name__}: {cause}" if str(cause) else type(cause).__name__)
+        words = said(cause)
+        super().__init__(f"{kind_name(cause)}: {words}" if words else kind_name(cause))
 
 
 @value
@@ -37,7 +39,7 @@ def outcome_of(work: Callable[[], T]) -> Returned[T] | Raised:
     try:
         return Returned(work())
     except (StopIteration, StopAsyncIteration) as error:  # would mean something else to a coroutine
-        return Raised(RuntimeError(f"{type(error).__name__} raised"))
+        return Raised(RuntimeError(f"{kind_name(error)} raised"))
     except Exception as error:  # noqa: BLE001  whatever it is, it belongs to the caller
         return Raised(error)
     except BaseException as error:  # noqa: BLE001  an exit ends the work, not the program

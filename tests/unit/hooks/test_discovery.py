@@ -148,7 +148,7 @@ def test_a_method_with_a_name_that_no_model_can_have_costs_itself_only(name: str
 def test_an_offer_that_cannot_even_be_read_costs_itself_only() -> None:
     plugins = Plugins(Bootstrap(), {"odd": _Offers(_Odd(), named("push"))})
     assert plugins.methods.keys() == BUNDLED | {"push"}
-    assert "what it offers cannot be read: RuntimeError: no words today" in plugins.registry.problems[0].message
+    assert "offers <_Odd>, which is no StopMethod with a name" in plugins.registry.problems[0].message
 
 
 @pytest.mark.parametrize("name", ["model_config", "copy", "overlaid"])

@@ -9,7 +9,7 @@ import click
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.config.load import read
-from lastcall.errors import ConfigInvalid, ExitCode
+from lastcall.errors import ConfigInvalid, ExitCode, in_words
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
@@ -81,6 +81,6 @@ def register_plugin_commands(group: click.Group, config: Path | None) -> None:
             box.call(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
         except Exception as error:  # noqa: BLE001  that plugin's failure only
             group.commands = known
-            why = f"{type(error).__name__}: {error}"
+            why = in_words(error)
             click.echo(visible(f"lastcall: the commands of {one.plugin} are missing: {why}"), err=True)
     box.close()
