@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from pydantic_core import CoreSchema, core_schema
 from lastcall.errors import LastcallError
 from lastcall.formats.durations import parse_duration
 from lastcall.formats.reading import Unreadable, read_text
+from lastcall.formats.secret_text import SecretText
 
 # pydantic looks for plugins of its own among all installed packages as soon as it makes a model. That is a tenth of a
 # start, and whatever somebody has installed would run in the middle of a host stop. Its switch for that
@@ -36,6 +38,9 @@ sys.modules.setdefault("pydantic.plugin._loader", cast("Any", SimpleNamespace(ge
 
 BY_METADATA: JsonDict = {"by_metadata": True}
 """`Field(json_schema_extra=BY_METADATA)` lets a guest's own metadata set this field. Never mark a command."""
+
+COMMAND: JsonDict = {"command": True}
+"""`Field(json_schema_extra=COMMAND)` says that this is run: `check` warns where guests get it by their names."""
 
 Duration = Annotated[
     float,
@@ -55,6 +60,8 @@ Duration = Annotated[
 
 
 _LONGEST_SECRET = 1 << 16  # bytes; keys have some thousand
+_EXPECTED = "should be an absolute path, or the name of a systemd credential"
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_.@:-]{1,255}")  # as systemd names them: what a file can be called
 
 
 class Secret:
@@ -68,14 +75,22 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        text = core_schema.no_info_after_validator_function(cls._checked, core_schema.str_schema())
+        given = core_schema.no_info_before_validator_function(cls._text, core_schema.str_schema())
+        text = core_schema.no_info_after_validator_function(cls._checked, given)
         shown = core_schema.plain_serializer_function_ser_schema(lambda secret: secret.reference)
         return core_schema.json_or_python_schema(text, text, serialization=shown)
 
+    # What was given is never quoted: where somebody wrote the secret itself, the error would show it.
+    @classmethod
+    def _text(cls, given: object) -> object:
+        if not isinstance(given, str):
+            raise ValueError(_EXPECTED)  # noqa: TRY004  pydantic collects ValueErrors
+        return given
+
     @classmethod
     def _checked(cls, text: str) -> "Secret":
-        if not (text.startswith("/") or ("/" not in text and text)):
-            raise ValueError("should be an absolute path, or the name of a systemd credential")
+        if not (text.startswith("/") and "\0" not in text) and not _CREDENTIAL.fullmatch(text):
+            raise ValueError(_EXPECTED)
         return cls(text)
 
     @property
@@ -89,8 +104,10 @@ class Secret:
             raise LastcallError(f"there is no systemd credential {self.reference!r} here", remedy)
         return Path(folder) / self.reference
 
-    def read(self) -> str:
-        """The secret, without the line end. Raises LastcallError where it cannot be read, or anybody could read it."""
+    def read(self) -> SecretText:
+        """The secret, without the line end: from now on no message has it. Handed on as it is, as to `Shell.run`, or by
+        its `reveal()`. Raises LastcallError where it cannot be read, or anybody could read it.
+        """
         path = self.path
         try:
             # Editors put a line end behind a password. Blanks stay, as they may be part of it.
@@ -103,7 +120,7 @@ class Secret:
         # Credentials are in a folder that systemd keeps closed; of other files everybody may have read them by now.
         if mode & 0o077 and self.reference.startswith("/"):
             raise LastcallError(f"others may read {path}", f"chmod 600 {path}")
-        return secret
+        return SecretText(secret)
 
 
 class Elsewhere:
@@ -130,7 +147,10 @@ class Elsewhere:
 class Options(BaseModel):
     """Base for the options of a plugin (`plugins.<name>`) or of a guest (`<name>:` in a rule)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+    # Inputs are hidden in errors: a password that somebody wrote in the wrong place would stand in a traceback.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, defer_build=True, hide_input_in_errors=True
+    )  # fmt: skip
 
 
 class NamedChoice(Options):

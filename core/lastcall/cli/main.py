@@ -9,6 +9,7 @@ from typing import NoReturn
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.reading import Unreadable
+from lastcall.formats.secret_text import masked
 
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
         _show_problems(error)
         return error.exit_code
     except LastcallError as error:
-        _say(f"lastcall: {error}", *_remedy(error.remedy))
+        _say(f"lastcall: {masked(str(error))}", *_remedy(error.remedy))
         return error.exit_code
     except Unreadable as error:
         _say(f"lastcall: {error}", *_remedy(error.remedy))
@@ -40,7 +41,7 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
         import traceback
 
-        lines = traceback.format_exc().rstrip("\n").split("\n")
+        lines = masked(traceback.format_exc()).rstrip("\n").split("\n")
         _say(*lines, "lastcall: internal error; this is a bug, please report it with the lines above")
         return ExitCode.INTERNAL
 
@@ -68,7 +69,7 @@ def _runs(arguments: Sequence[str]) -> bool:
 
 def _show_problems(error: ConfigInvalid) -> None:
     for problem in error.problems:
-        _say(f"{problem.where}: {problem.message}", *_remedy(problem.remedy))
+        _say(f"{problem.where}: {masked(problem.message)}", *_remedy(problem.remedy))
     count = len(error.problems)
     _say(f"lastcall: the configuration has {count} error{'s' if count > 1 else ''}; nothing was done")
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, cast
 
 from lastcall.formats.bounded_text import bounded, shown
+from lastcall.formats.secret_text import masked
 
 EVIDENCE_ITEMS = 1000  # values in one plugin's evidence; the files of a guest's databases are some dozens
 _DEPTH = 16  # of lists in lists; what is deeper is shown in one piece
@@ -23,8 +24,8 @@ def plain_value(value: object) -> Any:
 
 
 def plain_evidence(value: object) -> Any:
-    """The same in bounds: texts of `MESSAGE_LIMIT` characters, `EVIDENCE_ITEMS` values in all."""
-    return _Conversion(bounded, EVIDENCE_ITEMS).of(value, 0)
+    """The same in bounds: texts of `MESSAGE_LIMIT` characters, `EVIDENCE_ITEMS` values, none of them a secret."""
+    return _Conversion(lambda text: bounded(masked(text)), EVIDENCE_ITEMS).of(value, 0)
 
 
 class _Conversion:
@@ -78,6 +79,9 @@ class _Conversion:
             yield item
 
     def _name(self, key: object) -> str:
+        if isinstance(key, str) and not isinstance(key, Enum):
+            # Not masked: two keys that become one would cost a figure.
+            return bounded(key.encode("utf-8", "backslashreplace").decode())
         told = self.of(key, _DEPTH)
         return told if isinstance(told, str) else str(told)
 

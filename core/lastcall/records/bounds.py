@@ -1,10 +1,13 @@
-"""What others have said, in bounds before it becomes part of a run: one plugin or guest must not fill every file."""
+"""What others have said, before it becomes part of a run: in bounds, as one plugin or guest must not fill every file,
+and without the secrets that were read.
+"""
 
 from dataclasses import replace
 
 from lastcall.api.guests import Guest
 from lastcall.errors import Problem
-from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.bounded_text import MESSAGE_LIMIT, NAME_LIMIT, bounded, shown
+from lastcall.formats.secret_text import masked
 from lastcall.records.records import (
     AttemptEnded,
     GuestBegun,
@@ -22,24 +25,27 @@ _TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's e
 
 
 def within_bounds(record: Record) -> Record:
-    """The record with its messages and names cut where they are too long."""
+    """The record with its messages and names cut where they are too long, and no secret in what is told.
+
+    Names stay whole: a guest that is called like somebody's password still has to be found.
+    """
     match record:
         case GuestPlanned():
             return replace(record, guest=_named(record.guest))
         case GuestBegun():
             return replace(record, waited_for=tuple(bounded(name, NAME_LIMIT) for name in record.waited_for))
         case GuestHeld():
-            return replace(record, by=bounded(record.by))
+            return replace(record, by=_message(record.by))
         case AttemptEnded():
-            attempt = replace(record.attempt, message=bounded(record.attempt.message))
+            attempt = replace(record.attempt, message=_message(record.attempt.message))
             return replace(record, attempt=attempt)
         case HookSaid():
-            return replace(record, line=bounded(record.line, LINE_LIMIT))
+            return replace(record, line=_message(record.line, LINE_LIMIT))
         case HookEnded():
-            call = replace(record.record, message=bounded(record.record.message))
-            return replace(record, record=call, traceback=bounded(record.traceback, _TRACE_LIMIT))
+            call = replace(record.record, message=_message(record.record.message))
+            return replace(record, record=call, traceback=_message(record.traceback, _TRACE_LIMIT))
         case GuestEnded():
-            return replace(record, message=bounded(record.message))
+            return replace(record, message=_message(record.message))
         case ProblemFound():
             return replace(record, problem=_told(record.problem))
         case _:
@@ -50,8 +56,13 @@ def _named(guest: Guest) -> Guest:
     return replace(guest, name=bounded(guest.name, NAME_LIMIT))
 
 
+def _message(text: object, limit: int = MESSAGE_LIMIT) -> str:
+    # Masked first: of a secret that is cut in two nobody would know the beginning.
+    return bounded(masked(text if isinstance(text, str) else shown(text)), limit)
+
+
 def _told(problem: Problem) -> Problem:
     return replace(
-        problem, what=bounded(problem.what, NAME_LIMIT), where=bounded(problem.where), message=bounded(problem.message),
-        remedy=bounded(problem.remedy),
+        problem, what=bounded(problem.what, NAME_LIMIT), where=bounded(problem.where),
+        message=_message(problem.message), remedy=_message(problem.remedy),
     )  # fmt: skip

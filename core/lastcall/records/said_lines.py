@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from lastcall.formats.secret_text import masked
 from lastcall.threads.workers import Workers
 
 LINES = 2000  # of one call
@@ -76,6 +77,7 @@ class CallLines:
 
     def say(self, text: str) -> None:
         """Say a text of any length, line by line; from any thread. Costs little where it is too much."""
+        text = masked(text)  # before it is cut: of half a secret nobody knows what it is
         with self._lock:
             at = 0
             while at < len(text) or not text:

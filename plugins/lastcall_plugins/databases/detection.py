@@ -7,21 +7,31 @@ from typing import Any
 
 from lastcall import Shell
 
+# Who listens is not who he says: anybody may call his program mysqld, and bind a socket of that name. Only what
+# belongs to the usual users is taken for a server's; others are named in the configuration, with their `owner`.
 _LOOK = r"""
+for user in postgres mysql redis valkey; do
+    id=$(id -u "$user" 2> /dev/null) && echo "user=$user $id"
+done
 for folder in /proc/[0-9]*; do
     read -r name < "$folder/comm" || continue
     case $name in postgres|mariadbd|mysqld|redis-server|valkey-server)
-        printf 'process=%s %s\n' "$name" "$(tr '\0' ' ' < "$folder/cmdline")" ;;
+        printf 'process=%s %s %s\n' "$(stat -c %u "$folder")" "$name" "$(tr '\0\n\r' '   ' < "$folder/cmdline")" ;;
     esac
 done 2> /dev/null
-sed -n 's/.* \(\/.*\/\.s\.PGSQL\.[0-9]*\)$/socket=\1/p' /proc/net/unix
+sed -n 's/.* \(\/.*\/\.s\.PGSQL\.[0-9]*\)$/\1/p' /proc/net/unix | while IFS= read -r path; do
+    printf 'socket=%s %s\n' "$(stat -c %u "$path" 2> /dev/null)" "$path"
+done
 """
 _KINDS = {
+    "postgres": "postgresql",
     "mariadbd": "mariadb",
     "mysqld": "mysql",
     "redis-server": "redis",
     "valkey-server": "valkey",
 }
+_USERS = {"postgresql": "postgres", "mariadb": "mysql", "mysql": "mysql", "redis": "redis", "valkey": "valkey"}
+_PGSQL = re.compile(r"(/.*)/\.s\.PGSQL\.([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +53,26 @@ def detect(shell: Shell) -> list[Found]:
 
 
 def _found(text: str) -> Iterator[Found]:
-    lines = [line.partition("=") for line in text.splitlines()]
-    processes = [value.split() for key, _, value in lines if key == "process"]
-    if any(words[0] == "postgres" for words in processes):
-        for socket in sorted(value for key, _, value in lines if key == "socket"):
-            folder, _, port = socket.rpartition("/.s.PGSQL.")
-            yield Found("postgresql", {"socket": folder, "port": int(port)})
-    for words in processes:
-        kind = _KINDS.get(words[0])
-        if kind in {"redis", "valkey"}:  # it writes its address where its arguments were
-            port = next((match[1] for word in words if (match := re.search(r":(\d+)$", word))), None)
-            yield Found(kind, {"port": int(port)} if port and port != "0" else {})
-        elif kind:
+    lines = [(key, value.split(" ", 1)) for key, _, value in (line.partition("=") for line in text.splitlines())]
+    told = [(key, words[0], words[1]) for key, words in lines if len(words) == 2]
+    users = {name: number for key, name, number in told if key == "user"}
+    seen = False
+    for key, owner, rest in told:
+        name, *words = (rest.split() if key == "process" else []) or [""]
+        kind = _KINDS.get(name)
+        if kind is None or owner != users.get(_USERS[kind]):
+            continue
+        if kind == "postgresql":
+            seen = True
+        elif kind in {"redis", "valkey"}:  # it writes its address where its arguments were
+            port = next((match[1] for word in words if (match := re.search(r":([0-9]{1,5})$", word))), "0")
+            yield Found(kind, {"port": int(port)} if 0 < int(port) < 65_536 else {})
+        else:
             given = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
             yield Found(kind, {"socket": given["socket"]} if "socket" in given else {})
+    for path in sorted(
+        rest for key, owner, rest in told if key == "socket" and owner == users.get("postgres") and seen
+    ):
+        match = _PGSQL.fullmatch(path)
+        if match and 0 < int(match[2]) < 65_536:
+            yield Found("postgresql", {"socket": match[1], "port": int(match[2])})

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field
 
-from lastcall import CommandResult, Guest, HookFailed, LastcallError, Run, Shell
+from lastcall import CommandResult, Guest, HookFailed, LastcallError, Run, SecretText, Shell, masked
 from lastcall.options import Duration, Options, Secret
 
 
@@ -26,14 +26,18 @@ class ServerOptions(DatabaseOptions):
     password_file: Secret | None = Field(default=None, description="Where, on the host, the password is kept.")
     stop: bool = Field(default=False, description="Stop the service cleanly after the flush.")
     service: str | None = Field(default=None, description="The service's unit, where it is not the usual one.")
+    owner: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The guest's user that the server runs as, where it is not the usual one. Nobody else's is asked.",
+    )
 
-    def secret(self, variable: str) -> dict[str, str]:
-        """The password as the environment variable that the client reads it from; no argument list ever has it."""
-        return {} if self.password_file is None else {variable: self.password_file.read()}
 
-
+Environment = Mapping[str, str | SecretText]
 _TELLING = re.compile("error|denied|fail|could not|cannot|can't|there is no|not allowed", re.IGNORECASE)
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 OptionsT = TypeVar("OptionsT", bound=DatabaseOptions)
+ServerOptionsT = TypeVar("ServerOptionsT", bound=ServerOptions)
 
 
 class Unproven(HookFailed):
@@ -51,7 +55,7 @@ class Flush(Generic[OptionsT]):
     before: dict[str, Any] = field(default_factory=dict[str, Any])
     after: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def sh(self, script: str, *arguments: str, user: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    def sh(self, script: str, *arguments: str, user: str | None = None, env: Environment | None = None) -> str:
         """Run a script with `$1`… in the guest and return what it prints; raises Unproven where it fails."""
         result = self.run_script(script, *arguments, user=user, env=env)
         if result.exit_code:
@@ -59,7 +63,7 @@ class Flush(Generic[OptionsT]):
         return result.stdout
 
     def run_script(
-        self, script: str, *arguments: str, user: str | None = None, env: Mapping[str, str] | None = None
+        self, script: str, *arguments: str, user: str | None = None, env: Environment | None = None
     ) -> CommandResult:
         """The same with its exit code. Raises ShellError."""
         argv = ("/bin/sh", "-c", script, "lastcall", *arguments)
@@ -68,7 +72,11 @@ class Flush(Generic[OptionsT]):
 
 
 class Engine(ABC, Generic[OptionsT]):
-    """One kind of database. Nothing here takes a lock."""
+    """One kind of database. Nothing here takes a lock.
+
+    What a client is told is written here, or is a number; what a server answers becomes a figure, and no part of a
+    command: as a variable of psql it ran a program as psql's user.
+    """
 
     name: ClassVar[str]
     options: type[OptionsT]
@@ -85,10 +93,23 @@ class Engine(ABC, Generic[OptionsT]):
         """The guest is back: forget what a run that was killed may have left."""
 
 
+class ServerEngine(Engine[ServerOptionsT]):
+    """A server, with a user that it runs as, and a variable from which its client takes the password."""
+
+    owner: ClassVar[str]
+    variable: ClassVar[str]
+
+    def environment(self, flush: Flush[ServerOptionsT]) -> Environment:
+        """What every client gets: whose server it may ask, and the password; no argument list ever has that."""
+        options = flush.options
+        secret = {} if options.password_file is None else {self.variable: options.password_file.read()}
+        return {"OWNER": options.owner or self.owner, **secret}
+
+
 def stop_service(flush: Flush[Any], service: str) -> None:
     """Stop a unit; raises Unproven unless systemd says that it is off. The shell has to be root's."""
     # What systemctl stop exits with does not count: some servers refuse to stop, others stop without their data.
-    script = 'systemctl stop "$1"; systemctl show -P ActiveState "$1"'
+    script = 'systemctl stop -- "$1"; systemctl show -P ActiveState -- "$1"'
     state = flush.sh(script, flush.options.service or service).strip()
     flush.after["service"] = state
     if state not in {"inactive", "failed"}:
@@ -99,7 +120,16 @@ def told(result: CommandResult) -> str:
     """What a client that failed said, in one line: what speaks of a failure, not the statement or the hints."""
     lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
     telling = [line for line in lines if _TELLING.search(line)] or lines
-    return "; ".join(telling[:2])[:400] or f"exit code {result.exit_code}"
+    return masked("; ".join(telling[:2]))[:400] or f"exit code {result.exit_code}"
+
+
+def number(text: str | None, otherwise: int | None = None) -> int:
+    """A whole number of a server's answer; raises Unproven for what is none, unless there is one to take instead."""
+    if text is not None and _NUMBER.fullmatch(text):
+        return int(text)
+    if text is None and otherwise is not None:
+        return otherwise
+    raise Unproven(f"its answer is no number: {(text or 'nothing')[:80]!r}")
 
 
 def figures(text: str) -> dict[str, str]:

@@ -60,6 +60,8 @@ def _flushed(engine: Engine[Any], flush: Flush[Any]) -> str:
             engine.stop(flush)
     except LastcallError as error:
         return f"{error} → {error.remedy}" if error.remedy else str(error)
+    except (ArithmeticError, LookupError, ValueError) as error:  # a server's answer that nobody has thought of
+        return f"its answer is malformed: {type(error).__name__}"
     return ""
 
 

@@ -4,54 +4,85 @@
 """
 
 import json
+import re
+from typing import Any, cast
 
 from pydantic import Field
 
 from lastcall import Guest, Run
-from lastcall_plugins.databases.engine import Engine, Flush, ServerOptions, Unproven, figures, stop_service, told
+from lastcall_plugins.databases.engine import (
+    Flush,
+    ServerEngine,
+    ServerOptions,
+    Unproven,
+    figures,
+    number,
+    stop_service,
+    told,
+)
+from lastcall_plugins.databases.ownership import OWN
 
-_CLIENT = r"""
-client=$(command -v mariadb || command -v mysql) || {
-    echo 'there is no mariadb or mysql client in the guest' >&2; exit 1; }
-sql() { "$client" -N -B ${1:+--socket="$1"} ${2:+--port="$2"} ${3:+--user="$3"} -e "$4"; }
-status() {
-    sql "$1" "$2" "$3" "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_buffer_pool_pages_dirty',
+# By a socket of the server's own, or by a port of its own: a client that is left to itself takes what is there. Of
+# LOAD DATA LOCAL, which any answer may ask a client for, it gets nothing: that reads files as the client's user.
+_CLIENT = rf"""{OWN}
+client=$(command -v mariadb || command -v mysql) || {{
+    echo 'there is no mariadb or mysql client in the guest' >&2; exit 1; }}
+S=$1 P=$2 U=$3
+if [ -n "$P" ] && [ -z "$S" ]; then
+    own_port "$P"
+else
+    [ -n "$S" ] || S=$("$client" --help 2> /dev/null | sed -n 's/^socket  *\(\/.*\)/\1/p' | head -n 1)
+    for usual in /run/mysqld/mysqld.sock /var/lib/mysql/mysql.sock /tmp/mysql.sock; do
+        [ -z "$S" ] && [ -S "$usual" ] && S=$usual
+    done
+    own_socket "$S"
+fi
+sql() {{
+    if [ -n "$S" ]; then set -- --protocol=socket --socket="$S" "$@"
+    else set -- --protocol=tcp --host=127.0.0.1 --port="$P" "$@"; fi
+    "$client" -N -B --local-infile=0 ${{U:+--user="$U"}} "$@"
+}}
+status() {{
+    sql -e "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_buffer_pool_pages_dirty',
         'Innodb_checkpoint_age', 'Innodb_lsn_current', 'Innodb_lsn_last_checkpoint')" > /dev/null || exit 1
-    sql "$1" "$2" "$3" "SHOW GLOBAL STATUS LIKE 'Innodb%'" |
-        sed -n "s/^Innodb_\(buffer_pool_pages_dirty\|checkpoint_age\|lsn_current\|lsn_last_checkpoint\)	/$4_\1=/p"
-}
+    sql -e "SHOW GLOBAL STATUS LIKE 'Innodb%'" |
+        sed -n "s/^Innodb_\(buffer_pool_pages_dirty\|checkpoint_age\|lsn_current\|lsn_last_checkpoint\)	/$1_\1=/p"
+}}
 """
 # A checkpoint at the present position, for which the server writes all that is dirty; it returns when that is done.
 # 2855 dirty pages took it 46 ms.
 _CHECKPOINT = rf"""{_CLIENT}
-status "$1" "$2" "$3" before
-sql "$1" "$2" "$3" 'SET GLOBAL innodb_log_checkpoint_now=1' || exit 1
-status "$1" "$2" "$3" after
+status before
+sql -e 'SET GLOBAL innodb_log_checkpoint_now=1' || exit 1
+status after
 """
 # MySQL has no such request: no dirty page is allowed until there is none. The script itself puts the values back, also
 # when it is killed; it needs nobody who listens. A server that is written to never comes to zero: no progress, no wait.
 _DIRTY = rf"""{_CLIENT}
-back() {{ sql "$1" "$2" "$3" "SET GLOBAL innodb_max_dirty_pages_pct=$4, GLOBAL innodb_max_dirty_pages_pct_lwm=$5"; }}
-trap 'back "$1" "$2" "$3" "$4" "$5" && echo restored=true' EXIT
+pct=$4 lwm=$5
+back() {{ sql -e "SET GLOBAL innodb_max_dirty_pages_pct=$pct, GLOBAL innodb_max_dirty_pages_pct_lwm=$lwm"; }}
+trap 'back && echo restored=true' EXIT
 trap 'exit 1' HUP INT TERM
-status "$1" "$2" "$3" before
-sql "$1" "$2" "$3" 'SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0' || exit 1
+status before
+sql -e 'SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0' || exit 1
 least=999999999 idle=0
 while [ "$idle" -lt 20 ]; do
-    dirty=$(status "$1" "$2" "$3" now | sed -n 's/^now_buffer_pool_pages_dirty=//p')
+    dirty=$(status now | sed -n 's/^now_buffer_pool_pages_dirty=//p')
     [ "${{dirty:-1}}" = 0 ] && break
     if [ "$dirty" -lt "$least" ]; then least=$dirty idle=0; else idle=$((idle + 1)); fi
     sleep 0.25 2> /dev/null || sleep 1
 done
-status "$1" "$2" "$3" after
+status after
 """
 _VALUES = rf"""{_CLIENT}
-sql "$1" "$2" "$3" 'SELECT CONCAT("pct=", @@innodb_max_dirty_pages_pct)
+sql -e 'SELECT CONCAT("pct=", @@innodb_max_dirty_pages_pct)
     UNION SELECT CONCAT("lwm=", @@innodb_max_dirty_pages_pct_lwm)'
 """
 _PUT_BACK = rf"""{_CLIENT}
-sql "$1" "$2" "$3" "SET GLOBAL innodb_max_dirty_pages_pct=$4, GLOBAL innodb_max_dirty_pages_pct_lwm=$5"
+sql -e "SET GLOBAL innodb_max_dirty_pages_pct=$4, GLOBAL innodb_max_dirty_pages_pct_lwm=$5"
 """
+# What a statement is given is read by the client first, to which `\!` is a program to run.
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,12})?")
 
 
 CHECKPOINT_RECORD = 16  # bytes; a server that is idle has nothing in its log but the record of its last checkpoint
@@ -63,23 +94,25 @@ class MariadbOptions(ServerOptions):
     user: str | None = Field(default=None, description="The user to log in as; else the guest shell's own, root.")
 
 
-class Mysql(Engine[MariadbOptions]):
+class Mysql(ServerEngine[MariadbOptions]):
     """One MySQL server."""
 
     name = "mysql"
     options = MariadbOptions
+    owner = "mysql"
+    variable = "MYSQL_PWD"
     service = "mysql"
 
     def flush(self, flush: Flush[MariadbOptions]) -> None:
         """Proven when no page is dirty. The changed values are put back by the guest, else by the next run."""
         self.put_back(flush)
         note = flush.run.folder / _note(flush.guest, flush.options)
-        values = figures(flush.sh(_VALUES, *_where(flush), env=_secret(flush)))
+        pct, lwm = _percents(figures(flush.sh(_VALUES, *_where(flush), env=self.environment(flush))))
         # Kept on the host before anything is changed: a guest that is cut off must not
         # keep a server that writes through for ever.
-        note.write_text(json.dumps(values))
+        note.write_text(json.dumps({"pct": pct, "lwm": lwm}))
         try:
-            result = flush.run_script(_DIRTY, *_where(flush), values["pct"], values["lwm"], env=_secret(flush))
+            result = flush.run_script(_DIRTY, *_where(flush), pct, lwm, env=self.environment(flush))
             found = figures(result.stdout)
             if found.get("restored") == "true":
                 note.unlink()
@@ -105,8 +138,8 @@ class Mysql(Engine[MariadbOptions]):
         """Put back values of which nobody has said that they are."""
         note = flush.run.folder / _note(flush.guest, flush.options)
         if note.exists():
-            values = json.loads(note.read_text())
-            flush.sh(_PUT_BACK, *_where(flush), values["pct"], values["lwm"], env=_secret(flush))
+            pct, lwm = _percents(json.loads(note.read_text()))
+            flush.sh(_PUT_BACK, *_where(flush), pct, lwm, env=self.environment(flush))
             note.unlink()
 
 
@@ -118,7 +151,7 @@ class Mariadb(Mysql):
 
     def flush(self, flush: Flush[MariadbOptions]) -> None:
         """Proven when the last checkpoint is at or after where the log was when the flush began."""
-        result = flush.run_script(_CHECKPOINT, *_where(flush), env=_secret(flush))
+        result = flush.run_script(_CHECKPOINT, *_where(flush), env=self.environment(flush))
         if result.exit_code and "Unknown system variable" in result.stderr:
             super().flush(flush)
             return
@@ -127,17 +160,13 @@ class Mariadb(Mysql):
         found = figures(result.stdout)
         _take(flush, found)
         began, reached = found.get("before_lsn_current"), found.get("after_lsn_last_checkpoint")
-        if not began or not reached or int(reached) + CHECKPOINT_RECORD < int(began):
+        if not began or not reached or number(reached) + CHECKPOINT_RECORD < number(began):
             raise Unproven(f"its last checkpoint is at {reached}, it was at {began} when the flush began")
 
 
 def _where(flush: Flush[MariadbOptions]) -> tuple[str, str, str]:
     options = flush.options
     return options.socket or "", str(options.port or ""), options.user or ""
-
-
-def _secret(flush: Flush[MariadbOptions]) -> dict[str, str]:
-    return flush.options.secret("MYSQL_PWD")
 
 
 def _note(guest: Guest, options: MariadbOptions) -> str:
@@ -148,4 +177,15 @@ def _note(guest: Guest, options: MariadbOptions) -> str:
 def _take(flush: Flush[MariadbOptions], found: dict[str, str]) -> None:
     names = {"buffer_pool_pages_dirty": "dirty_pages", "checkpoint_age": "checkpoint_age_bytes"}
     for moment, into in (("before", flush.before), ("after", flush.after)):
-        into.update({name: int(found[f"{moment}_{key}"]) for key, name in names.items() if f"{moment}_{key}" in found})
+        into.update(
+            {name: number(found[f"{moment}_{key}"]) for key, name in names.items() if f"{moment}_{key}" in found}
+        )
+
+
+def _percents(values: object) -> tuple[str, str]:
+    """The two values as they were. Raises Unproven for what no server has."""
+    given = cast("dict[str, Any]", values) if isinstance(values, dict) else dict[str, Any]()
+    pct, lwm = str(given.get("pct")), str(given.get("lwm"))
+    if not (_PERCENT.fullmatch(pct) and _PERCENT.fullmatch(lwm)):
+        raise Unproven(f"its limits of dirty pages are no numbers: {pct[:80]!r}, {lwm[:80]!r}")
+    return pct, lwm

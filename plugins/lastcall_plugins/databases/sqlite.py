@@ -4,22 +4,23 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from lastcall_plugins.databases.engine import DatabaseOptions, Engine, Flush, Unproven
+from lastcall import masked
+from lastcall_plugins.databases.engine import DatabaseOptions, Engine, Flush, Unproven, number
 
 # SQLite itself does not wait until the disk knows that the log is empty: after a power cut it would be back.
 # Found as whoever the shell is; touched as the owner, so that no file is left that the owner cannot write.
 _FIND = r"""
 for path in $1; do
     [ -f "$path" ] || continue
-    wal=0; [ -e "$path-wal" ] && wal=$(wc -c < "$path-wal")
+    wal=0; [ -f "$path-wal" ] && wal=$(stat -c %s "$path-wal")
     printf '%s\0%s\0%s\0' "$(stat -c %U "$path")" "$wal" "$path"
 done
 """
 _FLUSH = r"""
 command -v sqlite3 > /dev/null || { echo 'there is no sqlite3 in the guest' >&2; exit 1; }
-sqlite3 -bail -cmd '.timeout 5000' "$1" 'PRAGMA wal_checkpoint(TRUNCATE)' || exit 1
+sqlite3 -init /dev/null -bail -cmd '.timeout 5000' "$1" 'PRAGMA wal_checkpoint(TRUNCATE)' || exit 1
 sync "$1" "$1-wal" 2> /dev/null || sync
-wal=0; [ -e "$1-wal" ] && wal=$(wc -c < "$1-wal")
+wal=0; [ -f "$1-wal" ] && wal=$(stat -c %s "$1-wal")
 echo "wal $wal"
 """
 
@@ -64,7 +65,7 @@ class Sqlite(Engine[SqliteOptions]):
         """(owner, bytes in the log, path) of each file. Only `*`, `?` and `[` are special in a path."""
         pattern = "".join(one if one in "*?[]" or one.isalnum() else _quoted(one) for one in path)
         words = flush.sh(_FIND.replace("$1", pattern)).split("\0")[:-1]
-        found = [(owner, int(wal), name) for owner, wal, name in zip(*[iter(words)] * 3, strict=True)]
+        found = [(owner, number(wal), name) for owner, wal, name in zip(*[iter(words)] * 3, strict=False)]
         if not found:
             failures.append(f"{path}: no such file in the guest")
         return found
@@ -75,10 +76,11 @@ class Sqlite(Engine[SqliteOptions]):
         busy = answer.strip().partition("|")[0]
         # The exit code is 0 also where a reader kept the log from being emptied.
         if busy != "0":
-            raise Unproven("somebody reads or writes it and does not end; its log stays" if busy == "1" else answer)
-        if int(wal):
+            held = "somebody reads or writes it and does not end; its log stays"
+            raise Unproven(held if busy == "1" else masked(answer)[:400])
+        if number(wal):
             raise Unproven(f"{wal} bytes are left in its log")
-        return int(wal)
+        return 0
 
 
 def _quoted(one: str) -> str:

@@ -1,5 +1,6 @@
 """A verified SSH connection to a guest, and commands over it. Every wait is bounded, every connection is closed."""
 
+import io
 import logging
 import shlex
 import socket
@@ -31,6 +32,9 @@ from lastcall_plugins.ssh.settings import SshSettings
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 KEEPALIVE = 5  # seconds
 _CHUNK = 65_536
+# The frame lets 0.5 MiB through: this much comes from a server that ignores it, at the expense of the whole process.
+_FLOOD = 16 << 20  # bytes
+_GRACE = 0.25  # seconds, for the loop that looks at the time by itself
 _LOOK = 0.25  # seconds between two looks when nothing is heard
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -64,22 +68,14 @@ class SshSession:
         began = time.monotonic()
         until = began + command.timeout
         try:
-            with _heeding_malformed():
-                channel = self._transport.open_session(timeout=max(0.1, command.timeout))
-                channel.settimeout(max(0.1, until - time.monotonic()))
-                channel.exec_command(shlex.join(command.argv))
+            with _closed_by(self._transport, until + _GRACE), _heeding_malformed():
+                out, err, code = self._perform(command, until)
         except paramiko.ChannelException as error:
             raise ShellRefused(f"the SSH server refuses a session: {error}") from None
         except (paramiko.SSHException, OSError, EOFError) as error:
+            if time.monotonic() >= until:  # a server that never answers to a request is hung up on
+                raise CommandTimeout(f"the SSH server did not answer within {command.timeout:.0f} s") from None
             raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
-        try:
-            with _heeding_malformed():
-                out, err = self._talk(channel, command, until)
-                code = channel.recv_exit_status()
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise ShellLost(f"the SSH connection was lost: {_told(error)}") from None
-        finally:
-            channel.close()
         if code < 0:  # paramiko's word for: nobody has said
             raise ShellLost("the SSH connection ended while the command ran")
         return CommandResult(
@@ -95,6 +91,16 @@ class SshSession:
         """End the connection and its thread."""
         self._opened.close()
 
+    def _perform(self, command: Command, until: float) -> tuple[bytes, bytes, int]:
+        channel = self._transport.open_session(timeout=max(0.1, command.timeout))
+        try:
+            channel.settimeout(max(0.1, until - time.monotonic()))
+            channel.exec_command(shlex.join(command.argv).encode("utf-8", "surrogateescape"))
+            out, err = self._talk(channel, command, until)
+            return out, err, channel.recv_exit_status()
+        finally:
+            channel.close()
+
     def _talk(self, channel: paramiko.Channel, command: Command, until: float) -> tuple[bytes, bytes]:
         """Send the input and take both outputs until the command has ended; paramiko itself sets no limit to that."""
         heard, unsent = threading.Event(), memoryview(command.input)
@@ -102,19 +108,20 @@ class SshSession:
         streams: Any = channel
         for pipe in (streams.in_buffer, streams.in_stderr_buffer):
             pipe.set_event(heard)
-        out, err, finished = bytearray(), bytearray(), False
+        out, err, finished, taken = bytearray(), bytearray(), False, 0
         while True:
             heard.clear()
             over = channel.exit_status_ready() and (channel.eof_received or channel.closed)
-            while channel.recv_ready():
-                _keep(out, channel.recv(_CHUNK), command.output_limit)
-            while channel.recv_stderr_ready():
-                _keep(err, channel.recv_stderr(_CHUNK), command.output_limit)
-            if over:
+            # A chunk of each and no more: in a flood there is always another one, and the time has to be looked at.
+            more = _take(channel, out, err, command.output_limit)
+            taken += more
+            if over and not more:
                 return bytes(out), bytes(err)
+            if taken > _FLOOD:
+                raise ShellLost(f"more than {_FLOOD >> 20} MiB of output: whoever answers heeds no limit")
             # recv_exit_status() knows no limit; this loop has its own, and tells a
             # server that hung up from a command that runs.
-            if channel.closed or not self._transport.is_active():
+            if not more and (channel.closed or not self._transport.is_active()):
                 raise ShellLost("the SSH connection ended while the command ran")
             if time.monotonic() >= until:
                 raise CommandTimeout(f"did not end within {command.timeout:.0f} s")
@@ -123,8 +130,31 @@ class SshSession:
             elif not unsent and not finished:
                 channel.shutdown_write()
                 finished = True
-            else:
+            elif not more:
                 heard.wait(min(_LOOK, until - time.monotonic()))
+
+
+@contextmanager
+def _closed_by(transport: paramiko.Transport, moment: float) -> Generator[None]:
+    """Hang up at that moment of the monotonic clock, if the work is not done by then. The answer to a request, and a
+    server that takes nothing of what is sent, are waited for without any limit of paramiko's own.
+    """
+    timer = threading.Timer(max(0.1, moment - time.monotonic()), transport.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _take(channel: paramiko.Channel, out: bytearray, err: bytearray, limit: int) -> int:
+    """Take a chunk of each output that there is; returns how many bytes that was."""
+    said = channel.recv(_CHUNK) if channel.recv_ready() else b""
+    failed = channel.recv_stderr(_CHUNK) if channel.recv_stderr_ready() else b""
+    _keep(out, said, limit)
+    _keep(err, failed, limit)
+    return len(said) + len(failed)
 
 
 def _keep(kept: bytearray, data: bytes, limit: int) -> None:
@@ -206,7 +236,7 @@ def _authenticate(transport: paramiko.Transport, settings: SshSettings, timeout:
             how = f"with the password in {settings.password_file.reference}"
             password = settings.password_file.read()
             with _heeding_malformed():
-                transport.auth_password(settings.user, password)
+                transport.auth_password(settings.user, password.reveal())
         else:
             raise ShellRefused(f"{settings.user} cannot log in: {how}", "set plugins.ssh.key, or the guest's ssh.key")
         if not transport.is_authenticated():
@@ -227,11 +257,11 @@ def _private_key(settings: SshSettings) -> paramiko.PKey:
     """Read the key. Raises LastcallError; what is wrong with a key's content is never quoted."""
     assert settings.key is not None  # noqa: S101  for the type checker
     path = settings.key.path
-    settings.key.read()  # says who may not read it
-    passphrase = settings.passphrase_file.read() if settings.passphrase_file else None
+    text = settings.key.read().reveal()  # says who may not read it, and is what is used: the file may change
+    passphrase = settings.passphrase_file.read().reveal() if settings.passphrase_file else None
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
-            return kind.from_private_key_file(str(path), password=passphrase)
+            return kind.from_private_key(io.StringIO(f"{text}\n"), password=passphrase)
         except paramiko.PasswordRequiredException:
             raise LastcallError(f"{path} needs a passphrase", "set passphrase_file") from None
         except Exception:  # noqa: BLE001, S112  of another kind, or broken: cryptography and paramiko raise a dozen errors
