@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError, visible
+from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError, masked, visible
 from lastcall.rehearsal import rehearse
-from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
+from lastcall_plugins.ssh.hostkeys import NEW_KEYS, HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
 
 _FILES = ("ssh_host_ed25519_key.pub", "ssh_host_ecdsa_key.pub", "ssh_host_rsa_key.pub")
+Learnt = dict[Guest, list[HostKey] | LastcallError]
 _DROPBEAR = "for key in /etc/dropbear/dropbear_*_host_key; do [ -e $key ] && dropbearkey -y -f $key; done; true"
 
 
@@ -40,9 +41,10 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
         keys = read(guest, run)
         if not keys:
             raise LastcallError("no public host key was found in the guest", "try --ask")
+        KnownKeys(guest, run).admit(keys)
         return keys
 
-    learnt = dict(rehearse("ssh", guests, learn))
+    learnt = apart(dict(rehearse("ssh", guests, learn)))
     taken: dict[str, list[HostKey]] = {}
     for guest, keys in learnt.items():
         if _admitted(guest, keys, ask=ask) and not isinstance(keys, LastcallError):
@@ -51,10 +53,24 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
     return 0 if len(taken) == len(learnt) else 1
 
 
+def apart(learnt: Learnt) -> Learnt:
+    """The same without those who share a key: learnt at once, none of them has been the first."""
+    found_apart: Learnt = {}
+    for guest, found in learnt.items():
+        others = [
+            other for other, keys in learnt.items()
+            if other.uuid != guest.uuid and not isinstance(keys, LastcallError) and not isinstance(found, LastcallError)
+            and set(keys) & set(found)
+        ]  # fmt: skip
+        message = f"its host key is that of {others[0].name}, too" if others else ""
+        found_apart[guest] = LastcallError(message, f"{NEW_KEYS} in one of them") if others else found
+    return found_apart
+
+
 def _admitted(guest: Guest, found: list[HostKey] | LastcallError, *, ask: bool) -> bool:
     """Show the keys, or why there are none; ask whether they are right."""
     if isinstance(found, LastcallError):
-        lines = [f"✗ {guest.name}: {found}", *([f"    → {found.remedy}"] if found.remedy else [])]
+        lines = [f"✗ {guest.name}: {masked(str(found))}", *([f"    → {found.remedy}"] if found.remedy else [])]
         click.echo("\n".join(map(visible, lines)), err=True)
         return False
     for key in found:
