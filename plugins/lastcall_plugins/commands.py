@@ -21,7 +21,7 @@ from lastcall import (
     ShellError,
     hookimpl,
 )
-from lastcall.options import Duration, Options
+from lastcall.options import COMMAND, Duration, Options
 
 _BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY})
 
@@ -38,7 +38,8 @@ class GuestCommand(Options):
     """One command; the command line alone will do."""
 
     run: Annotated[str | tuple[str, ...], BeforeValidator(_words)] = Field(
-        description="A command line for /bin/sh in the guest, or a list of words that no shell touches."
+        description="A command line for /bin/sh in the guest, or a list of words that no shell touches.",
+        json_schema_extra=COMMAND,
     )
     timeout: Duration | None = Field(default=None, gt=0, description="Then it is killed; else when the hook's is over.")
     user: str | None = Field(default=None, description="Whom to run it as; else whoever the guest shell is.")

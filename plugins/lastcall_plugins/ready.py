@@ -8,7 +8,7 @@ import subprocess
 from pydantic import Field
 
 from lastcall import Guest, HypervisorError, PluginOptions, Run, hookimpl
-from lastcall.options import BY_METADATA, Duration, Options
+from lastcall.options import BY_METADATA, COMMAND, Duration, Options
 
 PATIENCE = 5.0  # seconds for one attempt; the next one follows a second later
 
@@ -23,7 +23,9 @@ class Ready(Options):
         json_schema_extra=BY_METADATA,
     )
     command: str | None = Field(
-        default=None, description="This command line, run on the host by /bin/sh with LASTCALL_GUEST set, succeeds."
+        default=None,
+        description="This command line, run on the host by /bin/sh with LASTCALL_GUEST set, succeeds.",
+        json_schema_extra=COMMAND,
     )
     delay: Duration = Field(default=0.0, description="This long after its start.", json_schema_extra=BY_METADATA)
 

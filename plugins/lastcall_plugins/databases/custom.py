@@ -4,6 +4,7 @@ import re
 
 from pydantic import Field, field_validator
 
+from lastcall.options import COMMAND
 from lastcall_plugins.databases.engine import DatabaseOptions, Engine, Flush, Unproven, told
 
 
@@ -11,8 +12,11 @@ class CustomOptions(DatabaseOptions):
     """Options of `custom`."""
 
     name: str = Field(default="custom", description="What it is called in the report.")
-    flush: str = Field(description="The command line that flushes.")
-    proof: str = Field(description="The command line that shows whether it is flushed; run before and after.")
+    flush: str = Field(description="The command line that flushes.", json_schema_extra=COMMAND)
+    proof: str = Field(
+        description="The command line that shows whether it is flushed; run before and after.",
+        json_schema_extra=COMMAND,
+    )
     pattern: str = Field(description="A regular expression that a line of the proof's output has to match as a whole.")
     user: str | None = Field(default=None, description="Whom to run both as.")
 

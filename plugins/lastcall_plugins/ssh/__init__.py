@@ -17,7 +17,7 @@ from lastcall import (
     StopRequest,
     hookimpl,
 )
-from lastcall.options import StepOptions
+from lastcall.options import COMMAND, StepOptions
 from lastcall_plugins.ssh.settings import SshSettings, settings_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Ssh(GuestShell):
 class PowerOffOptions(StepOptions):
     """Options of the stop method `ssh`."""
 
-    command: str = Field(default="poweroff", description="The command line that powers the guest off.")
+    command: str = Field(
+        default="poweroff", description="The command line that powers the guest off.", json_schema_extra=COMMAND
+    )
 
 
 class PowerOff(StopMethod[PowerOffOptions]):

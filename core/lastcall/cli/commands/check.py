@@ -11,6 +11,7 @@ import click
 from lastcall.api.guests import Guest, RunKind
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.missing_guests import find_missing
+from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.shell_probe import probe_shells
@@ -42,8 +43,9 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
     names = KnownNames(loaded.plugins)
+    named = named_rules(loaded.document.node, loaded.settings.guests)
     unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
-    parts.stream.problems((*unknown, *_folders(loaded), *find_missing(loaded.settings)))
+    parts.stream.problems((*unknown, *named, *_folders(loaded), *find_missing(loaded.settings)))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(_ask(parts, loaded, names, log_in=log_in))
