@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,32 @@ def test_a_stop_method_that_fails_with_such_an_error_costs_its_rung(
     first, *_ = by_name(report, "a").attempts
     assert first.method == "odd"
     assert first.message
+
+
+def test_the_words_of_a_stop_method_are_made_where_it_was_called(tmp_path: Path) -> None:
+    made_in: list[str] = []
+
+    def note(_: object) -> str:
+        made_in.append("".join(traceback.format_stack()))
+        return "slowly"
+
+    class Method(StopMethod[StepOptions]):
+        name = "odd"
+        options = StepOptions
+
+        def request(self, call: Any) -> None:
+            raise foreign(ValueError, "Odd", {"__str__": note})
+
+    class Odd:
+        @lastcall.hookimpl
+        def stop_methods(self) -> list[Any]:
+            return [Method()]
+
+    config = "defaults: {stop: [odd, acpi]}"
+    report = run_shutdown(tmp_path, [FakeGuest("a")], plugins={"odd": Odd()}, config=config)
+    assert by_name(report, "a").attempts[0].message == "Odd: slowly"
+    assert made_in
+    assert all("outcome_of" in stack or "workers.py" in stack for stack in made_in), "in a worker"
 
 
 def test_words_that_never_come_are_the_time_of_their_call_and_not_of_the_run() -> None:

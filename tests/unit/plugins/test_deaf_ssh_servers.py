@@ -44,7 +44,9 @@ class Server(paramiko.ServerInterface):
 
     def _perform(self, channel: paramiko.Channel) -> None:
         try:
-            while channel.recv(65_536):  # so that what it does is an answer to the command, and not to be overtaken by it
+            while channel.recv(
+                65_536
+            ):  # so that what it does is an answer to the command, and not to be overtaken by it
                 pass
             if self.behaviour == "floods":
                 for _ in range(1024):
