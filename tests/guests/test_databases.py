@@ -198,7 +198,7 @@ def test_every_failing_flush_is_reported_as_what_it_is(db: DebianGuest, tmp_path
         r"postgresql: .*must be superuser or have privileges of pg_checkpoint",
         r"postgresql /nowhere: .*No such file or directory",
         r"mariadb: .*Access denied; you need .*SUPER",
-        r"mariadb /nowhere: .*Can't connect to local server through socket '/nowhere'",
+        r"mariadb /nowhere: there is no socket /nowhere",
         r"redis: .*Connection refused",
         r"sqlite: /srv/none.db: no such file in the guest; /etc/passwd: .*not a database",
         r"liar: the proof says '3 unsaved', which does not match '0 unsaved'",
