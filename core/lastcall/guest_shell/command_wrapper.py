@@ -87,7 +87,9 @@ class WrappedCommand:
 
     def read(self, raw: CommandResult) -> CommandResult:
         """The command's own result. Raises CommandTimeout, ShellRefused, or ShellLost where the frame did not end."""
-        says = re.compile(rf"\n?{self.nonce} (\w+) ?(.*)\n")
+        # At the beginning of a line only, and with one way to match: the guest, which may know the nonce, made an
+        # expression that searches back and forth take minutes.
+        says = re.compile(rf"\n?^{self.nonce} ([a-z]+)(?: ([^\n]*))?\n", re.MULTILINE)
         said = dict(says.findall(raw.stderr))
         if "refused" in said:
             raise ShellRefused(said["refused"])
