@@ -26,8 +26,16 @@ SAVE_TIME = 600  # seconds for one save; the original waits for ever
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _WORKED_OUT = re.compile(r"[$`]")
 _QUOTED = re.compile(r"'[^']*'|\\.", re.DOTALL)  # where a dollar sign is only a dollar sign
-_GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\$")  # an odd number of backslashes at the end of a line
 _ODD = re.compile(r"[;&|<>()]")
+# What a shell reads in one piece: whatever stands between quotes, which may go on over lines; a character behind a
+# backslash; a comment, which begins where a word would; the end of a line; and everything else.
+_PIECE = re.compile(
+    r"""'[^']*(?P<single>')?|"(?:[^"\\]|\\.)*(?P<double>")?|\\.?"""
+    r"""|(?<![^ \t\n;&|()])(?P<comment>\#[^\n]*)|\n|[^'"\\\#\n]+|\#""",
+    re.DOTALL,
+)
+_NUMBER = re.compile(r"[0-9]{1,6}")  # a million seconds are eleven days
+_LONGEST = 1000 * 86_400  # seconds of a deadline; no configuration has more
 
 
 @dataclass(slots=True)
@@ -72,7 +80,9 @@ def distribution_defaults(root: Path = Path("/")) -> dict[str, str]:
     values = dict(DEFAULTS)
     for name in DEFAULTS:
         found = re.search(rf"^{name}=(\S*)$", text, re.MULTILINE)
-        values[name] = (_value(found[1]) if found else None) or values[name]
+        value = _value(found[1]) if found else None
+        if value and not _wrong(name, value):
+            values[name] = value
     return values
 
 
@@ -103,48 +113,52 @@ def as_yaml(settings: GuestsSettings, name: str) -> str:
 
 def _assignments(text: str, unread: list[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:
     """(line, name, what stands behind the equals sign); a quoted value may go on over several lines."""
-    pending, began = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        began = began if pending else number
-        pending += line
-        if _GOES_ON.search(pending):
-            pending = pending[:-1]
-            continue
-        if not _closed(pending):
-            pending += "\n"
-            continue
-        found = _ASSIGNMENT.fullmatch(pending)
-        if found:
-            yield began, found[1], found[2]
-        elif pending.strip() and not pending.lstrip().startswith("#"):
-            unread.append((began, f"{pending.strip()} is no assignment"))
-        pending = ""
-    if pending.strip():
-        unread.append((began, "a quotation mark is not closed"))
+    for number, statement, closed in _statements(text.replace("\0", "")):  # a shell passes over a NUL
+        found = _ASSIGNMENT.fullmatch(statement)
+        if not closed:
+            unread.append((number, "a quotation mark is not closed"))
+        elif found:
+            yield number, found[1], found[2]
+        elif statement.strip():
+            unread.append((number, f"{statement.strip()} is no assignment"))
 
 
-def _closed(text: str) -> bool:
-    try:
-        shlex.split(text, comments=True)
-    except ValueError:
-        return False
-    return True
+def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
+    """(line, statement without comments, whether its quotes are closed), in one pass: a quote may never be closed."""
+    began = number = 1
+    pieces, closed = list[str](), True
+    for found in _PIECE.finditer(text):
+        piece = found[0]
+        number += piece.count("\n")
+        if piece == "\n":
+            yield began, "".join(pieces), True
+            began, pieces = number, []
+        elif found["comment"] is None:
+            # Behind a backslash a line end is nothing, except between single quotes.
+            pieces.append(piece if piece[0] == "'" else piece.replace("\\\n", ""))
+            closed = piece[0] not in "'\"" or bool(found["single"] or found["double"])
+    yield began, "".join(pieces), closed
 
 
 def _value(raw: str) -> str | None:
     """The value as a shell would read it; None where it would have to work something out, or run something."""
     bare = _QUOTED.sub("", raw)
-    if _WORKED_OUT.search(bare.partition(" #")[0]):
+    if _WORKED_OUT.search(bare) or _ODD.search(re.sub(r'"[^"]*"', "", bare)):
         return None
-    words = shlex.split(raw, comments=True)
-    if len(words) > 1 or _ODD.search(re.sub(r'"[^"]*"', "", bare).partition(" #")[0]):
+    try:
+        words = shlex.split(raw)
+    except ValueError:  # a quotation mark that is not closed
+        return None
+    if len(words) > 1:
         return None
     return words[0] if words else ""
 
 
 def _wrong(name: str, value: str) -> str:
-    if name not in NUMBERS or re.fullmatch(r"[0-9]+", value):
+    if name not in NUMBERS or _NUMBER.fullmatch(value):
         return ""
+    if re.fullmatch(r"[0-9]+", value):
+        return "it is too large"
     if name == "SHUTDOWN_TIMEOUT" and re.fullmatch(r"-[0-9]+", value):
         return f"{value} is negative, with which libvirt-guests refuses to run"
     return f"{value!r} is not a number"
@@ -188,7 +202,8 @@ def _shutdown(settings: GuestsSettings) -> Sequence[str]:
     if settings.suspends or not timeout or parallel == 1:
         deadline, why = max(SERIAL_DEADLINE, timeout + 60), "libvirt-guests has no limit for the whole"
     else:
-        deadline, why = timeout * len(settings.uris) + 60, "SHUTDOWN_TIMEOUT for each connection, and a minute"
+        deadline = min(_LONGEST, timeout * len(settings.uris) + 60)
+        why = "SHUTDOWN_TIMEOUT for each connection, and a minute"
     return [f"  deadline: {deadline}s  # {why}", f"  parallel: {parallel}  # PARALLEL_SHUTDOWN={slots}"]
 
 

@@ -23,6 +23,11 @@ NASTY = [
     "BYPASS_CACHE='$(id)'",
     "URIS=a\\ b",
     "ON_BOOT='it'\"s\"",
+    "ON_BOOT=it#s # what",
+    "# a comment ends with its line \\\nON_BOOT=ignore",
+    "# and with that alone \x85SYNC_TIME=1 \u2028SYNC_TIME=1\nON_BOOT=ignore # 'it",
+    "ON_BOOT='a\\\nb'",
+    'ON_BOOT="a\\\nb"',
 ]  # fmt: skip
 
 
@@ -60,6 +65,7 @@ def test_a_value_is_read_as_a_shell_would_read_it(text: str) -> None:
         ("PARALELL_SHUTDOWN=3", "is no setting of libvirt-guests"),
         ("SHUTDOWN_TIMEOUT=-5", "is negative, with which libvirt-guests refuses to run"),
         ("SHUTDOWN_TIMEOUT=soon", "'soon' is not a number"),
+        ("SHUTDOWN_TIMEOUT=99999999", "is too large"),
         ("PARALLEL_SHUTDOWN=many", "'many' is not a number"),
     ],
 )
@@ -113,7 +119,9 @@ def test_the_file_and_the_distributions_defaults_are_found(tmp_path: Path) -> No
     assert distribution_defaults(tmp_path) == DEFAULTS
     script = tmp_path / "usr/lib/libvirt/libvirt-guests.sh"
     script.parent.mkdir(parents=True)
-    script.write_text('URIS="default"\nON_BOOT="ignore"\nON_SHUTDOWN="shutdown"\nLISTFILE="$x"\nON_BOOT=later\n')
+    script.write_text(
+        'URIS="default"\nON_BOOT="ignore"\nON_SHUTDOWN="shutdown"\nLISTFILE="$x"\nON_BOOT=later\nSTART_DELAY=x\nSYNC_TIME="\n'
+    )
     assert distribution_defaults(tmp_path) == {**DEFAULTS, "ON_BOOT": "ignore", "ON_SHUTDOWN": "shutdown"}
     for folder in ("conf.d", "default", "sysconfig"):
         (tmp_path / "etc" / folder).mkdir(parents=True)
