@@ -37,9 +37,10 @@ class BootStamp:
         """Seconds that a run which has begun and was cut off still has; none where none has begun, or all is done."""
         _, *ends = self._words() or [""]
         try:
-            return max(0.0, float(ends[0]) - time.monotonic()) if ends and self.on else 0.0
+            left = float(ends[0]) - time.monotonic() if ends and self.on else 0.0
         except ValueError:
             return 0.0
+        return max(0.0, left) if math.isfinite(left) else 0.0
 
     def begin(self) -> None:
         """The unit was started."""

@@ -101,5 +101,5 @@ def read_log(path: Path) -> Iterator[Record]:
             fields = from_json(line)
             try:
                 yield decoded(_KINDS[fields.pop("type")], fields)
-            except (KeyError, AttributeError) as error:
+            except (KeyError, TypeError, AttributeError) as error:
                 raise ValueError(f"no record: {error}") from None

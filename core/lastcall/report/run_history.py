@@ -42,7 +42,17 @@ def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
 def past_run(log: Path) -> PastRun:
     """The run of a log; raises OSError, or ValueError or LookupError where it cannot be understood."""
     records = list(read_log(log))
-    return PastRun(ReportBuilder(records).report(), isinstance(records[-1], RunEnded))
+    report = ReportBuilder(records).report()
+    _local(report.run.started)
+    return PastRun(report, isinstance(records[-1], RunEnded))
+
+
+def _local(started: str) -> datetime:
+    """When a run began, by this host's clock; raises ValueError for what is no such time."""
+    try:
+        return datetime.fromisoformat(started).astimezone()
+    except OverflowError:  # the first or last hours that a calendar has
+        raise ValueError(f"no time: {started}") from None
 
 
 def _began(log: Path) -> tuple[str, int]:
@@ -65,7 +75,7 @@ def latest(runs: Iterator[PastRun]) -> list[PastRun]:
 def as_story(run: PastRun) -> str:
     """The run's report under a heading that says when and why."""
     facts = run.report.run
-    began = datetime.fromisoformat(facts.started).astimezone()
+    began = _local(facts.started)
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
     return f"{visible(heading)}\n{as_text(run.report)}{cut}"

@@ -65,10 +65,16 @@ def hook_line(hook: HookRecord, indent: str) -> str:
 def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:
     """The evidence that compares before and after, as a person reads it; the rest stands in the JSON."""
     for name, value in hook.evidence.items():
-        if isinstance(value, Mapping) and {"before", "after"} <= value.keys():
-            told = cast("Mapping[str, Any]", value)
+        told = _mapping(value) or {}
+        before, after = _mapping(told.get("before")), _mapping(told.get("after"))
+        if before is not None and after is not None:
             sign = "✓" if told.get("proven") else "✗"
-            yield f"{indent}{sign} {name}: {', '.join(_compared(told['before'], told['after']))}"
+            yield f"{indent}{sign} {name}: {', '.join(_compared(before, after))}"
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    """A plugin's evidence may have any shape; what has not this one is nothing to compare."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
 
 
 def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
