@@ -15,7 +15,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	qemu-utils dnsmasq-base iptables systemd-container
 
-.PHONY: demo test quick setup fmt lint type unit sim integration faults guests host soak bench clean
+.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host soak bench clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -23,11 +23,11 @@ demo: $(STAMPS)/venv
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
 # for each other and for time boxes so much that two cores have room for a third process.
 test: lint type $(STAMPS)/lab
-	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/unit
+	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host.
 quick: lint type $(STAMPS)/lab
-	$(PYTEST) -n 2 --dist loadscope -m "not real_guests" tests/simulation tests/unit tests/faults tests/integration
+	$(PYTEST) -n 2 --dist loadscope -m "not real_guests" tests/simulation tests/unit tests/fuzz tests/faults tests/integration
 
 setup: $(STAMPS)/venv
 
@@ -52,6 +52,12 @@ FROM := 0
 sim: $(STAMPS)/venv
 	PYTHONPATH=tests $(BIN)/python -m simulation --from $(FROM) --seeds $(SEEDS) $(if $(VERBOSE),-v,)
 
+# Odd input for every reader, on from where the last one ended: make fuzz INPUTS=20000 ONLY=metadata.
+INPUTS := 100000
+ONLY :=
+fuzz: $(STAMPS)/venv
+	PYTHONPATH=tests $(BIN)/python -m fuzz --inputs $(INPUTS) --only '$(ONLY)'
+
 integration: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/integration
 
@@ -66,9 +72,10 @@ guests: $(STAMPS)/venv $(STAMPS)/lab
 host: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/host
 
-# The loops of the test suite, longer, every fault at every message, and many more worlds: hours.
+# The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs: hours.
 soak: $(STAMPS)/venv $(STAMPS)/lab
 	$(MAKE) sim SEEDS=100000
+	$(MAKE) fuzz INPUTS=1000000
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
 		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
 
