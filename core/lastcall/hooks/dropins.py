@@ -8,8 +8,8 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.errors import Problem, in_words
+from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
