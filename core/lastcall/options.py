@@ -27,7 +27,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from lastcall.errors import LastcallError
-from lastcall.formats.durations import parse_duration
+from lastcall.formats.quantities import parse_duration
 from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.secret_text import SecretText
 

@@ -18,9 +18,8 @@ from lastcall.config.policies import Policies
 from lastcall.config.settings import Bootstrap, Settings
 from lastcall.config.validation import validate
 from lastcall.errors import Problem
-from lastcall.formats.durations import format_duration, parse_duration
 from lastcall.formats.json_text import to_json
-from lastcall.formats.sizes import parse_size
+from lastcall.formats.quantities import format_duration, parse_duration, parse_size
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.libvirt_guests import as_yaml, distribution_defaults, read_settings
 from lastcall.persistence.last_good import LastGood

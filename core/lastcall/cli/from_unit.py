@@ -12,7 +12,7 @@ from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import Places, find_places
 from lastcall.config.settings import PathSettings, ShutdownSettings
 from lastcall.errors import LastcallError, Problem
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Reason
-from lastcall.formats.durations import parse_duration
+from lastcall.formats.quantities import parse_duration
 from lastcall.planning.selection import Criterion, Selection
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

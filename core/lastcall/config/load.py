@@ -14,7 +14,7 @@ from lastcall.config.nodes import MapNode, Mark, Node, Scalar
 from lastcall.config.settings import Bootstrap, RestoreSettings, Settings, ShutdownSettings
 from lastcall.config.validation import validate, without_unread
 from lastcall.errors import ConfigInvalid
-from lastcall.formats.durations import parse_duration
+from lastcall.formats.quantities import parse_duration
 from lastcall.formats.values import value
 
 

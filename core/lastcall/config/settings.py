@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from lastcall.api.guests import Reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
-from lastcall.formats.sizes import parse_size
+from lastcall.formats.quantities import parse_size
 from lastcall.options import Duration
 
 DEFAULT_URI = "qemu:///system"

@@ -128,12 +128,12 @@ def wrap_command(
 
     env = env or {}
     for number, word in enumerate(argv):
-        require_plain(f"word {number} of the command", word)
-    require_plain("the user's name", user or "")
+        require_text(f"word {number} of the command", word)
+    require_text("the user's name", user or "")
     for name, text in env.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ShellRefused(f"{name!r} is no name for an environment variable")
-        require_plain(f"the environment variable {name}", text)
+        require_text(f"the environment variable {name}", text)
     nonce = f"lastcall-{secrets.token_hex(12)}"
     # Exported in the guest: an env of guest-exec replaces the whole environment, PATH included.
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
@@ -152,7 +152,7 @@ def wrap_command(
     )
 
 
-def require_plain(what: str, text: str, *, nul: bool = False) -> None:
+def require_text(what: str, text: str, *, nul: bool = False) -> None:
     """Raise ShellRefused for a text that has no bytes, or a NUL where there may be none. It is named, and not quoted:
     it may be a password.
     """

@@ -8,7 +8,7 @@ from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult, GuestShell, ShellSession
 from lastcall.errors import NoShell, ShellError, ShellRefused, ShellUnreachable, in_words
 from lastcall.formats.secret_text import SecretText
-from lastcall.guest_shell.command_wrapper import require_plain, wrap_command
+from lastcall.guest_shell.command_wrapper import require_text, wrap_command
 
 if TYPE_CHECKING:
     from lastcall.api.run import Run
@@ -98,7 +98,7 @@ def _bytes(given: str | bytes | None) -> bytes:
     """Raises ShellRefused for what has no bytes."""
     if not isinstance(given, str):
         return given or b""
-    require_plain("the input", given, nul=True)
+    require_text("the input", given, nul=True)
     return given.encode("utf-8", "surrogateescape")
 
 

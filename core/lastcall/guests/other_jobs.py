@@ -5,7 +5,7 @@ import math
 
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError, OperationInvalid, Severity, in_words
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.guests.sight import Sight
 from lastcall.hypervisor.guest_facts import OtherJob
 from lastcall.planning.plan import PlannedGuest

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from lastcall.api.guests import Key
 from lastcall.errors import Problem, Severity
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.planning.forecast import Forecast, chains, forecast

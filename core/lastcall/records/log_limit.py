@@ -3,7 +3,7 @@
 import json
 
 from lastcall.errors import Problem, Severity
-from lastcall.formats.sizes import format_size
+from lastcall.formats.quantities import format_size
 from lastcall.records.records import GuestHeld, GuestWentOff, HookBegun, HookSaid, Record, Sink
 
 LOG_SIZE = 16 << 20  # bytes; a thousand guests with some hooks need a quarter of it

@@ -6,8 +6,8 @@ from typing import Any, cast
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
 from lastcall.errors import Problem, Severity
-from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import page
 from lastcall.records.report_builder import as_planned
 

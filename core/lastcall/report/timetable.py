@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lastcall.api.guests import Key
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.planning.plan import PlannedGuest, Step
 from lastcall.planning.worst_case import Outlook

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import LastcallError, in_words
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.persistence.mailbox import Answer, Request
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble

@@ -7,7 +7,7 @@ from typing import Any
 from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.results import Verdict
 from lastcall.errors import Severity
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.records.records import (
     AttemptEnded,
     GuestAsked,

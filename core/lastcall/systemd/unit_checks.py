@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lastcall.config.settings import Settings
 from lastcall.errors import Problem, Severity
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.reading import read_text
 from lastcall.systemd.other_stoppers import find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastcall.formats.sizes import format_size, parse_size
+from lastcall.formats.quantities import format_size, parse_size
 
 
 @pytest.mark.parametrize(

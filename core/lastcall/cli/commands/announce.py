@@ -6,7 +6,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType
 from lastcall.errors import ExitCode, UsageError
-from lastcall.formats.durations import format_duration
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
 from lastcall.persistence.mailbox import Request

@@ -12,8 +12,8 @@ from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.errors import ExitCode, Problem, Severity
-from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import page
 from lastcall.hooks.dispatch import Fired

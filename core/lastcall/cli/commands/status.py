@@ -9,8 +9,8 @@ import click
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode
-from lastcall.formats.durations import format_duration
 from lastcall.formats.json_text import to_json
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import page, visible
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
