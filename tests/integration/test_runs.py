@@ -130,13 +130,13 @@ def test_a_frozen_daemon_costs_its_own_connection_only(lab: Daemon, tmp_path: Pa
 
 
 def test_the_seeds_stopvm_sh_works_unchanged_as_a_drop_in(lab: Daemon, tmp_path: Path) -> None:
-    config = write_config(tmp_path, lab.test)
+    config = write_config(tmp_path, lab.test, more=f'hooks: {{environment: {{LIBVIRT_DEFAULT_URI: "{lab.test}"}}}}\n')
     folder = tmp_path / "hooks.d" / "pre_shutdown"
     folder.mkdir()
     (folder / "stopvm.sh").write_text("#!/bin/bash\nvirsh shutdown guest-0001\nsleep 1\n")
     (folder / "stopvm.sh").chmod(0o755)
     with driver_guests(lab, names(3)) as connection:
-        done = run_lastcall(config, "shutdown", "--json", env={"LIBVIRT_DEFAULT_URI": lab.test})
+        done = run_lastcall(config, "shutdown", "--json")
         report = report_of(done)
         assert {guest["name"]: guest["method"] for guest in report["guests"]} == {
             "guest-0000": "acpi",
