@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.patience import LONGEST, wait_until
+from lab.slow_disk import on_a_slow_disk
 from lastcall.persistence.mailbox import Mailbox, Request
 from support import (
     AWAKE,
@@ -113,9 +114,11 @@ def test_a_program_that_is_started_meanwhile_can_be_ended(tmp_path: Path, kind: 
 
 def test_a_host_stop_that_is_told_between_its_lock_and_its_answer_knows_it(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD)
-    listed = tmp_path / "state" / "state.json"
-    os.mkfifo(listed)
-    command = [PROGRAM, "--config", config, "shutdown", "--json", "--reason", "power", "--deadline", "200s"]
+    listed, mark = tmp_path / "state" / "state.json", tmp_path / "hangs"
+    listed.write_text('{"version": 1, "guests": []}')
+    mark.touch()
+    slow = on_a_slow_disk(listed.parent, mark, listed.name)
+    command = [*slow, PROGRAM, "--config", config, "shutdown", "--json", "--reason", "power", "--deadline", "200s"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lock = tmp_path / "run" / "lock"
     wait_until(lambda: lock.exists() and lock.read_text(), "it has the lock", process=process.pid, pause=0.02)
@@ -125,8 +128,7 @@ def test_a_host_stop_that_is_told_between_its_lock_and_its_answer_knows_it(tmp_p
     )  # fmt: skip
     wait_until((tmp_path / "run" / "join.json").exists, "it is told", process=announcing.pid, pause=0.02)
     time.sleep(0.2)  # the signal comes just after the request
-    with listed.open("w") as disk:
-        disk.write('{"version": 1, "guests": []}')
+    mark.unlink()
     out, _ = process.communicate(timeout=LONGEST)
     said, _ = announcing.communicate(timeout=LONGEST)
     report = json.loads(out)

@@ -28,6 +28,8 @@ from lastcall.systemd.journal import Journal
 from lastcall.systemd.notify import Notifier
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.threads.box import Box
+from lastcall.timing.budget import WRITING
 from lastcall.timing.deadline import soonest
 
 SERVICE = "lastcall.service"
@@ -117,7 +119,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     # Not a voluntary one: a broken configuration must not keep guests from coming back.
     allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
     loaded = load(invocation.config, Reason.OTHER, allowance=allowance)
-    if _all_are_back(loaded.settings.paths):
+    if _all_are_back(loaded.settings.paths, WRITING.of(deadline)):
         return None
     audience = Audience.gather(invocation, console=False)
     request = RunRequest(
@@ -143,10 +145,10 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
-def _all_are_back(paths: PathSettings) -> bool:
+def _all_are_back(paths: PathSettings, seconds: float) -> bool:
     try:
-        state = open_state(paths.state)
-    except LastcallError:
+        state = Box().call(lambda: open_state(paths.state), timeout=seconds)
+    except (LastcallError, TimeoutError):
         return False  # the run will say what is wrong
     waiting = any(entry.is_due_from(state.previous_boot) for entry in state.entries.values())
     return state.restored_in == boot_id() and not waiting
