@@ -21,7 +21,7 @@ from lastcall.hooks.call import HookCall
 from lastcall.hooks.executables import executable_hook
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.domain_facts import facts_of, unsaveable
-from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.ports import GuestFacts
 from lastcall.records.said_lines import LINE_BYTES, LINES, SaidLines
 from lastcall.testing.workers import InlineWorkers
 from lastcall_plugins import agent

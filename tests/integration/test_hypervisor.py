@@ -17,8 +17,9 @@ from lab.guests import driver_guests, firmware_guests
 from lab.patience import LONGEST, wait_until
 from lastcall import Guest, GuestState, HypervisorError
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.call_limits import BLOCKING, PLUGS, QUICK, CallBudget, Lanes, Need
+from lastcall.hypervisor.call_limits import BLOCKING, PLUGS, QUICK, CallBudget, Need
 from lastcall.hypervisor.connection import KEEPALIVE
+from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.pool import LibvirtHypervisor
 from lastcall.hypervisor.ports import GuestStarted, GuestStopped, HypervisorEvent, Target
 from lastcall.threads.box import Box

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from lastcall import Json
 from lastcall.api.guests import Ended, GuestState
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, OperationInvalid
-from lastcall.hypervisor.guest_facts import Condition
-from lastcall.hypervisor.ports import Call
+from lastcall.hypervisor.ports import Call, Condition
 from lastcall.testing.domain import FakeDomain
 from simulation.guest import PLUGS, PREPARES, Request, SimulatedGuest
 from simulation.workers import Late

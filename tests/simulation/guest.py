@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 from lastcall.testing import FakeGuest
 from simulation.world import Delivery, GuestNature
 

@@ -7,8 +7,17 @@ from typing import cast
 from lastcall import Domain, Guest
 from lastcall.api.guests import Ended, GuestState
 from lastcall.errors import HypervisorError, OperationInvalid
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
-from lastcall.hypervisor.ports import Call, GuestCrashed, GuestRebooted, GuestStarted, GuestStopped, Looked, Standing
+from lastcall.hypervisor.ports import (
+    Call,
+    Condition,
+    GuestCrashed,
+    GuestFacts,
+    GuestRebooted,
+    GuestStarted,
+    GuestStopped,
+    Looked,
+    Standing,
+)
 from simulation.connections import SimulatedConnections
 from simulation.domain import SimulatedDomain
 from simulation.guest import PLUGS, Change, Job, SimulatedGuest

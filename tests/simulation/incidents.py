@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.hypervisor.guest_facts import Condition
+from lastcall.hypervisor.ports import Condition
 from simulation.guest import Job, SimulatedGuest
 from simulation.hypervisor import SimulatedHypervisor
 from simulation.world import Incident

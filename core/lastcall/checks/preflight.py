@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from lastcall.api.guests import Guest, Key
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
-from lastcall.hypervisor.guest_facts import PLAIN, GuestFacts
+from lastcall.hypervisor.ports import PLAIN, GuestFacts
 from lastcall.planning.plan import SAVE
 from lastcall.timing.budget import PLUG
 

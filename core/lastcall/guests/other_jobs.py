@@ -7,7 +7,7 @@ from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError, OperationInvalid, Severity, in_words
 from lastcall.formats.quantities import format_duration
 from lastcall.guests.sight import Sight
-from lastcall.hypervisor.guest_facts import OtherJob
+from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.records import GuestHeld
 from lastcall.records.stream import Stream

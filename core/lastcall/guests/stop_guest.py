@@ -10,7 +10,7 @@ from lastcall.guests.ladder import Climbed, Ladder
 from lastcall.guests.on_poweroff import PoweroffAction
 from lastcall.guests.other_jobs import OtherJobs
 from lastcall.hooks.dispatch import Hooks
-from lastcall.hypervisor.guest_facts import Condition, OtherJob
+from lastcall.hypervisor.ports import Condition, OtherJob
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import CORE_METHOD, SAVE, PlannedGuest, Step
 from lastcall.records.credit import Credit

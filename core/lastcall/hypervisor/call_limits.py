@@ -1,8 +1,5 @@
-"""Lanes to one libvirt daemon: blocking calls never crowd out the others, and never take all of the daemon's workers.
-
-A lane is a connection with one call on it at a time. libvirt lets many threads share a connection, and its client loses
-the request of one that comes as another has just had its answer (seen with libvirt 9.0): it lay unsent until the next
-request or keepalive, and a healthy guest that was asked beside one whose agent hung heard of it five seconds later.
+"""How many calls one libvirt daemon is busy with: blocking ones never crowd out the others, and never take all of its
+workers.
 
 libvirtd serves twenty calls at a time. So there are places for four quick requests, five questions, and twelve calls
 that block, as an agent request or a managed save does for as long as it lasts. A quick request may take the place of a
@@ -26,11 +23,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
-
-import libvirt
 
 from lastcall.errors import CallExpired
 
@@ -40,9 +34,6 @@ BLOCKING = 12
 READY = 4  # calls for which libvirtd has a worker from its start, and one more for others
 PACE = 0.02  # seconds in which libvirtd starts a worker
 SPARE = 2  # places for guests of which no call hangs
-ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
-OPENINGS = 4  # connections that are opened at a time
-OPENING = 2.0  # seconds after which one that hangs as it is opened does not count
 STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
 Need = Literal["quick", "question", "blocking", "plug"]
 _Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
@@ -59,26 +50,8 @@ _PLACES: dict[_Place, int] = {
 PATIENCE: dict[Need, float] = {"quick": 2.0, "question": math.inf, "blocking": 60.0, "plug": 15.0}
 
 
-class Lane:
-    """One connection, which has one call at a time."""
-
-    def __init__(self, connection: libvirt.virConnect) -> None:
-        self.connection = connection
-        self._seen_alive = time.monotonic()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the connection lives, or did a moment ago: to ask before each request doubles its cost."""
-        now = time.monotonic()
-        if now - self._seen_alive > ALIVE_FOR:
-            if not self.connection.isAlive():
-                return False
-            self._seen_alive = now
-        return True
-
-
 @dataclass(slots=True, eq=False)
-class _Call:
+class OpenCall:
     """A call under way: whom it is about, in which place, and the moment from which it hangs (monotonic clock)."""
 
     uuid: str
@@ -92,22 +65,23 @@ class _Call:
 
 
 @dataclass(slots=True, eq=False)
-class _Waiter:
-    """A thread that waits for a lane. It is given the call by the thread that makes room for it.
+class Waiter:
+    """A thread that waits for a place. It is given the call by the thread that makes room for it.
 
     Each woken for every call that returned, a crowd of threads took turns at finding nothing: the time of 5000 requests
     to a daemon that was busy grew from seconds to minutes.
     """
 
-    lanes: "Lanes"
+    number: int  # in the order of their coming
+    places: "CallPlaces"
     need: Need
     uuid: str
     turn: threading.Condition
-    call: _Call | None = None
+    call: OpenCall | None = None
 
-    def try_again(self) -> _Call | None:
-        """Take a lane if there is one now. Called with the lock."""
-        self.call = self.call or self.lanes.try_to_take(self.need, self.uuid)
+    def try_again(self) -> OpenCall | None:
+        """Take a place if there is one now. Called with the lock."""
+        self.call = self.call or self.places.try_to_take(self.need, self.uuid)
         return self.call
 
 
@@ -119,38 +93,56 @@ class CallBudget:
         self.changed = threading.Condition(self._lock)
         # Who waits for its turn has a condition of its own: to wake all for each call costs more than the call.
         self._paced = threading.Condition(self._lock)
-        self.waiters: dict[_Waiter, None] = {}  # in order
+        # Who waits, in order; a line for what is alike, so that one that cannot go on answers for all behind it.
+        self.lines: dict[tuple[CallPlaces, Need], dict[Waiter, None]] = {}
+        self._came = 0
         self.pacing = 0  # calls that wait for their turn
         self.free = BLOCKING
         self.returned: int = 0  # calls that are over
         self._sent_at = -PACE  # the latest call
         self._returned_then: int = 0  # how many were over then
-        self._calls: set[_Call] = set()
+        self._calls: set[OpenCall] = set()
 
-    def begin(self, call: _Call) -> None:
+    def begin(self, call: OpenCall) -> None:
         """Count a call."""
         self._calls.add(call)
         self.free -= call.counts
 
-    def end(self, call: _Call) -> None:
+    def end(self, call: OpenCall) -> None:
         """Count it no more."""
         self._calls.discard(call)
         self.free += call.counts
         self.returned += 1
         self._paced.notify()
 
-    def waiter(self, lanes: "Lanes", need: Need, uuid: str) -> _Waiter:
-        """Somebody who waits for a lane, behind those who do already."""
-        waiter = _Waiter(lanes, need, uuid, threading.Condition(self._lock))
-        self.waiters[waiter] = None
+    def enqueue(self, places: "CallPlaces", need: Need, uuid: str) -> Waiter:
+        """Have somebody wait for a lane, behind those who do already. Called with the lock."""
+        self._came += 1
+        waiter = Waiter(self._came, places, need, uuid, threading.Condition(self._lock))
+        self.lines.setdefault((places, need), {})[waiter] = None
         return waiter
 
+    def dequeue(self, waiter: Waiter) -> None:
+        """It waits no more. Called with the lock."""
+        line = self.lines.get((waiter.places, waiter.need), {})
+        line.pop(waiter, None)
+        if not line:
+            self.lines.pop((waiter.places, waiter.need), None)
+
     def admit(self) -> None:
-        """Let go on who has a lane now, in order. Called with the lock."""
-        for waiter in list(self.waiters):
-            if waiter.try_again():
-                del self.waiters[waiter]
+        """Let go on who has a lane now. Called with the lock."""
+        for line in sorted(self.lines.values(), key=lambda line: next(iter(line)).number):
+            for waiter in self._admitted(line):
+                self.dequeue(waiter)
                 waiter.turn.notify()
+
+    def _admitted(self, line: "dict[Waiter, None]") -> Generator[Waiter]:
+        for waiter in list(line):
+            if waiter.try_again():
+                yield waiter
+            # For a guest of which a call hangs there are fewer places than for those behind it, and so for a plug.
+            elif waiter.need != "plug" and waiter.uuid not in self.hanging():
+                return
 
     def keep_pace(self) -> None:
         """Wait until the next call may be sent: libvirtd must find a worker for each. Called with the lock."""
@@ -188,59 +180,35 @@ class CallBudget:
         return "spare" if self.free + min(SPARE, sum(hanging.values())) > 0 else "none"
 
 
-class Lanes:
-    """Hands out lanes to worker threads.
+class CallPlaces:
+    """The places that one connection has of each kind, as far as its daemon's budget goes."""
 
-    `connection` is open already, and `open_one` makes a further one to the same daemon. `crowded` is told, by a thread
-    that waits for a lane, the guests (UUIDs) whose calls hang meanwhile.
-    """
-
-    def __init__(
-        self,
-        connection: libvirt.virConnect,
-        open_one: Callable[[], libvirt.virConnect],
-        budget: CallBudget,
-        crowded: Callable[[Collection[str]], None] = lambda _: None,
-    ) -> None:
-        self._open_one = open_one
+    def __init__(self, budget: CallBudget) -> None:
         self._budget = budget
-        self._crowded = crowded
-        self._changed = budget.changed
-        self._places: dict[_Place, int] = {**_PLACES}  # how many are free
-        self._idle = [Lane(connection)]
-        self._opening: list[float] = []  # since when connections are being opened (monotonic clock), in order
-        self._told = -STEP  # when it was told last who is in the way (monotonic clock)
-        self._dead: list[Lane] = []  # kept, as closing them may block
+        self._free: dict[_Place, int] = {**_PLACES}
 
-    @contextmanager
-    def borrow(self, need: Need, uuid: str = "", *, timeout: float) -> Generator[Lane]:
-        """Yield a lane for a call, about a guest; raises CallExpired when none is free within `timeout` seconds."""
-        # A run by hand may have no limit, and a wait beyond TIMEOUT_MAX raises OverflowError.
-        until = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
-        call, lane = self._take(need, uuid, until), None
-        try:
-            lane = self._lane(until)
-            with self._changed:
-                self._budget.keep_pace()
-            yield lane
-        finally:
-            self._give_back(call, lane)
+    def take(self, need: Need, uuid: str, until: float, tell: Callable[[Collection[str]], None]) -> OpenCall:
+        """Take a place; who waits tells whose calls hang meanwhile (UUIDs). Raises CallExpired when it is `until`."""
+        with self._budget.changed:
+            return self.try_to_take(need, uuid) or self._wait(self._budget.enqueue(self, need, uuid), until, tell)
 
-    def _take(self, need: Need, uuid: str, until: float) -> _Call:
-        with self._changed:
-            return self.try_to_take(need, uuid) or self._wait(self._budget.waiter(self, need, uuid), until)
+    def give_back(self, call: OpenCall) -> None:
+        """The call is over. Called with the lock."""
+        self._free[call.place] += 1
+        self._budget.end(call)
+        self._budget.admit()
 
-    def try_to_take(self, need: Need, uuid: str) -> _Call | None:
+    def try_to_take(self, need: Need, uuid: str) -> OpenCall | None:
         """Take a place if there is one. Called with the lock."""
         for place in self._fitting(need, uuid):
-            if self._places[place]:
-                call = _Call(uuid, place, time.monotonic() + PATIENCE[need])
-                self._places[place] -= 1
+            if self._free[place]:
+                call = OpenCall(uuid, place, time.monotonic() + PATIENCE[need])
+                self._free[place] -= 1
                 self._budget.begin(call)
                 return call
         return None
 
-    def _wait(self, waiter: _Waiter, until: float) -> _Call:
+    def _wait(self, waiter: Waiter, until: float, tell: Callable[[Collection[str]], None]) -> OpenCall:
         """Wait for a place, and tell who is in the way."""
         try:
             # That a call hangs comes to pass without a word, so that it is looked again by itself as well.
@@ -249,27 +217,11 @@ class Lanes:
                 if left <= 0:
                     raise CallExpired("libvirt was too busy to take the request in time")
                 # Nobody waits because of its own call: that one's time is its own affair.
-                self._tell(self._budget.hanging().keys() - {waiter.uuid})
+                tell(self._budget.hanging().keys() - {waiter.uuid})
                 waiter.turn.wait(min(left, STEP))
             return call
         finally:
-            self._budget.waiters.pop(waiter, None)
-
-    def _tell(self, in_the_way: Collection[str]) -> None:
-        """Tell who is in the way, once for all that wait."""
-        now = time.monotonic()
-        if in_the_way and now - self._told >= STEP:
-            self._told = now
-            self._crowded(frozenset(in_the_way))
-
-    def _give_back(self, call: _Call, lane: Lane | None) -> None:
-        with self._changed:
-            if lane is not None:
-                self._idle.append(lane)
-                self._changed.notify_all()
-            self._places[call.place] += 1
-            self._budget.end(call)
-            self._budget.admit()
+            self._budget.dequeue(waiter)
 
     def _fitting(self, need: Need, uuid: str) -> Generator[_Place]:
         """The places that a call may take, best first. Called with the lock."""
@@ -293,43 +245,5 @@ class Lanes:
             yield "plug"
             return
         yield "plug of a hung one"
-        if not self._budget.holds_place(uuid) and self._places["plug"] > SPARE:
+        if not self._budget.holds_place(uuid) and self._free["plug"] > SPARE:
             yield "plug"
-
-    def _lane(self, until: float) -> Lane:
-        """A lane that nobody uses, the one used last if there are any; else another.
-
-        libvirt does not revive a connection: after a restart of the daemon the old one fails for ever.
-        """
-        with self._changed:
-            while (lane := self._unused()) is None:
-                left = self._opens_at() - time.monotonic()
-                if left <= 0:
-                    break
-                if time.monotonic() >= until:
-                    raise CallExpired("no connection to libvirt was open in time")
-                self._changed.wait(min(left, until - time.monotonic()))
-            if lane is not None:
-                return lane
-            began = time.monotonic()
-            self._opening.append(began)
-        # Without the lock, as it may block for as long as the daemon hangs.
-        try:
-            return Lane(self._open_one())
-        finally:
-            with self._changed:
-                self._opening.remove(began)
-                self._changed.notify_all()
-
-    def _unused(self) -> Lane | None:
-        while self._idle:
-            lane = self._idle.pop()
-            if lane.alive:
-                return lane
-            self._dead.append(lane)
-        return None
-
-    def _opens_at(self) -> float:
-        """When one more may be opened: not too many at once, but for those that hang."""
-        # The sshd of a daemon behind SSH turns away who comes while ten others log in.
-        return self._opening[-OPENINGS] + OPENING if len(self._opening) >= OPENINGS else -math.inf

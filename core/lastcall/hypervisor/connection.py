@@ -10,8 +10,9 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import ConnectionLost, HypervisorError
-from lastcall.hypervisor.call_limits import CallBudget, Lanes
+from lastcall.hypervisor.call_limits import CallBudget
 from lastcall.hypervisor.events import guest_event, standing_of, start_event_loop
+from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import Look
 from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, LanesCrowded, Standing

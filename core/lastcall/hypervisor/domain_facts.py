@@ -8,7 +8,7 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, texts_of
 from lastcall.hypervisor.events import state_of
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 
 _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Condition.ARRIVING,

@@ -12,9 +12,8 @@ import libvirt
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import ConnectionLost, GuestGone, LastcallError, in_words
 from lastcall.hypervisor.domain_facts import facts_of, obstacles_of
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts
 from lastcall.hypervisor.libvirt_errors import translate
-from lastcall.hypervisor.ports import Looked
+from lastcall.hypervisor.ports import Condition, GuestFacts, Looked
 from lastcall.threads.workers import Workers
 
 _MANY = 5  # guests from which on two listings of all cost less than two requests for each

@@ -15,7 +15,6 @@ from lastcall.hypervisor.call_limits import QUESTIONS, CallBudget
 from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.events import standing_of
-from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
 from lastcall.hypervisor.ports import (
@@ -24,6 +23,7 @@ from lastcall.hypervisor.ports import (
     ConnectionClosed,
     ConnectionGivenUp,
     ConnectionRestored,
+    GuestFacts,
     HypervisorEvent,
     Looked,
     Standing,

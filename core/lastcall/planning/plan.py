@@ -9,7 +9,7 @@ from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.errors import Problem
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
-from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts
 from lastcall.ordering.graph import Graph, make_graph
 from lastcall.timing.budget import PLUG
 

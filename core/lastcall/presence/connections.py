@@ -11,12 +11,12 @@ from pathlib import Path
 from lastcall.api.guests import Guest, Key
 from lastcall.config.settings import ConnectionSettings
 from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, NotPermitted, Severity, in_words
-from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Connected,
     ConnectionClosed,
     ConnectionGivenUp,
     ConnectionRestored,
+    GuestFacts,
     Hypervisor,
     HypervisorEvent,
     LanesCrowded,

@@ -12,7 +12,7 @@ from lastcall.config.policies import Policies
 from lastcall.errors import Severity, in_words
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
-from lastcall.hypervisor.guest_facts import GuestFacts
+from lastcall.hypervisor.ports import GuestFacts
 from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest

@@ -12,7 +12,7 @@ from lastcall.guests.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
-from lastcall.hypervisor.guest_facts import Condition
+from lastcall.hypervisor.ports import Condition
 from lastcall.ordering.graph import Edges, make_graph, names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler

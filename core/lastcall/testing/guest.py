@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, Guest, GuestState
-from lastcall.hypervisor.guest_facts import PLAIN, GuestFacts
+from lastcall.hypervisor.ports import PLAIN, GuestFacts
 
 URI = "fake:///system"
 

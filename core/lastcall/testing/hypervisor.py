@@ -8,7 +8,6 @@ from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
 from lastcall.errors import ConnectionLost, HypervisorError, OperationInvalid
-from lastcall.hypervisor.guest_facts import GuestFacts
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -16,6 +15,7 @@ from lastcall.hypervisor.ports import (
     ConnectionGivenUp,
     ConnectionRestored,
     GuestCrashed,
+    GuestFacts,
     GuestPoweredOff,
     GuestRebooted,
     GuestResumed,

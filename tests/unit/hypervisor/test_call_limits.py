@@ -12,7 +12,9 @@ import pytest
 from lab.patience import LONGEST, wait_until
 from lastcall.errors import CallExpired, ConnectionLost
 from lastcall.hypervisor import call_limits
-from lastcall.hypervisor.call_limits import BLOCKING, OPENINGS, QUESTIONS, QUICK, READY, SPARE, CallBudget, Lanes, Need
+from lastcall.hypervisor import lanes as lanes_module
+from lastcall.hypervisor.call_limits import BLOCKING, QUESTIONS, QUICK, READY, SPARE, CallBudget, CallPlaces, Need
+from lastcall.hypervisor.lanes import ALIVE_FOR, OPENINGS, Lanes
 
 ALL = QUICK + BLOCKING
 
@@ -73,6 +75,10 @@ def test_calls_that_return_in_time_are_as_many_as_ever() -> None:
         hang(busy, found, ALL)
         with pytest.raises(CallExpired), found.borrow("quick", "one more", timeout=0.0):
             pytest.fail("a call more than the daemon is burdened with")
+
+
+def waiting(budget: CallBudget) -> int:
+    return sum(map(len, budget.lines.values()))
 
 
 @pytest.fixture
@@ -136,7 +142,7 @@ def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
     waits: list[Future[None]] = []
     for number in range(4):
         waits.append(pool.submit(enter, number))
-        wait_until(lambda: len(budget.waiters) == len(waits), "it waits", pause=0.01)
+        wait_until(lambda: waiting(budget) == len(waits), "it waits", pause=0.01)
     for count, one in enumerate(busy[:4], 1):
         one.close()
         wait_until(lambda count=count: len(entered) == count, "the next has its lane", pause=0.01)
@@ -145,7 +151,53 @@ def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
         wait.result(LONGEST)
     for one in busy:
         one.close()
-    assert (entered, budget.waiters) == ([0, 1, 2, 3], {})
+    assert (entered, budget.lines) == ([0, 1, 2, 3], {})
+
+
+@pytest.mark.parametrize("need", ["quick", "question", "blocking"])
+def test_a_call_that_returns_costs_as_much_whether_few_wait_or_many(
+    monkeypatch: pytest.MonkeyPatch, need: Need
+) -> None:
+    monkeypatch.setattr(call_limits, "STEP", LONGEST)  # nobody looks by itself
+    budget, tries = CallBudget(), list[str]()
+    found = lanes(budget=budget)
+    kept = CallPlaces.try_to_take
+
+    def counted(self: CallPlaces, need: Need, uuid: str) -> Any:
+        tries.append(uuid)
+        return kept(self, need, uuid)
+
+    crowd = 60
+    with ThreadPoolExecutor(crowd) as threads:
+        with ExitStack() as busy:
+            hang(busy, found, ALL)
+            hang(busy, found, QUESTIONS, "question")
+            waits = [borrowed(threads, found, f"well-{number}", need) for number in range(crowd)]
+            wait_until(lambda: waiting(budget) == crowd, "they wait", pause=0.01)
+            monkeypatch.setattr(CallPlaces, "try_to_take", counted)
+        for wait in waits:
+            wait.result(LONGEST)
+    calls = ALL + QUESTIONS + crowd
+    assert len(tries) < 3 * calls, "some two for each call; to ask all that wait would be thousands"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("need", ["quick", "blocking"])
+def test_who_waits_behind_one_whose_call_hangs_goes_on_before_it(pool: ThreadPoolExecutor, need: Need) -> None:
+    budget = CallBudget()
+    found = lanes(budget=budget)
+    with ExitStack() as hung, ExitStack() as last:
+        hang(hung, found, ALL + SPARE - 1)
+        last.enter_context(found.borrow("quick", "well", timeout=LONGEST))
+        first = borrowed(pool, found, "hung-1", need)
+        wait_until(lambda: waiting(budget) == 1, "it waits", pause=0.01)
+        second = borrowed(pool, found, "well-2", need)
+        wait_until(lambda: waiting(budget) == 2, "both wait", pause=0.01)
+        last.close()
+        second.result(LONGEST)
+        assert not first.done()
+        hung.close()
+        first.result(LONGEST)
 
 
 def test_no_two_calls_share_a_connection_and_none_is_opened_while_another_is_idle() -> None:
@@ -186,7 +238,7 @@ def test_a_connection_that_has_died_is_not_lent_again() -> None:
         died = lane.connection
     assert isinstance(died, Open)
     died.alive = False
-    time.sleep(call_limits.ALIVE_FOR)
+    time.sleep(ALIVE_FOR)
     with found.borrow("quick", "g", timeout=0.0) as lane:
         assert lane.connection is not died
 
@@ -213,7 +265,7 @@ def test_a_connection_that_hangs_as_it_is_opened_holds_up_nobody_else(pool: Thre
 def test_only_a_few_connections_are_opened_at_a_time_and_one_that_is_given_back_will_do(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_limits, "OPENING", LONGEST)
+    monkeypatch.setattr(lanes_module, "OPENING", LONGEST)
     release, opening, most = threading.Event(), list[int](), list[int]()
 
     def opens() -> Open:
@@ -240,7 +292,7 @@ def test_only_a_few_connections_are_opened_at_a_time_and_one_that_is_given_back_
 def test_connections_that_hang_as_they_are_opened_keep_nobody_from_opening_another(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_limits, "OPENING", 0.05)
+    monkeypatch.setattr(lanes_module, "OPENING", 0.05)
     release, opening = threading.Event(), list[int]()
 
     def opens() -> Open:

@@ -13,7 +13,7 @@ from lastcall.config.load import parse
 from lastcall.config.metadata import parse_element as parse_metadata
 from lastcall.config.metadata import read_metadata, render
 from lastcall.hypervisor.domain_facts import obstacles_of, unsaveable
-from lastcall.hypervisor.guest_facts import Condition, OtherJob
+from lastcall.hypervisor.ports import Condition, OtherJob
 
 
 @pytest.mark.parametrize(

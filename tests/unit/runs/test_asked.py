@@ -7,7 +7,7 @@ import pytest
 
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report
-from lastcall.hypervisor.guest_facts import GuestFacts, OtherJob
+from lastcall.hypervisor.ports import GuestFacts, OtherJob
 from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestAsked, Record
 from lastcall.runs.shutdown import Shutdown

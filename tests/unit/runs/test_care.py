@@ -11,8 +11,7 @@ import pytest
 import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason, Run
 from lastcall.errors import HookFailed, Severity
-from lastcall.hypervisor.guest_facts import GuestFacts
-from lastcall.hypervisor.ports import LanesCrowded
+from lastcall.hypervisor.ports import GuestFacts, LanesCrowded
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report, hookimpl
-from lastcall.hypervisor.guest_facts import PLAIN, Condition, GuestFacts, OtherJob
-from lastcall.hypervisor.ports import GuestResumed
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, GuestResumed, OtherJob
 from lastcall.records.records import GuestHeld, Record
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown

@@ -9,7 +9,7 @@ import pytest
 import lastcall
 from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
 from lastcall.guests import stop_request
-from lastcall.hypervisor.guest_facts import Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
