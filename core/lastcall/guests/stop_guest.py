@@ -21,13 +21,14 @@ from lastcall.timing.moment import Moment
 from lastcall.timing.phases import Phases
 
 INTERRUPTED = "interrupted before it was asked"
-FRESH = 1.0  # seconds for which a look at a guest is believed
+FRESH = 1.0  # seconds for which a look at a guest is believed,
+FRESH_EACH = 0.005  # and for each guest of the run: in that time libvirt would have been asked for all of them again
 Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]
 
 
 @value
 class Stopping:
-    """What the stops of one run share."""
+    """What the stops of one run share. `count`: how many there are at its start."""
 
     ladder: Ladder
     scheduler: Scheduler
@@ -35,6 +36,7 @@ class Stopping:
     hooks: Hooks
     stream: Stream
     replan: Replan
+    count: int
 
 
 class GuestStop:
@@ -51,6 +53,7 @@ class GuestStop:
         self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
         self._replan, self._seen_at, self._planned_at = stopping.replan, seen_at, self._loop.time()
+        self._fresh = FRESH + FRESH_EACH * stopping.count
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._planned = planned
         self._guest = planned.guest
@@ -111,11 +114,11 @@ class GuestStop:
 
     async def _is_as_planned(self) -> bool:
         now = self._loop.time()
-        if now - self._planned_at > FRESH:
+        if now - self._planned_at > self._fresh:
             return False
         # Planned a moment ago, but by a list that is older by what the others took to be looked at: its state tells.
         same = {self._guest.state, GuestState.OFF, GuestState.UNKNOWN}
-        return now - self._seen_at <= FRESH or await self._sight.look_again(self._guest) in same
+        return now - self._seen_at <= self._fresh or await self._sight.look_again(self._guest) in same
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""

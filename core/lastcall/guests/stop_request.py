@@ -29,6 +29,7 @@ from lastcall.timing.budget import WITHDRAWAL
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
 AT_ONCE = 64  # requests to one connection that have a worker, many more than lanes; and as many last resorts
+FEW = 4  # the same, of requests that take no time: libvirtd has five workers from its start
 WAKING = 3.0  # seconds until a guest that was asleep hears again
 
 
@@ -154,7 +155,7 @@ class MethodAsker:
         self._under_way: set[_UnderWay] = set()
         self._unanswered: set[Key] = set()  # guests whose latest request was given up
         # Who is known to hang does not keep others from being let in: the lanes have places for those.
-        self._turnstiles = defaultdict[tuple[str, bool, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE))
+        self._turnstiles = defaultdict[tuple[str, bool, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE, FEW))
 
     def make_room(self, uuids: Collection[str]) -> None:
         """Others wait for a lane because calls about these guests hang: theirs end when their own time is over.

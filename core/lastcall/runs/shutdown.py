@@ -202,6 +202,7 @@ class Shutdown:
             self._hooks,
             self._stream,
             self._plan_anew,
+            len(plan.guests),
         )
         self._add(stopping, plan, waits, seen_at)
         return stopping

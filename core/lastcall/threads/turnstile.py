@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from lastcall.threads.workers import Workers
 
+SLOW = 0.05  # seconds after which a call is slow, and lets the next one in
 T = TypeVar("T")
 
 
@@ -14,25 +15,71 @@ class Turnstile:
     """Workers for calls that wait for one another anyway, where each that waited would take a thread.
 
     A daemon that was busy took the requests of 5000 guests one after the other, and 4600 threads that waited for it
-    kept each other from working: what takes half a minute took seven.
+    kept each other from working: what takes half a minute took seven. `few` are let in at a time, and for each of them
+    that is slow one more, `most` at the most: of 1200 requests that take no time sixteen at a time waited for each
+    other, and for the interpreter, so that they took seven times as long as by fours.
     """
 
-    def __init__(self, workers: Workers, most: int) -> None:
+    def __init__(self, workers: Workers, most: int, few: int | None = None) -> None:
         self._workers = workers
-        self._room = asyncio.Semaphore(most)
+        self._most, self._few = most, few or most
+        self._inside: dict[object, float] = {}  # since when, by the loop's clock
+        self._waiting: dict[object, asyncio.Future[None]] = {}  # in order
+        self._watch: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def let_in(self, until: float | None = None) -> AsyncGenerator[None]:
         """Wait until there is room, which is taken meanwhile; raises TimeoutError at a time of the loop's clock."""
-        if self._room.locked():
-            async with asyncio.timeout_at(until):
-                await self._room.acquire()
+        loop, caller = asyncio.get_running_loop(), object()
+        if self._waiting or not self._has_room(loop.time()):
+            await self._wait(caller, loop, until)
         else:
-            await self._room.acquire()  # at once
+            self._inside[caller] = loop.time()
         try:
             yield
         finally:
-            self._room.release()
+            self._let_out(caller, loop)
+
+    async def _wait(self, caller: object, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
+        turn = self._waiting[caller] = loop.create_future()
+        self._look_later(loop)
+        try:
+            async with asyncio.timeout_at(until):
+                await turn
+        except BaseException:
+            self._waiting.pop(caller, None)
+            self._let_out(caller, loop)
+            raise
+
+    def _let_out(self, caller: object, loop: asyncio.AbstractEventLoop) -> None:
+        if self._inside.pop(caller, None) is not None:
+            self._admit(loop)
+
+    def _admit(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._waiting and self._has_room(now):
+            caller = next(iter(self._waiting))
+            turn = self._waiting.pop(caller)
+            if not turn.done():  # else it has been given up
+                self._inside[caller] = now
+                turn.set_result(None)
+
+    def _has_room(self, now: float) -> bool:
+        if len(self._inside) < self._few:
+            return True
+        slow = sum(now - since >= SLOW for since in self._inside.values())
+        return len(self._inside) < min(self._most, self._few + slow)
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """That a call becomes slow comes to pass without a word."""
+
+        def look() -> None:
+            self._watch = None
+            self._admit(loop)
+            self._look_later(loop)
+
+        if self._waiting and self._watch is None and self._few < self._most:
+            self._watch = loop.call_later(SLOW, look)
 
     async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
         """Run the work in a worker, see `Workers.call`; the wait until it is let in counts as well.
