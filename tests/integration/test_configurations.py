@@ -14,6 +14,7 @@ from lastcall.config.metadata import NAMESPACE, PREFIX
 from support import at_default_paths, default_paths, report_of, run_lastcall, write_config
 
 WORLD = "test:///default"
+TEST_UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"  # of the guest that the test driver always has
 NO_DURATION = "'soon' is not a duration; write a duration such as 90s, 4min or 1h30m, or plain seconds"
 MISSPELT = """\
 defaults: {stop: [acpii], timeout: soon}
@@ -52,6 +53,31 @@ def test_config_check_calls_no_name_wrong_where_a_plugin_could_not_be_loaded(tmp
     assert (done.returncode, done.stdout) == (0, f"valid: {config}\n")
     assert "No module named 'nothing_like_it'" in done.stderr
     assert f"{config}:3:19: defaults.stop[0]: nobody knows whether a plugin provides" in done.stderr
+
+
+def test_check_warns_of_a_command_that_is_given_by_name_and_not_of_one_by_uuid(tmp_path: Path) -> None:
+    for match, warned in (("test", True), (f"{{uuid: {TEST_UUID}}}", False)):
+        config = write_config(tmp_path, WORLD, more=f"guests: [{{match: {match}, ready: {{command: 'true'}}}}]")
+        done = run_lastcall(config, "check")
+        assert done.returncode == 0, "a warning"
+        told = "guests[0].match: whoever bears the name 'test' gets a command (ready.command)"
+        assert (told in done.stdout) == warned
+
+
+def test_the_report_of_a_host_stop_names_a_configuration_that_others_could_have_written(tmp_path: Path) -> None:
+    file = default_paths(tmp_path)
+    file.write_text(f"connections: ['{WORLD}']\n")
+    assert at_default_paths(tmp_path, "plan").returncode == 0
+    file.write_text("connections: ['nonsense:///x']\n")
+    file.chmod(0o666)
+    assert at_default_paths(tmp_path, "shutdown").returncode == 6
+    done = at_default_paths(tmp_path, "shutdown", "--reason", "power", "--json")
+    report: Any = report_of(done)
+    assert (done.returncode, report["run"]["config"]) == (1, "last_good")
+    problem = report["problems"][0]
+    assert (problem["severity"], problem["remedy"]) == ("error", "chmod go-w /etc/lastcall/config.yaml")
+    assert "is writable by group or others" in problem["message"]
+    assert [guest["outcome"] for guest in report["guests"]] == ["stopped"]
 
 
 def test_a_name_that_nothing_provides_costs_that_guest_that_rung_and_nobody_else_anything(

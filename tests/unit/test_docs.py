@@ -77,7 +77,7 @@ def test_bundled_plugins_use_the_public_api_only() -> None:
 
 
 def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
@@ -128,3 +128,18 @@ def test_everything_that_was_found_is_held_by_a_test_that_exists() -> None:
         assert tests or "kept.txt" in held_by, row
         assert all(f"def {test}(" in texts for test in tests), row
         assert all(re.search(rf"^{seed}\b", kept, re.MULTILINE) for seed in re.findall(r"\d+", found_by)), row
+
+
+def test_every_promise_of_security_names_files_and_tests_that_exist() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    table = page.split("## What is promised")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 30
+    texts = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    defined = set(re.findall(r"def (test_\w+)\(", texts))
+    for row in rows:
+        _, files, tests = (re.findall(r"`([^`]+)`", cell) for cell in row.strip("| ").split(" | "))
+        assert files, row
+        assert tests, row
+        assert all((ROOT / "core/lastcall" / file).is_file() or (ROOT / file).is_file() for file in files), row
+        assert set(tests) <= defined, row

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import field_validator
 
-from lastcall import PluginOptions
+from lastcall import Guest, PluginOptions
 from lastcall.config.compose import Vocabulary, settings_model
 from lastcall.config.load import parse, read
+from lastcall.config.metadata import read_metadata
 from lastcall.config.reader import DEEPEST, MOST
 from lastcall.config.settings import Bootstrap, Settings
 from lastcall.config.validation import validate
@@ -148,6 +149,18 @@ def test_of_thousands_of_mistakes_the_first_are_told_and_the_others_counted() ->
 )  # fmt: skip
 def test_the_place_is_where_the_mistake_is(text: str, line: str) -> None:
     assert any(error.startswith(f"config.yaml:{line}") for error in judged(text)), judged(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_text_in_a_guests_metadata_costs_that_key_alone(text: str) -> None:
+    guest = Guest(uri="u", uuid="i", name="g")
+    began = time.process_time()
+    policy, problems = read_metadata(type(model()().defaults), guest, {"timeout": text, "order": "3"})
+    assert time.process_time() - began < LIMIT
+    assert policy is not None
+    assert (policy.order, policy.model_fields_set) == (3, {"order"})
+    assert problems
+    assert all(problem.where == "g" for problem in problems)
 
 
 def test_aliases_that_stay_within_bounds_are_what_they_stand_for() -> None:
