@@ -1,6 +1,7 @@
 """One attempt with one method: asked, waited for, asked again where that helps, and how it went."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import field
@@ -14,6 +15,7 @@ from lastcall.formats.values import value
 from lastcall.guests.asking import Asking
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_request import Asker, Notices, Unfit
+from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS, OUTCOMES
 from lastcall.records.records import AttemptEnded, GuestAsked
@@ -25,6 +27,7 @@ LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own ti
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 HANGS = 3.0  # seconds for a request that returns at once, by its kind
+HELD_LOOK = 1.0  # seconds for asking whether somebody's job holds up such a request
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 CONFIRMATION = 0.5  # seconds until libvirt is asked, where the guest has to be off and no event says so
 RETRY = 1.0  # seconds between a refusal and the next try
@@ -160,10 +163,7 @@ class Rung:
         repeats = self._asker.repeats(self._step)
         self._ask()
         try:
-            while not self._over():
-                if self._loop.time() >= self._hangs_at():
-                    self.hangs = True
-                    break
+            while not self._over() and not await self._is_taken_to_hang():
                 if await self._looked():
                     continue
                 if self._accepted and self._step.prepares:
@@ -185,6 +185,22 @@ class Rung:
             return False
         finally:
             await self._end()
+
+    async def _is_taken_to_hang(self) -> bool:
+        """Whether a request that should have returned says that QEMU hangs."""
+        if self._loop.time() < self._hangs_at():
+            return False
+        self._returns_at_once, self.hangs = False, not await self._is_held()
+        return self.hangs
+
+    async def _is_held(self) -> bool:
+        """Whether it is a job of somebody that the request waits for, begun since its turn came, and not QEMU."""
+        guest = self._guest
+        with contextlib.suppress(LastcallError, TimeoutError):
+            async with asyncio.timeout(HELD_LOOK):
+                facts = await self._sight.hypervisor.facts(guest.uri, [guest])
+            return guest.key in facts and facts[guest.key].job not in {None, OtherJob.BACKUP}
+        return False
 
     async def _looked(self) -> bool:
         """Ask libvirt what became of the guest, where it may be off, refused as its request was, or has to be."""

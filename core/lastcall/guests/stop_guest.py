@@ -40,19 +40,24 @@ class Stopping:
 
 
 class GuestStop:
-    """Brings one guest off that was seen running at a moment of the loop's clock.
+    """Brings one guest off that was seen running, and then looked at, at these moments of the loop's clock.
 
     `waited_for`: names of those it had to wait for.
     """
 
     def __init__(
-        self, stopping: Stopping, planned: PlannedGuest, seen_at: float, waited_for: Sequence[str] = ()
+        self,
+        stopping: Stopping,
+        planned: PlannedGuest,
+        seen_at: float,
+        looked_at: float,
+        waited_for: Sequence[str] = (),
     ) -> None:
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
         self._stream, self._ladder = stopping.stream, stopping.ladder
         self._asker, self._sight = stopping.ladder.tools.asker, stopping.ladder.tools.sight
         self._status, self._hypervisor, self._loop = self._sight.status, self._sight.hypervisor, self._sight.loop
-        self._replan, self._seen_at, self._planned_at = stopping.replan, seen_at, self._loop.time()
+        self._replan, self._seen_at, self._planned_at = stopping.replan, seen_at, looked_at
         self._fresh = FRESH + FRESH_EACH * stopping.count
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._planned = planned

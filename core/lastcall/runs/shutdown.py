@@ -76,7 +76,7 @@ class Shutdown:
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
         self._news = Wakeup(self._loop)
-        self._came_late = False
+        self._came_late, self._looked_at = False, -math.inf
         self._keeping: asyncio.Task[None] | None = None
         self._is_closing = False
 
@@ -129,6 +129,9 @@ class Shutdown:
         self._context.guests = (*self._context.guests, *guests)
         for guest in guests:
             self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest))
+        # Of what was begun from here on nothing is known: a dump that began while a disk held up the list of guests was
+        # taken for a QEMU that hangs, and its guest's plug pulled.
+        self._looked_at = self._loop.time()
         await self._inventory.learn(guests)
         limited = self._context.terms.deadline.end != math.inf
         plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited)
@@ -211,7 +214,7 @@ class Shutdown:
         names = {guest.key: guest.name for guest in self._context.guests}
         for planned in plan.guests:
             key = planned.guest.key
-            self._stops[key] = GuestStop(stopping, planned, seen_at, names_of(waits[key], names))
+            self._stops[key] = GuestStop(stopping, planned, seen_at, self._looked_at, names_of(waits[key], names))
 
     async def _stop_everybody(self, stopping: Stopping) -> None:
         """Until all are through and none has come up meanwhile, or the guests' time is over."""

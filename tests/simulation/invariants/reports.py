@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lastcall.api.guests import Ended, Outcome
+from lastcall.api.guests import Ended, GuestState, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.timing.budget import STEP
 from simulation.connections import PATIENCE
@@ -43,11 +43,17 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         case Outcome.LEFT:
             return "" if active else off
         case Outcome.SKIPPED:
-            return "" if active or seen.migrated(guest) or guest.nature.left_by_setting else off
+            return "" if active or seen.migrated(guest) or _left_by_setting(guest, result) else off
         case Outcome.UNKNOWN:
             return "libvirt could be asked" if seen.answers_at_the_end(guest.uri) else ""
         case _:
             return "that is no outcome of a shutdown"
+
+
+def _left_by_setting(guest: SimulatedGuest, result: GuestResult) -> bool:
+    """Also one that somebody has paused before it was planned: what becomes of it then is not ours to tell."""
+    paused = guest.nature.paused == "leave" and result.state_before is GuestState.PAUSED
+    return guest.nature.left_by_setting or paused
 
 
 def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None) -> str:

@@ -59,6 +59,27 @@ def test_a_request_that_waits_for_a_job_is_no_sign_of_a_qemu_that_hangs(tmp_path
     assert guest.off_at == 58, "at the last resort, and not as early as the plug of a QEMU that hangs"
 
 
+@pytest.mark.parametrize("job", [OtherJob.DUMP, OtherJob.MIGRATION, OtherJob.SAVE, OtherJob.SNAPSHOT])
+def test_a_job_that_begins_just_after_a_guest_was_looked_at_is_no_such_sign_either(
+    tmp_path: Path, job: OtherJob
+) -> None:
+    guest = FakeGuest("db", hangs_in=frozenset({"acpi"}))
+
+    def begins(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(0.1, setattr, guest, "traits", GuestFacts(job=job))
+
+    config = "shutdown: {deadline: 60s, reserve: 2s, grace: 20s}"
+    run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=begins)
+    assert guest.off_at == 58, "at the last resort"
+
+
+def test_a_qemu_that_hangs_is_still_told_by_its_request(tmp_path: Path) -> None:
+    guest = FakeGuest("db", hangs_in=frozenset({"acpi"}))
+    run_shutdown(tmp_path, [guest], config="shutdown: {deadline: 60s, reserve: 2s, grace: 20s}", reason=Reason.POWER)
+    assert guest.off_at is not None
+    assert guest.off_at < 58, "libvirt needs some 12 s to end it"
+
+
 @pytest.mark.parametrize("job", [OtherJob.BACKUP, OtherJob.DUMP, OtherJob.SNAPSHOT])
 def test_a_job_is_aborted_then_where_the_setting_says_so(tmp_path: Path, job: OtherJob) -> None:
     guest = FakeGuest("db", traits=GuestFacts(job=job))
