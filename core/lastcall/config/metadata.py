@@ -9,10 +9,11 @@
 
 One element per key; its text is what would stand behind the key in the configuration file. `virsh metadata GUEST
 https://lastcall.dev/xmlns/guest/1` reads it. Fields that could run a command are never taken from there: whoever may
-edit a guest is not always allowed to run programs on the host.
+edit a guest is not always allowed to run programs on the host. How much may stand there is bounded for the same reason.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, cast
 from xml.etree import ElementTree as ET
 
@@ -21,12 +22,15 @@ from pydantic import BaseModel
 from lastcall.api.guests import Guest
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.nodes import ListNode, MapNode, Mark, Node
-from lastcall.config.reader import Reader
+from lastcall.config.reader import Reader, YamlBounds
 from lastcall.config.validation import model_below, validate
 from lastcall.errors import Problem
 from lastcall.formats.nearest import did_you_mean
 from lastcall.options import BY_METADATA
 
+LONGEST = 4096  # bytes of the text of a key
+MOST_KEYS = 100
+BOUNDS = YamlBounds(values=1000, depth=8, aliases=False)
 NAMESPACE = "https://lastcall.dev/xmlns/guest/1"
 PREFIX = "lastcall"
 
@@ -41,7 +45,10 @@ def read_metadata(
 ) -> tuple[GuestPolicy | None, list[Problem]]:
     """The settings that a guest's metadata gives, key by key, so that a wrong one costs only itself."""
     good, problems = MapNode(Mark(f"metadata of {guest.name}")), list[Problem]()
-    for key, text in texts.items():
+    if len(texts) > MOST_KEYS:
+        message = f"more than {MOST_KEYS} keys; the others are not looked at"
+        problems.append(Problem(what="metadata", where=guest.name, message=message, remedy="remove what nobody uses"))
+    for key, text in islice(texts.items(), MOST_KEYS):
         node, found = _checked(model, key, text, good.mark)
         problems += [_about(guest, message, remedy) for message, remedy in found]
         if not found:
@@ -53,7 +60,9 @@ def read_metadata(
 
 
 def _checked(model: type[GuestPolicy], key: str, text: str, mark: Mark) -> tuple[Node, list[tuple[str, str]]]:
-    reader = Reader(mark.file)
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
+        return MapNode(mark), [(f"{key}: more than {LONGEST} bytes", "set it in the configuration file")]
+    reader = Reader(mark.file, BOUNDS)
     node = reader.read(text)
     if reader.problems:
         return node, [(f"{key}: {problem.message}", "its text is YAML") for _, problem in reader.problems]
@@ -109,6 +118,11 @@ def parse_element(xml: str | None) -> dict[str, str]:
 def texts_of(element: ET.Element) -> dict[str, str]:
     """The keys and texts below our element, whatever prefixes libvirt gave them."""
     return {child.tag.rpartition("}")[2]: (child.text or "").strip() for child in element}
+
+
+def cut_down(texts: Mapping[str, str]) -> dict[str, str]:
+    """As much of them as is looked at, and a little more, by which it is seen that it is too much."""
+    return {key: text[: LONGEST + 1] for key, text in islice(texts.items(), MOST_KEYS + 1)}
 
 
 def render(texts: Mapping[str, str]) -> str:

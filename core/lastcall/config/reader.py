@@ -16,6 +16,20 @@ from lastcall.formats.values import value
 DEEPEST = 32  # lists and mappings inside of each other; a configuration has some eight
 MOST = 100_000  # values in a file, each as often as an alias repeats it; a thousand rules have some 15 000
 
+
+@value
+class YamlBounds:
+    """How much a text may hold: `values`, each as often as an alias repeats it, `depth` of lists and mappings inside of
+    each other, and whether `aliases` are read at all.
+    """
+
+    values: int = MOST
+    depth: int = DEEPEST
+    aliases: bool = True
+
+
+FILE = YamlBounds()
+
 # With more digits it is no number that anybody counts with, and of some thousand Python refuses to make one.
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -31,8 +45,8 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml a t
 class Reader:
     """Turns one file's text into nodes and collects what is wrong with it."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, bounds: YamlBounds = FILE) -> None:
+        self.file, self.bounds = file, bounds
         self.problems: list[tuple[Mark, Problem]] = []
 
     def read(self, text: str) -> Node:
@@ -116,7 +130,7 @@ class _Builder:
     """Makes nodes of the parser's events. Raises _Refused where there are too many of them."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+        self._reader, self._bounds = reader, reader.bounds
         self.root: Node = MapNode(Mark(reader.file))
         self._open: list[_Collection] = []
         self._anchors: dict[str, _Anchored | None] = {}  # None: still open
@@ -172,6 +186,8 @@ class _Builder:
             node.marks[key] = mark
 
     def _take_alias(self, event: Any, mark: Mark) -> None:
+        if not self._bounds.aliases:
+            raise _Refused(mark, "aliases (*) are not read here")
         if event.anchor not in self._anchors:
             raise _Refused(mark, f"not valid YAML: nothing is called &{event.anchor}")
         meant = self._anchors[event.anchor]
@@ -219,12 +235,16 @@ class _Builder:
 
     def _count_on(self, values: int, mark: Mark) -> None:
         self._count += values
-        if self._count > MOST:
-            raise _Refused(mark, f"more than {MOST} values, with those that aliases (*) repeat")
+        most, aliases = self._bounds.values, self._bounds.aliases
+        if self._count > most:
+            raise _Refused(
+                mark, f"more than {most} values" + (", with those that aliases (*) repeat" if aliases else "")
+            )
 
     def _dig(self, height: int, mark: Mark) -> None:
-        if len(self._open) + height > DEEPEST:
-            raise _Refused(mark, f"nested too deeply: more than {DEEPEST} lists and mappings inside of each other")
+        deepest = self._bounds.depth
+        if len(self._open) + height > deepest:
+            raise _Refused(mark, f"nested too deeply: more than {deepest} lists and mappings inside of each other")
 
     def _judge_tag(self, tag: str | None, mark: Mark) -> None:
         if tag is not None and tag not in _TAGS:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.config.metadata import NAMESPACE, texts_of
+from lastcall.config.metadata import NAMESPACE, cut_down, texts_of
 from lastcall.hypervisor.events import state_of
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 
@@ -59,7 +59,7 @@ def facts_of(domain: libvirt.virDomain, *, autostart: bool) -> GuestFacts:
     element = tree.find(f"./metadata/{{{NAMESPACE}}}guest") if NAMESPACE in text else None
     memory = tree.find("memory")
     return GuestFacts(
-        metadata=texts_of(element) if element is not None else {},
+        metadata=cut_down(texts_of(element)) if element is not None else {},
         unsaveable=unsaveable(tree) if any(sign in text for sign in _SIGNS) else "",
         restarts=tree.findtext("on_poweroff") == "restart",
         memory=int(memory.text or 0) * _UNITS.get(memory.get("unit", "KiB"), 1) if memory is not None else 0,

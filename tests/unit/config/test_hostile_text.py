@@ -17,7 +17,7 @@ from pydantic import field_validator
 from lastcall import Guest, PluginOptions
 from lastcall.config.compose import Vocabulary, settings_model
 from lastcall.config.load import parse, read
-from lastcall.config.metadata import read_metadata
+from lastcall.config.metadata import cut_down, read_metadata
 from lastcall.config.reader import DEEPEST, MOST
 from lastcall.config.settings import Bootstrap, Settings
 from lastcall.config.validation import validate
@@ -161,6 +161,40 @@ def test_hostile_text_in_a_guests_metadata_costs_that_key_alone(text: str) -> No
     assert (policy.order, policy.model_fields_set) == (3, {"order"})
     assert problems
     assert all(problem.where == "g" for problem in problems)
+
+
+BEYOND = {
+    "4 KiB": ("stop", f"[acpi, {'x' * 4096}]", "stop: more than 4096 bytes"),
+    "4 KiB in bytes": ("stop", f"[acpi, {'ü' * 2048}]", "stop: more than 4096 bytes"),
+    "aliases": ("stop", "[&a acpi, *a]", "stop: aliases (*) are not read here"),
+    "depth": ("stop", f"{'[' * 9}acpi{']' * 9}", "stop: nested too deeply: more than 8 lists"),
+    "values": ("depends_on", f"[{'a,' * 1000}]", "depends_on: more than 1000 values"),
+    "digits": ("order", "1" * 21, "order: "),
+}
+
+
+@pytest.mark.parametrize(("key", "text", "said"), BEYOND.values(), ids=BEYOND.keys())
+def test_metadata_has_narrower_bounds_than_a_file(key: str, text: str, said: str) -> None:
+    guest = Guest(uri="u", uuid="i", name="g")
+    policy, (problem,) = read_metadata(type(model()().defaults), guest, {key: text, "timeout": "3s"})
+    assert policy is not None
+    assert policy.model_fields_set == {"timeout"}
+    assert problem.message.startswith(said)
+
+
+def test_within_its_bounds_metadata_is_what_it_says() -> None:
+    names = [f"guest-{number}" for number in range(300)]
+    texts = {"depends_on": f"[{', '.join(names)}]", "stop": "[{save: {timeout: 9min}}]", "order": "1" * 18}
+    policy, problems = read_metadata(type(model()().defaults), Guest(uri="u", uuid="i", name="g"), texts)
+    assert policy is not None
+    assert (len(policy.depends_on), policy.order, problems) == (300, int("1" * 18), [])
+
+
+def test_of_many_keys_in_metadata_a_hundred_are_looked_at() -> None:
+    texts = {f"key-{number}": "1" for number in range(5000)}
+    _, problems = read_metadata(type(model()().defaults), Guest(uri="u", uuid="i", name="g"), cut_down(texts))
+    assert len(problems) == 101
+    assert problems[0].message == "more than 100 keys; the others are not looked at"
 
 
 def test_aliases_that_stay_within_bounds_are_what_they_stand_for() -> None:
