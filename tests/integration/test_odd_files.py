@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support import report_of, run_lastcall, write_config
+from lastcall import Guest
+from support import list_of_a_killed_run, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"
+UUID, IN_WORLD = "66666666-7777-8888-9999-aaaaaaaaaaaa", "6695eb01-f6a4-8304-79aa-97f2502e193f"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What is read, or written anew, in the folders of a run.
 NAMES = ["state/state.json", "state/history.json", "state/last-look.json", "run/announcement.json", "run/join.json"]
@@ -38,6 +40,36 @@ def test_odd_files_in_its_folders_cost_a_run_nothing_but_themselves(tmp_path: Pa
     told = run_lastcall(config, "report")
     assert "20990101T000000Z-abcd.jsonl is " in told.stderr, told
     assert "test" in told.stdout
+
+
+@pytest.mark.parametrize("what", ["the file", "its folder"])
+@pytest.mark.parametrize("command", ["restore", "status", "check", "shutdown"])
+def test_a_list_that_others_could_have_written_runs_no_program_and_brings_back_its_guests(
+    tmp_path: Path, command: str, what: str
+) -> None:
+    config = write_config(tmp_path, WORLD)
+    ran, evil = tmp_path / "ran", tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    evil.chmod(0o755)
+    uri = f"qemu+ssh://nobody@127.0.0.1/system?command={evil}"
+    state = tmp_path / "state"
+    theirs, ours = Guest(uri=uri, uuid=UUID, name="theirs"), Guest(uri=WORLD, uuid=IN_WORLD, name="test")
+    list_of_a_killed_run(state, [theirs, ours], restarting=[])
+    weak = state / "state.json" if what == "the file" else state
+    weak.chmod(0o777)
+    done = run_lastcall(config, command)
+    told = done.stdout + done.stderr
+    assert f"{weak} is writable by group or others; of those on it these are left out" in told
+    assert f"chmod go-w {weak}" in told
+    assert "Traceback" not in told
+    run_lastcall(config, "status")
+    assert not ran.exists()
+    if command == "restore":
+        assert "test  present" in done.stdout
+    if command in {"restore", "shutdown"}:
+        (kept,) = state.glob("state.json.doubtful-*")
+        assert uri in kept.read_text()
+        assert "theirs" not in waiting_guests(state)
 
 
 def tells_its_environment(tmp_path: Path, more: str = "") -> tuple[dict[str, str], str]:

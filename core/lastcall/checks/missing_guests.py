@@ -20,6 +20,8 @@ def find_missing(settings: Settings) -> Iterator[Problem]:
     except LastcallError as error:
         yield Problem(what="state", where=str(place), message=str(error), remedy=error.remedy)
         return
+    if state.distrust:
+        yield state.distrust
     wanted = settings.restore.brings_back
     roll = call_roll(state.entries if wanted else ())
     Motd(settings.paths, wanted=wanted).refresh(back=roll.back, off=roll.off)

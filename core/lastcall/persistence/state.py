@@ -1,6 +1,9 @@
 """What must survive a reboot: the guests to bring back. Written atomically, before any guest is touched."""
 
+import contextlib
 import json
+import os
+import re
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields, replace
@@ -9,15 +12,18 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from lastcall.api.guests import Guest, GuestState, Key
-from lastcall.errors import LastcallError, NoPermission
+from lastcall.errors import LastcallError, NoPermission, Problem
 from lastcall.formats.decoding import from_json
-from lastcall.formats.reading import Unreadable, read_text
+from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_text
 from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
 Cause = Literal["host", "hand"]
+# A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
+_DOUBTFUL = "doubtful"
+_LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 
 
 class StateInvalid(LastcallError):
@@ -69,6 +75,8 @@ class StateFile:
         self.boot: str | None = None
         self.previous_boot: str | None = None
         self.restored_in: str | None = None
+        self.distrust: Problem | None = None  # somebody else could have written what was read
+        self._left_out = False
         self._turn = threading.Lock()
         self._taken = self._written = 0  # snapshots, by number
 
@@ -82,6 +90,23 @@ class StateFile:
         except UnicodeDecodeError as error:
             raise self._invalid(str(error)) from None
         self.entries = self._parse(text)
+        self._leave_out_what_is_doubtful()
+
+    def _leave_out_what_is_doubtful(self) -> None:
+        """Whoever can write the list could have programs run as root, by the URIs that are opened for its guests."""
+        try:
+            # A link of root's to a larger disk is as good as the folder itself.
+            os.close(open_trusted(Path(os.path.realpath(self.path))))
+        except Untrusted as error:
+            # No more is left out: a folder with the wrong mode must not keep the guests of this host from coming back.
+            doubtful = [key for key in self.entries if not _LOCAL_URI.fullmatch(key[0])]
+            names = ", ".join(self.entries.pop(key).name for key in doubtful)
+            self._left_out = bool(doubtful)
+            told = f"; of those on it these are left out, as their URIs may run a program: {names}" if doubtful else ""
+            remedy = error.remedy
+            if doubtful:
+                remedy += f", and look at {self.path}, or the newest {self.path.name}.{_DOUBTFUL}-…"
+            self.distrust = Problem(what="state", where=str(self.path), message=f"{error}{told}", remedy=remedy)
 
     def _render(self) -> str:
         """The file's content: JSON, one guest a line."""
@@ -109,6 +134,10 @@ class StateFile:
             # Two writers at once use one name for the fresh file: the second found nothing to put in place.
             with self._turn:
                 if number > self._written:
+                    if self._left_out:
+                        self._left_out = False
+                        with contextlib.suppress(OSError):  # a disk without links costs those, and not the list
+                            os.link(self.path, self._aside(_DOUBTFUL))
                     write_whole(self.path, content)
                     self._written = number
 
@@ -120,10 +149,13 @@ class StateFile:
 
     def set_aside(self) -> Path:
         """Move a file that cannot be understood out of the way, keeping it; returns its new path. Raises OSError."""
-        aside = self.path.with_name(f"state.json.invalid-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        aside = self._aside("invalid")
         # Kept, as it may be all that is known of guests that are off.
         self.path.rename(aside)
         return aside
+
+    def _aside(self, why: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{why}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
 
     def add(
         self,

@@ -149,6 +149,9 @@ def _load_state(parts: Parts) -> None:
             raise _unread(path, error) from None
         aside = _set_aside(box, books.state, time)
         parts.stream.problem("state", str(path), in_words(error), f"it was moved to {aside}" if aside else "")
+    else:
+        if books.state.distrust:
+            parts.stream.problems([books.state.distrust])
     finally:
         box.close()
 

@@ -32,6 +32,9 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
     """
     paths = invocation.places(lambda line: click.echo(visible(line), err=True))
     duty, state = BootStamp(paths.run).on, open_state(paths.state)
+    if state.distrust:
+        click.echo(visible(state.distrust.message), err=True)
+        click.echo(visible(f"  → {state.distrust.remedy}"), err=True)
     announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name)) if paths.brings_back else []
     roll = call_roll(entry.guest.key for entry in entries)
