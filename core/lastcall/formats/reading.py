@@ -146,7 +146,10 @@ def _check_trust(path: Path, found: os.stat_result, *, last: bool = True) -> Non
 
 
 def _instead_of_link(path: Path, *, folder: bool) -> str:
-    real = _quoted(os.path.realpath(path))
+    led_to = Path(os.path.realpath(path))
+    if led_to.is_symlink():
+        return f"it leads in a circle; remove it: {_command('rm', path)}"
+    real = _quoted(led_to)
     if folder:
         return f"name {real}, or put the folder itself there"
     return f"cp --remove-destination {real} {_quoted(path)}"

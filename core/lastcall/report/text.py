@@ -11,6 +11,8 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import page
 from lastcall.records.report_builder import as_planned
 
+WIDEST = 40  # characters of the column of names: one guest's must not push everybody's outcome out of sight
+
 
 def report_json(report: Report) -> str:
     """The report as section 7 of the contract shows it."""
@@ -23,7 +25,7 @@ def as_text(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    width = max((len(guest.name) for guest in report.guests), default=0)
+    width = min(WIDEST, max((len(guest.name) for guest in report.guests), default=0))
     for hook in report.hooks:
         yield from _hook_lines(hook, "")
     for guest in report.guests:
@@ -67,7 +69,7 @@ def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:
     for name, value in hook.evidence.items():
         told = _mapping(value) or {}
         before, after = _mapping(told.get("before")), _mapping(told.get("after"))
-        if before is not None and after is not None:
+        if before is not None and after is not None and (before or after):
             sign = "✓" if told.get("proven") else "✗"
             yield f"{indent}{sign} {name}: {', '.join(_compared(before, after))}"
 

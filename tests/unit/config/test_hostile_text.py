@@ -233,6 +233,14 @@ def test_what_cannot_be_read_is_an_error_of_its_file(
         read(config).settings(Vocabulary())
 
 
+def test_a_link_that_leads_in_a_circle_is_to_be_removed_and_not_copied(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.symlink_to(config)
+    with pytest.raises(ConfigInvalid) as caught:
+        read(config).settings(Vocabulary())
+    assert caught.value.problems[0].remedy == f"it leads in a circle; remove it: rm {config}"
+
+
 class _Judge(Options):
     kind: str
 
