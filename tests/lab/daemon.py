@@ -171,13 +171,14 @@ def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
 
 
 def _machine_groups() -> list[Path]:
-    return list(Path("/sys/fs/cgroup").glob("**/machine"))
+    # Not by a glob, which fails where a container's group goes meanwhile.
+    return [Path(folder, "machine") for folder, below, _ in os.walk("/sys/fs/cgroup") if "machine" in below]
 
 
 def _remove_groups(group: Path) -> None:
-    for below in (*sorted(group.glob("**/"), reverse=True), group):
+    for below, _, _ in os.walk(group, topdown=False):
         with contextlib.suppress(OSError):  # somebody else's, or removed already
-            below.rmdir()
+            Path(below).rmdir()
 
 
 def _make_folders(folder: Path) -> None:

@@ -19,6 +19,7 @@ from lastcall.threads.workers import Workers
 _MANY = 5  # guests from which on two listings of all cost less than two requests for each
 MOMENT = 0.5  # seconds without an answer after which others go on with the guests that wait
 STILL = 3.0  # seconds without an answer after which those that are missing are given up, where somebody has answered
+SILENCE = 10.0  # the same, whoever has not been asked yet
 AT_ONCE = 12  # looks that may hang at a time: each holds one of the daemon's workers
 UNANSWERED = "libvirt does not answer a look at it"
 
@@ -117,6 +118,8 @@ class Looking:
                 await self._wait(min(MOMENT, end - loop.time()))
                 if self._look.open < left:
                     left, moved = self._look.open, loop.time()
+                elif loop.time() - moved >= SILENCE:
+                    break
                 elif self._look.waiting:
                     self._go_on_aside(end)
                 elif left < self._count and loop.time() - moved >= STILL:

@@ -32,6 +32,7 @@ from lastcall.timing.terms import Terms
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
 LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
+LOOK_EACH = 0.1  # seconds more for each guest that is looked at, as long as a daemon that is busy goes on answering
 WAITING = ("waiting", Severity.WARNING)  # what is said of a connection as long as it is tried on
 _MACHINES = ("qemu", "kvm", "libvirt_lxc")  # how the processes of guests are called
 RETRY = 0.5  # seconds until a connection that died is asked again
@@ -242,7 +243,7 @@ class Connections:
 
         Raises nothing.
         """
-        most = min(within, LIST_TIMEOUT, self._terms.share(STEP))
+        most = min(within, LIST_TIMEOUT + LOOK_EACH * len(guests), self._terms.share(STEP))
         until, era = self._terms.clock() + most, self._status.era(uri)
         facts, left = dict[Key, GuestFacts](), list(guests)
         while True:

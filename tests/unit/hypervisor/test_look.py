@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from lab.patience import LONGEST
 from lastcall import Guest
 from lastcall.errors import HypervisorError
+from lastcall.hypervisor import look
 from lastcall.hypervisor.look import AT_ONCE, Look, Looking
 from lastcall.hypervisor.ports import Looked
 from lastcall.threads.workers import ThreadWorkers
@@ -72,20 +74,35 @@ def look_at(
     """Look at guests whose domains are these; `list_first` is what the batch begins with."""
     connection: Any = Alive(alive=alive)
 
-    def go_on(look: Look, _seconds: float = 0.0) -> None:
-        for guest in look:
-            look.take(guest, lambda uuid=guest.uuid: (domain_of(uuid), False), connection)
+    def go_on(one: Look, _seconds: float = 0.0) -> None:
+        for guest in one:
+            one.take(guest, lambda uuid=guest.uuid: (domain_of(uuid), False), connection)
 
-    def batch(look: Look) -> None:
+    def batch(one: Look) -> None:
         if list_first:
             list_first()
-        go_on(look)
+        go_on(one)
 
     async def story() -> Looked:
         loop = asyncio.get_running_loop()
         return await Looking(ThreadWorkers(loop), guests(count), batch, go_on).until(loop.time() + seconds)
 
     return asyncio.run(story())
+
+
+def test_more_guests_than_a_daemon_answers_for_in_silence_are_not_waited_for_all_the_time_that_there_is(
+    released: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "SILENCE", 2.0)
+
+    def hangs(_uuid: str) -> Domain:
+        released.wait(LONGEST)
+        raise failure(1)
+
+    began = time.monotonic()
+    found = look_at(3 * AT_ONCE, hangs, seconds=LONGEST)
+    assert len(found.silent) == 3 * AT_ONCE
+    assert time.monotonic() - began < LONGEST / 4
 
 
 @pytest.mark.parametrize("stuck", [{"000"}, {"049"}, {f"{number:03}" for number in range(10, 10 + AT_ONCE - 1)}])
