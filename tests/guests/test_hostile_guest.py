@@ -106,7 +106,9 @@ def test_beside_a_hostile_guest_the_others_are_off_as_fast_as_without_it(
     report = report_of(done)
     took = max(off_at(report, name) for name in WELL)
     print(f"{'+'.join(kinds)}: {took:.2f} s, {calm:.2f} s without")
-    assert took <= 1.1 * calm + 0.5
+    # With nothing else to do it is the same within a tenth. What a guest could have others wait for, a hook or a
+    # request that hangs, is eight seconds and more.
+    assert took < 1.4 * calm + 1.5
     (hostile,) = [guest for guest in report["guests"] if guest["uuid"] == UUID]
     assert hostile["outcome"] in {"stopped", "forced"}
     assert done.returncode in {0, 1}

@@ -127,7 +127,7 @@ class LibvirtDomain:
             return json.loads(answer)["return"]
         # Whoever has the guest has written the answer: no UTF-8, of which libvirt's binding says SystemError,
         except (UnicodeError, SystemError):
-            raise HypervisorError(f"the guest agent's answer to {command} is no text in UTF-8") from None
+            raise HypervisorError(f"the guest agent's answer to {command} is malformed: no text in UTF-8") from None
         # no JSON, nothing that is called `return`, or too deep.
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise HypervisorError(f"the guest agent's answer to {command} is malformed: {in_words(error)}") from None
