@@ -15,7 +15,6 @@ from lastcall.formats.values import value
 from lastcall.guests.asking import Asking
 from lastcall.guests.sight import Sight
 from lastcall.guests.stop_request import Asker, Notices, Unfit
-from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS, OUTCOMES
 from lastcall.records.records import AttemptEnded, GuestAsked
@@ -199,7 +198,7 @@ class Rung:
         with contextlib.suppress(LastcallError, TimeoutError):
             async with asyncio.timeout(HELD_LOOK):
                 facts = await self._sight.hypervisor.facts(guest.uri, [guest])
-            return guest.key in facts and facts[guest.key].job not in {None, OtherJob.BACKUP}
+            return guest.key in facts and facts[guest.key].delays_requests
         return False
 
     async def _looked(self) -> bool:

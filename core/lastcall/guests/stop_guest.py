@@ -193,7 +193,7 @@ class GuestStop:
         return climbed
 
     async def _climb_by(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
-        held = self._planned.facts.job not in {None, OtherJob.BACKUP}
+        held = self._planned.facts.delays_requests
         return await self._ladder.climb(self._guest, steps, until, self._poweroff, out_of_order=out_of_order, held=held)
 
     async def _ask_as_it_is_now(self, climbed: Climbed, until: Moment, *, out_of_order: bool) -> Climbed:

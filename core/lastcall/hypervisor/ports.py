@@ -50,6 +50,11 @@ class GuestFacts:
     memory: int = 0
     autostart: bool = False
 
+    @property
+    def delays_requests(self) -> bool:
+        """Whether requests wait for somebody's job, which says nothing of QEMU; beside a backup they arrive."""
+        return self.job not in {None, OtherJob.BACKUP}
+
 
 PLAIN = GuestFacts()
 """What a guest is taken for of which nothing more is known."""

@@ -21,8 +21,8 @@ from lastcall.persistence.files import write_whole
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
 Cause = Literal["host", "hand"]
+_DOUBTFUL = "doubtful"  # of a list that is kept, as not all that was on it is believed
 # A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
-_DOUBTFUL = "doubtful"
 _LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 
 

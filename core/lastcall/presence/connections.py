@@ -217,8 +217,10 @@ class Connections:
             case ConnectionRestored(uri):
                 self._stream.problem("connection", uri, "is back", severity=Severity.WARNING)
             case ConnectionGivenUp(uri, why) if self._patient:  # the host stops since it died
-                target = next(one.target for one in self._connected if one.uri == uri)
-                self._try_on(target, ConnectionLost(f"it died: {why}"))
+                # By its target as well: one that dies while it is being opened has no URI of its own yet.
+                target = next((one.target for one in self._connected if uri in {one.uri, one.target.uri}), None)
+                if target:
+                    self._try_on(target, ConnectionLost(f"it died: {why}"))
             case ConnectionGivenUp(uri, why):
                 message = f"died ({why}) and did not come back; what its guests do is not known"
                 self._stream.problem("connection", uri, message, "look at the libvirt daemon's journal")
