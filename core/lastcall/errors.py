@@ -7,6 +7,7 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── UsageError                exit 2
 ├── HypervisorError           libvirt refused or failed
 │   ├── GuestGone             there is no such domain (any more)
+│   ├── StartedAnew           somebody has started it since it was asked: it is not forced off
 │   ├── OperationInvalid      the domain's state does not allow it
 │   ├── DomainBusy            somebody's job holds the domain
 │   ├── Unsupported           this domain, driver or agent cannot do it, now or later
@@ -106,6 +107,10 @@ class HypervisorError(LastcallError):
 
 class GuestGone(HypervisorError):
     """There is no such domain: it was transient and is off, or somebody undefined it."""
+
+
+class StartedAnew(HypervisorError):
+    """The guest is not the one that was asked: it went off meanwhile, and somebody has started it."""
 
 
 class OperationInvalid(HypervisorError):

@@ -16,8 +16,10 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests, firmware_guests
 from lab.patience import LONGEST, wait_until
 from lastcall import Guest, GuestState, HypervisorError
-from lastcall.errors import CallExpired, ConnectionLost, GuestGone
-from lastcall.hypervisor.call_limits import BLOCKING, PLUGS, QUICK, CallBudget, Need
+from lastcall.call_limits.call_budget import BLOCKING, CallBudget
+from lastcall.call_limits.call_places import PLUGS, QUICK
+from lastcall.call_limits.open_call import Need
+from lastcall.errors import CallExpired, ConnectionLost, GuestGone, StartedAnew
 from lastcall.hypervisor.connection import KEEPALIVE
 from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.pool import LibvirtHypervisor
@@ -177,6 +179,27 @@ def test_libvirts_errors_come_as_ours(lab: Daemon) -> None:
                 hypervisor.domain(known, Time(0)).state()
             assert "<name>g</name>" in hypervisor.domain(known, Time(LONGEST)).xml()
             assert not hypervisor.domain(known, Time(LONGEST)).agent_connected()
+
+        play([lab.test], story)
+
+
+@pytest.mark.parametrize("graceful", [False, True])
+def test_a_guest_that_was_started_anew_since_it_was_asked_keeps_its_plug(lab: Daemon, *, graceful: bool) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        domain = connection.lookupByName("g")
+        guest = Guest(uri=lab.test, uuid=domain.UUIDString(), name="g", driver="TEST")
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            sent: list[bool] = []
+            hypervisor.domain(guest, Time(LONGEST)).shutdown("default")
+            domain.create()
+            with pytest.raises(StartedAnew):
+                hypervisor.domain(guest, Time(LONGEST), lambda: sent.append(True)).destroy(graceful=graceful)
+            assert domain.isActive()
+            assert sent == []
+            hypervisor.domain(guest, Time(LONGEST), lambda: sent.append(True)).destroy(graceful=graceful)
+            assert not domain.isActive(), "nobody waits for ever for one that nobody can ask"
+            assert sent == [True]
 
         play([lab.test], story)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lastcall import Json
 from lastcall.api.guests import Ended, GuestState
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, OperationInvalid
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, OperationInvalid, StartedAnew
 from lastcall.hypervisor.ports import Call, Condition
 from lastcall.testing.domain import FakeDomain
 from simulation.guest import PLUGS, PREPARES, Request, SimulatedGuest
@@ -88,6 +88,11 @@ class SimulatedDomain(FakeDomain):
 
     def _deliver(self, request: Request, effect: Callable[[], None]) -> None:
         guest, how = self._guest, request.how
+        if how not in PREPARES and guest.active:
+            try:
+                request.take_back = self._note(how)
+            except StartedAnew as error:
+                self._refuse(request, error)
         error, after = self._refusal(how)
         if error and after:
             raise self._late(request, after, partial(self._refuse, request, error))
@@ -120,6 +125,7 @@ class SimulatedDomain(FakeDomain):
     def _refuse(self, request: Request, error: HypervisorError) -> None:
         request.answer = request.answer or "refused"
         request.not_running = isinstance(error, OperationInvalid)
+        request.take_back()
         self._world.note(f"libvirt refuses {self._guest.name} {request.how}: {error}")
         raise error
 

@@ -1,5 +1,6 @@
 """A guest of the simulation: it knows what really happened to it, which is what reports are held against."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, GuestState
@@ -12,17 +13,22 @@ PLUGS = frozenset({"destroy", "graceful"})
 PREPARES = frozenset({"resume", "wake"})
 
 
+def _nothing() -> None:
+    """A guest that was not asked has nothing to forget."""
+
+
 @dataclass(slots=True)
 class Request:
     """What lastcall sent: when, how, and what libvirt said to it; "" while it has not answered.
 
-    `not_running`: it was refused, as libvirt calls the domain not running.
+    `not_running`: it was refused, as libvirt calls the domain not running. `take_back`: have it forgotten then.
     """
 
     at: float
     how: str
     answer: str = ""
     not_running: bool = False
+    take_back: Callable[[], None] = _nothing
 
     @property
     def heard(self) -> bool:
@@ -69,7 +75,6 @@ class SimulatedGuest(FakeGuest):
     changes: list[Change] = field(default_factory=list[Change])
     job: Job | None = None
     held: Condition = Condition.FREE
-    life: int = 0
     gone: bool = False
     restarts: bool = False
     events: int = 0

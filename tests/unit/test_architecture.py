@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "lastcall"
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 MODULES = {str(path.relative_to(CORE)): path.read_text() for path in sorted(CORE.rglob("*.py"))}
-MOST_ROOMS = 25
+MOST_ROOMS = 28
 MOST_MODULES = 12
 MAY_BE_LONG = {"cli/commands", "testing"}
 # Imports for types only that close a circle inside a room: a shell is handed the run that asks for it, a domain in

@@ -14,10 +14,14 @@ from lastcall.timing.moment import Moment
 
 @value
 class Climbed:
-    """How far the ladder came. `asked`: the guest can have heard a request: accepted, or not answered in its time."""
+    """How far the ladder came. `asked`: the guest can have heard a request: accepted, or not answered in its time.
+
+    `started`: it went off meanwhile, and somebody has started it.
+    """
 
     ended: Ended | None = None
     asked: bool = False
+    started: bool = False
 
 
 @value
@@ -40,7 +44,7 @@ class Ladder:
 
         `held`: somebody's job goes on, for which requests wait.
         """
-        asked, status = False, self.tools.sight.status
+        asked, started, status = False, False, self.tools.sight.status
         for step in steps:
             if until.passed or self.tools.over(guest, step):
                 break
@@ -49,12 +53,13 @@ class Ladder:
             verdict = await rung.climb()
             # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
             asked = (asked and not rung.started) or (rung.asked and not step.prepares)
+            started |= rung.started
             if status.ended(guest.key) or rung.hangs:
                 break
             if step.prepares and verdict is Verdict.OK:
                 # Planned as paused it would be unfit for the rungs that follow: ACPI for a paused guest is error 55.
                 guest = replace(guest, state=GuestState.RUNNING)
-        return Climbed(status.ended(guest.key), asked)
+        return Climbed(status.ended(guest.key), asked, started)
 
     async def _prepare(self, guest: Guest, step: Step, poweroff: PoweroffAction) -> None:
         # Put back for a save that was never sent, and replaced once more, its setting took the time of the one request

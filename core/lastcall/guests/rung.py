@@ -9,7 +9,7 @@ from functools import partial
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
-from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, in_words
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words
 from lastcall.formats.bounded_text import said
 from lastcall.formats.values import value
 from lastcall.guests.asking import Asking
@@ -219,6 +219,10 @@ class Rung:
         if isinstance(error, ConnectionLost):
             # Of several connections to one daemon one may die alone: the next request opens another at once.
             self._ask_again_at = self._loop.time() + LOST_RETRY
+        elif isinstance(error, StartedAnew):
+            self._status.confirm_start(self._guest.key)
+            self._notice_start()
+            raise error
         elif error is None:
             self._accepted = True
             self._note_sent(self._latest)

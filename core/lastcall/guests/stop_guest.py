@@ -165,19 +165,25 @@ class GuestStop:
 
     async def _climb(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
-        phases, planned = self._phases, self._planned
+        phases = self._phases
         climbed = await self._ask(self._steps, phases.last_resort, out_of_order=not in_turn)
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
-            if planned.hears and not climbed.asked:
-                await self._ask_late()
-            if planned.hears:
-                await self._give_time()
-            if self._status.ended(self._guest.key) is None:
-                await self._take_last_resort()
+            await self._force(asked=climbed.asked)
         if self._status.ended(self._guest.key) is None:
             await self._poweroff.put_back()
+
+    async def _force(self, *, asked: bool) -> None:
+        """The last resort, once it was asked; who was started anew meanwhile is another one, and is asked first."""
+        while True:
+            if self._planned.hears and not asked:
+                await self._ask_late()
+            if self._planned.hears:
+                await self._give_time()
+            if self._status.ended(self._guest.key) or not await self._take_last_resort():
+                return
+            asked = False
 
     async def _ask(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
         """The ladder; and libvirt's plain request where nothing in it has asked: nobody meets the plug unasked."""
@@ -223,17 +229,21 @@ class GuestStop:
         if until is not None:
             await self._sight.wait_for(self._guest, until)
 
-    async def _take_last_resort(self) -> None:
-        """Its last step gets the time it needs; those before it share what comes before."""
+    async def _take_last_resort(self) -> bool:
+        """Its last step gets the time it needs; those before it share what comes before. True: it was started anew."""
         phases, steps = self._phases, self._planned.last_resort
         if self._planned.facts.job is OtherJob.BACKUP and any(step.method == SAVE for step in steps):
             # It ends with its guest in any case, and keeps the guest's memory from being saved.
             await self._jobs.end(self._guest, phases.last_plug)
         # A save that hangs must leave the plug the 12 s that it may take.
         if steps[:-1] and not phases.last_plug.passed:
-            await self._ladder.climb(self._guest, steps[:-1], phases.last_plug, self._poweroff)
-        if steps and self._status.ended(self._guest.key) is None:
-            await self._ladder.climb(self._guest, [replace(steps[-1], insists=True)], phases.last_hook, self._poweroff)
+            climbed = await self._ladder.climb(self._guest, steps[:-1], phases.last_plug, self._poweroff)
+            if climbed.started:
+                return True
+        if not steps or self._status.ended(self._guest.key):
+            return False
+        last = replace(steps[-1], insists=True)
+        return (await self._ladder.climb(self._guest, [last], phases.last_hook, self._poweroff)).started
 
     async def _tell_stuck(self) -> None:
         if self._hooks.listens("on_guest_stuck", self._guest):

@@ -14,6 +14,7 @@ from lastcall.errors import (
     HypervisorError,
     LastcallError,
     NotPermitted,
+    StartedAnew,
     Unsupported,
     in_words,
     worded,
@@ -31,6 +32,9 @@ UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
 AT_ONCE = 64  # requests to one connection that have a worker, many more than lanes; and as many last resorts
 FEW = 4  # the same, of requests that take no time: libvirtd has five workers from its start
 WAKING = 3.0  # seconds until a guest that was asleep hears again
+
+
+_IN_VAIN = (Unsupported, NotPermitted, GuestGone, StartedAnew)  # it would be refused again, or must not be made again
 
 
 class Unfit(LastcallError):
@@ -181,7 +185,7 @@ class MethodAsker:
 
     def insists(self, step: Step, error: BaseException) -> bool:
         """See `Asker.insists`. A job of somebody else ends; of other refusals, only what is harmless is repeated."""
-        if not isinstance(error, HypervisorError) or isinstance(error, Unsupported | NotPermitted | GuestGone):
+        if not isinstance(error, HypervisorError) or isinstance(error, _IN_VAIN):
             return False
         return step.insists or isinstance(error, DomainBusy) or self._methods[step.method][1].repeatable
 

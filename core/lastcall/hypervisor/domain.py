@@ -5,6 +5,7 @@ import ipaddress
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
@@ -12,8 +13,9 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
-from lastcall.errors import GuestGone, HypervisorError, in_words
-from lastcall.hypervisor.call_limits import Need
+from lastcall.call_limits.open_call import Need
+from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, in_words
+from lastcall.hypervisor.asked_starts import AskedStarts
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.domain_facts import unsaveable
 from lastcall.hypervisor.events import standing_of
@@ -38,10 +40,18 @@ _ADDRESSES = {
 class LibvirtDomain:
     """Implements `lastcall.Domain`; see there."""
 
-    def __init__(self, connection: Connection, guest: Guest, call: Call, sent: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        guest: Guest,
+        call: Call,
+        asked_starts: AskedStarts,
+        sent: Callable[[], None] | None,
+    ) -> None:
         self._connection = connection
         self._guest = guest
         self._call = call
+        self._asked_starts = asked_starts
         self._sent = sent
 
     def state(self) -> GuestState:
@@ -72,23 +82,30 @@ class LibvirtDomain:
             # With an agent connected this is the agent's shutdown, which returns when the guest is off: after 7.1 s,
             # where ACPI took 0.04 s on the same guest.
             need: Need = "blocking" if self._guest.driver == "QEMU" else "quick"
-            self._ask(lambda domain: domain.shutdown(), need)
+            self._stop(lambda domain: domain.shutdown(), need)
         else:
             # ACPI takes the domain's ordinary job and works also while an agent call hangs;
             # so it is quick, and agent calls are not.
-            self._ask(lambda domain: domain.shutdownFlags(_MODES[mode]), "blocking" if mode == "agent" else "quick")
+            self._stop(lambda domain: domain.shutdownFlags(_MODES[mode]), "blocking" if mode == "agent" else "quick")
 
     def save(self, *, bypass_cache: bool = False) -> None:
         """Managed save."""
         flags = libvirt.VIR_DOMAIN_SAVE_BYPASS_CACHE if bypass_cache else 0
-        self._ask(lambda domain: domain.managedSave(flags), "blocking")
+        self._stop(lambda domain: domain.managedSave(flags), "blocking")
 
     def destroy(self, *, graceful: bool = False) -> None:
         """Pull the plug."""
         # Graceful is SIGTERM alone: on a stopped QEMU it took 45 s and failed (error 68). The plain one goes on
         # to SIGKILL and was through after 11.6 s.
         flags = libvirt.VIR_DOMAIN_DESTROY_GRACEFUL if graceful else 0
-        self._ask(lambda domain: domain.destroyFlags(flags), "blocking" if graceful else "plug")
+
+        def pull(domain: libvirt.virDomain) -> None:
+            self._asked_starts.check(self._guest, domain.ID())
+            if self._sent:
+                self._sent()
+            domain.destroyFlags(flags)
+
+        self._ask(pull, "blocking" if graceful else "plug", asks=False)
 
     def resume(self) -> None:
         """Let a paused guest go on."""
@@ -100,7 +117,7 @@ class LibvirtDomain:
 
     def send_signal(self, number: int, pid: int = 1) -> None:
         """Send a signal to a container's process."""
-        self._ask(lambda domain: domain.sendProcessSignal(pid, number, 0))
+        self._stop(lambda domain: domain.sendProcessSignal(pid, number, 0))
 
     def unsaveable(self) -> str:
         """Look into the live XML."""
@@ -118,12 +135,10 @@ class LibvirtDomain:
         # Never 0, which is NOWAIT: ten of ten agents were "not available for now" and seven guests never stopped. Never
         # nothing either, as libvirt's own limit for an agent is none.
         seconds = max(1, math.floor(min(self._call.remaining(), timeout or math.inf)))
+        stops = command == "guest-shutdown"
+        ask = partial(self._stop, need="blocking") if stops else partial(self._ask, need="blocking", asks=False)
         try:
-            answer = self._ask(
-                lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0),
-                "blocking",
-                asks=command == "guest-shutdown",
-            )
+            answer = ask(lambda domain: libvirt_qemu.qemuAgentCommand(domain, request, seconds, 0))
             return json.loads(answer)["return"]
         # Whoever has the guest has written the answer: no UTF-8, of which libvirt's binding says SystemError,
         except (UnicodeError, SystemError):
@@ -144,6 +159,22 @@ class LibvirtDomain:
     def sync_time(self) -> None:
         """Set the guest's clock from its RTC; as libvirt would, but in a bounded time."""
         self.agent("guest-set-time", timeout=SYNC_TIME)
+
+    def _stop(self, request: Callable[[libvirt.virDomain], T], need: Need = "quick") -> T:
+        """Ask the guest to stop, as it runs now: once it was started anew, its plug is not pulled for that."""
+        take_back: Callable[[], None] | None = None
+
+        def ask(domain: libvirt.virDomain) -> T:
+            nonlocal take_back
+            take_back = self._asked_starts.note(self._guest, domain.ID())
+            return request(domain)
+
+        try:
+            return self._ask(ask, need)
+        except HypervisorError as error:
+            if take_back and not isinstance(error, ConnectionLost):  # of that nobody knows what was delivered
+                take_back()
+            raise
 
     def _ask(self, work: Callable[[libvirt.virDomain], T], need: Need = "quick", *, asks: bool = True) -> T:
         """Do it on a lane. `asks`: it may be what asks the guest to stop, of which the ladder wants to know."""

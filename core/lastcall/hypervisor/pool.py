@@ -10,8 +10,10 @@ import libvirt
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
+from lastcall.call_limits.call_budget import CallBudget
+from lastcall.call_limits.call_places import QUESTIONS
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted, in_words
-from lastcall.hypervisor.call_limits import QUESTIONS, CallBudget
+from lastcall.hypervisor.asked_starts import AskedStarts
 from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.events import standing_of
@@ -50,6 +52,7 @@ class LibvirtHypervisor:
         self._queries = defaultdict[str, Turnstile](lambda: Turnstile(workers, QUESTIONS))
         self._connections: dict[str, Connection] = {}
         self._budgets: dict[str, CallBudget] = {}
+        self._asked_starts = AskedStarts()
         self._reconnecting: set[asyncio.Task[None]] = set()
         self._attempts: dict[str, object] = {}  # which attempt each connection came from
         self._stillborn: set[object] = set()
@@ -140,7 +143,7 @@ class LibvirtHypervisor:
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest's domain; raises ConnectionLost where there is no connection."""
-        return LibvirtDomain(self._connection(guest.uri), guest, call, sent)
+        return LibvirtDomain(self._connection(guest.uri), guest, call, self._asked_starts, sent)
 
     def close(self) -> None:
         """Forget all connections; the process is about to end anyway."""

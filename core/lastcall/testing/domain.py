@@ -97,16 +97,26 @@ class FakeDomain:
         self._send(how)
         self._fake.state = GuestState.RUNNING
 
+    def _note(self, how: str) -> Callable[[], None]:
+        """Remember which start of it is asked; another one is not forced off for that."""
+        starts, fake = self._hypervisor.asked_starts, self._fake
+        if how in {"destroy", "graceful"}:
+            starts.check(fake.guest, fake.life)
+        return starts.note(fake.guest, fake.life)
+
     def _send(self, how: str) -> None:
         self._call.remaining()
         fake = self._fake
         self._hypervisor.require(fake.uri)
+        take_back = self._note(how) if how not in {"resume", "wake"} else None
         if self._sent:
             self._sent()
         fake.asked.append((self._hypervisor.loop.time(), how))
         if how in fake.hangs_in:
             raise Hangs
         if how in fake.refuses:
+            if take_back:
+                take_back()
             raise Unsupported(f"{how} is refused", code=84)
         held = self._hypervisor.loop.time() < fake.busy_until or (how == "save" and fake.traits.job)
         if how != "destroy" and held:

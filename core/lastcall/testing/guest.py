@@ -20,6 +20,7 @@ class FakeGuest:
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
     `quiet`: no event says that it went off.
+    `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
     """
 
@@ -43,6 +44,7 @@ class FakeGuest:
     agent: bool = False
     backed_up: bool = False
     kept: bool = False
+    life: int = 0
     lingers: bool = False
     quiet: bool = False
     ended: Ended | None = None

@@ -8,6 +8,7 @@ from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
 from lastcall.errors import ConnectionLost, HypervisorError, OperationInvalid
+from lastcall.hypervisor.asked_starts import AskedStarts
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -40,6 +41,7 @@ class FakeHypervisor:
     ) -> None:
         self.guests = {guest.guest.key: guest for guest in guests}
         self.loop = loop
+        self.asked_starts = AskedStarts()
         self._dead = set(dead)
         self._away: set[str] = set()
         self._listener: Callable[[HypervisorEvent], None] = lambda _: None
@@ -156,8 +158,8 @@ class FakeHypervisor:
 
     def begin(self, fake: FakeGuest) -> None:
         """Let a guest be started by somebody else."""
-        fake.state, fake.ended = GuestState.RUNNING, None
-        self._listener(GuestStarted(fake.uri, fake.uuid))
+        fake.state, fake.ended, fake.life = GuestState.RUNNING, None, fake.life + 1
+        self._tell(fake.uri, GuestStarted(fake.uri, fake.uuid))
 
     def crash(self, fake: FakeGuest) -> None:
         """Let a guest's system crash."""

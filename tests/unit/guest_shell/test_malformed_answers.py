@@ -195,7 +195,7 @@ def answering(text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     nothing: Any = None
     call: Any = HookCall(run_context(time.monotonic), "any", expires=time.monotonic() + 60)
-    domain = LibvirtDomain(nothing, GUEST, call, None)
+    domain = LibvirtDomain(nothing, GUEST, call, nothing, None)
 
     def ask(*_: object, **__: object) -> str:
         return text

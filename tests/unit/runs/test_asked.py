@@ -391,6 +391,27 @@ def test_one_started_anew_a_moment_before_the_last_resort_is_asked_before_its_pl
     assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
+@pytest.mark.parametrize("back_after", [20, 105])
+@pytest.mark.parametrize("last_resort", ["[destroy]", "[save, destroy]", "[{destroy: {graceful: true}}]"])
+def test_one_started_anew_while_nothing_is_heard_of_it_is_asked_before_its_plug_is_pulled(
+    tmp_path: Path, back_after: float, last_resort: str
+) -> None:
+    guest = FakeGuest("g", takes=1, refuses=frozenset({"save"}))
+
+    def lose(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.lose(guest.uri, back_after=back_after)
+        hypervisor.loop.call_later(5, start_anew, hypervisor)
+
+    def start_anew(hypervisor: FakeHypervisor) -> None:
+        hypervisor.begin(guest)
+        guest.takes = 2
+
+    config = f"{SHORT}defaults: {{stop: [{{acpi: {{resend: 0, timeout: 10s}}}}], last_resort: {last_resort}}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=at(0.5, lose))
+    assert [how for how in hows(guest) if how != "save"] == ["acpi", "acpi"]
+    assert by_name(report, "g").outcome is Outcome.STOPPED
+
+
 def test_what_a_guest_did_when_it_was_listed_is_not_believed_after_the_others_were_looked_at(tmp_path: Path) -> None:
     guest, stuck = FakeGuest("g"), FakeGuest("stuck", hangs_in=frozenset({"look"}))
 

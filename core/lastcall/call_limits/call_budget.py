@@ -1,5 +1,4 @@
-"""How many calls one libvirt daemon is busy with: blocking ones never crowd out the others, and never take all of its
-workers.
+"""The calls that one daemon is busy with.
 
 libvirtd serves twenty calls at a time. So there are places for four quick requests, five questions, and twelve calls
 that block, as an agent request or a managed save does for as long as it lasts. A quick request may take the place of a
@@ -19,49 +18,20 @@ keeps five workers for that. So there are places for plugs alone: some for guest
 plug takes longest, and some for all others, who do not wait for those.
 """
 
-import math
 import threading
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
-from lastcall.errors import CallExpired
+from lastcall.call_limits.open_call import Need, OpenCall
 
-QUICK, QUESTIONS, PLUGS = 4, 5, 4  # calls of a kind at a time
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
 BLOCKING = 12
 READY = 4  # calls for which libvirtd has a worker from its start, and one more for others
 PACE = 0.02  # seconds in which libvirtd starts a worker
 SPARE = 2  # places for guests of which no call hangs
-STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
-Need = Literal["quick", "question", "blocking", "plug"]
-_Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
-_PLACES: dict[_Place, int] = {
-    "quick": QUICK,
-    "question": QUESTIONS,
-    "blocking": BLOCKING,
-    "spare": SPARE,
-    "plug": PLUGS,
-    "plug of a hung one": PLUGS,
-}
-# Seconds after which a call hangs. A quick one takes milliseconds; an agent that is asked to shut down answers when its
-# guest is off, and a save may be one of twelve that share a disk. A question may be about no guest, or about many.
-PATIENCE: dict[Need, float] = {"quick": 2.0, "question": math.inf, "blocking": 60.0, "plug": 15.0}
-
-
-@dataclass(slots=True, eq=False)
-class OpenCall:
-    """A call under way: whom it is about, in which place, and the moment from which it hangs (monotonic clock)."""
-
-    uuid: str
-    place: _Place
-    hangs_from: float
-
-    @property
-    def counts(self) -> bool:
-        """Whether it takes a place that is not for its kind alone."""
-        return self.place in {"blocking", "spare"}
+_Take = Callable[[Need, str], OpenCall | None]
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +43,7 @@ class Waiter:
     """
 
     number: int  # in the order of their coming
-    places: "CallPlaces"
+    take: _Take  # one for each connection
     need: Need
     uuid: str
     turn: threading.Condition
@@ -81,7 +51,7 @@ class Waiter:
 
     def try_again(self) -> OpenCall | None:
         """Take a place if there is one now. Called with the lock."""
-        self.call = self.call or self.places.try_to_take(self.need, self.uuid)
+        self.call = self.call or self.take(self.need, self.uuid)
         return self.call
 
 
@@ -94,7 +64,7 @@ class CallBudget:
         # Who waits for its turn has a condition of its own: to wake all for each call costs more than the call.
         self._paced = threading.Condition(self._lock)
         # Who waits, in order; a line for what is alike, so that one that cannot go on answers for all behind it.
-        self.lines: dict[tuple[CallPlaces, Need], dict[Waiter, None]] = {}
+        self.lines: dict[tuple[_Take, Need], dict[Waiter, None]] = {}
         self._came = 0
         self.pacing = 0  # calls that wait for their turn
         self.free = BLOCKING
@@ -115,19 +85,19 @@ class CallBudget:
         self.returned += 1
         self._paced.notify()
 
-    def enqueue(self, places: "CallPlaces", need: Need, uuid: str) -> Waiter:
+    def enqueue(self, take: _Take, need: Need, uuid: str) -> Waiter:
         """Have somebody wait for a lane, behind those who do already. Called with the lock."""
         self._came += 1
-        waiter = Waiter(self._came, places, need, uuid, threading.Condition(self._lock))
-        self.lines.setdefault((places, need), {})[waiter] = None
+        waiter = Waiter(self._came, take, need, uuid, threading.Condition(self._lock))
+        self.lines.setdefault((take, need), {})[waiter] = None
         return waiter
 
     def dequeue(self, waiter: Waiter) -> None:
         """It waits no more. Called with the lock."""
-        line = self.lines.get((waiter.places, waiter.need), {})
+        line = self.lines.get((waiter.take, waiter.need), {})
         line.pop(waiter, None)
         if not line:
-            self.lines.pop((waiter.places, waiter.need), None)
+            self.lines.pop((waiter.take, waiter.need), None)
 
     def admit(self) -> None:
         """Let go on who has a lane now. Called with the lock."""
@@ -136,7 +106,7 @@ class CallBudget:
                 self.dequeue(waiter)
                 waiter.turn.notify()
 
-    def _admitted(self, line: "dict[Waiter, None]") -> Generator[Waiter]:
+    def _admitted(self, line: dict[Waiter, None]) -> Generator[Waiter]:
         for waiter in list(line):
             if waiter.try_again():
                 yield waiter
@@ -178,72 +148,3 @@ class CallBudget:
             return "ordinary"
         # As many more as are held by calls that hang: somebody who is well must not wait for them.
         return "spare" if self.free + min(SPARE, sum(hanging.values())) > 0 else "none"
-
-
-class CallPlaces:
-    """The places that one connection has of each kind, as far as its daemon's budget goes."""
-
-    def __init__(self, budget: CallBudget) -> None:
-        self._budget = budget
-        self._free: dict[_Place, int] = {**_PLACES}
-
-    def take(self, need: Need, uuid: str, until: float, tell: Callable[[Collection[str]], None]) -> OpenCall:
-        """Take a place; who waits tells whose calls hang meanwhile (UUIDs). Raises CallExpired when it is `until`."""
-        with self._budget.changed:
-            return self.try_to_take(need, uuid) or self._wait(self._budget.enqueue(self, need, uuid), until, tell)
-
-    def give_back(self, call: OpenCall) -> None:
-        """The call is over. Called with the lock."""
-        self._free[call.place] += 1
-        self._budget.end(call)
-        self._budget.admit()
-
-    def try_to_take(self, need: Need, uuid: str) -> OpenCall | None:
-        """Take a place if there is one. Called with the lock."""
-        for place in self._fitting(need, uuid):
-            if self._free[place]:
-                call = OpenCall(uuid, place, time.monotonic() + PATIENCE[need])
-                self._free[place] -= 1
-                self._budget.begin(call)
-                return call
-        return None
-
-    def _wait(self, waiter: Waiter, until: float, tell: Callable[[Collection[str]], None]) -> OpenCall:
-        """Wait for a place, and tell who is in the way."""
-        try:
-            # That a call hangs comes to pass without a word, so that it is looked again by itself as well.
-            while (call := waiter.try_again()) is None:
-                left = until - time.monotonic()
-                if left <= 0:
-                    raise CallExpired("libvirt was too busy to take the request in time")
-                # Nobody waits because of its own call: that one's time is its own affair.
-                tell(self._budget.hanging().keys() - {waiter.uuid})
-                waiter.turn.wait(min(left, STEP))
-            return call
-        finally:
-            self._budget.dequeue(waiter)
-
-    def _fitting(self, need: Need, uuid: str) -> Generator[_Place]:
-        """The places that a call may take, best first. Called with the lock."""
-        if need == "question":
-            yield "question"
-            return
-        if need == "quick":
-            yield "quick"
-        room = self._budget.room_for(uuid)
-        if room == "ordinary":
-            yield "blocking"
-        if need == "plug":
-            yield from self._plugs(uuid)
-        elif room != "none":
-            yield "spare"
-
-    def _plugs(self, uuid: str) -> Generator[_Place]:
-        # Twelve saves that hung kept every lane, and the last resort of all other guests was never sent. To end a QEMU
-        # that hangs takes libvirt some 12 s: its plug does not share places with those that take no time.
-        if uuid not in self._budget.hanging() and not self._budget.holds_place(uuid):
-            yield "plug"
-            return
-        yield "plug of a hung one"
-        if not self._budget.holds_place(uuid) and self._free["plug"] > SPARE:
-            yield "plug"

@@ -10,10 +10,12 @@ from typing import Any, cast
 import pytest
 
 from lab.patience import LONGEST, wait_until
+from lastcall.call_limits import call_budget, call_places
+from lastcall.call_limits.call_budget import BLOCKING, READY, SPARE, CallBudget
+from lastcall.call_limits.call_places import QUESTIONS, QUICK, CallPlaces
+from lastcall.call_limits.open_call import Need
 from lastcall.errors import CallExpired, ConnectionLost
-from lastcall.hypervisor import call_limits
 from lastcall.hypervisor import lanes as lanes_module
-from lastcall.hypervisor.call_limits import BLOCKING, QUESTIONS, QUICK, READY, SPARE, CallBudget, CallPlaces, Need
 from lastcall.hypervisor.lanes import ALIVE_FOR, OPENINGS, Lanes
 
 ALL = QUICK + BLOCKING
@@ -31,7 +33,7 @@ class Open:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that hang from their beginning, as if it were later."""
-    monkeypatch.setattr(call_limits, "PATIENCE", dict.fromkeys(call_limits.PATIENCE, 0.0))
+    monkeypatch.setattr(call_places, "PATIENCE", dict.fromkeys(call_places.PATIENCE, 0.0))
 
 
 def lanes(opens: Callable[[], Any] = Open, budget: CallBudget | None = None, **more: Any) -> Lanes:
@@ -127,7 +129,7 @@ def test_who_waits_for_calls_that_do_not_hang_says_nothing(pool: ThreadPoolExecu
 def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_limits, "STEP", LONGEST)  # nobody looks by itself
+    monkeypatch.setattr(call_places, "STEP", LONGEST)  # nobody looks by itself
     budget, entered, leave = CallBudget(), list[int](), threading.Event()
     found = lanes(budget=budget)
 
@@ -158,7 +160,7 @@ def test_who_waits_for_a_lane_gets_it_in_the_order_of_coming(
 def test_a_call_that_returns_costs_as_much_whether_few_wait_or_many(
     monkeypatch: pytest.MonkeyPatch, need: Need
 ) -> None:
-    monkeypatch.setattr(call_limits, "STEP", LONGEST)  # nobody looks by itself
+    monkeypatch.setattr(call_places, "STEP", LONGEST)  # nobody looks by itself
     budget, tries = CallBudget(), list[str]()
     found = lanes(budget=budget)
     kept = CallPlaces.try_to_take
@@ -335,7 +337,7 @@ def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytes
     found = lanes(budget=budget)
     with ExitStack() as crowd, ThreadPoolExecutor() as threads:
         hang(crowd, found, READY - 1)
-        monkeypatch.setattr(call_limits, "PACE", LONGEST)
+        monkeypatch.setattr(call_budget, "PACE", LONGEST)
         with found.borrow("quick", "one that returns", timeout=LONGEST):
 
             def call() -> None:
@@ -350,7 +352,7 @@ def test_a_crowd_of_calls_is_sent_one_by_one_as_others_return(monkeypatch: pytes
 
 
 def test_a_crowd_of_calls_that_do_not_return_is_sent_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_limits, "PACE", 0.01)
+    monkeypatch.setattr(call_budget, "PACE", 0.01)
     budget = CallBudget()
     found = lanes(budget=budget)
     with ExitStack() as crowd:
