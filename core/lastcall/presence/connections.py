@@ -232,8 +232,14 @@ class Connections:
 
     async def active(self, *, patient: bool = True) -> list[Guest]:
         """The active guests of every connection, by name. `patient`: wait for one that is dead, and report failures."""
-        lists = (self._listed(uri, self._hypervisor.active, patient=patient) for uri in self.uris)
-        return self._each_once([guest for guests in await asyncio.gather(*lists) for guest in guests])
+        asked, found = set[str](), list[Guest]()
+        # One that is opened while another hangs over its list belongs to the same plan: its guests were asked after
+        # those that they need.
+        while new := [uri for uri in self.uris if uri not in asked]:
+            asked.update(new)
+            lists = (self._listed(uri, self._hypervisor.active, patient=patient) for uri in new)
+            found += [guest for guests in await asyncio.gather(*lists) for guest in guests]
+        return self._each_once(found)
 
     async def inactive(self) -> list[Guest]:
         """The guests of every connection that are defined and off."""

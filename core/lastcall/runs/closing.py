@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
-from lastcall.api.guests import Ended, Guest, Key, Outcome
+from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.errors import LastcallError
 from lastcall.guests.sight import Sight
@@ -66,25 +66,41 @@ class Closing:
 
     async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
         """No verdict is final while the run lasts: who was still running then may be off by now."""
-        open_ = defaultdict[str, list[Guest]](list)
+        by_uri = defaultdict[str, list[Guest]](list)
         for guest in guests:
-            if not self._stream.story.decided(guest.key) or self._is_open(guest.key):
-                open_[guest.uri].append(guest)
+            by_uri[guest.uri].append(guest)
         # Each connection for itself: one that hung took the time in which the guests of another were to be asked for.
-        await asyncio.gather(*(self._ask_for(uri, of_it) for uri, of_it in open_.items()))
+        await asyncio.gather(*(self._ask_for(uri, of_it) for uri, of_it in by_uri.items() if self._has_open(of_it)))
+
+    def _has_open(self, guests: Sequence[Guest]) -> bool:
+        """Whether some are to be asked for. Who was off may run again: an interrupted run did not look for such."""
+        return self._phases.asks_no_more or any(self._needs_look(guest.key) for guest in guests)
+
+    def _needs_look(self, key: Key) -> bool:
+        return not self._stream.story.decided(key) or self._is_open(key)
 
     async def _ask_for(self, uri: str, guests: Sequence[Guest]) -> None:
-        """Ask for guests of one connection: in one listing, then one by one who is missing there or was not decided."""
+        """Ask for guests of one connection: in one listing, then one by one whom that leaves in doubt."""
         until, listed = self._phases.terms.soon(LAST_LOOK), None
         if any(self._stream.story.decided(guest.key) for guest in guests):
             listed = await self._active(uri, until)
         runs = {guest.key: guest.state for guest in listed or ()}
-        again = [guest.key for guest in guests if not self._still_runs(guest, None if listed is None else runs)]
+        await asyncio.gather(*(self._doubt(guest, until) for guest in guests if guest.key in runs))
+        open_ = [guest for guest in guests if self._needs_look(guest.key)]
+        again = [guest.key for guest in open_ if not self._still_runs(guest, None if listed is None else runs)]
         for key in runs.keys() & set(again):
             if self._sight.status.ended(key) is None:
                 self._stops[key].leave(runs[key])
                 again.remove(key)
         await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
+
+    async def _doubt(self, guest: Guest, until: float) -> None:
+        """It is listed: if it was off, somebody has started it, or the list is older than its end."""
+        if not self._sight.status.ended(guest.key) or not self._stream.story.decided(guest.key):
+            return
+        # The event of its start was lost, and a run that was interrupted called it stopped.
+        if await self._sight.look_again(guest, until) not in {GuestState.OFF, GuestState.UNKNOWN}:
+            self._sight.status.confirm_start(guest.key)
 
     def _is_open(self, key: Key) -> bool:
         """Whether what was decided may not hold any more, by what was heard since or by what was never known."""

@@ -1,5 +1,6 @@
 """What is not known is treated with more care: guests that cannot be looked at, connections that are not there yet."""
 
+import asyncio
 import json
 import stat
 from collections.abc import Callable
@@ -195,6 +196,25 @@ def test_a_connection_that_is_not_there_yet_is_tried_until_the_last_resort(
     assert not [problem for problem in report.problems if "started while" in problem.message]
     for guest in beside:
         guest.state = GuestState.RUNNING
+
+
+def test_a_connection_that_comes_while_another_hangs_over_its_list_belongs_to_the_same_plan(tmp_path: Path) -> None:
+    needed, web = FakeGuest("needed", uri=OTHER), FakeGuest("web", takes=5)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        active = hypervisor.active
+        hypervisor.loop.call_later(2, hypervisor.open_up, URI)
+
+        async def slow(uri: str) -> list[Guest]:
+            if uri == OTHER and hypervisor.loop.time() < 1:
+                await asyncio.sleep(4)
+            return await active(uri)
+
+        hypervisor.active = slow
+
+    config = f"{SHORT}\nguests: [{{match: web, depends_on: needed}}]"
+    run_shutdown(tmp_path, [needed, web], config=config, reason=Reason.POWER, dead=[URI], meanwhile=meanwhile)
+    assert web.asked[0][0] + 5 <= needed.asked[0][0], "asked when the one that needs it is off"
 
 
 def test_a_connection_that_never_comes_is_an_error_and_costs_the_time_until_the_last_resort(tmp_path: Path) -> None:

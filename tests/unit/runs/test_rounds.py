@@ -3,13 +3,31 @@
 import asyncio
 from pathlib import Path
 
-from lastcall import Guest, Outcome
+from lastcall import Guest, GuestState, Outcome
 from lastcall.runs.rounds import POLL
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
 from support import by_name
 
 HUNG = "fake:///b"
+
+
+def test_who_was_started_by_somebody_unheard_is_not_called_stopped_by_a_run_that_was_interrupted(
+    tmp_path: Path,
+) -> None:
+    guest, beside = FakeGuest("g", takes=0.5), FakeGuest("beside", takes=1.5)
+
+    def start(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        def unheard() -> None:
+            guest.state, guest.ended = GuestState.RUNNING, None
+
+        hypervisor.loop.call_later(1, unheard)
+        hypervisor.loop.call_later(1.2, run.interrupt)
+
+    report = run_shutdown(tmp_path, [guest, beside], meanwhile=start)
+    assert (by_name(report, "g").outcome, by_name(report, "g").ended) == (Outcome.LEFT, None)
+    assert by_name(report, "beside").outcome is Outcome.STOPPED
+    assert report.run.exit_code == 1
 
 
 def hang(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
