@@ -214,11 +214,16 @@ class GuestStop:
         """Its turn came only with the last resort, or nothing got through until then: it is asked now, and gets a part
         of what is left. With milestones that had passed before its turn every plug was pulled unasked, and it was 0."""
         while (until := self._phases.patience(self._loop.time())) is not None:
+            era = self._status.era(self._guest.uri)
             climbed = await self._ask(self._steps, until, out_of_order=True)
-            if climbed.asked or climbed.ended or not self._status.away(self._guest.uri):
+            was_there = not self._status.away(self._guest.uri) and era == self._status.era(self._guest.uri)
+            if climbed.asked or climbed.ended or was_there:
                 return
             # While its connection is dead no plug arrives either. When it was back, the plug came before the request.
             await self._sight.reach(self._guest, self._phases.last_hook.at)
+            # One that was off by itself by then was reported as asked, by a request that was refused for that.
+            if await self._sight.look_again(self._guest) is GuestState.OFF:
+                return
 
     async def _give_time(self) -> None:
         """Asked a moment before the last resort, or late in the time for that, it gets its time all the same."""
