@@ -13,6 +13,7 @@ from lastcall.formats.values import value
 if TYPE_CHECKING:
     from lastcall.api.guests import Key
 
+OWN_WORD = "metadata"  # the source of what a guest says of itself
 _GLOB = frozenset("*?[")
 
 
@@ -69,6 +70,14 @@ class Policies:
         yield from learnt.layers if learnt else ()
         for index, rule in self._matching(guest):
             yield Layer(f"guests[{index}]", rule)
+
+    def is_own_word(self, guest: Guest, key: str) -> bool:
+        """Whether what counts for a key is what the guest says of itself, in its metadata."""
+        learnt = self._learnt.get(guest.key)
+        if not learnt or not any(key in layer.policy.model_fields_set for layer in learnt.layers):
+            return False  # most guests; for the others all rules are gone through once more
+        sources = [layer.source for layer in self.layers(guest) if key in layer.policy.model_fields_set]
+        return sources[-1] == OWN_WORD
 
     def _matching(self, guest: Guest) -> Iterator[tuple[int, GuestRule]]:
         # Back in the order of the file: the later rule wins, whichever of the two indexes it was found by.

@@ -7,7 +7,7 @@ from dataclasses import field
 
 from lastcall.api.guests import Key
 from lastcall.formats.values import value
-from lastcall.ordering.graph import Edges, Node, Rank
+from lastcall.ordering.nodes import Edges, Node, Rank
 
 
 @value

@@ -3,7 +3,7 @@
 import asyncio
 
 from lastcall.api.guests import Key
-from lastcall.ordering.graph import Edges
+from lastcall.ordering.nodes import Edges
 from lastcall.ordering.queue import TurnQueue
 
 

@@ -1,11 +1,12 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
+from lastcall.config.policies import Policies
 from lastcall.errors import Problem
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
@@ -98,14 +99,14 @@ class Circumstances:
     slots: int = 0
 
 
-def make_plan(guests: Sequence[Guest], policy_of: Callable[[Guest], GuestPolicy], around: Circumstances) -> Plan:
+def make_plan(guests: Sequence[Guest], policies: Policies, around: Circumstances) -> Plan:
     """Decide for every guest."""
-    graph = make_graph(guests, policy_of, around.others)
+    graph = make_graph(guests, policies, around.others)
     crowded = bool(around.slots) and len(guests) > around.slots
     planned: list[PlannedGuest] = []
     problems: dict[str, Problem] = {}
     for guest in guests:
-        policy = policy_of(guest)
+        policy = policies.of(guest)
         for step in (*policy.stop, *policy.last_resort):
             name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
             if name not in around.methods:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from lastcall.api.guests import Guest, GuestState, Key, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
-from lastcall.config.policies import Policies
+from lastcall.config.policies import OWN_WORD, Policies
 from lastcall.errors import Severity, in_words
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
@@ -85,7 +85,7 @@ class Inventory:
             limited=limited,
             slots=parallel,
         )
-        plan = make_plan(guests, self.policies.of, around)
+        plan = make_plan(guests, self.policies, around)
         return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
 
     async def warn_of_those_left(self, everybody: Sequence[Guest], stopping: Container[Key]) -> None:
@@ -94,7 +94,7 @@ class Inventory:
         if not staying:
             return
         await self.learn(staying)
-        needs = make_graph(everybody, self.policies.of, ()).needs
+        needs = make_graph(everybody, self.policies, ()).needs
         going = {guest.key: guest.name for guest in everybody if guest.key in stopping}
         for guest in staying:
             needed = sorted(name for key, name in going.items() if key in needs[guest.key])
@@ -177,7 +177,7 @@ class Inventory:
             policy, problems = read_metadata(self._model, guest, texts)
             self._stream.problems(problems)
             if policy is not None:
-                self.policies.learn(guest, "metadata", policy)
+                self.policies.learn(guest, OWN_WORD, policy)
 
     async def _recall(self, guests: Sequence[Guest]) -> Mapping[Key, Seen]:
         keys = [guest.key for guest in guests]

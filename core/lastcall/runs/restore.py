@@ -16,7 +16,7 @@ from lastcall.guests.start_guest import GuestStart, Starter, Starting
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor
-from lastcall.ordering.graph import names_of
+from lastcall.ordering.nodes import names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.state import Entry

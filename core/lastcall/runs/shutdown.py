@@ -13,7 +13,8 @@ from lastcall.guests.stop_guest import GuestStop, Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Condition
-from lastcall.ordering.graph import Edges, make_graph, names_of
+from lastcall.ordering.graph import make_graph
+from lastcall.ordering.nodes import Edges, names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
@@ -296,7 +297,7 @@ class Shutdown:
         # hands of a guest that needed it and had not gone yet.
         under_way = [self._stops[key].guest for key in self._under_way]
         everybody = [*(planned.guest for planned in late.guests), *under_way]
-        waits = make_graph(everybody, self._inventory.policies.of, ()).needed_by
+        waits = make_graph(everybody, self._inventory.policies, ()).needed_by
         going = {guest.key for guest in under_way if scheduler.may_move(guest.key)}
         return {node: others for node, others in waits.items() if node not in going}
 

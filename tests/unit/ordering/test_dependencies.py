@@ -14,7 +14,8 @@ from lastcall import Guest, GuestState, Outcome, Reason, Report
 from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.policies import Policies
-from lastcall.ordering.graph import Graph, Rank, make_graph
+from lastcall.ordering.graph import Graph, make_graph
+from lastcall.ordering.nodes import Rank
 from lastcall.ordering.queue import ParallelLimits, TurnQueue
 from lastcall.planning.forecast import forecast
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
@@ -42,7 +43,7 @@ def rules(edges: Sequence[tuple[int, int]]) -> str:
 
 def graph_of(guests: Sequence[FakeGuest], config: str) -> Graph:
     policies = Policies(parse(config).settings(Vocabulary()))
-    return make_graph([fake.guest for fake in guests], policies.of, ())
+    return make_graph([fake.guest for fake in guests], policies, ())
 
 
 def shutdown(guests: Sequence[FakeGuest], config: str, reason: Reason = Reason.MANUAL) -> Report:

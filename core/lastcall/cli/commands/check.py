@@ -73,7 +73,7 @@ async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool)
     advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
     # A guest of a connection that is not there may be the one that a rule is for.
     idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
-    parts.stream.problems([*make_graph(everybody, parts.policies.of, ()).problems, *advice, *idle])
+    parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     parts.stream.problems(problems_of(await parts.hooks.fire("check")))
     for fired in await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests)):

@@ -17,7 +17,7 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import page
 from lastcall.hooks.dispatch import Fired
-from lastcall.ordering.graph import names_of
+from lastcall.ordering.nodes import names_of
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import History
 from lastcall.planning.plan import Plan, PlannedGuest, with_last_request

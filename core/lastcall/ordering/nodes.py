@@ -1,0 +1,32 @@
+"""What the order is made of: guests, and ranks that stand for all guests of an order number."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lastcall.api.guests import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """All guests with this order number: a node that stands for them, so that n × n edges become n + n.
+
+    `call`: those of latecomers are others than those of the guests before them, see `TurnQueue.add`.
+    """
+
+    number: float
+    call: int = 0
+
+
+Node: TypeAlias = Key | Rank
+Edges: TypeAlias = Mapping[Node, Collection[Node]]
+
+
+def names_of(nodes: Iterable[Node], names: Mapping[Key, str]) -> tuple[str, ...]:
+    """Nodes as a reader knows them, by name."""
+    return tuple(sorted(name_of(node, names) for node in nodes))
+
+
+def name_of(node: Node, names: Mapping[Key, str]) -> str:
+    """One of them as a reader knows it."""
+    return f"(order {node.number:g})" if isinstance(node, Rank) else names[node]
