@@ -1,7 +1,7 @@
 """A YAML document as nodes that know their file, line and column."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 MISTAKES = 1000  # that are told of one file; nobody reads on
 
@@ -65,6 +65,16 @@ def plain(node: Node) -> object:
     if isinstance(node, ListNode):
         return [plain(item) for item in node.items]
     return node.value
+
+
+def node_of(value: object, mark: Mark) -> Node:
+    """Plain values as nodes, all of one place."""
+    if isinstance(value, dict):
+        items = {str(key): node_of(item, mark) for key, item in cast("dict[Any, Any]", value).items()}
+        return MapNode(mark, items, dict.fromkeys(items, mark))
+    if isinstance(value, list):
+        return ListNode(mark, [node_of(item, mark) for item in cast("list[Any]", value)])
+    return Scalar(mark, cast("bool | int | float | str | None", value))
 
 
 def locate(node: Node, path: NodePath, *, key: bool = False) -> Mark:

@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from itertools import islice
 from typing import Any, cast
 
 from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.secret_text import masked
 
 EVIDENCE_ITEMS = 1000  # values in one plugin's evidence; the files of a guest's databases are some dozens
-_DEPTH = 16  # of lists in lists; what is deeper is shown in one piece
+_DEPTH = 16  # of lists in lists
+_TOO_DEEP = "… too deep"
 _MOST_ITEMS = 1_000_000  # lists that share a list grow without end when they are written out
 _BITS = 64  # of a number; Python itself refuses to read one of 5000 digits back
 _SEVERAL = (list, tuple, set, frozenset)
@@ -28,12 +28,24 @@ def plain_evidence(value: object) -> Any:
     return _Conversion(lambda text: bounded(masked(text)), EVIDENCE_ITEMS).of(value, 0)
 
 
+def plain_settings(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """What a plugin says of a guest, as plain values. Raises ValueError where they are more than `EVIDENCE_ITEMS`."""
+    conversion = _Conversion(_whole, EVIDENCE_ITEMS)
+    found = conversion.of(value, 0)
+    if conversion.ended:
+        raise ValueError(f"more than {EVIDENCE_ITEMS} values")
+    if not isinstance(found, dict):
+        raise TypeError("a mapping that cannot be read")
+    return cast("dict[str, Any]", found)
+
+
 class _Conversion:
     """One value's way; it stops taking items when there were too many. `text` is what becomes of each text."""
 
     def __init__(self, text: Callable[[str], str], items: int) -> None:
         self._text = text
         self._left = items
+        self.ended = False  # whether there were more
 
     def of(self, value: object, depth: int) -> Any:
         try:
@@ -58,6 +70,8 @@ class _Conversion:
             return self._clean(str(cast("os.PathLike[str]", value)))
         if depth < _DEPTH and (is_dataclass(value) or isinstance(value, (Mapping, *_SEVERAL))):
             return self._collection(value, depth + 1)
+        if depth >= _DEPTH and isinstance(value, (Mapping, *_SEVERAL)):
+            return _TOO_DEEP
         return self._clean(shown(value))
 
     def _collection(self, value: Any, depth: int) -> Any:
@@ -72,8 +86,9 @@ class _Conversion:
 
     def _some(self, items: Iterable[Any]) -> Iterator[Any]:
         """As many of them as may be taken still."""
-        for item in islice(items, self._left):
+        for item in items:
             if self._left <= 0:
+                self.ended = True
                 return
             self._left -= 1
             yield item

@@ -12,8 +12,8 @@ from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip, in_words, with_remedy
-from lastcall.formats.bounded_text import said, shown
-from lastcall.formats.plain_values import plain_evidence
+from lastcall.formats.bounded_text import bounded, kind_name, said, shown
+from lastcall.formats.plain_values import plain_evidence, plain_settings
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
@@ -26,6 +26,8 @@ from lastcall.timing.deadline import soonest
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
+_CHAIN = 4  # errors, each from the next, of which it is told where they were raised,
+_FRAMES = 20  # and by how many calls
 _CUT_OFF = "cut off: the run could not wait any longer"
 
 
@@ -251,7 +253,9 @@ def _checked(hook: str, answer: Any) -> Any:
     elif hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
             facts = cast("Mapping[str, Any] | None", answer)
-            return plain_evidence(facts) if hook == "describe_guest" else facts
+            if facts is None or hook == "describe_guest":
+                return plain_evidence(facts)
+            return plain_settings(facts)
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
         return answer
     raise TypeError(f"returned {shown(answer)}")
@@ -287,12 +291,19 @@ def _policy_of(error: Exception) -> str | None:
     return policy if isinstance(policy, str) else None
 
 
-def _trace(error: Exception) -> str:
-    """Where it was raised; nothing where the error does not let itself be looked at."""
+def _trace(error: BaseException) -> str:
+    """Where it was raised, and those that it came from, the first one first; nothing where it lets nobody look."""
+    told = list[str]()
     try:
-        return "".join(traceback.format_exception(error))
-    except BaseException:  # noqa: BLE001  as above
-        return ""
+        one: BaseException | None = error
+        while one is not None and len(told) < _CHAIN:
+            # In our words, and not as `traceback` tells it: what an error was given may have no end.
+            frames = traceback.format_tb(one.__traceback__, limit=-_FRAMES)
+            told.append("".join([*frames, f"{kind_name(one)}: {bounded(said(one))}\n"]))
+            one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    except BaseException:  # noqa: BLE001, S110  as above
+        pass
+    return "\n".join(reversed(told))
 
 
 def problems_of(fired: Fired) -> Iterable[Problem]:

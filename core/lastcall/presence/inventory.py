@@ -9,7 +9,8 @@ from lastcall.api.guests import Guest, GuestState, Key, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import OWN_WORD, Policies
-from lastcall.errors import Severity, in_words
+from lastcall.errors import Severity
+from lastcall.formats.bounded_text import said
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.ports import GuestFacts
@@ -17,14 +18,18 @@ from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.presence.connections import Connections
+from lastcall.presence.given_settings import read_given
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import STEP, WRITING
 
 T = TypeVar("T")
 
+JUDGING = 2.0  # seconds for what a guest brings along, which is milliseconds
+TOLD = 5  # mistakes of one answer
 KEEPING = 1.0  # seconds for reading or writing the last look, which is milliseconds where the disk answers
 AT_ITS_TURN = 1.0  # seconds for a guest that is looked at once more
+_ENDLESS = "a plugin does not come to an end with it"
 FEW = 10  # guests that are named one by one when they cannot be looked at
 
 
@@ -124,15 +129,14 @@ class Inventory:
         """Look at guests of one connection; returns the facts of those that answered."""
         looked = await self.connections.look(uri, guests)
         self.facts.update(looked.facts)
-        for guest in guests:
-            if guest.key in looked.facts:
-                self._take_metadata(guest, looked.facts[guest.key].metadata)
+        await self._take_metadata(
+            [(guest, looked.facts[guest.key].metadata) for guest in guests if guest.key in looked.facts]
+        )
         silent = [guest for guest in guests if guest.key in looked.silent]
         if silent:
             recalled = await self._recall(silent)
             known = [guest for guest in silent if guest.key in recalled]
-            for guest in known:
-                self._take_metadata(guest, recalled[guest.key].metadata)
+            await self._take_metadata([(guest, recalled[guest.key].metadata) for guest in known])
             unknown = [guest for guest in silent if guest.key not in recalled]
             self._doubts |= {guest.key: f"cannot be looked at: {looked.silent[guest.key]}" for guest in unknown}
             days = {key: f"what its metadata said on {seen.day} counts" for key, seen in recalled.items()}
@@ -172,12 +176,26 @@ class Inventory:
         for guest in guests:
             self.policies.learn(guest, "in doubt", self._model.model_validate({"order": first}))
 
-    def _take_metadata(self, guest: Guest, texts: Mapping[str, str]) -> None:
-        if texts:
-            policy, problems = read_metadata(self._model, guest, texts)
-            self._stream.problems(problems)
-            if policy is not None:
-                self.policies.learn(guest, OWN_WORD, policy)
+    async def _take_metadata(self, found: Sequence[tuple[Guest, Mapping[str, str]]]) -> None:
+        await asyncio.gather(*(self._read_metadata(guest, texts) for guest, texts in found if texts))
+
+    async def _read_metadata(self, guest: Guest, texts: Mapping[str, str]) -> None:
+        """In a worker: plugins have a say in what is right for their keys, and the guest has chosen what they judge."""
+        try:
+            policy, problems = await self._judged(lambda: read_metadata(self._model, guest, texts))
+        except Exception as error:  # noqa: BLE001  whatever it is, it costs this guest that key
+            if len(texts) > 1:
+                await self._take_metadata([(guest, {key: text}) for key, text in texts.items()])
+                return
+            message = f"{next(iter(texts))}: cannot be judged: {said(error) or _ENDLESS}; it is not used"
+            self._stream.problem("metadata", guest.name, message, "set it in the configuration file")
+            return
+        self._stream.problems(problems)
+        if policy is not None:
+            self.policies.learn(guest, OWN_WORD, policy)
+
+    async def _judged(self, work: Callable[[], T]) -> T:
+        return await self._workers.call(work, timeout=min(JUDGING, self._context.terms.share(STEP)))
 
     async def _recall(self, guests: Sequence[Guest]) -> Mapping[Key, Seen]:
         keys = [guest.key for guest in guests]
@@ -205,15 +223,19 @@ class Inventory:
     async def _ask_for_settings(self, guest: Guest, until: float) -> None:
         fired = await self._hooks.fire("guest_settings", guest, until=until, share=STEP)
         for plugin, answer in fired.answers:
-            self._take_settings(guest, plugin, answer, fired)
+            await self._take_settings(guest, plugin, answer, fired)
         for plugin, why in fired.failures:
             message = f"guest_settings of {plugin}: {why}"
-            self._stream.problem("plugin", guest.name, message, "what it knows of this guest does not count")
+            self._stream.problem("plugin", guest.name, message, "what is wrong there does not count")
         if fired.verdict == "skip_guest":
             self._doubts.setdefault(guest.key, fired.because)
 
-    def _take_settings(self, guest: Guest, plugin: str, answer: Mapping[str, Any], fired: Fired) -> None:
+    async def _take_settings(self, guest: Guest, plugin: str, answer: Mapping[str, Any], fired: Fired) -> None:
         try:
-            self.policies.learn(guest, plugin, self._model.model_validate(dict(answer)))
-        except ValueError as error:
-            self._hooks.refuse("guest_settings", plugin, fired, in_words(error))
+            policy, wrong = await self._judged(lambda: read_given(self._model, plugin, answer))
+        except Exception as error:  # noqa: BLE001  as above
+            policy, wrong = None, [f"cannot be judged: {said(error) or _ENDLESS}"]
+        if policy is not None:
+            self.policies.learn(guest, plugin, policy)
+        if wrong:
+            self._hooks.refuse("guest_settings", plugin, fired, "; ".join(wrong[:TOLD]))
