@@ -1,6 +1,7 @@
 """One guest's way back: its turn, its hooks, its start, and the wait until it is ready."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -76,6 +77,14 @@ class Starter:
         """Ask libvirt about a guest; raises LastcallError or TimeoutError."""
         return await self._answered(guest, lambda: self._hypervisor.standing(guest))
 
+    async def first_standing(self, guest: Guest) -> Standing:
+        """The same as often as a start is tried: a daemon that hangs as the host boots answers a minute later."""
+        for _ in range(1, self._settings.attempts):
+            with contextlib.suppress(LastcallError, TimeoutError):
+                return await self.standing(guest)
+            await asyncio.sleep(self._settings.retry)
+        return await self.standing(guest)
+
     async def start(self, guest: Guest) -> NotStarted | None:
         """Start it; returns why it could not be started, if so."""
         why, refusals = "", 0
@@ -90,10 +99,13 @@ class Starter:
                 await self._answered(guest, lambda: self._start(guest))
             except (LastcallError, TimeoutError) as error:
                 why = in_words(error)
-                refusals += isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
+                state = await self._state(guest)
                 # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
-                if await self._runs(guest):
+                if state not in {GuestState.OFF, GuestState.UNKNOWN}:
                     return None
+                refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
+                # Of one that libvirt says nothing about, it may have been refused because it runs.
+                refusals += refused and state is GuestState.OFF
             else:
                 return None
         parked = refusals == self._settings.attempts
@@ -117,12 +129,11 @@ class Starter:
                     raise
                 await asyncio.sleep(CONNECTION_POLL)
 
-    async def _runs(self, guest: Guest) -> bool:
+    async def _state(self, guest: Guest) -> GuestState:
         try:
-            standing = await self.standing(guest)
+            return (await self.standing(guest)).state
         except (LastcallError, TimeoutError):
-            return False
-        return standing.state not in {GuestState.OFF, GuestState.UNKNOWN}
+            return GuestState.UNKNOWN
 
     async def came_from_image(self, guest: Guest) -> bool:
         """Wait for libvirt's STARTED event: it alone says so, not the image that was there before."""
@@ -176,7 +187,7 @@ class GuestStart:
     async def _bring_back(self) -> None:
         """From what libvirt says the guest does, to a decided outcome."""
         try:
-            standing = await self._starter.standing(self.guest)
+            standing = await self._starter.first_standing(self.guest)
         except (LastcallError, TimeoutError) as error:
             # Not parked, as nothing speaks against the guest itself: it waits on the list until its connection answers.
             self.decide(Outcome.FAILED, f"{in_words(error)}; it stays on the list")
@@ -204,6 +215,12 @@ class GuestStart:
         if self._starting.clocks.wanted(outcome) and self.guest.state is not GuestState.PAUSED:
             await self._starting.clocks.set_clock(self.guest)
         self.decide(outcome if ready else Outcome.UNREADY, "" if ready else "running, but not ready in its time")
+
+    async def look_again(self) -> None:
+        """It could not be asked for, or has not been: where it runs by now, that is what counts."""
+        with contextlib.suppress(LastcallError, TimeoutError):
+            if (await self._starter.standing(self.guest)).state is not GuestState.OFF:
+                self.decide(Outcome.PRESENT)
 
     def decide(self, outcome: Outcome, message: str = "", *, parked: bool = False) -> None:
         """Decide, and let the guest leave the list only when it is back."""

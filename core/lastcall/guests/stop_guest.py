@@ -22,6 +22,7 @@ from lastcall.timing.phases import Phases
 
 INTERRUPTED = "interrupted before it was asked"
 FRESH = 1.0  # seconds for which a look at a guest is believed,
+LEAST = 0.1  # seconds for a request that has to leave, where there is no more time than that
 FRESH_EACH = 0.005  # and for each guest of the run: in that time libvirt would have been asked for all of them again
 Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]
 
@@ -170,6 +171,9 @@ class GuestStop:
         if climbed.ended is None:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
+            if not climbed.asked and self._planned.hears and not phases.last_resort.passed:
+                # A host stop joined while nothing got through, and has more time for that than the run by hand gave it.
+                climbed = await self._ask_plainly(phases.last_resort, out_of_order=not in_turn)
             await self._force(asked=climbed.asked)
         if self._status.ended(self._guest.key) is None:
             await self._poweroff.put_back()
@@ -191,12 +195,16 @@ class GuestStop:
         if climbed.ended is None and not climbed.asked and self._planned.hears:
             climbed = await self._ask_as_it_is_now(climbed, until, out_of_order=out_of_order)
         if climbed.ended is None and not climbed.asked and self._planned.hears:
-            # Refused for as long as somebody has paused it, its time would be over, and its plug pulled, long before
-            # the last resort.
-            patient = self._phases.forces and until.at != math.inf
-            plain = Step(CORE_METHOD, self._planned.timeout, insists=True, patient=patient)
-            climbed = await self._climb_by([plain], until, out_of_order=out_of_order)
+            climbed = await self._ask_plainly(until, out_of_order=out_of_order)
         return climbed
+
+    async def _ask_plainly(self, until: Moment, *, out_of_order: bool) -> Climbed:
+        """libvirt's plain request."""
+        # Refused for as long as somebody has paused it, its time would be over, and its plug pulled, long before the
+        # last resort.
+        patient = self._phases.forces and until.at != math.inf
+        plain = Step(CORE_METHOD, self._planned.timeout, insists=True, patient=patient)
+        return await self._climb_by([plain], until, out_of_order=out_of_order)
 
     async def _climb_by(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
         held = self._planned.facts.delays_requests
@@ -217,6 +225,9 @@ class GuestStop:
             era = self._status.era(self._guest.uri)
             climbed = await self._ask(self._steps, until, out_of_order=True)
             was_there = not self._status.away(self._guest.uri) and era == self._status.era(self._guest.uri)
+            if was_there and not climbed.asked and not climbed.ended and until.passed:
+                # To look what it does now took the time that there was.
+                await self._ask_plainly(Moment(self._loop, self._loop.time() + LEAST), out_of_order=True)
             if climbed.asked or climbed.ended or was_there:
                 return
             # While its connection is dead no plug arrives either. When it was back, the plug came before the request.

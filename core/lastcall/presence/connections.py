@@ -72,6 +72,7 @@ class Connections:
         self._all_listed = True
         self._pursuit = Pursuit(terms, self._give_up)
         self._late: set[str] = set()
+        self._brought: dict[str, list[Guest]] = {}  # lists that came late, and that nobody has used yet
         self._twice: set[Key] = set()
 
     @property
@@ -237,9 +238,14 @@ class Connections:
         # those that they need.
         while new := [uri for uri in self.uris if uri not in asked]:
             asked.update(new)
-            lists = (self._listed(uri, self._hypervisor.active, patient=patient) for uri in new)
+            lists = (self._listed(uri, self._active_of, patient=patient) for uri in new)
             found += [guest for guests in await asyncio.gather(*lists) for guest in guests]
         return self._each_once(found)
+
+    async def _active_of(self, uri: str) -> list[Guest]:
+        """The active guests of one connection; a list that came late is used: a slow daemon has no time for two."""
+        brought = self._brought.pop(uri, None)
+        return await self._hypervisor.active(uri) if brought is None else brought
 
     async def inactive(self) -> list[Guest]:
         """The guests of every connection that are defined and off."""
@@ -302,7 +308,7 @@ class Connections:
         async def attempt() -> str:
             # Not a share of what is left: a slow daemon would get ever less time, and it holds up nobody.
             async with asyncio.timeout(LIST_TIMEOUT):
-                await self._hypervisor.active(uri)
+                self._brought[uri] = await self._hypervisor.active(uri)
             return self._welcome(uri, "listed its guests late")
 
         self._pursuit.begin(uri, f"its guests cannot be listed: {in_words(error)}", attempt, needed=True)

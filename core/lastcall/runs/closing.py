@@ -42,10 +42,12 @@ class Closing:
             self._books.settle(settled)
             await self._books.keep()
         await self._books.remember_times()
-        # A disk that hangs takes its seconds, in which one more may have gone off, or somebody may have started one.
-        until, ended = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended
-        late = [key for key, result in results.items() if bool(ended(key)) != bool(result.ended)]
-        again = [key for key in late if key in self._stops and self._is_open(key)]
+
+    async def catch_up(self) -> None:
+        """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""
+        until, ended, story = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended, self._stream.story
+        late = [key for key in self._stops if bool(ended(key)) != bool(story.result(key).ended)]
+        again = [key for key in late if self._is_open(key)]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
 
     async def _put_back(self, keys: Sequence[Key]) -> list[Key]:

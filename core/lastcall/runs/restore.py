@@ -1,6 +1,7 @@
 """The restore run: the list of guests, connect, hooks, start, wait until ready, report. Read it from top to bottom."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,10 @@ from lastcall.presence.inventory import Inventory
 from lastcall.records.records import GuestPlanned
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.moment import Moment
+
+_OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})  # outcomes of guests that may run all the same
 
 
 @value(kw_only=True)
@@ -211,7 +215,16 @@ class Restore:
         for start in starts:
             if not self._stream.story.decided(start.guest.key):
                 start.decide(Outcome.UNKNOWN, "the run ended before it was back; it stays on the list")
+        if not self._starts_no_more:  # else a shutdown waits for the end of this
+            await self._look_once_more(starts)
         await self._books.keep()
+
+    async def _look_once_more(self, starts: Sequence[GuestStart]) -> None:
+        """No verdict is final while the run lasts: who was called failed, as libvirt did not answer, may run by now."""
+        open_ = [start for start in starts if self._stream.story.result(start.guest.key).outcome in _OPEN]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._context.terms.share(LAST_LOOK)):
+                await asyncio.gather(*(start.look_again() for start in open_))
 
     async def _tell_the_end(self) -> None:
         report = self._stream.story.report()

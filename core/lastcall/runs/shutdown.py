@@ -98,6 +98,7 @@ class Shutdown:
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
         if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
             await self._keeping
+        await self._closing.catch_up()
         await self._tell_the_end()
         return conclude(self._stream, self._sight.hypervisor)
 
@@ -174,8 +175,9 @@ class Shutdown:
         if unplanned and not self._phases.voluntary:
             policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
             keepers = [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
-            self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
-            await self._books.keep()
+            if keepers:  # a disk that hangs takes the time in which the others are asked for
+                self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
+                await self._books.keep()
 
     def _is_unplanned(self, key: Key) -> bool:
         stop = self._stops.get(key)
