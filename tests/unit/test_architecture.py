@@ -31,7 +31,6 @@ KNOWN_CIRCLES = {
 READ_OTHERWISE = {
     "hooks/sources.py": 1,
     "persistence/boot_stamp.py": 1,
-    "persistence/last_line.py": 1,
     "presence/connections.py": 1,
     "runs/lock.py": 1,
     "systemd/units.py": 1,

@@ -68,8 +68,10 @@ def _runs(arguments: Sequence[str]) -> bool:
 
 
 def _show_problems(error: ConfigInvalid) -> None:
+    from lastcall.cli.outlet import say_problem
+
     for problem in error.problems:
-        _say(f"{problem.where}: {masked(problem.message)}", *_remedy(problem.remedy))
+        say_problem(problem)
     count = len(error.problems)
     _say(f"lastcall: the configuration has {count} error{'s' if count > 1 else ''}; nothing was done")
 

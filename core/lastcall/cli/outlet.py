@@ -8,6 +8,8 @@ import stat
 import sys
 from collections.abc import Callable
 
+from lastcall.errors import Problem
+from lastcall.formats.secret_text import masked
 from lastcall.formats.visible_text import page
 from lastcall.threads.outbox import Outbox
 
@@ -61,3 +63,9 @@ def say(*lines: str) -> None:
     outlet = Outlet(ERROR, room=math.inf)
     outlet.write(f"{page(lines)}\n")
     outlet.close(LAST_WORDS)
+
+
+def say_problem(problem: Problem) -> None:
+    """Say what is wrong, where, and what helps, on standard error."""
+    remedy = [f"  → {problem.remedy}"] if problem.remedy else []
+    say(f"{problem.where}: {masked(problem.message)}", *remedy)

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
-from lastcall.errors import ExitCode, NoPermission
+from lastcall.errors import ExitCode, Problem
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import AskedByVirsh
+from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
 from lastcall.runs.lock import Holder, RunLock
 
@@ -35,19 +37,32 @@ def note_boot(invocation: Invocation) -> int:
     paths = invocation.places()  # a broken configuration must not hinder it
     lock = RunLock(paths.run)
     try:
-        BootStamp(paths.run).begin()
-        lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
-        state = open_state(paths.state)
-        # By this the restore knows what the boot just before has left; older entries may run elsewhere by now.
-        first, by_virsh = state.stamp(boot_id()), AskedByVirsh(paths.state)
-        if by_virsh.take_over(state) or first:
-            state.save()
-        by_virsh.remove()
-    except OSError as error:
-        raise NoPermission(f"{error.filename} cannot be written: {error.strerror}", "run as root") from None
+        with refusals_told(paths.state):
+            BootStamp(paths.run).begin()
+            lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
+            _bring_up_to_date(paths.state)
     finally:
         lock.release()
     return ExitCode.OK
+
+
+def _bring_up_to_date(folder: Path) -> None:
+    """Note the boot on the list of guests, and who was asked by virsh at the end of the one before. Raises OSError."""
+    state, by_virsh = open_state(folder), AskedByVirsh(folder)
+    # Told here, as the list that is written now has nothing doubtful on it any more.
+    _tell(state.distrust)
+    # By this the restore knows what the boot just before has left; older entries may run elsewhere by now.
+    first = state.stamp(boot_id())
+    if by_virsh.take_over(state) or first:
+        state.save()
+    _tell(by_virsh.put_away())
+
+
+def _tell(problem: Problem | None) -> None:
+    if problem:
+        from lastcall.cli.outlet import say_problem
+
+        say_problem(problem)
 
 
 def _told(report: "Report | None", invocation: Invocation, nothing: str = "") -> int:

@@ -5,18 +5,22 @@ import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lastcall.api.guests import Guest
-from lastcall.errors import LastcallError
-from lastcall.formats.reading import open_plain, read_text
+from lastcall.errors import LastcallError, Problem
+from lastcall.formats.bounded_text import bounded
+from lastcall.formats.reading import Unreadable, read_bytes, read_text
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.distrust import distrusted, is_local
 from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.state import StateFile
 
 ASKED_BY = "virsh"  # what their entries say instead of a run's id
 _LINE = re.compile(r"(\S+) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: (.*))?", re.IGNORECASE)
 _MOST = 4 << 20  # bytes: a line for each of some 40 000 guests
+_TOLD = 1000  # characters of names
 
 
 @contextmanager
@@ -59,30 +63,60 @@ class AskedByVirsh:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "asked-by-virsh"
+        self._not_taken: list[str] = []  # what is wrong with it, in words
+        self._remedy = ""
 
     def take_over(self, state: StateFile) -> bool:
         """Put them on the list, as stopped by the host just before this boot; returns whether there are any.
 
-        Raises OSError.
+        What is no such note, or is not believed, costs the rest nothing; `put_away` tells of it.
         """
-        guests = self._guests()
+        guests = self._believed(self._noted())
         before = (state.previous_boot if state.boot == boot_id() else state.boot) or ""
         # Also who waits already: whatever he waited for, he ran again.
         state.add(guests, run=ASKED_BY, boot_id=before, cause="host", due=True, restarting=state.restarting())
         return bool(guests)
 
-    def remove(self) -> None:
-        """They are on the list, and that is on disk."""
-        self.path.unlink(missing_ok=True)
+    def put_away(self) -> Problem | None:
+        """They are on the list, and that is on disk. Returns what did not get there, which is kept. Raises OSError."""
+        if not self._not_taken:
+            self.path.unlink(missing_ok=True)
+            return None
+        # Out of the way: left there, it would be told of at every boot, and the script would write behind it.
+        aside = self.path.with_name(f"{self.path.name}.odd-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        self.path.rename(aside)
+        remedy = f"{self._remedy}it was moved to {aside}: look at it, and start by hand who is missing"
+        return Problem(what="state", where=str(self.path), message="; ".join(self._not_taken), remedy=remedy)
 
-    def _guests(self) -> list[Guest]:
+    def _noted(self) -> list[Guest]:
         try:
-            with open(open_plain(self.path), encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a descriptor
-                text = file.read(_MOST)
+            # Not by a text file's idea of a line: a carriage return in a name must not begin another guest.
+            lines = read_bytes(self.path, _MOST).decode("utf-8", "replace").split("\n")
         except FileNotFoundError:
             return []
-        found = [match.groups() for match in map(_LINE.fullmatch, text.split("\n")) if match]
-        return [
-            Guest(uri=uri, uuid=uuid.lower(), name=name or uuid, driver="LXC" if uri.startswith("lxc") else "QEMU")
-            for uri, uuid, name in found
-        ]
+        except OSError as error:
+            self._not_taken.append(f"cannot be read: {error.why if isinstance(error, Unreadable) else error.strerror}")
+            return []
+        found = [_LINE.fullmatch(line) for line in lines if line]
+        unknown = found.count(None)
+        if unknown:
+            self._not_taken.append(f"{unknown} of its lines name no guest")
+        return [_guest(*match.groups()) for match in found if match]
+
+    def _believed(self, guests: list[Guest]) -> list[Guest]:
+        """Those of them whose URIs run no program, where somebody else could have written them."""
+        try:
+            why = distrusted(self.path) if guests else None
+        except OSError as error:
+            why = error
+        believed = [guest for guest in guests if not why or is_local(guest.uri)]
+        if len(believed) < len(guests):
+            doubtful = [guest for guest in guests if not is_local(guest.uri)]
+            names = bounded(", ".join(guest.name for guest in doubtful), _TOLD)
+            self._not_taken.append(f"{why}; these are left out, as their URIs may run a program: {names}")
+            self._remedy = f"{why.remedy}; " if isinstance(why, Unreadable) else ""
+        return believed
+
+
+def _guest(uri: str, uuid: str, name: str | None) -> Guest:
+    return Guest(uri=uri, uuid=uuid.lower(), name=name or uuid, driver="LXC" if uri.startswith("lxc") else "QEMU")

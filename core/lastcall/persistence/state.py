@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields, replace
@@ -12,22 +11,27 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from lastcall.api.guests import Guest, GuestState, Key
-from lastcall.errors import LastcallError, NoPermission, Problem
+from lastcall.errors import ExitCode, LastcallError, NoPermission, Problem
 from lastcall.formats.decoding import from_json
-from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_text
+from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.values import value
+from lastcall.persistence.distrust import distrusted, is_local
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
 Cause = Literal["host", "hand"]
 _DOUBTFUL = "doubtful"  # of a list that is kept, as not all that was on it is believed
-# A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
-_LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 
 
 class StateInvalid(LastcallError):
     """The state file cannot be understood; it is left as it is."""
+
+
+class StateUnreadable(StateInvalid):
+    """There is something that the system does not read as a file: a directory, say."""
+
+    exit_code = ExitCode.NO_PERMISSION
 
 
 @value(kw_only=True)
@@ -94,19 +98,18 @@ class StateFile:
 
     def _leave_out_what_is_doubtful(self) -> None:
         """Whoever can write the list could have programs run as root, by the URIs that are opened for its guests."""
-        try:
-            # A link of root's to a larger disk is as good as the folder itself.
-            os.close(open_trusted(Path(os.path.realpath(self.path))))
-        except Untrusted as error:
-            # No more is left out: a folder with the wrong mode must not keep the guests of this host from coming back.
-            doubtful = [key for key in self.entries if not _LOCAL_URI.fullmatch(key[0])]
-            names = ", ".join(self.entries.pop(key).name for key in doubtful)
-            self._left_out = bool(doubtful)
-            told = f"; of those on it these are left out, as their URIs may run a program: {names}" if doubtful else ""
-            remedy = error.remedy
-            if doubtful:
-                remedy += f", and look at {self.path}, or the newest {self.path.name}.{_DOUBTFUL}-…"
-            self.distrust = Problem(what="state", where=str(self.path), message=f"{error}{told}", remedy=remedy)
+        why = distrusted(self.path)
+        if why is None:
+            return
+        # No more is left out: a folder with the wrong mode must not keep the guests of this host from coming back.
+        doubtful = [key for key in self.entries if not is_local(key[0])]
+        names = ", ".join(self.entries.pop(key).name for key in doubtful)
+        self._left_out = bool(doubtful)
+        told = f"; of those on it these are left out, as their URIs may run a program: {names}" if doubtful else ""
+        remedy = why.remedy
+        if doubtful:
+            remedy += f", and look at {self.path}, or the newest {self.path.name}.{_DOUBTFUL}-…"
+        self.distrust = Problem(what="state", where=str(self.path), message=f"{why}{told}", remedy=remedy)
 
     def _render(self) -> str:
         """The file's content: JSON, one guest a line."""
@@ -233,7 +236,7 @@ class StateFile:
 
 
 def open_state(folder: Path) -> StateFile:
-    """Load the state file; raises StateInvalid, or NoPermission where it may not be read."""
+    """Load the state file; raises StateInvalid or StateUnreadable, or NoPermission where it may not be read."""
     state = StateFile(folder)
     try:
         state.load()
@@ -241,7 +244,9 @@ def open_state(folder: Path) -> StateFile:
         raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
     except OSError as error:
         remedy = error.remedy if isinstance(error, Unreadable) else ""
-        raise StateInvalid(f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
+        raise StateUnreadable(
+            f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}", remedy
+        ) from None
     return state
 
 
