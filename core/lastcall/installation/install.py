@@ -187,7 +187,7 @@ class Installation:
         kept = self._path(Path("var/lib/lastcall/libvirt-guests.list"))
 
         def do() -> None:
-            text = read_text(path, libvirt_guests.LARGEST)
+            text = read_text(path, libvirt_guests.LARGEST, errors="replace")
             state = open_state(self._path_of(settings.paths.state))
             listed = takeover.GuestsList(text, path.stat().st_mtime, boot_time(self.systemctl))
             takeover.adopt(listed, state, self.known())
@@ -196,7 +196,7 @@ class Installation:
             write_whole(kept, text)
             path.unlink()
 
-        lines = read_text(path, libvirt_guests.LARGEST).splitlines()
+        lines = read_text(path, libvirt_guests.LARGEST, errors="replace").splitlines()
         count = sum(len(line.split()) - 1 for line in lines if line.strip())
         ours = "the list of those to restore" if settings.restore.brings_back else "our list; none is started by itself"
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)

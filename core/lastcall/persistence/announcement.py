@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lastcall.api.guests import Reason
-from lastcall.errors import NoPermission
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import SMALL, public_folder, write_whole
+from lastcall.persistence.refusals import refusals_told
 
 LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
 
@@ -45,20 +45,17 @@ class NoticeBoard:
 
     def put(self, announcement: Announcement) -> None:
         """Announce; raises NoPermission."""
-        try:
+        with refusals_told(self.path):
             public_folder(self.path.parent)
             write_whole(self.path, json.dumps(asdict(announcement)), sync=False)
-        except OSError as error:
-            raise NoPermission(f"{self.path} cannot be written: {error.strerror}", "run as root") from None
 
     def cancel(self) -> bool:
         """Take it back; returns whether there was one. Raises NoPermission."""
-        try:
-            self.path.unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise NoPermission(f"{self.path} cannot be removed: {error.strerror}", "run as root") from None
+        with refusals_told(self.path):
+            try:
+                self.path.unlink()
+            except FileNotFoundError:
+                return False
         return True
 
     def read(self) -> Announcement | None:

@@ -61,7 +61,8 @@ class Mailbox:
 
     def take_back(self) -> None:
         """Take the request away: left there, it would be read at the next signal by a run that nobody has asked."""
-        self._request.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what cannot be taken away is no request of ours
+            self._request.unlink(missing_ok=True)
 
     def answer(self) -> Answer | None:
         """The answer to our request; None where there is none, as when it could not be written."""

@@ -57,10 +57,18 @@ class RunLock:
         except BlockingIOError:
             os.close(descriptor)
             raise RunLocked(f"another run is under way: {self.holder() or '?'}", "wait for it, or end it") from None
-        # Between these two the lock has a holder without a name, for whom _known_holder waits.
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        self._sign(descriptor, holder)
         self._descriptor = descriptor
+
+    def _sign(self, descriptor: int, holder: Holder) -> None:
+        try:
+            # Between these two the lock has a holder without a name, for whom _known_holder waits.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            error.filename = str(self.path)
+            raise
 
     def _open(self) -> int:
         # A flock belongs to the open file. Inherited by a hook's background process it would outlive this run.

@@ -6,6 +6,7 @@ from lastcall.api.results import Report
 from lastcall.config.settings import Settings
 from lastcall.errors import NoPermission, Problem, RunLocked, Severity
 from lastcall.persistence.mailbox import Answer
+from lastcall.persistence.refusals import refusal
 from lastcall.runs.assembly import RunRequest
 from lastcall.runs.lock import Holder, RunLock
 from lastcall.threads.box import Box
@@ -32,8 +33,7 @@ def take_lock(lock: RunLock, settings: Settings, request: RunRequest) -> tuple[l
         if isinstance(error, RunLocked) and request.reason.voluntary:
             raise
         if request.reason.voluntary:
-            remedy = getattr(error, "remedy", "run as root, or set paths.run and paths.state")
-            raise NoPermission(str(error), remedy) from None
+            raise (refusal(error, lock.path) if isinstance(error, OSError) else error) from None
         message = f"cannot be taken: {error}; going on without"
         return [Problem(what="lock", where=str(lock.path), message=message)], None
     problems = [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]

@@ -12,6 +12,7 @@ from lastcall_plugins.ssh.hostkeys import NEW_KEYS, HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
 
 _FILES = ("ssh_host_ed25519_key.pub", "ssh_host_ecdsa_key.pub", "ssh_host_rsa_key.pub")
+_NOT_KEPT = 4  # as of every command whose files the system refuses
 Learnt = dict[Guest, list[HostKey] | LastcallError]
 _DROPBEAR = "for key in /etc/dropbear/dropbear_*_host_key; do [ -e $key ] && dropbearkey -y -f $key; done; true"
 
@@ -49,7 +50,12 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
     for guest, keys in learnt.items():
         if _admitted(guest, keys, ask=ask) and not isinstance(keys, LastcallError):
             taken[guest.uuid] = keys
-    rehearse("ssh", list(taken), lambda guest, run: KnownKeys(guest, run).write(taken[guest.uuid]))
+    kept = dict(rehearse("ssh", list(taken), lambda guest, run: KnownKeys(guest, run).write(taken[guest.uuid])))
+    lost = [(guest, error) for guest, error in kept.items() if isinstance(error, LastcallError)]
+    for guest, error in lost:
+        click.echo(visible(f"✗ {guest.name}: its keys were not kept: {masked(str(error))}"), err=True)
+    if lost:
+        return _NOT_KEPT
     return 0 if len(taken) == len(learnt) else 1
 
 

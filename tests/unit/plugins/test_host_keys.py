@@ -1,12 +1,14 @@
 """A host key is one guest's: another guest with the same is refused, with both their names and what to do."""
 
+import base64
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from lastcall import Guest, LastcallError, ShellRefused
+from lastcall import Guest, LastcallError, ShellError, ShellRefused
 from lastcall_plugins.ssh import commands
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, parse
 
@@ -80,3 +82,26 @@ def test_a_file_that_is_no_text_and_a_name_with_a_line_end_harm_nobody(tmp_path:
     keys_of(TWO, tmp_path).admit(B)
     with pytest.raises(LastcallError, match=r"a\\nssh-ed25519 BBBB"):
         keys_of(TWO, tmp_path).admit(A)
+
+
+def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"{ONE.uuid}.new").mkdir()
+
+    def no_shell(*_: object, **__: object) -> Any:
+        raise ShellError("none")
+
+    shown = {"buf-b64": base64.b64encode(b"ssh-ed25519 AAAA\n").decode()}
+    domain = SimpleNamespace(agent_connected=lambda: True, agent=lambda *_, **__: shown)  # pyright: ignore[reportUnknownLambdaType]
+    run: Any = SimpleNamespace(folder=tmp_path, domain=lambda _: domain, shell=no_shell)  # pyright: ignore[reportUnknownLambdaType]
+
+    def rehearse(_plugin: str, _names: object, work: Any) -> list[tuple[Guest, Any]]:
+        try:
+            return [(ONE, work(ONE, run))]
+        except OSError as error:
+            return [(ONE, LastcallError(str(error)))]
+
+    monkeypatch.setattr(commands, "rehearse", rehearse)
+    done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False)
+    assert done.return_value == 4
+    assert "✗ db one: its keys were not kept: " in done.stderr
+    assert f"{tmp_path}/{ONE.uuid}.new" in done.stderr

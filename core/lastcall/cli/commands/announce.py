@@ -10,6 +10,7 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
 from lastcall.persistence.mailbox import Request
+from lastcall.persistence.refusals import refusals_told
 from lastcall.runs.lock import RunLock
 
 _REASONS = [reason.value for reason in Reason if not reason.voluntary]
@@ -53,6 +54,7 @@ def announce_command(
 
 def _tell(lock: RunLock, request: Request) -> None:
     """Tell a host stop that is under way, and print what it makes of that."""
-    answer = lock.tell(request)
+    with refusals_told(lock.path):
+        answer = lock.tell(request)
     if answer:
         click.echo(visible(f"the one that is under way answers: {answer.message}"))

@@ -7,9 +7,11 @@ import click
 from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import selection_arguments
-from lastcall.errors import ExitCode, NoPermission, UsageError
+from lastcall.cli.outlet import say_problem
+from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.motd import Motd
+from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
 from lastcall.planning.selection import Selection
 from lastcall.runs.lock import Holder, RunLock
@@ -29,17 +31,18 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool)
     # Strict: the defaults that stand in for a broken configuration may lead to another list than the one meant.
     paths = invocation.places(strict=True)
     lock = RunLock(paths.run)
-    # A run that is under way writes the whole list anew, and the guest would be on it again.
-    lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
     try:
-        state = open_state(paths.state)
-        entries = chosen.listed(list(state.entries.values()))
-        state.drop(entry.guest.key for entry in entries)
-        state.save()
-    except PermissionError as error:
-        raise NoPermission(f"no permission to write {error.filename}", "run as root, or set paths.state") from None
+        with refusals_told(paths.state):
+            # A run that is under way writes the whole list anew, and the guest would be on it again.
+            lock.take(Holder("forget", Reason.MANUAL.value, os.getpid()))
+            state = open_state(paths.state)
+            entries = chosen.listed(list(state.entries.values()))
+            state.drop(entry.guest.key for entry in entries)
+            state.save()
     finally:
         lock.release()
+    if state.distrust:  # the list that was written has nothing doubtful on it any more
+        say_problem(state.distrust)
     Motd(paths, wanted=paths.brings_back).refresh()
     for entry in entries:
         click.echo(visible(f"{entry.name} ({entry.uri}) is forgotten"))

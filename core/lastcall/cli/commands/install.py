@@ -15,6 +15,7 @@ from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
 from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.install import CONFIG, Installation, InstallStep
+from lastcall.persistence.refusals import refusals_told
 from lastcall.runs.loading import load
 from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.units import program_path
@@ -37,7 +38,9 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     Run again, it brings the files up to date. `lastcall uninstall` undoes it.
     """
     installation = prepare(invocation, replace)
-    for step in installation.plan():
+    with refusals_told(Path("/etc")):
+        steps = installation.plan()
+    for step in steps:
         click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
         if not dry_run:
             do(step)
@@ -89,8 +92,6 @@ def _guests(invocation: Invocation) -> dict[str, Guest]:
 
 
 def do(step: InstallStep) -> None:
-    """Do it; raises NoPermission where a file cannot be written."""
-    try:
+    """Do it; raises NoPermission where a file cannot be read or written."""
+    with refusals_told(Path("/etc")):
         step.do()
-    except PermissionError as error:
-        raise NoPermission(f"no permission to write {error.filename}", "is the file system read-only?") from None

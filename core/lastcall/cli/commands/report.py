@@ -8,9 +8,10 @@ import click
 
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.errors import ExitCode, NoPermission, UsageError
+from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import visible
+from lastcall.persistence.refusals import refusals_told
 from lastcall.report.run_history import PastRun, as_line, as_story, latest, past_runs
 
 _LISTED = 20
@@ -27,10 +28,8 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
     Exit code 1 when something was not as planned in what is shown.
     """
     folder = invocation.places(_tell).state / "runs"
-    try:
+    with refusals_told(folder):
         runs = _chosen(past_runs(folder, _tell), run, listed=listed)
-    except PermissionError as error:
-        raise NoPermission(f"no permission to read {error.filename}", "run as root, or set paths.state") from None
     if as_json:
         shown = [{"complete": one.complete, **asdict(one.report)} for one in runs]
         click.echo(to_json({"version": 1, "runs": shown}, indent=1))

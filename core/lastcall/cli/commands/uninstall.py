@@ -1,5 +1,7 @@
 """`lastcall uninstall`: take lastcall off duty."""
 
+from pathlib import Path
+
 import click
 
 from lastcall.api.guests import Reason
@@ -7,6 +9,7 @@ from lastcall.cli.commands.install import do, prepare
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode
 from lastcall.formats.visible_text import visible
+from lastcall.persistence.refusals import refusals_told
 
 
 @click.command("uninstall")
@@ -19,7 +22,9 @@ def uninstall_command(invocation: Invocation, *, dry_run: bool) -> int:
     /var/lib/lastcall.
     """
     # Not as a voluntary run: who takes lastcall away because its configuration is broken must be able to.
-    for step in prepare(invocation, reason=Reason.OTHER).undo():
+    with refusals_told(Path("/etc")):
+        steps = prepare(invocation, reason=Reason.OTHER).undo()
+    for step in steps:
         click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
         if not dry_run:
             do(step)
