@@ -1,7 +1,7 @@
 """The models of the configuration's core. `compose` adds the sections and guest keys that plugins declare."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.annotated_handlers import GetJsonSchemaHandler
@@ -19,6 +19,15 @@ DEFAULT_URI = "qemu:///system"
 
 def _limit(value: object) -> object:
     return None if value == "none" else value
+
+
+def _at_least_one(value: object) -> object:
+    # Without any a host stop would stop nobody, and be as planned.
+    if isinstance(value, list | tuple) and value:
+        return cast("object", value)
+    raise ValueError(
+        f"should be a list of at least one URI, such as [{DEFAULT_URI!r}], which is what it is if left out"
+    )
 
 
 # Strict, pydantic takes nothing but a Path for a path, and YAML knows only texts.
@@ -176,9 +185,10 @@ class PathSettings(Section):
 class Settings(Section):
     """The whole configuration."""
 
-    connections: tuple[ConnectionSettings, ...] = Field(
+    connections: Annotated[tuple[ConnectionSettings, ...], BeforeValidator(_at_least_one)] = Field(
         default=(ConnectionSettings.model_construct(uri=DEFAULT_URI),),
         strict=False,
+        json_schema_extra={"minItems": 1},
         description="The libvirt connections whose guests are ours.",
     )
     shutdown: ShutdownSettings = Field(default=ShutdownSettings.model_construct(), description="The shutdown run.")

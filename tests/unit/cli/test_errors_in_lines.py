@@ -50,7 +50,8 @@ def told_of(error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
 def test_status_and_forget_show_a_name_in_one_line(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
-        f"connections: []\npaths: {{state: {tmp_path}, run: {tmp_path}/run, hooks: {tmp_path}/hooks.d}}\n"
+        "connections: ['test:///default']\n"
+        f"paths: {{state: {tmp_path}, run: {tmp_path}/run, hooks: {tmp_path}/hooks.d}}\n"
     )
     state = StateFile(tmp_path)
     state.add([Guest(uri="u", uuid="i", name=EVIL)], run="r", boot_id="before", cause="host", due=True)

@@ -258,3 +258,19 @@ def kept_in_a_run(
         build = build_shutdown if kind is RunKind.SHUTDOWN else build_restore
         loop.run_until_complete(build(parts).execute())
     return len(times)
+
+
+@pytest.mark.parametrize("given", ["[]", "{}", "null"])
+def test_a_host_stop_without_any_connection_is_by_the_last_good_one_or_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    config, kept = tmp_path / "config.yaml", LastGood(tmp_path / "last-good.json")
+    config.write_text(f"connections: {given}\n")
+    monkeypatch.setattr("lastcall.config.files.DEFAULT_FILE", config)
+    kept.remember({config: config.read_text()})  # by a lastcall that took it
+    loaded = load(None, Reason.POWEROFF, kept)
+    assert (loaded.origin, len(loaded.settings.connections)) == ("defaults", 1)
+    kept.remember({config: "connections: ['test:///default']\n"})
+    loaded = load(None, Reason.POWEROFF, kept)
+    assert (loaded.origin, [one.uri for one in loaded.settings.connections]) == ("last_good", ["test:///default"])
+    assert "at least one URI" in loaded.problems[0].message
