@@ -1,5 +1,6 @@
 """The subcommands, by click: they load when they are named, and plugins only for names that the core does not have."""
 
+import contextlib
 import importlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from lastcall.cli.invocation import Invocation
-from lastcall.errors import ExitCode
+from lastcall.errors import ConfigInvalid, ExitCode
 from lastcall.formats.version import __version__
 
 COMMANDS = (
@@ -22,7 +23,8 @@ class _Group(click.Group):
     """Loads a command's module when it is named, and plugins only for names that the core does not have."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        self._ask_plugins(ctx)
+        with contextlib.suppress(ConfigInvalid):  # help is for whoever has a broken configuration, too
+            self._ask_plugins(ctx)
         return [*COMMANDS, *sorted(self.commands)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -26,13 +26,15 @@ class Invocation:
     def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
         """Where things are kept, and whether guests are brought back.
 
-        Where the configuration is too broken to say, that is told and gone without; or ConfigInvalid is raised, where
-        somebody is `strict`.
+        A configuration that is broken, wherever that is, is told to whoever wants to know, and gone without at the
+        default path; of a file that somebody has named, and where somebody is `strict`, ConfigInvalid is raised.
         """
+        from lastcall.config.files import config_file
         from lastcall.config.paths import Places, find_places
 
-        # Nearly always the plain YAML is enough; pydantic and our models alone cost some 65 ms.
-        found = find_places(self.config)
+        # Often the plain YAML is enough; pydantic and our models alone cost some 65 ms.
+        _, named = config_file(self.config)
+        found = find_places(self.config, sure=named or strict or tell is not None)
         if found is None:
             from lastcall.runs.loading import load, load_anyway
 

@@ -7,7 +7,7 @@ the models of pydantic and every plugin, which is most of what such a command wo
 from pathlib import Path
 
 from lastcall.config.files import Tree, read_tree
-from lastcall.config.nodes import MapNode, Scalar
+from lastcall.config.nodes import ListNode, MapNode, Scalar
 from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
@@ -26,10 +26,14 @@ class Places:
     brings_back: bool = True
 
 
-def find_places(given: Path | None = None) -> Places | None:
-    """The places; None where somebody has to look closer: the YAML is broken, or says strange things."""
+def find_places(given: Path | None = None, *, sure: bool = False) -> Places | None:
+    """The places; None where somebody has to look closer: the YAML is broken, or says strange things.
+
+    `sure`: also where the file may have an error anywhere else.
+    """
     try:
-        return places_of(read_tree(given))
+        tree = read_tree(given)
+        return None if sure and not nothing_else(tree) else places_of(tree)
     except Exception:  # noqa: BLE001  a host stop asks this first, and whoever looks closer says what it is
         return None
 
@@ -45,6 +49,20 @@ def places_of(tree: Tree) -> Places | None:
         return None
     paths = {key: Path(text) for key, text in texts.items() if isinstance(text, str)}
     return Places(**paths, brings_back=policy != "none") if paths.keys() == texts.keys() else None
+
+
+def nothing_else(tree: Tree) -> bool:
+    """Whether a tree whose places are plain says nothing else that could be wrong: but for them no more than whether
+    guests come back, and a list of URIs.
+    """
+    given, restore = tree.node.items.get("connections"), tree.node.items.get("restore")
+    uris = given.items if isinstance(given, ListNode) else [] if given else [Scalar(tree.node.mark, "the default")]
+    return (
+        tree.node.items.keys() <= {"connections", "paths", "restore"}
+        and bool(uris)
+        and all(isinstance(uri, Scalar) and isinstance(uri.value, str) and uri.value for uri in uris)
+        and (not isinstance(restore, MapNode) or restore.items.keys() <= {"policy"})
+    )
 
 
 def _policy(tree: Tree) -> object:

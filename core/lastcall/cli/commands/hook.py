@@ -44,10 +44,11 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
         raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
                          "give --guest" if for_guests else "leave --guest out")  # fmt: skip
     kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
+    loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     with only_output(wanted=as_json):
         request = RunRequest(kind=kind, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
-        parts = assemble(load(invocation.config), request, loop)
+        parts = assemble(loaded, request, loop)
         fired = loop.run_until_complete(_fire(parts, name, guests))
     if as_json:
         shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]

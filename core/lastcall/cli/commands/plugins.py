@@ -8,13 +8,15 @@ import click
 
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
+from lastcall.config.files import config_file
 from lastcall.config.load import read
-from lastcall.errors import ConfigInvalid, ExitCode, in_words
+from lastcall.errors import ExitCode, in_words
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.report.text import problem_lines
+from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
 
 REGISTER_TIMEOUT = 5.0  # seconds
@@ -28,7 +30,8 @@ def plugins_command(invocation: Invocation, *, as_json: bool) -> int:
 
     Exit code 1 when something could not be loaded.
     """
-    plugins = Plugins(read(invocation.config).bootstrap)
+    # What it shows is by no more than a part of the configuration; a file with errors is not to look like a good one.
+    plugins = load_anyway(invocation.config, lambda line: click.echo(visible(line), err=True)).plugins
     click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))
     return ExitCode.NOT_AS_PLANNED if plugins.registry.problems else ExitCode.OK
 
@@ -68,11 +71,16 @@ def _where(one: dict[str, str]) -> str:
 
 
 def register_plugin_commands(group: click.Group, config: Path | None) -> None:
-    """Let plugins add their commands to the group; one that fails is reported and the others are added."""
-    try:
-        registry = Plugins(read(config).bootstrap).registry
-    except ConfigInvalid:
-        return  # the command itself will say so
+    """Let plugins add their commands to the group; one that fails is reported and the others are added.
+
+    Raises ConfigInvalid where the configuration cannot be read, or is a file with errors that somebody has named.
+    """
+    _, named = config_file(config)
+    document = read(config)
+    plugins = Plugins(document.bootstrap)
+    if named:
+        document.settings(plugins.vocabulary)
+    registry = plugins.registry
     box = Box()
     for one in registry.implementations("register_commands"):
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
