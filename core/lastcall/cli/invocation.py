@@ -26,15 +26,16 @@ class Invocation:
     def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
         """Where things are kept, and whether guests are brought back.
 
-        A configuration that is broken, wherever that is, is told to whoever wants to know, and gone without at the
-        default path; of a file that somebody has named, and where somebody is `strict`, ConfigInvalid is raised.
+        A configuration that is too broken to say so is told to whoever wants to know, and gone without at the default
+        path; of a file that somebody has named and that is broken anywhere, and where somebody is `strict`,
+        ConfigInvalid is raised.
         """
         from lastcall.config.files import config_file
         from lastcall.config.paths import Places, find_places
 
-        # Often the plain YAML is enough; pydantic and our models alone cost some 65 ms.
+        # Nearly always the plain YAML is enough; pydantic and our models alone cost some 65 ms.
         _, named = config_file(self.config)
-        found = find_places(self.config, sure=named or strict or tell is not None)
+        found = find_places(self.config, sure=named)
         if found is None:
             from lastcall.runs.loading import load, load_anyway
 

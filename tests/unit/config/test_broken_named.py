@@ -20,6 +20,7 @@ ERRORS = {
     "a value twice": "shutdown: {}\nshutdown: {}",
     "bootstrap": "hooks: {block: 5}",
 }
+UNREADABLE = ("YAML", "a value twice", "an unknown section")
 COMMANDS: Sequence[Sequence[str]] = (
     ["plugins"], ["plugins", "--json"], ["status"], ["status", "--json"], ["report"], ["report", "--list"],
     ["announce", "--reason", "power"], ["announce", "--cancel"], ["forget", "--all"], ["stamp"], ["check"], ["plan"],
@@ -49,8 +50,18 @@ def test_it_is_exit_code_6_and_nothing_is_done(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("words", [["plugins"], ["status"], ["report"]], ids=" ".join)
-@pytest.mark.parametrize("text", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        *(pytest.param(["plugins"], text, id=f"plugins: {name}") for name, text in ERRORS.items()),
+        # These two read no more than where their files are: all of it would take three times as long.
+        *(
+            pytest.param([word], ERRORS[name], id=f"{word}: {name}")
+            for word in ("status", "report")
+            for name in UNREADABLE
+        ),
+    ],
+)
 def test_at_the_default_path_it_is_told_and_gone_without_by_who_only_looks(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: Sequence[str], text: str
 ) -> None:
