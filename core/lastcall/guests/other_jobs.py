@@ -6,9 +6,9 @@ import math
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError, OperationInvalid, Severity, in_words
 from lastcall.formats.quantities import format_duration
-from lastcall.guests.sight import Sight
 from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import PlannedGuest
+from lastcall.presence.sight import Sight
 from lastcall.records.records import GuestHeld
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import ABORT, PREPARATION

@@ -11,7 +11,6 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
-from lastcall.guests.on_poweroff import set_on_poweroff
 from lastcall.guests.readiness import Readiness
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor, Standing
@@ -21,6 +20,7 @@ from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked, GuestBegun, GuestEnded
 from lastcall.records.report_builder import START
 from lastcall.records.stream import Stream
+from lastcall.rungs.on_poweroff import set_on_poweroff
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.terms import Terms
 

@@ -9,8 +9,8 @@ from collections.abc import Container, Mapping, Sequence
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.errors import LastcallError
-from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
+from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.timing.budget import LAST_LOOK

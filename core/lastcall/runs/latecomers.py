@@ -5,9 +5,9 @@ from collections.abc import Container, Mapping
 
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.errors import Severity
-from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.presence.connections import Connections
+from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.timing.phases import Phases
 

@@ -5,8 +5,8 @@ from collections.abc import Container, Mapping
 
 from lastcall.api.guests import GuestState, Key, Outcome
 from lastcall.errors import LastcallError, in_words
-from lastcall.guests.sight import Sight
 from lastcall.guests.stop_guest import GuestStop
+from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.latecomers import Latecomers
 

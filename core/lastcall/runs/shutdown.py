@@ -8,8 +8,8 @@ from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
 from lastcall.errors import in_words
 from lastcall.formats.values import value
-from lastcall.guests.ladder import Ladder
-from lastcall.guests.stop_guest import GuestStop, Stopping
+from lastcall.guests.stop_guest import GuestStop
+from lastcall.guests.stopping import Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Condition
@@ -23,6 +23,7 @@ from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
 from lastcall.records.records import GuestPlanned
+from lastcall.rungs.ladder import Ladder
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
 from lastcall.runs.latecomers import Latecomers

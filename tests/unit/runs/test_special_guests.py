@@ -8,9 +8,9 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
-from lastcall.guests import stop_request
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 from lastcall.planning.history import History
+from lastcall.rungs import stop_request
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline

@@ -1,58 +1,29 @@
 """One attempt with one method: asked, waited for, asked again where that helps, and how it went."""
 
 import asyncio
-import contextlib
 import math
-from collections.abc import Callable
-from dataclasses import field
 from functools import partial
 
-from lastcall.api.guests import Ended, Guest, GuestState, Outcome
+from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words
 from lastcall.formats.bounded_text import said
-from lastcall.formats.values import value
-from lastcall.guests.asking import Asking
-from lastcall.guests.sight import Sight
-from lastcall.guests.stop_request import Asker, Notices, Unfit
 from lastcall.planning.plan import Step
-from lastcall.records.credit import BY_OTHERS, OUTCOMES
+from lastcall.records.credit import BY_OTHERS
 from lastcall.records.records import AttemptEnded, GuestAsked
-from lastcall.records.stream import Stream
+from lastcall.rungs.asking import Asking
+from lastcall.rungs.ending import GOING_OFF, Ending
+from lastcall.rungs.hang_watch import HangWatch
+from lastcall.rungs.rung_tools import RungTools
+from lastcall.rungs.stop_request import Notices, Unfit
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.moment import Moment
 
 LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
-GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
-HANGS = 3.0  # seconds for a request that returns at once, by its kind
-HELD_LOOK = 1.0  # seconds for asking whether somebody's job holds up such a request
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 CONFIRMATION = 0.5  # seconds until libvirt is asked, where the guest has to be off and no event says so
 RETRY = 1.0  # seconds between a refusal and the next try
-
-
-@value
-class RungTools:
-    """What the rungs of a run share; knows neither libvirt nor plugins.
-
-    `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time.
-    """
-
-    asker: Asker
-    sight: Sight
-    stream: Stream
-    hung_plug: Callable[[], float]
-    withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-
-    def over(self, guest: Guest, step: Step) -> bool:
-        """Whether there is no point in (further) asking: it is off, has crashed, or libvirt is gone for good."""
-        status = self.sight.status
-        return (
-            status.ended(guest.key) is not None
-            or status.lost(guest.uri) is not None
-            or (status.crashed(guest.key) and not step.last_resort)
-        )
 
 
 class Rung:
@@ -78,10 +49,14 @@ class Rung:
         self._reboots = self._status.reboots(guest.key)
         self._starts = self._status.starts(guest.key)
         # Beside somebody's job it waits for that, which says nothing of QEMU: the plug was pulled as of one that hangs.
-        self._returns_at_once = self._asker.returns_at_once(step) and not held
+        self._hang_watch = HangWatch(tools, guest, returns_at_once=self._asker.returns_at_once(step) and not held)
         self.asked = False  # whether the guest can have heard it, and has not forgotten it
         self.started = False  # whether the guest was off, and started by somebody, meanwhile
-        self.hangs = False
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its QEMU is taken to hang."""
+        return self._hang_watch.hangs
 
     async def climb(self) -> Verdict:
         """Ask, wait, ask again where that helps, and record how it went."""
@@ -114,14 +89,16 @@ class Rung:
             await asyncio.sleep(GOING_OFF / 20)
 
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
-        ended = self._status.ended(self._guest.key)
+        ended, mine = self._status.ended(self._guest.key), self._asker.outcome(self._step.method)
+        ending = Ending(ended, mine) if ended else None
         asks = not (self._step.prepares or self._step.last_resort)
         # That an earlier request was refused says nothing of the latest: one that was asked again after a refusal, and
         # obeyed before libvirt had answered, was reported as never asked.
-        if ended and (not self._latest.refused or (asks and self._went_off_by_it(ended))):
+        refused = self._latest.refused
+        if ending and (not refused or (asks and ending.came_with(self._latest, self._refusal, self._loop.time()))):
             self._hear()
-        if ended and self._by_this(ended):
-            result, message = self._made(ended).value, ""
+        if ending and ending.is_by_method(asked=self._asked_at is not None):
+            result, message = ending.outcome.value, ""
         else:
             result = verdict.value
             if ended and verdict is Verdict.TIMEOUT:
@@ -138,22 +115,6 @@ class Rung:
             AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
         )
 
-    def _went_off_by_it(self, ended: Ended) -> bool:
-        """Whether the guest was so quick to obey that its request was refused. A plug that is refused is none."""
-        mine = self._asker.outcome(self._step.method)
-        soon = self._latest.age(self._loop.time()) <= GOING_OFF
-        return soon and isinstance(self._refusal, OperationInvalid) and self._made(ended) is mine is not Outcome.FORCED
-
-    def _by_this(self, ended: Ended) -> bool:
-        """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
-        made = self._made(ended)
-        mine = self._asked_at is not None and made is self._asker.outcome(self._step.method)
-        return mine or made in {Outcome.FAILED, Outcome.SKIPPED}
-
-    def _made(self, ended: Ended) -> Outcome:
-        # A transient guest has gone when it is off, and nobody says how.
-        return OUTCOMES.get(ended) or self._asker.outcome(self._step.method)
-
     async def _wait(self) -> bool:
         """Until the guest is off, its time is up, or the first request failed (which is raised).
 
@@ -162,7 +123,7 @@ class Rung:
         repeats = self._asker.repeats(self._step)
         self._ask()
         try:
-            while not self._over() and not await self._is_taken_to_hang():
+            while not self._over() and not await self._hang_watch.tells(self._latest):
                 if await self._looked():
                     continue
                 if self._accepted and self._step.prepares:
@@ -184,22 +145,6 @@ class Rung:
             return False
         finally:
             await self._end()
-
-    async def _is_taken_to_hang(self) -> bool:
-        """Whether a request that should have returned says that QEMU hangs."""
-        if self._loop.time() < self._hangs_at():
-            return False
-        self._returns_at_once, self.hangs = False, not await self._is_held()
-        return self.hangs
-
-    async def _is_held(self) -> bool:
-        """Whether it is a job of somebody that the request waits for, begun since its turn came, and not QEMU."""
-        guest = self._guest
-        with contextlib.suppress(LastcallError, TimeoutError):
-            async with asyncio.timeout(HELD_LOOK):
-                facts = await self._sight.hypervisor.facts(guest.uri, [guest])
-            return guest.key in facts and facts[guest.key].delays_requests
-        return False
 
     async def _looked(self) -> bool:
         """Ask libvirt what became of the guest, where it may be off, refused as its request was, or has to be."""
@@ -307,7 +252,7 @@ class Rung:
         # Nobody is asked again before the answer is there: where that had come to be due meanwhile, this turned without
         # a pause until it was.
         asks_again = self._ask_again_at if self._latest.answered else math.inf
-        return min(self._limit(), asks_again, self._look_at, self._hangs_at())
+        return min(self._limit(), asks_again, self._look_at, self._hang_watch.due(self._latest))
 
     def _over(self) -> bool:
         return (
@@ -326,13 +271,6 @@ class Rung:
             return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         return self._sent_at + (self._step.timeout or math.inf)
-
-    def _hangs_at(self) -> float:
-        """When a request that has not returned tells that QEMU hangs, and that its plug had better be pulled."""
-        if self._latest.answered or not self._returns_at_once:
-            return math.inf
-        left_at = self._loop.time() if self._latest.left_at is None else self._latest.left_at  # now at the earliest
-        return max(self._tools.hung_plug(), left_at + HANGS)
 
     def _ask(self) -> None:
         self._attempt += 1

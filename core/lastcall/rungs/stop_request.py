@@ -22,8 +22,8 @@ from lastcall.errors import (
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
-from lastcall.options import StepOptions
-from lastcall.planning.plan import CORE_METHOD, RESUME, WAKE, Step
+from lastcall.planning.plan import Step
+from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
@@ -31,7 +31,6 @@ from lastcall.timing.budget import WITHDRAWAL
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
 AT_ONCE = 64  # requests to one connection that have a worker, many more than lanes; and as many last resorts
 FEW = 4  # the same, of requests that take no time: libvirtd has five workers from its start
-WAKING = 3.0  # seconds until a guest that was asleep hears again
 
 
 _IN_VAIN = (Unsupported, NotPermitted, GuestGone, StartedAnew)  # it would be refused again, or must not be made again
@@ -83,42 +82,6 @@ class Asker(Protocol):
     async def withdraw(self, guest: Guest, step: Step) -> None:
         """Take the request back, as far as the method can. Raises nothing."""
         ...
-
-
-class CoreShutdown(StopMethod[StepOptions]):
-    """libvirt's own default: the agent where one is connected, else ACPI; for a ladder of which nothing is left."""
-
-    name = CORE_METHOD
-    options = StepOptions
-
-    def request(self, call: StopRequest[StepOptions]) -> None:
-        """Ask as `virsh shutdown` does."""
-        # Where an agent is connected this returns only when the guest is off; the
-        # ladder waits for the event and not for it.
-        call.run.domain(call.guest).shutdown("default")
-
-
-class CoreResume(StopMethod[StepOptions]):
-    """Lets a paused guest go on, so that it can hear a request."""
-
-    name = RESUME
-    options = StepOptions
-
-    def request(self, call: StopRequest[StepOptions]) -> None:
-        """Resume it."""
-        call.run.domain(call.guest).resume()
-
-
-class CoreWake(StopMethod[StepOptions]):
-    """Wakes a guest that sleeps (pm-suspended), so that it can hear a request."""
-
-    name = WAKE
-    options = StepOptions
-
-    def request(self, call: StopRequest[StepOptions]) -> None:
-        """Wake it, and give it a moment: what it is sent while it opens its eyes is lost."""
-        call.run.domain(call.guest).wake()
-        call.run.sleep(min(WAKING, call.run.remaining()))
 
 
 class _UnderWay:

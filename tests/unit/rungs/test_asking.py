@@ -6,7 +6,7 @@ import math
 import pytest
 
 from lastcall.errors import OperationInvalid
-from lastcall.guests.asking import Asking
+from lastcall.rungs.asking import Asking
 
 
 async def never() -> None:

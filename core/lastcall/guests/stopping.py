@@ -1,0 +1,26 @@
+"""What the stops of one run share."""
+
+from collections.abc import Awaitable, Callable
+
+from lastcall.formats.values import value
+from lastcall.hooks.dispatch import Hooks
+from lastcall.ordering.scheduler import Scheduler
+from lastcall.planning.plan import PlannedGuest
+from lastcall.records.stream import Stream
+from lastcall.rungs.ladder import Ladder
+from lastcall.timing.phases import Phases
+
+Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]
+
+
+@value
+class Stopping:
+    """What the stops of one run share. `count`: how many there are at its start."""
+
+    ladder: Ladder
+    scheduler: Scheduler
+    phases: Phases
+    hooks: Hooks
+    stream: Stream
+    replan: Replan
+    count: int
