@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lastcall import Guest, PluginOptions, Problem, Report, Run, hookimpl
+from lastcall import Guest, PluginOptions, Problem, Report, Run, TextFile, hookimpl
 from lastcall.options import Options
 
 
@@ -40,15 +40,16 @@ def check(run: Run) -> Iterable[Problem]:
 def on_guest_stop(guest: Guest, run: Run) -> None:
     """Remember whom to mention, in the folder that survives."""
     if run.options(GuestSettings, guest).mention:
-        with (run.folder / f"{run.id}.txt").open("a") as file:
-            file.write(f"{guest.name}\n")
+        TextFile(run.folder / f"{guest.file_name}.txt").write(guest.name)
 
 
 @hookimpl
 def post_shutdown(run: Run, report: Report) -> None:
     """Write the sign."""
-    noted = run.folder / f"{run.id}.txt"
-    names = noted.read_text().split() if noted.exists() else []
+    notes = [TextFile(run.folder / f"{guest.file_name}.txt") for guest in run.guests]
+    names = [name for note in notes if (name := note.read())]
+    for note in notes:
+        note.remove()
     Path(run.options(Settings).file).write_text(
         f"closed ({run.reason}), {len(report.guests)} guests: {' '.join(names)}\n"
     )

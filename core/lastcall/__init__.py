@@ -30,8 +30,10 @@ if TYPE_CHECKING:
         ShellUnreachable,
         Skip,
     )
+    from lastcall.formats.decoding import from_json
     from lastcall.formats.secret_text import SecretText, masked
     from lastcall.formats.visible_text import visible
+    from lastcall.persistence.text_file import TextFile
 
 _HOMES = {
     "lastcall.api.guests": (
@@ -87,8 +89,10 @@ _HOMES = {
         "ShellUnreachable",
         "Skip",
     ),
+    "lastcall.formats.decoding": ("from_json",),
     "lastcall.formats.secret_text": ("SecretText", "masked"),
     "lastcall.formats.visible_text": ("visible",),
+    "lastcall.persistence.text_file": ("TextFile",),
 }
 
 
@@ -144,7 +148,9 @@ __all__ = [
     "Skip",
     "StopMethod",
     "StopRequest",
+    "TextFile",
     "Verdict",
+    "from_json",
     "hookimpl",
     "hookspec",
     "masked",

@@ -15,6 +15,7 @@ from lab.daemon import Daemon
 from lab.debian import build
 from lab.debian_guests import DebianGuest, debian_guest, inside, run_inside
 from lab.patience import wait_until
+from lastcall import Guest
 from support import PROGRAM, by_name_in, report_of, write_config, yaml_blocks
 
 ALL = yaml_blocks("databases.md")[0]
@@ -253,7 +254,8 @@ def test_values_changed_for_mysql_are_put_back_also_when_the_runner_is_killed(
     notes = tmp_path / "state" / "plugins" / "databases"
     assert list(notes.glob("*.json")) == []
     # As after the death of the guest's script, too: only the note knows.
-    (notes / f"{lab.virsh('domuuid', 'db').strip()}-usual.json").write_text('{"pct": "77.000000", "lwm": "7.000000"}')
+    noted = Guest(uri=lab.qemu, uuid=lab.virsh("domuuid", "db").strip(), name="db").file_name
+    (notes / f"{noted}-usual.json").write_text('{"pct": "77.000000", "lwm": "7.000000"}')
     db.sh("mariadb -e 'SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0'")
     assert fire(db, tmp_path, ["mysql"])[0]["result"] == "ok"
     assert db.sh(values) == before

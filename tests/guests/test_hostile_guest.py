@@ -16,6 +16,7 @@ from lab.guests import LinuxGuest, linux_guests, opened, remove
 from lab.hostile_agent import hostile_agent
 from lab.saved import wake_up
 from lab.sshd import SshServer, ssh_server
+from lastcall import Guest
 from lastcall.config.metadata import NAMESPACE
 from support import by_name_in, report_of, run_lastcall, write_config
 
@@ -62,7 +63,8 @@ def stop_beside(lab: Daemon, folder: Path, server: SshServer, *kinds: str) -> An
     config = write_config(folder, lab.qemu, more=RULE.format(uuid=UUID, port=server.port, key=server.key))
     keys = folder / "state" / "plugins" / "ssh"
     keys.mkdir(parents=True)
-    (keys / f"{UUID}.pub").write_text(server.host_key)
+    enrolled = Guest(uri=lab.qemu, uuid=UUID, name="tenant").file_name
+    (keys / f"{enrolled}.pub").write_text(server.host_key)
     public = Path(f"{server.key}.pub").read_text()
     # In a guest without hostility nobody lets us in either: what its own commands take must not be compared.
     forced = FLOOD if "ssh server" in kinds else CLIENT if "database" in kinds else "exit 1"

@@ -90,3 +90,14 @@ class Guest:
     def key(self) -> Key:
         """What identifies the guest: (URI, UUID)."""
         return (self.uri, self.uuid)
+
+    @property
+    def file_name(self) -> str:
+        """What to call a file about this guest: its UUID, and twelve digits that stand for its connection.
+
+        Not its name, which anybody may choose and which may lead elsewhere; nor its UUID alone, which whoever defines
+        guests on another daemon may choose.
+        """
+        import hashlib  # here: hardly any run keeps files about guests
+
+        return f"{self.uuid}-{hashlib.sha256(self.uri.encode('utf-8', 'backslashreplace')).hexdigest()[:12]}"

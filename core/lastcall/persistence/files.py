@@ -36,9 +36,10 @@ def put_in_place(path: Path, fresh: Path, content: str, *, sync: bool = False, m
             if sync:
                 os.fsync(file.fileno())
         fresh.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         fresh.unlink(missing_ok=True)  # what a full disk cut off is of no use, and takes room
-        error.filename = str(path)  # of a descriptor the system says no name, of a rename the other one
+        if isinstance(error, OSError):
+            error.filename = str(path)  # of a descriptor the system says no name, of a rename the other one
         raise
     if not sync:
         return

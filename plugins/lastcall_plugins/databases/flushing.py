@@ -29,11 +29,17 @@ def flush_all(wanted: Iterable[OneOf], guest: Guest, run: Run) -> None:
 
 
 def repair_all(wanted: Iterable[OneOf], guest: Guest, run: Run) -> None:
-    """Put right in each what a killed run may have left."""
+    """Put right in each what a killed run may have left. Raises HookFailed, once all are through, for what is not."""
+    failures: list[str] = []
     for one in wanted:
         kind, options = one.chosen
         if kind != AUTO:
-            ENGINES[kind].started(guest, run, options)
+            try:
+                ENGINES[kind].started(guest, run, options)
+            except LastcallError as error:
+                failures.append(f"{kind}: {_in_words(error)}")
+    if failures:
+        raise HookFailed("; ".join(failures))
 
 
 def _each(wanted: Iterable[OneOf], shell: Shell) -> Iterable[tuple[str, Engine[Any], Any]]:
@@ -59,10 +65,14 @@ def _flushed(engine: Engine[Any], flush: Flush[Any]) -> str:
         if getattr(flush.options, "stop", False) and not flush.run.rehearsal:
             engine.stop(flush)
     except LastcallError as error:
-        return f"{error} → {error.remedy}" if error.remedy else str(error)
+        return _in_words(error)
     except (ArithmeticError, LookupError, ValueError) as error:  # a server's answer that nobody has thought of
         return f"its answer is malformed: {type(error).__name__}"
     return ""
+
+
+def _in_words(error: LastcallError) -> str:
+    return f"{error} → {error.remedy}" if error.remedy else str(error)
 
 
 def _evidence(flush: Flush[Any], failure: str, seconds: float) -> Json:

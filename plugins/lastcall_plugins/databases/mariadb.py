@@ -6,10 +6,11 @@
 import json
 import re
 from typing import Any, cast
+from urllib.parse import quote
 
 from pydantic import Field
 
-from lastcall import Guest, Run
+from lastcall import Guest, HookFailed, LastcallError, Run, TextFile, from_json
 from lastcall_plugins.databases.engine import (
     Flush,
     ServerEngine,
@@ -105,17 +106,17 @@ class Mysql(ServerEngine[MariadbOptions]):
 
     def flush(self, flush: Flush[MariadbOptions]) -> None:
         """Proven when no page is dirty. The changed values are put back by the guest, else by the next run."""
-        self.put_back(flush)
-        note = flush.run.folder / _note(flush.guest, flush.options)
+        lost = self._put_back_if_known(flush)
+        note = _note(flush.guest, flush.run, flush.options)
         pct, lwm = _percents(figures(flush.sh(_VALUES, *_where(flush), env=self.environment(flush))))
         # Kept on the host before anything is changed: a guest that is cut off must not
         # keep a server that writes through for ever.
-        note.write_text(json.dumps({"pct": pct, "lwm": lwm}))
+        note.write(json.dumps({"pct": pct, "lwm": lwm}))
         try:
             result = flush.run_script(_DIRTY, *_where(flush), pct, lwm, env=self.environment(flush))
             found = figures(result.stdout)
             if found.get("restored") == "true":
-                note.unlink()
+                note.remove()
         finally:
             self.put_back(flush)
         if result.exit_code:
@@ -123,6 +124,8 @@ class Mysql(ServerEngine[MariadbOptions]):
         _take(flush, found)
         if flush.after.get("dirty_pages") != 0:
             raise Unproven(f"{flush.after.get('dirty_pages', 'unknown')} pages are still dirty: it is being written to")
+        if lost:
+            raise HookFailed(lost, "look at innodb_max_dirty_pages_pct and its _lwm; 90 and 10 are usual")
 
     def stop(self, flush: Flush[MariadbOptions]) -> None:
         """A clean stop leaves nothing to recover; systemd says whether it was one."""
@@ -132,15 +135,24 @@ class Mysql(ServerEngine[MariadbOptions]):
 
     def started(self, guest: Guest, run: Run, options: MariadbOptions) -> None:
         """A server that was started anew has its values from its files."""
-        (run.folder / _note(guest, options)).unlink(missing_ok=True)
+        _note(guest, run, options).remove()
 
     def put_back(self, flush: Flush[MariadbOptions]) -> None:
-        """Put back values of which nobody has said that they are."""
-        note = flush.run.folder / _note(flush.guest, flush.options)
-        if note.exists():
-            pct, lwm = _percents(json.loads(note.read_text()))
-            flush.sh(_PUT_BACK, *_where(flush), pct, lwm, env=self.environment(flush))
-            note.unlink()
+        """Put back values of which nobody has said that they are. Raises _Damaged for a note that tells none."""
+        note = _note(flush.guest, flush.run, flush.options)
+        values = _noted(note)
+        if values:
+            flush.sh(_PUT_BACK, *_where(flush), *values, env=self.environment(flush))
+            note.remove()
+
+    def _put_back_if_known(self, flush: Flush[MariadbOptions]) -> str:
+        """The same; a note that tells no values is kept for whoever looks into it, and what was wrong is returned."""
+        try:
+            self.put_back(flush)
+        except _Damaged as error:
+            flush.run.log(f"{self.name}: {error}")
+            return str(error)
+        return ""
 
 
 class Mariadb(Mysql):
@@ -169,9 +181,31 @@ def _where(flush: Flush[MariadbOptions]) -> tuple[str, str, str]:
     return options.socket or "", str(options.port or ""), options.user or ""
 
 
-def _note(guest: Guest, options: MariadbOptions) -> str:
-    """The name of the file that keeps the values of one server."""
-    return f"{guest.uuid}-{options.port or 'usual'}.json"
+class _Damaged(LastcallError):
+    """A note of which nobody can say what it told; it is set aside."""
+
+
+def _note(guest: Guest, run: Run, options: MariadbOptions) -> TextFile:
+    """The file that keeps the values of one server."""
+    server = options.port or quote(options.socket or "usual", safe="")
+    return TextFile(run.folder / f"{guest.file_name}-{server}.json")
+
+
+def _noted(note: TextFile) -> tuple[str, str] | None:
+    """The values that a note tells; None where there is none. Raises _Damaged."""
+    try:
+        text = note.read()
+        return None if text is None else _percents(from_json(text))
+    except (LastcallError, ValueError) as error:
+        why = f"the limits of dirty pages before an earlier flush are not put back: {note.path}: {error}"
+        raise _Damaged(f"{why}; {_kept(note)}") from None
+
+
+def _kept(note: TextFile) -> str:
+    try:
+        return f"it is kept as {note.set_aside()}"
+    except LastcallError as error:
+        return str(error)
 
 
 def _take(flush: Flush[MariadbOptions], found: dict[str, str]) -> None:

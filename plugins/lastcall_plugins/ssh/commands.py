@@ -29,15 +29,16 @@ def ssh() -> None:
 def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
     """Learn the host keys of running guests through the guest agent, which nobody on the network can fake.
 
-    They are kept under the domain's UUID. With --ask, for guests without an agent, the key is the one that the server
-    shows, and its fingerprint is yours to compare.
+    They are kept under the domain's UUID and its connection. With --ask, for guests without an agent, the key is the
+    one that the server shows, and its fingerprint is yours to compare.
     """
 
     read = _asked if ask else _from_agent
 
     def learn(guest: Guest, run: Run) -> list[HostKey]:
-        known = KnownKeys(guest, run).read()
-        if known and not replace:
+        # With --replace it is not looked at: what is odd about it is over by then.
+        known = [] if replace else KnownKeys(guest, run).read()
+        if known:
             raise LastcallError(f"{len(known)} host keys are known already", "--replace takes new ones")
         keys = read(guest, run)
         if not keys:
@@ -46,17 +47,21 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
         return keys
 
     learnt = apart(dict(rehearse("ssh", guests, learn)))
-    taken: dict[str, list[HostKey]] = {}
-    for guest, keys in learnt.items():
-        if _admitted(guest, keys, ask=ask) and not isinstance(keys, LastcallError):
-            taken[guest.uuid] = keys
-    kept = dict(rehearse("ssh", list(taken), lambda guest, run: KnownKeys(guest, run).write(taken[guest.uuid])))
-    lost = [(guest, error) for guest, error in kept.items() if isinstance(error, LastcallError)]
-    for guest, error in lost:
-        click.echo(visible(f"✗ {guest.name}: its keys were not kept: {masked(str(error))}"), err=True)
-    if lost:
+    taken = {
+        guest: keys
+        for guest, keys in learnt.items()
+        if _admitted(guest, keys, ask=ask) and not isinstance(keys, LastcallError)
+    }
+
+    def remember(guest: Guest, run: Run) -> None:
+        if guest in taken:  # another daemon's may have the same UUID
+            KnownKeys(guest, run).write(taken[guest])
+
+    written = dict(rehearse("ssh", sorted({guest.uuid for guest in taken}), remember)) if taken else {}
+    kept = [guest for guest in taken if guest in written and not _refused(guest, written[guest])]
+    if len(kept) < len(taken):
         return _NOT_KEPT
-    return 0 if len(taken) == len(learnt) else 1
+    return 0 if len(kept) == len(learnt) else 1
 
 
 def apart(learnt: Learnt) -> Learnt:
@@ -65,7 +70,7 @@ def apart(learnt: Learnt) -> Learnt:
     for guest, found in learnt.items():
         others = [
             other for other, keys in learnt.items()
-            if other.uuid != guest.uuid and not isinstance(keys, LastcallError) and not isinstance(found, LastcallError)
+            if other != guest and not isinstance(keys, LastcallError) and not isinstance(found, LastcallError)
             and set(keys) & set(found)
         ]  # fmt: skip
         message = f"its host key is that of {others[0].name}, too" if others else ""
@@ -76,12 +81,19 @@ def apart(learnt: Learnt) -> Learnt:
 def _admitted(guest: Guest, found: list[HostKey] | LastcallError, *, ask: bool) -> bool:
     """Show the keys, or why there are none; ask whether they are right."""
     if isinstance(found, LastcallError):
-        lines = [f"✗ {guest.name}: {masked(str(found))}", *([f"    → {found.remedy}"] if found.remedy else [])]
-        click.echo("\n".join(map(visible, lines)), err=True)
-        return False
+        return not _refused(guest, found)
     for key in found:
         click.echo(visible(f"{'?' if ask else '✓'} {guest.name}: {key.kind} {key.fingerprint}"))
     return not ask or click.confirm(visible(f"Is this the key of {guest.name}?"), err=True)
+
+
+def _refused(guest: Guest, answer: object) -> bool:
+    """Show why there is nothing to be had, where that is so."""
+    if not isinstance(answer, LastcallError):
+        return False
+    lines = [f"✗ {guest.name}: {masked(str(answer))}", *([f"    → {answer.remedy}"] if answer.remedy else [])]
+    click.echo("\n".join(map(visible, lines)), err=True)
+    return True
 
 
 def _asked(guest: Guest, run: Run) -> list[HostKey]:

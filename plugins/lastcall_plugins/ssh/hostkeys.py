@@ -1,13 +1,20 @@
-"""The host keys of guests: kept under the domain's UUID, because names and addresses change hands."""
+"""The host keys of guests: kept under the domain's UUID and its connection, because names and addresses change hands.
+
+The UUID alone would not do: whoever defines guests on another daemon chooses theirs, and what is enrolled for his would
+be taken for this one. A guest that was migrated to another connection is enrolled there again.
+"""
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lastcall import Guest, LastcallError, Run, ShellRefused, visible
+from lastcall import Guest, LastcallError, Run, ShellRefused, TextFile, visible
+
+_KNOWN_HOSTS = 16 << 20  # bytes; ten thousand hosts have some three
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +45,47 @@ def parse(text: str) -> list[HostKey]:
     return list(dict.fromkeys(found))
 
 
+def keys_of_host(known_hosts: Path, name: str) -> list[HostKey]:
+    """The keys of a host, or of `[host]:port`, in a file of OpenSSH's. Raises ShellRefused where it cannot be read."""
+    try:
+        text = TextFile(known_hosts, limit=_KNOWN_HOSTS).read() or ""
+    except LastcallError as error:
+        raise ShellRefused(f"the host key of the jump host {name} is not known: {error}", error.remedy) from None
+    # Read here and not by paramiko, which opens whatever it is, and compares each line with each.
+    lines = (line.split(None, 1) for line in text.splitlines())
+    return [key for words in lines if len(words) == 2 and _means(words[0], name) for key in parse(words[1])]
+
+
+def _means(hosts: str, name: str) -> bool:
+    """Whether the first word of a line names a host, as it is or hashed (`|1|salt|hash`)."""
+    if not hosts.startswith("|1|"):
+        return name in hosts.split(",")
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in hosts[3:].split("|"))
+    except ValueError:
+        return False
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
+
+
 class KnownKeys:
     """The keys of one guest in the plugin's folder, which survives reboots."""
 
     def __init__(self, guest: Guest, run: Run) -> None:
         self._guest = guest
-        self._file = run.folder / f"{guest.uuid}.pub"
+        self._file = run.folder / f"{guest.file_name}.pub"
 
     def read(self) -> list[HostKey]:
-        """The keys; none where the guest is not enrolled."""
+        """The keys; none where the guest is not enrolled. Raises ShellRefused for a file that cannot be read."""
         try:
-            return parse(self._file.read_text())
-        except FileNotFoundError:
-            return []
+            return parse(TextFile(self._file).read() or "")
+        except LastcallError as error:
+            remedy = f"{error.remedy}; then lastcall ssh enroll {self._guest.name}"
+            raise ShellRefused(f"the host key of {self._guest.name} is not known: {error}", remedy) from None
 
     def write(self, keys: Iterable[HostKey]) -> None:
-        """Remember these and no others."""
-        lines = "".join(f"{key.kind} {key.base64} {visible(self._guest.name)}\n" for key in keys)
-        # In place only when it is whole: half a file would be a guest whose key has changed.
-        scratch = self._file.with_suffix(".new")
-        scratch.write_text(lines)
-        scratch.chmod(0o600)
-        scratch.replace(self._file)
+        """Remember these and no others. Raises LastcallError."""
+        whose = visible(f"{self._guest.uri} {self._guest.name}")
+        TextFile(self._file).write("".join(f"{key.kind} {key.base64} {whose}\n" for key in keys))
 
     def verify(self, shown: HostKey) -> None:
         """Raise ShellRefused for a key that is not known, not the known one, or another guest's as well."""
@@ -97,8 +123,8 @@ class KnownKeys:
 
     def _remedy(self, other: "Enrolled") -> str:
         return (
-            f"{NEW_KEYS} in {self._guest.name} or {other.name}, and `lastcall ssh enroll --replace` for it; "
-            f"if {other.name} is no more, delete {other.file}"
+            f"{NEW_KEYS} in {self._guest.name} or {other.name} ({other.uri}), and `lastcall ssh enroll --replace` for "
+            f"it; if that one is no more, or was migrated, delete {other.file}"
         )
 
 
@@ -107,9 +133,10 @@ NEW_KEYS = "make new host keys (`rm /etc/ssh/ssh_host_*; ssh-keygen -A`)"
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A guest whose keys are known: what it was called then, and the file that has them."""
+    """A guest whose keys are known: what it was called then, where it was, and the file that has them."""
 
     name: str
+    uri: str
     file: Path
 
 
@@ -119,8 +146,12 @@ def _enrolled(folder: Path, _changed: int) -> Mapping[HostKey, list[Enrolled]]:
     """Who has which key."""
     found: dict[HostKey, list[Enrolled]] = {}
     for file in sorted(folder.glob("*.pub")):
-        text = file.read_text(errors="replace")
-        name = next((words[2] for line in text.splitlines() if len(words := line.split(" ", 2)) == 3), file.stem)
+        try:
+            text = TextFile(file).read() or ""
+        except LastcallError:
+            continue  # told to the guest whose it is; nobody else's login depends on it
+        told = (line.split(" ", 3) for line in text.splitlines())
+        uri, name = next((words[2:] for words in told if len(words) == 4), ("its connection", file.stem))
         for key in parse(text):
-            found.setdefault(key, []).append(Enrolled(name, file))
+            found.setdefault(key, []).append(Enrolled(name, uri, file))
     return found

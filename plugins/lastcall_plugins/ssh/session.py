@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import paramiko  # noqa: TID253  this module is imported by those who log in
@@ -25,7 +26,7 @@ from lastcall import (
     ShellUnreachable,
 )
 from lastcall_plugins.ssh.addresses import Address, addresses
-from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys
+from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, keys_of_host
 from lastcall_plugins.ssh.settings import SshSettings
 
 # Without a handler of its own, what paramiko has to say of a server comes out on standard error, tracebacks and all.
@@ -274,10 +275,9 @@ def _jump(run: Run, settings: SshSettings, opened: ExitStack) -> paramiko.Transp
     user, _, rest = str(settings.jump).rpartition("@")
     host, _, port = rest.partition(":")
     name = host if port in {"", "22"} else f"[{host}]:{port}"
+    keys = keys_of_host(Path(settings.known_hosts), name)
     try:
         sock = socket.create_connection((host, int(port or 22)), _left(run, settings))
-        known: Any = paramiko.HostKeys(settings.known_hosts).lookup(name) or {}
-        keys = [HostKey(key.get_name(), key.get_base64()) for key in known.values()]
         transport = _greet(sock, run, settings, opened, keys)
     except (OSError, ShellUnreachable, ValueError) as error:
         raise ShellUnreachable(f"the jump host {rest}: {_told(error)}") from None

@@ -14,14 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from lab.patience import LONGEST
-from lastcall import CommandResult, Guest, SecretText
+from lastcall import CommandResult, Guest, HookFailed, SecretText
 from lastcall.guest_shell.command_wrapper import wrap_command
 from lastcall_plugins.databases import detection
 from lastcall_plugins.databases.engine import Engine, Flush, Unproven, figures, number
+from lastcall_plugins.databases.flushing import repair_all
+from lastcall_plugins.databases.kinds import Database
 from lastcall_plugins.databases.mariadb import MariadbOptions, Mysql
 from lastcall_plugins.databases.ownership import OWN
 from lastcall_plugins.databases.postgresql import Postgresql, PostgresqlOptions
@@ -64,6 +67,11 @@ def flush(engine: Engine[Any], options: Any, folder: Path, path: Path | None = N
     one = Flush(GUEST, run, shell, options)
     engine.flush(one)
     return one
+
+
+def note_of(socket: Path) -> str:
+    """The file in which the values of a MySQL server are kept."""
+    return f"{GUEST.file_name}-{quote(str(socket), safe='')}.json"
 
 
 def client(folder: Path, name: str, script: str) -> Path:
@@ -149,7 +157,7 @@ def test_whatever_a_mysql_server_answers_is_no_part_of_the_next_statement(tmp_pa
         flush(Mysql(), MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE), tmp_path, path)
     assert "\\!" not in said.read_text()
     assert not made.exists()
-    (tmp_path / f"{GUEST.uuid}-usual.json").write_text('{"pct": "1 \\\\! touch x", "lwm": 0}')
+    (tmp_path / note_of(tmp_path / "2.sock")).write_text('{"pct": "1 \\\\! touch x", "lwm": 0}')
     with unix_server(tmp_path / "2.sock", lambda _: None), pytest.raises(Unproven, match="no numbers"):
         flush(Mysql(), MariadbOptions(socket=str(tmp_path / "2.sock"), owner=MINE), tmp_path, path)
 
@@ -310,3 +318,66 @@ def test_only_what_belongs_to_the_usual_users_is_taken_for_a_database() -> None:
 def test_a_guest_that_answers_rubbish_has_no_databases_and_no_error(text: str) -> None:
     users = "user=postgres 104\nuser=redis 106\nprocess=104 postgres x\n"
     assert [one for one in found(users + text) if one != ("redis", {})] == []
+
+
+MYSQL = """for last in "$@"; do :; done
+printf "%s\\n" "$last" >> {said}
+case "$last" in *CONCAT*) echo pct=90; echo lwm=10;; *STATUS*) printf "Innodb_buffer_pool_pages_dirty\\t0\\n";; esac"""
+DAMAGED = {
+    "no JSON": "{",
+    "not a number": '{"pct": NaN, "lwm": 0}',
+    "deep": "[" * 100_000,
+    "huge": '{"pct": ' + "9" * 100_000 + "}",
+    "another type": "[1, 2]",
+    "nothing": "",
+    "a list for a number": '{"pct": [1], "lwm": {}}',
+    "a command of the client's": '{"pct": "1 \\\\! touch x", "lwm": "0"}',
+    "an end of a statement": '{"pct": "1; DROP TABLE x", "lwm": "0"}',
+}
+
+
+@pytest.mark.parametrize("kind", [*DAMAGED, "a directory", "a named pipe"])
+def test_a_damaged_note_costs_the_put_back_and_not_the_flush_and_is_kept(tmp_path: Path, kind: str) -> None:
+    said, options = tmp_path / "statements", MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE)
+    path = client(tmp_path / "bin", "mariadb", MYSQL.format(said=said))
+    (tmp_path / "notes").mkdir()
+    note = tmp_path / "notes" / note_of(tmp_path / "my.sock")
+    if kind == "a directory":
+        note.mkdir()
+    elif kind == "a named pipe":
+        os.mkfifo(note)
+    else:
+        note.write_text(DAMAGED[kind])
+    with unix_server(tmp_path / "my.sock", lambda _: None):
+        with pytest.raises(HookFailed, match="are not put back: ") as caught:
+            flush(Mysql(), options, tmp_path / "notes", path)
+        statements = said.read_text()
+        assert "SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0" in statements
+        assert not {"\\!", "DROP"} & set(statements.split())
+        (kept,) = (tmp_path / "notes").iterdir()
+        assert str(note) in str(caught.value)
+        assert str(kept) in str(caught.value)
+        assert kept != note
+        flush(Mysql(), options, tmp_path / "notes", path)  # the next one finds nothing odd
+
+
+def test_what_another_daemons_guest_of_the_same_uuid_has_noted_is_put_back_nowhere_else(tmp_path: Path) -> None:
+    said, options = tmp_path / "statements", MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE)
+    path = client(tmp_path / "bin", "mariadb", MYSQL.format(said=said))
+    (tmp_path / "notes").mkdir()
+    other = Guest(uri="qemu+ssh://b/system", uuid=GUEST.uuid, name="db")
+    (tmp_path / "notes" / f"{other.file_name}-usual.json").write_text('{"pct": "7", "lwm": "7"}')
+    with unix_server(tmp_path / "my.sock", lambda _: None):
+        flush(Mysql(), options, tmp_path / "notes", path)
+    assert "pct=7" not in said.read_text()
+
+
+def test_a_note_that_cannot_be_removed_keeps_no_other_database_from_its_repair(tmp_path: Path) -> None:
+    run: Any = SimpleNamespace(rehearsal=False, folder=tmp_path, log=print)
+    ports = (3306, 3307)
+    notes = [tmp_path / f"{GUEST.file_name}-{port}.json" for port in ports]
+    notes[0].mkdir()
+    notes[1].write_text("{}")
+    with pytest.raises(HookFailed, match=f"mysql: {notes[0]} cannot be removed"):
+        repair_all([Database.model_validate({"mysql": {"port": port}}) for port in ports], GUEST, run)
+    assert not notes[1].exists()
