@@ -12,7 +12,7 @@ https://lastcall.dev/xmlns/guest/1` reads it. Fields that could run a command ar
 edit a guest is not always allowed to run programs on the host. How much may stand there is bounded for the same reason.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 from xml.etree import ElementTree as ET
@@ -30,6 +30,7 @@ from lastcall.options import BY_METADATA
 
 LONGEST = 4096  # bytes of the text of a key
 MOST_KEYS = 100
+MOST_WRONG = 10  # problems of a key that are told
 BOUNDS = YamlBounds(values=1000, depth=8, aliases=False)
 NAMESPACE = "https://lastcall.dev/xmlns/guest/1"
 PREFIX = "lastcall"
@@ -50,7 +51,7 @@ def read_metadata(
         problems.append(Problem(what="metadata", where=guest.name, message=message, remedy="remove what nobody uses"))
     for key, text in islice(texts.items(), MOST_KEYS):
         node, found = _checked(model, key, text, good.mark)
-        problems += [_about(guest, message, remedy) for message, remedy in found]
+        problems += [_about(guest, message, remedy) for message, remedy in _few(key, found)]
         if not found:
             good.items[key], good.marks[key] = node, good.mark
     if not good.items:
@@ -62,21 +63,28 @@ def read_metadata(
 def _checked(model: type[GuestPolicy], key: str, text: str, mark: Mark) -> tuple[Node, list[tuple[str, str]]]:
     if len(text.encode("utf-8", "surrogatepass")) > LONGEST:
         return MapNode(mark), [(f"{key}: more than {LONGEST} bytes", "set it in the configuration file")]
+    known = settable(model)
+    if key not in known:
+        # Before its text is read: a hundred of those would be the time of every other guest.
+        what = "cannot be set by metadata" if key in model.model_fields else "unknown key"
+        hint = did_you_mean(key, known) if key not in model.model_fields else ""
+        return MapNode(mark), [(f"{key}: {what}{hint}", f"metadata may set: {', '.join(known)}")]
     reader = Reader(mark.file, BOUNDS)
     node = reader.read(text)
     if reader.problems:
         return node, [(f"{key}: {problem.message}", "its text is YAML") for _, problem in reader.problems]
-    known = settable(model)
-    if key not in known:
-        what = "cannot be set by metadata" if key in model.model_fields else "unknown key"
-        hint = did_you_mean(key, known) if key not in model.model_fields else ""
-        return node, [(f"{key}: {what}{hint}", f"metadata may set: {', '.join(known)}")]
     _, found = validate(model, MapNode(mark, {key: node}, {key: mark}))
     if found:
         return node, [(problem.message, problem.remedy) for _, problem in found]
     # Only now: what has the wrong form cannot be searched for keys that are not for metadata.
     forbidden = list(_forbidden(model, key, node))
     return node, [(f"{path}: cannot be set by metadata", "set it in the configuration file") for path in forbidden]
+
+
+def _few(key: str, found: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """The first of a key's problems, and how many more there are: the key costs one look, however wrong it is."""
+    more = len(found) - MOST_WRONG
+    return found if more <= 0 else [*found[:MOST_WRONG], (f"{key}: and {more} more wrong values", found[0][1])]
 
 
 def _forbidden(model: type[BaseModel], key: str, node: Node) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Finding plugins: entry points of installed distributions (the bundled ones too) and drop-ins."""
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from lastcall.api.markers import PROJECT
@@ -12,10 +13,10 @@ from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
 from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep
 from lastcall.config.settings import Bootstrap
-from lastcall.errors import Problem, in_words
-from lastcall.formats.bounded_text import said, shown
+from lastcall.errors import LastcallError, Problem, in_words
+from lastcall.formats.bounded_text import bounded, said, shown
 from lastcall.hooks.dropins import load_dropins
-from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
+from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime, wording
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source, bundled_alone
 from lastcall.options import Options, StepOptions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from importlib import metadata
 
 T = TypeVar("T")
+MOST_OFFERS = 100  # stop methods, or guest shells, of one plugin
 OfferT = TypeVar("OfferT", StopMethod[Any], GuestShell)
 Loader: TypeAlias = Callable[[], object]
 
@@ -89,22 +91,17 @@ class Plugins:
         found: dict[str, tuple[Source, OfferT]] = {}
         ranked = sorted(self.registry.implementations(hook), key=lambda one: -one.position.source.origin)
         for one in ranked:
-            offers = self._ask(one, _as_offers)
+            offers = self._ask(one, partial(_as_offers, kind))
             if offers is None:
                 self.silent.append(one.plugin)
             for offer in offers or ():
-                try:
-                    self._admit(one, offer, kind, found)
-                except Exception as error:  # noqa: BLE001  a property of what it offers raised
-                    self._report(one, f"what it offers cannot be read: {in_words(error)}")
+                if isinstance(offer, _NoOffer):
+                    self._report(one, offer.why)
+                else:
+                    self._admit(one, offer, found)
         return found
 
-    def _admit(
-        self, one: Implementation, offer: object, kind: type[OfferT], found: dict[str, tuple[Source, OfferT]]
-    ) -> None:
-        if not isinstance(offer, kind) or not isinstance(getattr(offer, "name", None), str):
-            self._report(one, f"offers {shown(offer)}, which is no {kind.__name__} with a name")
-            return
+    def _admit(self, one: Implementation, offer: OfferT, found: dict[str, tuple[Source, OfferT]]) -> None:
         if isinstance(offer, StopMethod):
             if not offer.name.isprintable() or offer.name[:1] in {"", "_"} or hasattr(LadderStep, offer.name):
                 self._report(one, f"{offer.name!r} cannot be the name of a stop method", "rename it")
@@ -133,11 +130,13 @@ class Plugins:
             return None
 
     def _call(self, one: Implementation, work: Callable[[], T]) -> T:
-        return self._time.call(one.position.source, work, self._timeout)
+        return self._time.call(one.position.source, wording(work), self._timeout)
 
     def _report(self, one: Implementation, message: str, remedy: str = "") -> None:
         where = f"{one.plugin} ({one.position.source.where})"
-        self.registry.report(Problem(what="plugin", where=where, message=f"{one.hook}: {message}", remedy=remedy))
+        self.registry.report(
+            Problem(what="plugin", where=where, message=bounded(f"{one.hook}: {message}"), remedy=remedy)
+        )
 
 
 def _as_options(answer: object) -> PluginOptions:
@@ -158,12 +157,32 @@ def _require_model(model: object, base: type[Options]) -> None:
     model.model_rebuild()
 
 
-def _as_offers(answer: object) -> tuple[object, ...]:
+class _NoOffer:
+    """What a plugin offers that is of no use, and why."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def _as_offers(kind: type[OfferT], answer: object) -> Sequence["OfferT | _NoOffer"]:
+    """Read here, inside the time box; a generator that never ends is no offer."""
     if answer is None:
         return ()
     if isinstance(answer, Iterable) and not isinstance(answer, str | bytes):
-        return tuple(cast("Iterable[object]", answer))
-    raise TypeError(f"returned {shown(answer)}")
+        offers = list(islice(cast("Iterable[object]", answer), MOST_OFFERS + 1))
+        if len(offers) > MOST_OFFERS:
+            raise LastcallError(f"offers more than {MOST_OFFERS}")
+        return [_as_offer(kind, offer) for offer in offers]
+    raise TypeError(f"returned {bounded(shown(answer))}")
+
+
+def _as_offer(kind: type[OfferT], offer: object) -> "OfferT | _NoOffer":
+    try:
+        if isinstance(offer, kind) and isinstance(getattr(offer, "name", None), str):
+            return offer
+        return _NoOffer(f"offers {bounded(shown(offer))}, which is no {kind.__name__} with a name")
+    except Exception as error:  # noqa: BLE001  a property of what it offers raised
+        return _NoOffer(f"what it offers cannot be read: {in_words(error)}")
 
 
 def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
@@ -179,7 +198,7 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
             continue
         try:
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
-            plugin = time.call(source, load, timeout)
+            plugin = time.call(source, wording(load), timeout)
         except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
             registry.refuse(source, f"cannot be imported: {in_words(error)}", _reinstall(source))
         else:

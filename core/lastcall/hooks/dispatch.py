@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
@@ -11,11 +11,14 @@ from typing import Any, Literal, Protocol, cast
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
-from lastcall.errors import CallExpired, HookFailed, LastcallError, Problem, Skip, in_words, with_remedy
+from lastcall.errors import CallExpired, HookFailed, LastcallError, Skip, in_words, with_remedy
 from lastcall.formats.bounded_text import bounded, kind_name, said, shown
 from lastcall.formats.plain_values import plain_evidence, plain_settings
+from lastcall.formats.secret_text import masked
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.registry import Implementation
+from lastcall.records.bounds import TRACE_LIMIT
+from lastcall.records.found_problems import first_problems
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
@@ -235,7 +238,7 @@ def _bound(
 
     def work() -> Any:
         try:
-            return _checked(one.hook, one.function(**wanted))
+            return _checked(one.hook, one.function(**wanted), call)
         except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is code of the plugin
             raise _judge(error, box) from None
         finally:
@@ -244,13 +247,11 @@ def _bound(
     return work
 
 
-def _checked(hook: str, answer: Any) -> Any:
+def _checked(hook: str, answer: Any, call: HookCall) -> Any:
     if hook in {"check", "check_guest"}:
         # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
-        problems: list[object] = list(answer or ())
-        if all(isinstance(problem, Problem) for problem in problems):
-            return problems
-    elif hook in {"describe_guest", "guest_settings"}:
+        return first_problems(answer or (), lambda: call.expired)
+    if hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
             facts = cast("Mapping[str, Any] | None", answer)
             if facts is None or hook == "describe_guest":
@@ -258,7 +259,7 @@ def _checked(hook: str, answer: Any) -> Any:
             return plain_settings(facts)
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
         return answer
-    raise TypeError(f"returned {shown(answer)}")
+    raise TypeError(f"returned {bounded(shown(answer))}")
 
 
 class _Judged(Exception):
@@ -266,7 +267,9 @@ class _Judged(Exception):
 
     def __init__(self, verdict: Verdict, message: str, trace: str = "", asked_for: str | None = None) -> None:
         super().__init__(message)
-        self.verdict, self.message, self.trace, self.asked_for = verdict, message, trace, asked_for
+        # Cut here, where it was made: a text of many megabytes would be the loop's time, and everybody's.
+        self.message, self.trace = bounded(message), bounded(trace, TRACE_LIMIT)
+        self.verdict, self.asked_for = verdict, asked_for
 
 
 def _judge(error: Exception, box: float) -> _Judged:
@@ -293,19 +296,15 @@ def _policy_of(error: Exception) -> str | None:
 
 def _trace(error: BaseException) -> str:
     """Where it was raised, and those that it came from, the first one first; nothing where it lets nobody look."""
-    told = list[str]()
+    told, size = list[str](), 0
     try:
         one: BaseException | None = error
-        while one is not None and len(told) < _CHAIN:
+        while one is not None and len(told) < _CHAIN and size < TRACE_LIMIT:
             # In our words, and not as `traceback` tells it: what an error was given may have no end.
             frames = traceback.format_tb(one.__traceback__, limit=-_FRAMES)
             told.append("".join([*frames, f"{kind_name(one)}: {bounded(said(one))}\n"]))
+            size += len(told[-1])
             one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
-    except BaseException:  # noqa: BLE001, S110  as above
-        pass
-    return "\n".join(reversed(told))
-
-
-def problems_of(fired: Fired) -> Iterable[Problem]:
-    """The problems that `check` hooks returned."""
-    return [problem for _, problems in fired.answers for problem in problems]
+        return masked(bounded("\n".join(reversed(told)), TRACE_LIMIT))
+    except BaseException:  # noqa: BLE001  as above
+        return ""

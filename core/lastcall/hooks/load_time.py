@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from lastcall.errors import worded
 from lastcall.hooks.sources import Origin, Source
 from lastcall.threads.box import Box
 from lastcall.timing.budget import STEP
@@ -13,6 +14,18 @@ T = TypeVar("T")
 
 IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
 LEAST = 0.01  # seconds that are worth a try
+
+
+def wording(work: Callable[[], T]) -> Callable[[], T]:
+    """The same work; what it raises is put into words there and then, as that is its own time, too."""
+
+    def worded_work() -> T:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001  whatever it is, its words are the plugin's code
+            raise worded(error) from None
+
+    return worded_work
 
 
 class LoadTime:

@@ -19,6 +19,7 @@ from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.presence.connections import Connections
 from lastcall.presence.given_settings import read_given
+from lastcall.records.found_problems import first_of
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import STEP, WRITING
@@ -190,7 +191,7 @@ class Inventory:
             message = f"{next(iter(texts))}: cannot be judged: {said(error) or _ENDLESS}; it is not used"
             self._stream.problem("metadata", guest.name, message, "set it in the configuration file")
             return
-        self._stream.problems(problems)
+        self._stream.problems(first_of(problems), source=("metadata", guest.key))
         if policy is not None:
             self.policies.learn(guest, OWN_WORD, policy)
 

@@ -21,7 +21,7 @@ from lastcall.records.records import (
 )
 
 LINE_LIMIT = 8192  # characters of a line of output
-_TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's endless message comes last
+TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's endless message comes last
 
 
 def within_bounds(record: Record) -> Record:
@@ -43,7 +43,7 @@ def within_bounds(record: Record) -> Record:
             return replace(record, line=_message(record.line, LINE_LIMIT))
         case HookEnded():
             call = replace(record.record, message=_message(record.record.message))
-            return replace(record, record=call, traceback=_message(record.traceback, _TRACE_LIMIT))
+            return replace(record, record=call, traceback=_message(record.traceback, TRACE_LIMIT))
         case GuestEnded():
             return replace(record, message=_message(record.message))
         case ProblemFound():

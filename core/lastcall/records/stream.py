@@ -1,10 +1,11 @@
 """The stream of a run's records: one clock, several sinks, none of which can spoil the run."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from lastcall.errors import Problem, Severity
 from lastcall.formats.bounded_text import said
 from lastcall.records.bounds import within_bounds
+from lastcall.records.found_problems import ProblemLimit
 from lastcall.records.records import ProblemFound, Record, Sink
 from lastcall.records.report_builder import ReportBuilder
 
@@ -19,6 +20,7 @@ class Stream:
         self.start = clock() if started is None else started
         self.story = ReportBuilder()
         self._sinks = list(sinks)
+        self._limit = ProblemLimit()
 
     def now(self) -> float:
         """Seconds since the start of the run, to the millisecond."""
@@ -61,7 +63,9 @@ class Stream:
         """Report a problem."""
         self.problems([Problem(what=what, where=where, message=message, remedy=remedy, severity=severity)])
 
-    def problems(self, found: Iterable[Problem]) -> None:
-        """Report problems that somebody else has found."""
+    def problems(self, found: Iterable[Problem], source: Hashable = None) -> None:
+        """Report problems that somebody else has found; of one `source` so many, see `ProblemLimit`."""
         for problem in found:
-            self.emit(ProblemFound(at=self.now(), problem=problem))
+            admitted = self._limit.admit(problem, source)
+            if admitted:
+                self.emit(ProblemFound(at=self.now(), problem=admitted))

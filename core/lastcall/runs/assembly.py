@@ -309,4 +309,5 @@ def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float
             versions={"lastcall": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
         )
     )
-    parts.stream.problems((*loaded.problems, *loaded.plugins.registry.problems))
+    parts.stream.problems(loaded.problems, source="configuration")
+    parts.stream.problems(loaded.plugins.registry.problems)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import lastcall
+from firing import fire
 from lastcall import CallExpired, Guest, Json, NoShell, Outcome, Problem, Run, Verdict
 from lastcall.config.settings import HookSettings, PluginHookSettings
-from lastcall.hooks.dispatch import Dispatcher, Fired
+from lastcall.hooks.dispatch import Dispatcher
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
 from lastcall.records.stream import Stream
@@ -19,21 +20,6 @@ from lastcall.threads.workers import ThreadWorkers
 from support import by_name, run_context
 
 GUEST = Guest(uri="fake:///system", uuid="u", name="g")
-
-
-def fire(
-    plugins: dict[str, object], hook: str, settings: HookSettings, guest: Guest | None = GUEST
-) -> tuple[Fired, Stream]:
-    async def story() -> tuple[Fired, Stream]:
-        loop = asyncio.get_running_loop()
-        registry, stream = Registry(settings), Stream(loop.time)
-        for name, plugin in plugins.items():
-            registry.add(Source(name=name, origin=Origin.PACKAGE, where="test", sort_key=name), plugin)
-        stream.story.plan(guest or GUEST)
-        dispatcher = Dispatcher(registry, settings, run_context(loop.time), ThreadWorkers(loop), stream, loop)
-        return await dispatcher.fire(hook, guest), stream
-
-    return asyncio.run(story())
 
 
 def test_after_the_end_of_its_time_box_a_call_can_do_nothing_more() -> None:

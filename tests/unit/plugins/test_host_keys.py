@@ -88,14 +88,12 @@ def test_a_file_that_is_no_text_and_a_name_with_a_line_end_harm_nobody(tmp_path:
 
 
 def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / f"{ONE.file_name}.new").mkdir()
-
     def no_shell(*_: object, **__: object) -> Any:
         raise ShellError("none")
 
     shown = {"buf-b64": base64.b64encode(b"ssh-ed25519 AAAA\n").decode()}
     domain = SimpleNamespace(agent_connected=lambda: True, agent=lambda *_, **__: shown)  # pyright: ignore[reportUnknownLambdaType]
-    run: Any = SimpleNamespace(folder=tmp_path, domain=lambda _: domain, shell=no_shell)  # pyright: ignore[reportUnknownLambdaType]
+    run: Any = SimpleNamespace(folder=tmp_path / "gone", domain=lambda _: domain, shell=no_shell)  # pyright: ignore[reportUnknownLambdaType]
 
     def rehearse(_plugin: str, _names: object, work: Any) -> list[tuple[Guest, Any]]:
         try:
@@ -107,7 +105,7 @@ def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, mo
     done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False)
     assert done.return_value == 4
     assert "✗ db one: " in done.stderr
-    assert f"{tmp_path}/{ONE.file_name}." in done.stderr
+    assert f"{tmp_path}/gone/{ONE.file_name}.pub cannot be written" in done.stderr
 
 
 ODD_FILES: dict[str, Callable[[Path], object]] = {

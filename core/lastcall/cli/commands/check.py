@@ -20,7 +20,6 @@ from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page
-from lastcall.hooks.dispatch import problems_of
 from lastcall.ordering.graph import make_graph
 from lastcall.records.records import GuestPlanned
 from lastcall.report.text import problem_lines
@@ -75,9 +74,12 @@ async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool)
     idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
     parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
-    parts.stream.problems(problems_of(await parts.hooks.fire("check")))
-    for fired in await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests)):
-        parts.stream.problems(problems_of(fired))
+    for plugin, found in (await parts.hooks.fire("check")).answers:
+        parts.stream.problems(found, source=plugin)
+    answers = await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests))
+    for guest, fired in zip(guests, answers, strict=True):
+        for plugin, found in fired.answers:
+            parts.stream.problems(found, source=(plugin, guest.key))
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
     seen = [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
     return [*seen, *(await _log_in(parts, guests) if log_in else [])]

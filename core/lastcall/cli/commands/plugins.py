@@ -11,9 +11,11 @@ from lastcall.cli.options import json_option
 from lastcall.config.files import config_file
 from lastcall.config.load import read
 from lastcall.errors import ExitCode, in_words
+from lastcall.formats.bounded_text import bounded
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.load_time import wording
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.report.text import problem_lines
 from lastcall.runs.loading import load_anyway
@@ -86,9 +88,9 @@ def register_plugin_commands(group: click.Group, config: Path | None) -> None:
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
-            box.call(lambda one=one: one.function(group), timeout=REGISTER_TIMEOUT)
+            box.call(wording(lambda one=one: one.function(group)), timeout=REGISTER_TIMEOUT)
         except Exception as error:  # noqa: BLE001  that plugin's failure only
             group.commands = known
-            why = in_words(error)
+            why = bounded(in_words(error))
             click.echo(visible(f"lastcall: the commands of {one.plugin} are missing: {why}"), err=True)
     box.close()
