@@ -11,6 +11,7 @@ from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.secret_text import masked
 
 EVIDENCE_ITEMS = 1000  # values in one plugin's evidence; the files of a guest's databases are some dozens
+EVIDENCE_TEXT = 1 << 16  # characters of its names and texts together, and one text more
 _DEPTH = 16  # of lists in lists
 _TOO_DEEP = "… too deep"
 _MOST_ITEMS = 1_000_000  # lists that share a list grow without end when they are written out
@@ -24,8 +25,11 @@ def plain_value(value: object) -> Any:
 
 
 def plain_evidence(value: object) -> Any:
-    """The same in bounds: texts of `MESSAGE_LIMIT` characters, `EVIDENCE_ITEMS` values, none of them a secret."""
-    return _Conversion(lambda text: bounded(masked(text)), EVIDENCE_ITEMS).of(value, 0)
+    """The same in bounds: texts of `MESSAGE_LIMIT` characters, `EVIDENCE_ITEMS` values, none of them a secret.
+
+    What comes after `EVIDENCE_TEXT` characters is left out.
+    """
+    return _Conversion(lambda text: bounded(masked(text)), EVIDENCE_ITEMS, EVIDENCE_TEXT).of(value, 0)
 
 
 def plain_settings(value: Mapping[Any, Any]) -> dict[str, Any]:
@@ -42,9 +46,9 @@ def plain_settings(value: Mapping[Any, Any]) -> dict[str, Any]:
 class _Conversion:
     """One value's way; it stops taking items when there were too many. `text` is what becomes of each text."""
 
-    def __init__(self, text: Callable[[str], str], items: int) -> None:
-        self._text = text
-        self._left = items
+    def __init__(self, text: Callable[[str], str], items: int, room: float = math.inf) -> None:
+        self._make_text = text
+        self._left, self._room = items, room
         self.ended = False  # whether there were more
 
     def of(self, value: object, depth: int) -> Any:
@@ -87,7 +91,7 @@ class _Conversion:
     def _some(self, items: Iterable[Any]) -> Iterator[Any]:
         """As many of them as may be taken still."""
         for item in items:
-            if self._left <= 0:
+            if self._left <= 0 or self._room <= 0:
                 self.ended = True
                 return
             self._left -= 1
@@ -96,9 +100,16 @@ class _Conversion:
     def _name(self, key: object) -> str:
         if isinstance(key, str) and not isinstance(key, Enum):
             # Not masked: two keys that become one would cost a figure.
-            return bounded(key.encode("utf-8", "backslashreplace").decode())
+            name = bounded(key.encode("utf-8", "backslashreplace").decode())
+            self._room -= len(name)
+            return name
         told = self.of(key, _DEPTH)
         return told if isinstance(told, str) else str(told)
+
+    def _text(self, text: str) -> str:
+        made = self._make_text(text)
+        self._room -= len(made)
+        return made
 
     def _clean(self, text: str) -> str:
         return self._text(text.encode("utf-8", "backslashreplace").decode())

@@ -1,13 +1,30 @@
 """How long a run log gets: so many bytes of everything, then only what a report is made of."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 from lastcall.errors import Problem, Severity
 from lastcall.formats.quantities import format_size
-from lastcall.records.records import GuestHeld, GuestWentOff, HookBegun, HookSaid, Record, Sink
+from lastcall.records.records import (
+    AttemptEnded,
+    GuestBegun,
+    GuestEnded,
+    GuestHeld,
+    GuestPlanned,
+    GuestWentOff,
+    HookBegun,
+    HookEnded,
+    HookSaid,
+    ProblemFound,
+    Record,
+    Sink,
+)
 
 LOG_SIZE = 16 << 20  # bytes; a thousand guests with some hooks need a quarter of it
-_USUAL = 400  # bytes of a record; to weigh each of them would cost the loop more than it is worth
+_USUAL = 400  # bytes of a record without what others say in it
+_QUOTED = 4  # bytes around a value: quotes, colon or comma, and a digit or two
 
 
 class LogLimit:
@@ -25,10 +42,52 @@ class LogLimit:
             if self._written >= self._size:
                 self._full = True
                 return _told(self._size, record.at)
-        self._written += _USUAL
-        if isinstance(record, HookSaid):
-            self._written += len(json.dumps(record.line))
+        if isinstance(record, HookEnded) and record.traceback and self._written >= self._size:
+            record = replace(record, traceback="")  # no report has it
+        self._written += _weight(record)
         return self._log(record)
+
+
+def _weight(record: Record) -> int:
+    """About how many bytes of the log a record takes, and never much less: its form, and all that others say in it."""
+    match record:
+        case HookSaid():
+            return _USUAL + _bytes(record.line)
+        case HookEnded():
+            call = record.record
+            return _USUAL + _bytes(call.message) + _bytes(record.traceback) + _collection(call.evidence)
+        case AttemptEnded():
+            return _USUAL + _bytes(record.attempt.message)
+        case GuestEnded():
+            return _USUAL + _bytes(record.message)
+        case GuestPlanned():
+            return _USUAL + _bytes(record.guest.name)
+        case GuestBegun():
+            return _USUAL + sum(map(_bytes, record.waited_for))
+        case ProblemFound():
+            found = record.problem
+            return _USUAL + sum(map(_bytes, (found.what, found.where, found.message, found.remedy)))
+        case _:
+            return _USUAL
+
+
+def _bytes(text: str) -> int:
+    # Most texts are plain: then nothing has to be written out to know how long it would be.
+    if text.isascii() and text.isprintable():
+        return len(text) + text.count("\\") + text.count('"') + _QUOTED
+    return len(json.dumps(text)) + _QUOTED
+
+
+def _collection(value: Any) -> int:
+    """What evidence takes, which is plain and in bounds by now."""
+    if isinstance(value, str):
+        return _bytes(value)
+    if isinstance(value, Mapping):
+        named = cast("Mapping[str, Any]", value).items()
+        return _QUOTED + sum(_bytes(name) + _collection(one) for name, one in named)
+    if isinstance(value, list):
+        return _QUOTED + sum(map(_collection, cast("list[Any]", value)))
+    return len(str(value)) + _QUOTED
 
 
 def _told(size: int, at: float) -> Problem:

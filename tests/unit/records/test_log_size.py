@@ -1,13 +1,24 @@
 """A run's log has a size, and all logs together have one; what was cut is said in the log and in the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lastcall
-from lastcall import Guest, Report, Run, Severity
+from lastcall import Attempt, Guest, HookRecord, Outcome, Problem, Report, Run, Severity, Verdict
+from lastcall.formats.json_text import to_json
 from lastcall.records.log_limit import LOG_SIZE, LogLimit
-from lastcall.records.records import HookSaid, ProblemFound, Record, RunEnded
+from lastcall.records.records import (
+    AttemptEnded,
+    GuestBegun,
+    GuestEnded,
+    HookEnded,
+    HookSaid,
+    ProblemFound,
+    Record,
+    RunEnded,
+)
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_run
 from lastcall.testing import FakeGuest, run_shutdown
@@ -77,3 +88,60 @@ def test_the_oldest_logs_go_until_there_is_room_but_never_the_last_one(
     before = logs(tmp_path)
     run_shutdown(tmp_path, [FakeGuest("g")], config="runs: {keep: 5, size: 1MiB}")
     assert logs(tmp_path)[:-1] == before[-kept:]
+
+
+class Fails:
+    """Fails at length in every hook, having shown as much as it may."""
+
+    def _fail(self, run: Run) -> None:
+        run.evidence(**{f"figure {number}": "\x01" * 3000 for number in range(2000)})
+        raise ValueError("no" * 10**6) from ValueError("why" * 10**6)
+
+    @lastcall.hookimpl
+    def on_guest_stop(self, guest: Guest, run: Run) -> None:
+        """While it runs."""
+        self._fail(run)
+
+    @lastcall.hookimpl
+    def on_guest_stopped(self, guest: Guest, run: Run) -> None:
+        """Once it is off."""
+        self._fail(run)
+
+
+def test_a_log_of_many_hooks_that_fail_at_length_is_no_longer_than_its_size_and_what_the_report_needs(
+    tmp_path: Path,
+) -> None:
+    guests = [FakeGuest(f"g{number}") for number in range(40)]
+    report = run_shutdown(tmp_path, guests, plugins={"fails": Fails()}, config=SMALL)
+    (log,) = logs(tmp_path)
+    assert past_run(log).report == report
+    traces = [len(record.traceback) for record in read_log(log) if isinstance(record, HookEnded)]
+    assert len(traces) == 2 * len(guests)
+    assert traces[0] > 10_000
+    assert traces[-1] == 0, "once it is full"
+    assert log.stat().st_size < (1 << 20) + len(to_json(report))
+
+
+def test_the_weight_of_a_record_is_what_it_takes_in_the_log(tmp_path: Path) -> None:
+    evidence = {"plain": "x" * 2000, "odd": ["\x01" * 500, {"deep": '"\\' * 300}, "\U0001f600" * 200, 7, None]}
+    call = HookRecord(hook="h", plugin="p", result=Verdict.FAILED, started=1.0, duration=1.0, message="m" * 2000)
+    problem = Problem(what="w" * 255, where="\u202e" * 2000, message="m" * 2000, remedy="r" * 2000)
+    key = ("qemu:///system", "11111111-2222-3333-4444-555555555555")
+    attempt = Attempt(method="m", result="r", started=0, duration=0)
+    records: list[Record] = [
+        HookEnded(at=1.0, guest=key, record=replace(call, evidence=evidence), traceback="line\n" * 4000),
+        HookSaid(at=1.0, guest=key, hook="h", plugin="p", line="\x1b" * 8000),
+        ProblemFound(at=1.0, problem=problem),
+        GuestEnded(at=1.0, guest=key, outcome=Outcome.FAILED, message="é" * 2000),
+        AttemptEnded(at=1.0, guest=key, attempt=replace(attempt, message='"' * 2000)),
+        GuestBegun(at=1.0, guest=key, waited_for=("n" * 255,) * 100),
+    ]  # fmt: skip
+    for record in records:
+        taken = len(to_json(record).encode())
+        limit = LogLimit(lambda _: None, size=taken)
+        said = HookSaid(at=2.0, guest=None, hook="h", plugin="p", line="")
+        limit.take(record)
+        assert limit.take(said), f"{type(record).__name__}: {taken} bytes are full"
+        limit = LogLimit(lambda _: None, size=3 * taken + 1000)
+        limit.take(record)
+        assert not limit.take(said), f"{type(record).__name__}: not three times as much"
