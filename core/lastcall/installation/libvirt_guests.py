@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lastcall.formats.bounded_text import bounded
 from lastcall.formats.reading import read_text
 from lastcall.formats.visible_text import page
 
@@ -34,6 +35,7 @@ _PIECE = re.compile(
     r"""|(?<![^ \t\n;&|()])(?P<comment>\#[^\n]*)|\n|[^'"\\\#\n]+|\#""",
     re.DOTALL,
 )
+_LONGEST_VALUE = 8192  # characters; a connection has some twenty
 _NUMBER = re.compile(r"[0-9]{1,6}")  # a million seconds are eleven days
 _LONGEST = 1000 * 86_400  # seconds of a deadline; no configuration has more
 
@@ -94,7 +96,7 @@ def read_settings(text: str, defaults: Mapping[str, str] = DEFAULTS) -> GuestsSe
         if name not in DEFAULTS:
             settings.unread.append((number, f"{name} is no setting of libvirt-guests"))
         elif value is None:
-            settings.unread.append((number, f"{name}: {raw.strip()} would have to be worked out by a shell"))
+            settings.unread.append((number, f"{name}: {bounded(raw.strip())} would have to be worked out by a shell"))
         else:
             wrong = _wrong(name, value)
             if wrong:
@@ -120,7 +122,7 @@ def _assignments(text: str, unread: list[tuple[int, str]]) -> Iterator[tuple[int
         elif found:
             yield number, found[1], found[2]
         elif statement.strip():
-            unread.append((number, f"{statement.strip()} is no assignment"))
+            unread.append((number, f"{bounded(statement.strip())} is no assignment"))
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
@@ -142,6 +144,9 @@ def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
 
 def _value(raw: str) -> str | None:
     """The value as a shell would read it; None where it would have to work something out, or run something."""
+    # shlex takes its words apart character by character, each of which copies what it has: minutes for a megabyte.
+    if len(raw) > _LONGEST_VALUE:
+        return None
     bare = _QUOTED.sub("", raw)
     if _WORKED_OUT.search(bare) or _ODD.search(re.sub(r'"[^"]*"', "", bare)):
         return None

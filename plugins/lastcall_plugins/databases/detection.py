@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lastcall import Shell
+from lastcall import HookFailed, Shell
 
 # Who listens is not who he says: anybody may call his program mysqld, and bind a socket of that name. Only what
 # belongs to the usual users is taken for a server's; others are named in the configuration, with their `owner`.
@@ -23,6 +23,7 @@ sed -n 's/.* \(\/.*\/\.s\.PGSQL\.[0-9]*\)$/\1/p' /proc/net/unix | while IFS= rea
     printf 'socket=%s %s\n' "$(stat -c %u "$path" 2> /dev/null)" "$path"
 done
 """
+MOST_FOUND = 100  # databases of one guest; whoever says that he has more may say anything
 _KINDS = {
     "postgres": "postgresql",
     "mariadbd": "mariadb",
@@ -43,13 +44,13 @@ class Found:
 
 
 def detect(shell: Shell) -> list[Found]:
-    """The databases that run in the guest; several of a kind where they can be told apart. Raises ShellError."""
+    """The databases that run in the guest, apart where they can be told apart. Raises ShellError, HookFailed."""
     text = shell.run(("/bin/sh", "-c", _LOOK), env={"LC_ALL": "C"}).stdout
-    found: list[Found] = []
-    for one in _found(text):
-        if one not in found:
-            found.append(one)
-    return found
+    # By what tells them apart: a guest may say that it has thousands, and each compared with each would be its minutes.
+    found = {(one.kind, *one.options.items()): one for one in _found(text)}
+    if len(found) > MOST_FOUND:
+        raise HookFailed(f"more than {MOST_FOUND} databases seem to run in it", "name them instead of `auto`")
+    return list(found.values())
 
 
 def _found(text: str) -> Iterator[Found]:

@@ -381,3 +381,16 @@ def test_a_note_that_cannot_be_removed_keeps_no_other_database_from_its_repair(t
     with pytest.raises(HookFailed, match=f"mysql: {notes[0]} cannot be removed"):
         repair_all([Database.model_validate({"mysql": {"port": port}}) for port in ports], GUEST, run)
     assert not notes[1].exists()
+
+
+def test_a_guest_that_says_it_has_thousands_of_databases_has_none_of_them_flushed() -> None:
+    lines = "".join(f"process=105 redis-server x:{port}\n" for port in range(1, 5000))
+
+    class Says:
+        def run(self, *_: object, **__: object) -> Any:
+            return SimpleNamespace(stdout=f"user=redis 105\n{lines}")
+
+    says: Any = Says()
+    with pytest.raises(HookFailed, match="more than 100 databases") as caught:
+        detection.detect(says)
+    assert "name them" in caught.value.remedy
