@@ -92,6 +92,7 @@ class SimulatedDomain(FakeDomain):
             try:
                 request.take_back = self._note(how)
             except StartedAnew as error:
+                request.answer = "refused"  # found as its domain is looked up: the plug itself never left
                 self._refuse(request, error)
         error, after = self._refusal(how)
         if error and after:

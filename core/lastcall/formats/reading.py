@@ -104,6 +104,16 @@ def open_trusted(path: Path, *, folder: bool = False) -> int:
         raise
 
 
+def distrusted(path: Path) -> Untrusted | None:
+    """Why somebody else could have written what is there, if so. Raises OSError."""
+    try:
+        # A link of root's to a larger disk is as good as the folder itself.
+        os.close(open_trusted(Path(os.path.realpath(path))))
+    except Untrusted as error:
+        return error
+    return None
+
+
 def _step(parent: int, part: str, path: Path, *, folder: bool, last: bool = False) -> int:
     """From a folder's descriptor, which is closed, to that of what is in it."""
     found = os.stat(part, dir_fd=parent, follow_symlinks=False)

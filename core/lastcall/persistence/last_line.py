@@ -11,11 +11,10 @@ from pathlib import Path
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.bounded_text import bounded
-from lastcall.formats.reading import Unreadable, read_bytes, read_text
+from lastcall.formats.reading import Unreadable, distrusted, read_bytes, read_text
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.distrust import distrusted, is_local
 from lastcall.persistence.files import PUBLIC, write_whole
-from lastcall.persistence.state import StateFile
+from lastcall.persistence.state import StateFile, is_local
 
 ASKED_BY = "virsh"  # what their entries say instead of a run's id
 _LINE = re.compile(r"(\S+) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: (.*))?", re.IGNORECASE)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import fields, replace
@@ -13,14 +14,15 @@ from typing import Any, Literal, cast, get_args
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.errors import ExitCode, LastcallError, NoPermission, Problem
 from lastcall.formats.decoding import from_json
-from lastcall.formats.reading import Unreadable, read_text
+from lastcall.formats.reading import Unreadable, distrusted, read_text
 from lastcall.formats.values import value
-from lastcall.persistence.distrust import distrusted, is_local
 from lastcall.persistence.files import write_whole
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
 Cause = Literal["host", "hand"]
+# A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
+_LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 _DOUBTFUL = "doubtful"  # of a list that is kept, as not all that was on it is believed
 
 
@@ -233,6 +235,11 @@ class StateFile:
     def _invalid(self, why: str) -> StateInvalid:
         remedy = "it is kept; look at it, then move it away or mend it"
         return StateInvalid(f"{self.path} cannot be understood ({why})", remedy)
+
+
+def is_local(uri: str) -> bool:
+    """Whether to open it leads to a daemon of this host, and to nothing else."""
+    return bool(_LOCAL_URI.fullmatch(uri))
 
 
 def open_state(folder: Path) -> StateFile:

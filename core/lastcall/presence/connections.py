@@ -24,18 +24,16 @@ from lastcall.hypervisor.ports import (
     Target,
 )
 from lastcall.ordering.queue import ParallelLimits
+from lastcall.presence.guest_lists import LIST_TIMEOUT, RETRY, GuestLists
 from lastcall.presence.power_state import PowerState
-from lastcall.presence.pursuit import Pursuit
+from lastcall.presence.pursuit import WAITING, Pursuit
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STEP
 from lastcall.timing.terms import Terms
 
 CONNECT_TIMEOUT = 10.0  # seconds, for a connection that is not configured (any more)
-LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
 LOOK_EACH = 0.1  # seconds more for each guest that is looked at, as long as a daemon that is busy goes on answering
-WAITING = ("waiting", Severity.WARNING)  # what is said of a connection as long as it is tried on
 _MACHINES = ("qemu", "kvm", "libvirt_lxc")  # how the processes of guests are called
-RETRY = 0.5  # seconds until a connection that died is asked again
 
 
 class Connections:
@@ -68,12 +66,9 @@ class Connections:
         self._worked = worked
         self._connected: list[Connected] = []
         self._parallel: dict[str, int] = {}
-        self._seen: set[str] = set()  # whose guests were listed
-        self._all_listed = True
         self._pursuit = Pursuit(terms, self._give_up)
         self._late: set[str] = set()
-        self._brought: dict[str, list[Guest]] = {}  # lists that came late, and that nobody has used yet
-        self._twice: set[Key] = set()
+        self._lists = GuestLists(hypervisor, status, stream, terms, self._pursuit, self._welcome, pursues=patient)
 
     @property
     def uris(self) -> list[str]:
@@ -88,7 +83,7 @@ class Connections:
     @property
     def all_listed(self) -> bool:
         """Whether every connection was opened, and listed its guests whenever it was asked."""
-        return self._all_listed and all(one.error is None for one in self._connected)
+        return self._lists.complete and all(one.error is None for one in self._connected)
 
     def limits(self, parallel: int) -> ParallelLimits:
         """How many guests may move at once, of all and of each connection."""
@@ -152,7 +147,7 @@ class Connections:
     def pursue(self) -> None:
         """The host stops after all: try on what could not be opened, was given up, or does not list its guests anew."""
         self._patient = True
-        self._seen.clear()  # what was listed so far was looked through for those only that a run by hand was about
+        self._lists.pursue()
         for one in self._connected:
             if one.error is not None and not isinstance(one.error, NotPermitted):
                 self._try_on(one.target, one.error)
@@ -233,24 +228,15 @@ class Connections:
 
     async def active(self, *, patient: bool = True) -> list[Guest]:
         """The active guests of every connection, by name. `patient`: wait for one that is dead, and report failures."""
-        asked, found = set[str](), list[Guest]()
-        # One that is opened while another hangs over its list belongs to the same plan: its guests were asked after
-        # those that they need.
-        while new := [uri for uri in self.uris if uri not in asked]:
-            asked.update(new)
-            lists = (self._listed(uri, self._active_of, patient=patient) for uri in new)
-            found += [guest for guests in await asyncio.gather(*lists) for guest in guests]
-        return self._each_once(found)
-
-    async def _active_of(self, uri: str) -> list[Guest]:
-        """The active guests of one connection; a list that came late is used: a slow daemon has no time for two."""
-        brought = self._brought.pop(uri, None)
-        return await self._hypervisor.active(uri) if brought is None else brought
+        return await self._lists.active(self._hosts, patient=patient)
 
     async def inactive(self) -> list[Guest]:
         """The guests of every connection that are defined and off."""
-        lists = (self._listed(uri, self._hypervisor.inactive) for uri in self.uris)
-        return [guest for guests in await asyncio.gather(*lists) for guest in guests]
+        return await self._lists.inactive(self.uris)
+
+    def _hosts(self) -> Mapping[str, str]:
+        """The connections that are open, and the hosts behind them."""
+        return {one.uri: one.host for one in self._connected if one.uri}
 
     async def look(self, uri: str, guests: Sequence[Guest], *, within: float = math.inf) -> Looked:
         """Look at guests of one connection; those that did not answer as it died are looked at again when it is back.
@@ -275,58 +261,6 @@ class Connections:
             await asyncio.sleep(RETRY)  # the word that a connection died may come after the answer that never came
             if not self._status.away(uri) and self._status.era(uri) == era:
                 return Looked(facts, silent)
-
-    async def _listed(
-        self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool = True
-    ) -> list[Guest]:
-        """List guests; a connection that dies meanwhile is asked again when it is back."""
-        try:
-            async with self._terms.bounded(STEP, LIST_TIMEOUT):
-                while True:
-                    try:
-                        found = sorted(await ask(uri), key=lambda guest: guest.name)
-                    except ConnectionLost:
-                        # libvirtd may just be restarted, by an update say, while its guests run on.
-                        if not patient or self._status.lost(uri):
-                            raise
-                        await asyncio.sleep(RETRY)
-                    else:
-                        self._seen.add(uri)
-                        return found
-        except (LastcallError, TimeoutError) as error:
-            self._all_listed = False
-            pursued = self._patient and uri not in self._seen
-            if pursued:
-                self._list_on(uri, error)
-            if patient:
-                what, severity = WAITING if pursued else ("connection", Severity.ERROR)
-                message = f"its guests cannot be listed: {in_words(error)}"
-                self._stream.problem(what, uri, message, severity=severity)
-            return []
-
-    def _list_on(self, uri: str, error: Exception) -> None:
-        async def attempt() -> str:
-            # Not a share of what is left: a slow daemon would get ever less time, and it holds up nobody.
-            async with asyncio.timeout(LIST_TIMEOUT):
-                self._brought[uri] = await self._hypervisor.active(uri)
-            return self._welcome(uri, "listed its guests late")
-
-        self._pursuit.begin(uri, f"its guests cannot be listed: {in_words(error)}", attempt, needed=True)
-
-    def _each_once(self, guests: Sequence[Guest]) -> list[Guest]:
-        """Leave out guests that are listed by two connections, as two spellings of one daemon's URI do."""
-        hosts = {one.uri: one.host for one in self._connected}
-        seen: dict[tuple[str, str, str, str], Guest] = {}
-        for guest in guests:
-            # The UUID alone does not tell guests apart: a domain that was copied to another host has it, too.
-            first = seen.setdefault((hosts.get(guest.uri, ""), guest.driver, guest.uuid, guest.name), guest)
-            if first is not guest:
-                message = f"lists {guest.name} as {first.uri} does; it is taken from there"
-                remedy = "take one of the two connections out"
-                if guest.key not in self._twice:
-                    self._stream.problem("connection", guest.uri, message, remedy, Severity.WARNING)
-                self._twice.add(guest.key)
-        return list(seen.values())
 
 
 def _may_have_guests(uri: str) -> bool:

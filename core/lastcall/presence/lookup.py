@@ -6,8 +6,8 @@ from lastcall.api.guests import Guest
 from lastcall.errors import HypervisorError, Problem, Severity, UsageError
 from lastcall.formats.nearest import nearest
 from lastcall.planning.selection import Selection
-from lastcall.presence.connections import WAITING
 from lastcall.presence.inventory import Inventory
+from lastcall.presence.pursuit import WAITING
 from lastcall.records.stream import Stream
 
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
-from lastcall.errors import LastcallError, in_words
+from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.timing.terms import Terms
 
 RETRY = 0.5  # seconds between two attempts
+WAITING = ("waiting", Severity.WARNING)  # what is said of a connection as long as it is tried on
 
 
 class Pursuit:

@@ -36,14 +36,8 @@ def _too_early(seen: Evidence, guest: SimulatedGuest, first: SimulatedGuest, tol
         return  # others ended it, when its turn was over
     off = next((change.at for change in seen.changes(first) if change.ended), seen.end)
     done = min(off, _verdict(seen, first))
-    if asked and counts and asked.at < done - _EPSILON and not _unknown_by_then(seen, first, _turn(seen, guest)):
+    if asked and counts and asked.at < done - _EPSILON and not _unknown_by_then(seen, first, guest):
         yield f"{guest.name}: asked at {asked.at - seen.run.began:.3f}, before {first.name}, done at {done:.3f}"
-
-
-def _turn(seen: Evidence, guest: SimulatedGuest) -> float:
-    """When its turn came, which it has whoever comes late while it still waits for a job of somebody's."""
-    turns = (one.at for one in seen.run.records if isinstance(one, GuestBegun) and one.guest == guest.guest.key)
-    return seen.run.began + min(turns, default=0.0)
 
 
 def _verdict(seen: Evidence, guest: SimulatedGuest) -> float:
@@ -54,14 +48,20 @@ def _verdict(seen: Evidence, guest: SimulatedGuest) -> float:
     return min((seen.run.began + at for at in verdicts), default=seen.end)
 
 
-def _unknown_by_then(seen: Evidence, guest: SimulatedGuest, at: float) -> bool:
-    """Whether nobody could know of a guest, as its connection was not there: nobody waits for who may run behind it.
+def _unknown_by_then(seen: Evidence, first: SimulatedGuest, guest: SimulatedGuest) -> bool:
+    """Whether nobody could know of the first when the other's turn came, which that has whoever comes late: the first's
+    connection was not there, and nobody waits for who may run behind it.
 
     What it brings later are latecomers, in the order among themselves.
     """
-    found = (one.at for one in seen.run.records if isinstance(one, GuestPlanned) and one.guest.key == guest.guest.key)
-    late = seen.run.began + min(found, default=math.inf) > at
-    return late and seen.cut_off(guest.uri, at, before=at - seen.run.began)
+    records, key = seen.run.records, guest.guest.key
+    # By their order, as both may come in one moment: the one in which a daemon goes on.
+    turn = next((at for at, one in enumerate(records) if isinstance(one, GuestBegun) and one.guest == key), 0)
+    planned = (
+        at for at, one in enumerate(records) if isinstance(one, GuestPlanned) and one.guest.key == first.guest.key
+    )
+    at = seen.run.began + records[turn].at
+    return next(planned, math.inf) > turn and seen.cut_off(first.uri, at, before=at - seen.run.began)
 
 
 def _before(world: World, name: str) -> Iterator[str]:

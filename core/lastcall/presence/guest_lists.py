@@ -1,0 +1,120 @@
+"""The lists of guests: asked of every connection at once; one that does not answer costs nobody else his."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from lastcall.api.guests import Guest, Key
+from lastcall.errors import ConnectionLost, LastcallError, Severity, in_words
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.presence.power_state import PowerState
+from lastcall.presence.pursuit import WAITING, Pursuit
+from lastcall.records.stream import Stream
+from lastcall.timing.budget import STEP
+from lastcall.timing.terms import Terms
+
+LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
+RETRY = 0.5  # seconds until a connection that died is asked again
+
+
+class GuestLists:
+    """Lists guests. `welcome` is told the URI of a connection whose list came late, and how to say so; it returns it.
+
+    `pursues`: the host stops, and a list that cannot be had is tried again.
+    """
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        status: PowerState,
+        stream: Stream,
+        terms: Terms,
+        pursuit: Pursuit,
+        welcome: Callable[[str, str], str],
+        *,
+        pursues: bool,
+    ) -> None:
+        self._hypervisor, self._status, self._stream, self._terms = hypervisor, status, stream, terms
+        self._pursuit, self._welcome, self._pursues = pursuit, welcome, pursues
+        self.complete = True  # whether every connection listed its guests whenever it was asked
+        self._seen: set[str] = set()  # connections whose guests were listed
+        self._brought: dict[str, list[Guest]] = {}  # lists that came late, and that nobody has used yet
+        self._twice: set[Key] = set()
+
+    def pursue(self) -> None:
+        """The host stops after all: what was listed so far was looked through for those only that were chosen."""
+        self._pursues = True
+        self._seen.clear()
+
+    async def active(self, hosts: Callable[[], Mapping[str, str]], *, patient: bool) -> list[Guest]:
+        """The active guests of every connection, by name.
+
+        `hosts`: the connections that are open, and the hosts behind them. `patient`: wait for one that is dead, and
+        report failures.
+        """
+        asked, found = set[str](), list[Guest]()
+        # One that is opened while another hangs over its list belongs to the same plan: its guests were asked after
+        # those that they need.
+        while new := [uri for uri in hosts() if uri not in asked]:
+            asked.update(new)
+            lists = (self._listed(uri, self._active_of, patient=patient) for uri in new)
+            found += [guest for guests in await asyncio.gather(*lists) for guest in guests]
+        return self._each_once(found, hosts())
+
+    async def _active_of(self, uri: str) -> list[Guest]:
+        """The active guests of one connection; a list that came late is used: a slow daemon has no time for two."""
+        brought = self._brought.pop(uri, None)
+        return await self._hypervisor.active(uri) if brought is None else brought
+
+    async def inactive(self, uris: Sequence[str]) -> list[Guest]:
+        """The guests of these connections that are defined and off."""
+        lists = (self._listed(uri, self._hypervisor.inactive, patient=True) for uri in uris)
+        return [guest for guests in await asyncio.gather(*lists) for guest in guests]
+
+    async def _listed(self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool) -> list[Guest]:
+        """List guests; a connection that dies meanwhile is asked again when it is back."""
+        try:
+            async with self._terms.bounded(STEP, LIST_TIMEOUT):
+                while True:
+                    try:
+                        found = sorted(await ask(uri), key=lambda guest: guest.name)
+                    except ConnectionLost:
+                        # libvirtd may just be restarted, by an update say, while its guests run on.
+                        if not patient or self._status.lost(uri):
+                            raise
+                        await asyncio.sleep(RETRY)
+                    else:
+                        self._seen.add(uri)
+                        return found
+        except (LastcallError, TimeoutError) as error:
+            self.complete = False
+            goes_on = self._pursues and uri not in self._seen
+            if goes_on:
+                self._list_on(uri, error)
+            if patient:
+                what, severity = WAITING if goes_on else ("connection", Severity.ERROR)
+                message = f"its guests cannot be listed: {in_words(error)}"
+                self._stream.problem(what, uri, message, severity=severity)
+            return []
+
+    def _list_on(self, uri: str, error: Exception) -> None:
+        async def attempt() -> str:
+            # Not a share of what is left: a slow daemon would get ever less time, and it holds up nobody.
+            async with asyncio.timeout(LIST_TIMEOUT):
+                self._brought[uri] = await self._hypervisor.active(uri)
+            return self._welcome(uri, "listed its guests late")
+
+        self._pursuit.begin(uri, f"its guests cannot be listed: {in_words(error)}", attempt, needed=True)
+
+    def _each_once(self, guests: Sequence[Guest], hosts: Mapping[str, str]) -> list[Guest]:
+        """Leave out guests that are listed by two connections, as two spellings of one daemon's URI do."""
+        seen: dict[tuple[str, str, str, str], Guest] = {}
+        for guest in guests:
+            # The UUID alone does not tell guests apart: a domain that was copied to another host has it, too.
+            first = seen.setdefault((hosts.get(guest.uri, ""), guest.driver, guest.uuid, guest.name), guest)
+            if first is not guest:
+                message = f"lists {guest.name} as {first.uri} does; it is taken from there"
+                remedy = "take one of the two connections out"
+                if guest.key not in self._twice:
+                    self._stream.problem("connection", guest.uri, message, remedy, Severity.WARNING)
+                self._twice.add(guest.key)
+        return list(seen.values())
