@@ -16,6 +16,7 @@ from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.phases import Phases
 
+STALE = 0.5  # seconds after which the last look is one no more
 _RUNS_ON = frozenset({Outcome.LEFT, Outcome.SKIPPED})
 
 
@@ -27,6 +28,7 @@ class Closing:
     ) -> None:
         self._sight, self._stream, self._phases, self._books = sight, stream, phases, books
         self._stops = stops
+        self._asked_at = -math.inf  # when the last look began
 
     async def account_for(self, guests: Sequence[Guest]) -> None:
         """Decide for everybody, also those that the end of the run overtook, and write down who is to come back."""
@@ -45,10 +47,12 @@ class Closing:
 
     async def catch_up(self) -> None:
         """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""
+        if self._sight.loop.time() - self._asked_at > STALE:
+            await self._ask_once_more([stop.guest for stop in self._stops.values()])
+            return
         until, ended, story = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended, self._stream.story
         late = [key for key in self._stops if bool(ended(key)) != bool(story.result(key).ended)]
-        again = [key for key in late if self._is_open(key)]
-        await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
+        await asyncio.gather(*(self._stops[key].account(until=until) for key in late if self._is_open(key)))
 
     async def _put_back(self, keys: Sequence[Key]) -> list[Key]:
         """Undo what was changed of guests that run on, and were cut short; returns who needs nothing (any more)."""
@@ -71,6 +75,7 @@ class Closing:
         by_uri = defaultdict[str, list[Guest]](list)
         for guest in guests:
             by_uri[guest.uri].append(guest)
+        self._asked_at = self._sight.loop.time()
         # Each connection for itself: one that hung took the time in which the guests of another were to be asked for.
         await asyncio.gather(*(self._ask_for(uri, of_it) for uri, of_it in by_uri.items() if self._has_open(of_it)))
 
@@ -109,7 +114,7 @@ class Closing:
         result, off = self._stream.story.result(key), self._sight.status.ended(key) is not None
         if result.outcome in _RUNS_ON:
             # What becomes of one that is left alone is not ours to tell.
-            return result.asked is not None or result.outcome is Outcome.LEFT or (off and not self._stops[key].leaves)
+            return result.asked is not None or result.outcome is Outcome.LEFT or not self._stops[key].leaves
         return result.outcome is Outcome.UNKNOWN or (result.ended is not None and not off)
 
     def _still_runs(self, guest: Guest, runs: Container[Key] | None) -> bool:

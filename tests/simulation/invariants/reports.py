@@ -87,20 +87,26 @@ def everybody_is_in_the_report(history: History) -> Iterator[str]:
     for guest in seen.active_at_first():
         changes = seen.changes(guest)
         line = next(line for line in seen.world.lines if line.uri == guest.uri)
-        gone_before = bool(changes) and changes[0].at < seen.run.began + max(_CONNECTED_IN, line.alive_from + 1.0)
+        since = max(_CONNECTED_IN, line.alive_from + 1.0, _widened(seen, line.alive_from))
+        gone_before = bool(changes) and changes[0].at < seen.run.began + since
         if guest.guest.key not in told and not gone_before and _answers_in_time(seen, guest.uri):
             yield f"{guest.name}: ran, and is not in the report"
+
+
+def _widened(seen: Evidence, alive_from: float) -> float:
+    """When the run is about all guests of a connection, counted from its beginning."""
+    joining = seen.world.joining
+    # Until a host stop joins it, a run by hand tries no connection again, and one for some by name is about no others.
+    narrow = not seen.world.stops_the_host and (seen.world.names or alive_from)
+    return joining.at if joining and narrow else 0.0
 
 
 def _answers_in_time(seen: Evidence, uri: str) -> bool:
     """Whether a connection answers when the run is about its guests, or some time before the last resort, and goes on
     to for as long as it takes to list them.
     """
-    line, joining = next(line for line in seen.world.lines if line.uri == uri), seen.world.joining
-    # Until a host stop joins it, a run by hand tries no connection again, and one for some by name is about no others.
-    narrow = not seen.world.stops_the_host and (seen.world.names or line.alive_from)
-    widened = joining.at if joining and narrow else 0.0
-    since, until = seen.run.began + max(line.alive_from, widened), seen.last_resort - _STEADY
+    line = next(line for line in seen.world.lines if line.uri == uri)
+    since, until = seen.run.began + max(line.alive_from, _widened(seen, line.alive_from)), seen.last_resort - _STEADY
     dies = [at for at, back in seen.history.hypervisor.closures[uri] if at > seen.run.began and back + RETRY > since]
     # All are listed together: a connection that is refused is waited for, so that its guests are in the same order.
     slowest = max(other.alive_from for other in seen.world.lines)
