@@ -37,6 +37,16 @@ def graph_of(count: int, says: Words, config: str = "defaults: {}", sayers: int 
     return make_graph(guests, policies, ())
 
 
+def graph_where(config: str, sayer: int, says: Mapping[str, str]) -> Graph:
+    """The graph of four guests, of which one says something of itself."""
+    policies = Policies(parse(config).settings(Vocabulary()))
+    guests = [guest(number) for number in range(4)]
+    policy, problems = read_metadata(GuestPolicy, guests[sayer], says)
+    assert policy, problems
+    policies.learn(guests[sayer], OWN_WORD, policy)
+    return make_graph(guests, policies, ())
+
+
 def needs(graph: Graph, one: int, other: int) -> bool:
     return guest(other).key in graph.needs[guest(one).key]
 
@@ -46,12 +56,7 @@ def test_a_circle_by_what_a_guest_says_of_itself_costs_that_word_and_no_order_of
     says: Mapping[str, str],
 ) -> None:
     config = "guests: [{match: g0, depends_on: g1}, {match: g1, depends_on: g2}, {match: g1, order: 7}]"
-    policies = Policies(parse(config).settings(Vocabulary()))
-    guests = [guest(number) for number in range(4)]
-    policy, _ = read_metadata(GuestPolicy, guests[2], says)
-    assert policy
-    policies.learn(guests[2], OWN_WORD, policy)
-    graph = make_graph(guests, policies, ())
+    graph = graph_where(config, 2, says)
     assert needs(graph, 0, 1)
     assert needs(graph, 1, 2)
     assert not needs(graph, 2, 0)
@@ -61,12 +66,7 @@ def test_a_circle_by_what_a_guest_says_of_itself_costs_that_word_and_no_order_of
 
 def test_an_order_number_that_a_guest_gives_itself_costs_no_number_of_the_configuration() -> None:
     config = "guests: [{match: g0, order: 1}, {match: g1, order: 2}, {match: g1, depends_on: g2}]"
-    policies = Policies(parse(config).settings(Vocabulary()))
-    guests = [guest(number) for number in range(3)]
-    policy, _ = read_metadata(GuestPolicy, guests[2], {"order": "9", "depends_on": "g1"})
-    assert policy
-    policies.learn(guests[2], OWN_WORD, policy)
-    graph = make_graph(guests, policies, ())
+    graph = graph_where(config, 2, {"order": "9", "depends_on": "g1"})
     ranks = {node.number for node in graph.needs[guest(1).key] if not isinstance(node, tuple)}
     assert ranks == {1}, "still behind the guest of rank 1"
     assert needs(graph, 1, 2)
@@ -75,12 +75,7 @@ def test_an_order_number_that_a_guest_gives_itself_costs_no_number_of_the_config
 def test_a_rank_that_somebody_inherits_by_what_a_guest_says_costs_no_order_of_the_configuration() -> None:
     """g2 has g1 start with the first, though g1 needs g0, which is one of the last."""
     config = "guests: [{match: g0, order: 5}, {match: g3, order: 3}, {match: g1, depends_on: g0}]"
-    policies = Policies(parse(config).settings(Vocabulary()))
-    guests = [guest(number) for number in range(4)]
-    policy, _ = read_metadata(GuestPolicy, guests[2], {"order": "0", "depends_on": "g1"})
-    assert policy
-    policies.learn(guests[2], OWN_WORD, policy)
-    graph = make_graph(guests, policies, ())
+    graph = graph_where(config, 2, {"order": "0", "depends_on": "g1"})
     assert needs(graph, 1, 0)
     assert Rank(3) in graph.needs[guest(0).key]
 
