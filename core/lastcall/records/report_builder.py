@@ -41,6 +41,7 @@ def as_planned(result: GuestResult) -> bool:
 class _Story:
     guest: Guest
     began: float | None = None
+    tried: bool = False  # whether a request was begun
     asked: float | None = None
     waited_for: tuple[str, ...] = ()
     out_of_order: bool = False
@@ -103,6 +104,7 @@ class ReportBuilder:
                 story.began = record.at if story.began is None else story.began
                 story.waited_for = record.waited_for
             case GuestAsked():
+                story.tried = True
                 story.out_of_order |= record.out_of_order
                 if record.method == START and story.asked is None:
                     story.asked = record.at
@@ -149,6 +151,10 @@ class ReportBuilder:
     def heard(self, key: Key) -> Sequence[tuple[str, float]]:
         """The methods whose requests took effect, as far as anybody knows, and when these left."""
         return self._stories[key].heard
+
+    def tried(self, key: Key) -> bool:
+        """Say whether a request was begun: an attempt whose time was over before that has sent nothing."""
+        return self._stories[key].tried
 
     def decided(self, key: Key) -> bool:
         """Say whether it is decided what became of the guest."""

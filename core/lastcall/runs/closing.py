@@ -36,7 +36,7 @@ class Closing:
         await self._ask_once_more(ours)
         settled = await self._put_back([guest.key for guest in ours])
         results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
-        gone = [key for key, result in results.items() if self._leaves_the_list(result)]
+        gone = [key for key, result in results.items() if self._leaves_the_list(key, result)]
         left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
         if gone or left or settled:
             self._books.drop(gone)
@@ -131,10 +131,11 @@ class Closing:
         except (LastcallError, TimeoutError):
             return None
 
-    def _leaves_the_list(self, result: GuestResult) -> bool:
+    def _leaves_the_list(self, key: Key, result: GuestResult) -> bool:
         """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
         is, as far as anybody knows; a host that goes down takes the power from it all the same, and it has to come
         back."""
-        runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not result.attempts)
+        tried = self._stream.story.tried(key)
+        runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not tried)
         unasked = runs_on and result.asked is None
         return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)
