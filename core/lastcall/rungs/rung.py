@@ -300,7 +300,9 @@ class Rung:
         if latest.answered and not isinstance(latest.error, TimeoutError):
             # An answer that came in the moment in which the guest was found off counts all the same: a plug that was
             # refused then was credited with what the request before it had done.
-            if latest.unread and latest.error is not None and not isinstance(latest.error, ConnectionLost):
+            if latest.unread and latest.error is None:
+                self._hear()
+            elif latest.unread and latest.error and not isinstance(latest.error, ConnectionLost):
                 self._refuse(latest.error)
             return
         self._hear()  # not answered in its time

@@ -121,8 +121,8 @@ class Closing:
         """Whether the verdict stands: it was seen running, or was so a moment ago and libvirt says nothing (None)."""
         if not self._stream.story.decided(guest.key) or self._sight.status.ended(guest.key):
             return False
-        seen = runs is None or guest.key in runs
-        return seen and self._stream.story.result(guest.key).outcome in _RUNS_ON
+        seen, result = runs is None or guest.key in runs, self._stream.story.result(guest.key)
+        return seen and result.outcome in _RUNS_ON and result.ended is None  # one that had migrated away is back
 
     async def _active(self, uri: str, until: float) -> Sequence[Guest] | None:
         try:
