@@ -99,7 +99,7 @@ def pull_the_plug(lab: Daemon, config: Path, prefix: str) -> tuple[Any, dict[str
         db.sh(f"set -- {prefix}; {DIRTY}")
         dirty = {name: int(value) for name, value in figures(db.sh(FIGURES)).items()}
         assert dirty["pg_wal"] >= 50 * 2**20, dirty
-        assert dirty["dirty"] >= 2000, dirty
+        assert dirty["dirty"] >= 1000, dirty  # of some 2000, of which the server writes some back meanwhile
         assert dirty["unsaved"] >= 20_000, dirty
         assert dirty["wal"] > 2**20, dirty
         done = run_inside(lab, config, "shutdown", "--json")
