@@ -70,7 +70,8 @@ echo wal=$(cat /srv/*/"a b.db-wal" 2> /dev/null | wc -c)
 echo sqlite_rows=$(sqlite3 /srv/*/"a b.db" 'SELECT count(*) FROM t')
 grep -h 'redo starts at' /run/postgres.log | sed 's/.*redo starts at /redo_from=/'
 grep -h 'redo done at' /run/postgres.log | sed 's/.*redo done at \\([^ ]*\\).*/redo_to=\\1/'
-echo maria_recovered=$(grep -c 'To recover: ' /run/mariadb.log)
+sed -n 's/.*recovery from checkpoint LSN=\\([0-9]*\\).*/maria_from=\\1/p' /run/mariadb.log
+sed -n 's/.*End of log at LSN=\\([0-9]*\\).*/maria_to=\\1/p' /run/mariadb.log
 poweroff -ff
 """
 """The first and only process of a guest that boots from the disk that is left."""
@@ -89,6 +90,11 @@ def figures(text: str) -> dict[str, str]:
 def lsn(text: str) -> int:
     high, low = text.split("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+def maria_redo(found: dict[str, str]) -> int:
+    """The bytes of log that MariaDB had to go through."""
+    return int(found.get("maria_to", 0)) - int(found.get("maria_from", 0))
 
 
 def pull_the_plug(lab: Daemon, config: Path, prefix: str) -> tuple[Any, dict[str, str]]:
@@ -115,7 +121,7 @@ def test_without_the_flush_the_plug_costs_redis_its_data_and_the_others_a_recove
     _, found = pull_the_plug(lab, config, "without")
     assert found["last_key"] == ""
     assert lsn(found["redo_to"]) - lsn(found["redo_from"]) > 2**20
-    assert int(found["maria_recovered"]) > 0
+    assert maria_redo(found) > 2**20
     assert int(found["wal"]) > 2**20
 
 
@@ -140,7 +146,8 @@ def test_after_the_flush_every_row_is_there_and_there_is_nothing_to_recover(lab:
     assert (found["sqlite_rows"], found["wal"]) == ("5000", "0")
     if "redo_from" in found:  # nothing at all to replay is no redo
         assert lsn(found["redo_to"]) - lsn(found["redo_from"]) < 65_536
-    assert found["maria_recovered"] == "0"
+    # What its own housekeeping has written since, if anything: a kilobyte was seen where the guest is quick.
+    assert maria_redo(found) < 65_536
 
 
 def fire(db: DebianGuest, tmp_path: Path, databases: Any, shell: str = "agent") -> tuple[Any, str]:

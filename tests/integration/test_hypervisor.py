@@ -1,12 +1,14 @@
 """The connections to a real libvirtd: lanes, events, errors."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -215,6 +217,33 @@ def test_a_call_that_was_abandoned_while_it_waited_for_a_lane_sends_nothing(lab:
             await asyncio.sleep(0.1)
             with pytest.raises(CallExpired):
                 Box().call(lambda: view.shutdown("default"), timeout=LONGEST)
+            assert sent == []
+            assert domain.isActive()
+
+        play([lab.test], story)
+
+
+@pytest.mark.parametrize("how", ["shutdown", "destroy"])
+def test_a_call_that_was_abandoned_while_the_daemon_hung_sends_nothing_when_that_goes_on(lab: Daemon, how: str) -> None:
+    with driver_guests(lab, ["g"]) as connection:
+        domain = connection.lookupByName("g")
+        guest = Guest(uri=lab.test, uuid=domain.UUIDString(), name="g", driver="TEST")
+
+        async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            sent: list[bool] = []
+            view = hypervisor.domain(guest, Time(0.2), lambda: sent.append(True))
+            stop = partial(view.shutdown, "default") if how == "shutdown" else view.destroy
+            call = asyncio.create_task(asyncio.to_thread(stop))
+            daemon = lab.pid()
+            gc.collect()  # a connection of another test's that is closed by chance, on this thread, would wait for it
+            os.kill(daemon, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(0.5)
+                assert not call.done()
+            finally:
+                os.kill(daemon, signal.SIGCONT)
+            with pytest.raises(CallExpired):
+                await asyncio.wait_for(call, LONGEST)
             assert sent == []
             assert domain.isActive()
 

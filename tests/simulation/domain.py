@@ -59,6 +59,11 @@ class SimulatedDomain(FakeDomain):
         """Send it; everything that may become of it is said by the guest's nature, the domain's job and the daemon."""
         self._call.remaining()
         self._world.require(self._guest.uri)
+        busy = self._world.hangs_for(self._guest.uri)
+        if busy:
+            # A daemon that hangs does so over the question for the domain: the request leaves when it goes on, if
+            # somebody waits for it still.
+            raise Late(busy, partial(self._request, how, effect), lambda: None)
         if self._sent:
             self._sent()
             self._sent()  # a word that comes twice must change nothing
@@ -66,10 +71,6 @@ class SimulatedDomain(FakeDomain):
         self._guest.requests.append(request)
         if how in self._guest.nature.hangs:
             raise self._late(request, math.inf, lambda: None)
-        # A daemon that hangs takes the message all the same, and reads it when it goes on.
-        busy = self._world.hangs_for(self._guest.uri)
-        if busy:
-            raise self._late(request, busy, partial(self._deliver, request, effect))
         self._deliver(request, effect)
 
     def _late(self, request: Request, seconds: float, then: Callable[[], None]) -> Late:

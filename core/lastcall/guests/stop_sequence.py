@@ -15,8 +15,6 @@ from lastcall.rungs.on_poweroff import PoweroffAction
 from lastcall.timing.budget import STUCK
 from lastcall.timing.moment import Moment
 
-LEAST = 0.1  # seconds for a request that has to leave, where there is no more time than that
-
 
 class StopSequence:
     """Everything that is tried to bring one guest off, in order."""
@@ -98,9 +96,10 @@ class StopSequence:
             era = self._status.era(self._guest.uri)
             climbed = await self._ask(self._present.steps, until, out_of_order=True)
             was_there = not self._status.away(self._guest.uri) and era == self._status.era(self._guest.uri)
-            if was_there and not climbed.asked and not climbed.ended and until.passed:
+            more = self._phases.patience(self._loop.time())
+            if was_there and not climbed.asked and not climbed.ended and until.passed and more:
                 # To look what it does now took the time that there was.
-                await self._ask_plainly(Moment(self._loop, self._loop.time() + LEAST), out_of_order=True)
+                await self._ask_plainly(more, out_of_order=True)
             if climbed.asked or climbed.ended or was_there:
                 return
             # While its connection is dead no plug arrives either. When it was back, the plug came before the request.

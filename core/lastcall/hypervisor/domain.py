@@ -182,6 +182,7 @@ class LibvirtDomain:
             self._call.remaining()  # an abandoned call must not send a request after all
             with translated(lane.connection):
                 domain = lane.connection.lookupByUUIDString(self._guest.uuid)
+                self._call.remaining()  # nor one whose daemon hung over this, and goes on when nobody waits any more
                 # Said before the request, not after it: a rung's time counts from here, and the call may last until the
                 # guest is off. Not before the domain is found: what never left was taken for a request.
                 if self._sent and asks:
