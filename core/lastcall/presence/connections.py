@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -226,9 +226,12 @@ class Connections:
                 pass
         self._status.take(event)
 
-    async def active(self, *, patient: bool = True) -> list[Guest]:
-        """The active guests of every connection, by name. `patient`: wait for one that is dead, and report failures."""
-        return await self._lists.active(self._hosts, patient=patient)
+    async def active(self, *, patient: bool = True, only: Container[str] | None = None) -> list[Guest]:
+        """The active guests of every connection, or of `only` these (URIs), by name.
+
+        `patient`: wait for one that is dead, and report failures.
+        """
+        return await self._lists.active(self._hosts, patient=patient, only=only)
 
     async def inactive(self) -> list[Guest]:
         """The guests of every connection that are defined and off."""

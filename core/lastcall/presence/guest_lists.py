@@ -1,7 +1,7 @@
 """The lists of guests: asked of every connection at once; one that does not answer costs nobody else his."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import ConnectionLost, LastcallError, Severity, in_words
@@ -37,6 +37,7 @@ class GuestLists:
         self._pursuit, self._welcome, self._pursues = pursuit, welcome, pursues
         self.complete = True  # whether every connection listed its guests whenever it was asked
         self._seen: set[str] = set()  # connections whose guests were listed
+        self._latest: dict[str, list[Guest]] = {}  # by connection
         self._brought: dict[str, list[Guest]] = {}  # lists that came late, and that nobody has used yet
         self._twice: set[Key] = set()
 
@@ -45,20 +46,23 @@ class GuestLists:
         self._pursues = True
         self._seen.clear()
 
-    async def active(self, hosts: Callable[[], Mapping[str, str]], *, patient: bool) -> list[Guest]:
-        """The active guests of every connection, by name.
+    async def active(
+        self, hosts: Callable[[], Mapping[str, str]], *, patient: bool, only: Container[str] | None = None
+    ) -> list[Guest]:
+        """The active guests of every connection, or of `only` these, by name.
 
         `hosts`: the connections that are open, and the hosts behind them. `patient`: wait for one that is dead, and
         report failures.
         """
-        asked, found = set[str](), list[Guest]()
+        asked = set[str]()
         # One that is opened while another hangs over its list belongs to the same plan: its guests were asked after
         # those that they need.
-        while new := [uri for uri in hosts() if uri not in asked]:
+        while new := [uri for uri in hosts() if uri not in asked and (only is None or uri in only)]:
             asked.update(new)
             lists = (self._listed(uri, self._active_of, patient=patient) for uri in new)
-            found += [guest for guests in await asyncio.gather(*lists) for guest in guests]
-        return self._each_once(found, hosts())
+            self._latest |= zip(new, await asyncio.gather(*lists), strict=True)
+        everybody = [guest for uri in hosts() for guest in self._latest.get(uri, ())]
+        return [guest for guest in self._each_once(everybody, hosts()) if guest.uri in asked]
 
     async def _active_of(self, uri: str) -> list[Guest]:
         """The active guests of one connection; a list that came late is used: a slow daemon has no time for two."""

@@ -57,10 +57,11 @@ class Latecomers:
         self._times[key] += 1
         self._again.discard(key)
 
-    async def find(self) -> list[Guest]:
-        """The guests that came up, or came back, since the list was made."""
+    async def find(self, only: Container[str] | None) -> list[Guest]:
+        """The guests that came up, or came back, since the list was made; `only` those of these connections."""
         # libvirt-guests lists its guests once. One that a cluster or a person starts after that is never asked.
-        late = [guest for guest in await self._connections.active(patient=False) if await self._is_late(guest)]
+        active = await self._connections.active(patient=False, only=only)
+        late = [guest for guest in active if await self._is_late(guest)]
         for guest in late:
             self._sight.status.forget(guest.key)
         return late

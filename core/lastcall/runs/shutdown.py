@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
@@ -78,7 +78,8 @@ class Shutdown:
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
         self._news = Wakeup(self._loop)
-        self._came_late, self._looked_at = False, -math.inf
+        self._news_of: set[str] = set()  # connections (URIs), "" for all
+        self._looked_at = -math.inf
         self._keeping: asyncio.Task[None] | None = None
         self._is_closing = False
 
@@ -236,17 +237,19 @@ class Shutdown:
     async def _see_off(self, stopping: Stopping) -> None:
         self._begin(self._stops)
         while True:
-            if (self._under_way or self._awaits_connections) and not self._came_late:
+            if (self._under_way or self._awaits_connections) and not self._news_of:
                 await self._news.wait()
                 continue
-            self._came_late, seen_at = False, self._loop.time()
-            late = await self._latecomers()
+            # While others are under way only those are asked that there is news of: one that hangs would delay them.
+            only = self._news_of if self._under_way and "" not in self._news_of else None
+            self._news_of, seen_at = set[str](), self._loop.time()
+            late = await self._latecomers(only)
             if late:
                 waits = self._waits(late, stopping.scheduler)
                 self._add(stopping, late, waits, seen_at)
                 stopping.scheduler.add(waits)
                 self._begin(planned.guest.key for planned in late.guests)
-            elif not self._under_way and not self._came_late and not self._awaits_connections:
+            elif not self._under_way and not self._news_of and not self._awaits_connections:
                 return
 
     @property
@@ -277,14 +280,14 @@ class Shutdown:
     def _notice(self, key: Key) -> None:
         """A guest was started while the run goes on."""
         if not self._phases.asks_no_more:
-            self._came_late = True
+            self._news_of.add(key[0])
             self._news.ring()
 
-    async def _latecomers(self) -> Plan | None:
-        """Plan the guests that came up, or came back, since the list was made."""
+    async def _latecomers(self, only: Container[str] | None) -> Plan | None:
+        """Plan the guests that came up, or came back, since the list was made; `only` those of these connections."""
         if self._phases.asks_no_more:
             return None
-        late = await self._late.find()
+        late = await self._late.find(only)
         if not late:
             return None
         plan = await self._plan(late)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from lastcall import GuestResult
-from lastcall.records.records import GuestBegun, GuestEnded, GuestPlanned
+from lastcall.records.records import GuestBegun, GuestEnded, GuestPlanned, ProblemFound
 from simulation.evidence import Evidence, guests_of
 from simulation.guest import SimulatedGuest
 from simulation.history import History
@@ -61,7 +61,10 @@ def _unknown_by_then(seen: Evidence, first: SimulatedGuest, guest: SimulatedGues
         at for at, one in enumerate(records) if isinstance(one, GuestPlanned) and one.guest.key == first.guest.key
     )
     at = seen.run.began + records[turn].at
-    return next(planned, math.inf) > turn and seen.cut_off(first.uri, at, before=at - seen.run.began)
+    # A daemon that takes longer for its list than a short deadline has for that is said to be waited for.
+    told = [one.problem for one in records[:turn] if isinstance(one, ProblemFound)]
+    slow = any((problem.what, problem.where) == ("waiting", first.uri) for problem in told)
+    return next(planned, math.inf) > turn and (slow or seen.cut_off(first.uri, at, before=at - seen.run.began))
 
 
 def _before(world: World, name: str) -> Iterator[str]:

@@ -217,6 +217,24 @@ def test_a_connection_that_comes_while_another_hangs_over_its_list_belongs_to_th
     assert web.asked[0][0] + 5 <= needed.asked[0][0], "asked when the one that needs it is off"
 
 
+def test_a_connection_that_hangs_does_not_delay_the_list_of_one_that_comes_late(tmp_path: Path) -> None:
+    hung, late = FakeGuest("hung", uri=OTHER, takes=30), FakeGuest("late")
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        active = hypervisor.active
+        hypervisor.loop.call_later(3, hypervisor.open_up, URI)
+
+        async def slow(uri: str) -> list[Guest]:
+            if uri == OTHER and hypervisor.loop.time() > 1:
+                await asyncio.sleep(100)
+            return await active(uri)
+
+        hypervisor.active = slow
+
+    run_shutdown(tmp_path, [hung, late], config=SHORT, reason=Reason.POWER, dead=[URI], meanwhile=meanwhile)
+    assert 3 <= late.asked[0][0] < 4
+
+
 def test_a_connection_that_never_comes_is_an_error_and_costs_the_time_until_the_last_resort(tmp_path: Path) -> None:
     fine = FakeGuest("fine", uri=OTHER)
     report = run_shutdown(tmp_path, [fine, FakeGuest("unseen")], config=SHORT, reason=Reason.POWER, dead=[URI])
