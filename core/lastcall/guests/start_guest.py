@@ -199,6 +199,9 @@ class GuestStart:
                 await self._starter.let_restart(self.guest)
             self.decide(Outcome.PRESENT)
             return
+        if self._starting.halted():  # while libvirt did not answer, which may have taken long
+            self.decide(Outcome.SKIPPED, "interrupted before it was started")
+            return
         fired = await self._hooks.fire("on_guest_start", self.guest, until=self._starting.terms.until)
         if fired.verdict == "skip_guest":
             self.decide(Outcome.SKIPPED, f"{fired.because}; it stays on the list")

@@ -1,11 +1,13 @@
 """The restore run on a fake hypervisor with a clock that jumps."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 import lastcall
-from lastcall import Guest, GuestResult, GuestState, Outcome, Run
+from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
+from lastcall.hypervisor.ports import Standing
 from lastcall.runs.restore import Restore
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests
@@ -190,3 +192,29 @@ def test_a_guest_that_went_off_after_its_run_was_killed_is_started_with_what_it_
     list_of_a_killed_run(tmp_path, [guest.guest], restarting=[guest.guest.key])
     run_restore(tmp_path, [guest])
     assert [how for _, how in guest.asked] == ["start"]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_guest_that_libvirt_said_nothing_of_is_asked_for_again_and_not_started_after_an_interrupt(
+    tmp_path: Path, *, interrupted: bool
+) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest], reason=Reason.POWER)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Restore) -> None:
+        standing, asked = hypervisor.standing, list[float]()
+
+        async def silent(guest: Guest) -> Standing:
+            asked.append(hypervisor.loop.time())
+            if len(asked) == 1:
+                await asyncio.sleep(10)
+                raise TimeoutError
+            return await standing(guest)
+
+        hypervisor.standing = silent
+        if interrupted:
+            hypervisor.loop.call_later(5, run.interrupt)
+
+    report = run_restore(tmp_path, [guest], meanwhile=meanwhile)
+    assert by_name(report, "g").outcome is (Outcome.SKIPPED if interrupted else Outcome.STARTED)
+    assert ("g" in waiting_guests(tmp_path)) is interrupted
