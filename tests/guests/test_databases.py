@@ -93,8 +93,9 @@ def lsn(text: str) -> int:
 
 
 def maria_redo(found: dict[str, str]) -> int:
-    """The bytes of log that MariaDB had to go through."""
-    return int(found.get("maria_to", 0)) - int(found.get("maria_from", 0))
+    """The bytes of log that MariaDB had to go through: it names where its log ends in any case, and where a recovery
+    begins only when there is one."""
+    return int(found["maria_to"]) - int(found.get("maria_from", found["maria_to"]))
 
 
 def pull_the_plug(lab: Daemon, config: Path, prefix: str) -> tuple[Any, dict[str, str]]:
