@@ -20,6 +20,7 @@ from simulation.world import World
 QUERY_TIMEOUT = 10.0  # seconds, that of the real one
 PATIENCE = 5.0  # seconds in which a patient target is tried again
 RETRY = 0.5  # seconds between two tries
+_INSTANT = 1e-6  # seconds; what is left of less, by rounding, a clock that counts them never comes to the end of
 
 
 class SimulatedConnections(FakeHypervisor):
@@ -104,7 +105,8 @@ class SimulatedConnections(FakeHypervisor):
 
     def hangs_for(self, uri: str) -> float:
         """Seconds until the daemon answers again."""
-        return max(0.0, self._hangs_until.get(uri, 0.0) - self.loop.time())
+        left = self._hangs_until.get(uri, 0.0) - self.loop.time()
+        return left if left > _INSTANT else 0.0
 
     def lose(self, uri: str, *, back_after: float | None = None) -> None:
         """A connection dies, for some seconds or for good; as long as it is tried again nobody gives it up."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lastcall.errors import in_words
 from simulation.creation import make_world
 from simulation.history import History
 from simulation.invariants import broken
@@ -42,5 +43,8 @@ def history_of(seed: int) -> Generator[History]:
 
 def judge(seed: int) -> Judgement:
     """Play the world of this seed and hold it against all invariants."""
-    with history_of(seed) as history:
-        return Judgement(seed, tuple(broken(history)))
+    try:
+        with history_of(seed) as history:
+            return Judgement(seed, tuple(broken(history)))
+    except RuntimeError as error:  # the clock's: something waits for ever, or goes on without a pause
+        return Judgement(seed, (("everything_comes_to_an_end", in_words(error)),))

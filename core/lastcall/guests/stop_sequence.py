@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.guests.other_jobs import OtherJobs
 from lastcall.guests.present_plan import PresentPlan
 from lastcall.guests.stopping import Stopping
@@ -128,10 +128,19 @@ class StopSequence:
             climbed = await self._ladder.climb(self._guest, steps[:-1], phases.last_plug, self._poweroff)
             if climbed.started:
                 return True
+        if not steps and self._plug_is_pulled:
+            # By its ladder: a QEMU that hangs takes 12 s for that, and reported at once it was left, and off a moment
+            # later.
+            await self._sight.wait_for(self._guest, phases.last_hook)
         if not steps or self._status.ended(self._guest.key):
             return False
         last = replace(steps[-1], insists=True)
         return (await self._ladder.climb(self._guest, [last], phases.last_hook, self._poweroff)).started
+
+    @property
+    def _plug_is_pulled(self) -> bool:
+        outcome_of = self._ladder.tools.asker.outcome
+        return any(outcome_of(method) is Outcome.FORCED for method, _ in self._stream.story.heard(self._guest.key))
 
     async def _tell_stuck(self) -> None:
         if self._hooks.listens("on_guest_stuck", self._guest):

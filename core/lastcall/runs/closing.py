@@ -49,7 +49,7 @@ class Closing:
         """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""
         if self._sight.loop.time() - self._asked_at > STALE:
             await self._ask_once_more([stop.guest for stop in self._stops.values()])
-            return
+        # And while one connection hung over that, events of the others told of more.
         until, ended, story = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended, self._stream.story
         late = [key for key in self._stops if bool(ended(key)) != bool(story.result(key).ended)]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in late if self._is_open(key)))

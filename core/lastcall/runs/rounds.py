@@ -1,6 +1,7 @@
 """Asking libvirt now and then: an event that was lost must not cost a guest its whole time."""
 
 import asyncio
+import math
 from collections.abc import Container, Mapping
 
 from lastcall.api.guests import GuestState, Key, Outcome
@@ -9,10 +10,9 @@ from lastcall.guests.stop_guest import GuestStop
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.latecomers import Latecomers
+from lastcall.timing.budget import ROUND
 
-# One question for all guests of a connection: libvirt-guests asks for each guest every second, by a process, and took
-# 44.6 s for 401 guests that were off at once.
-POLL = 5.0  # seconds between two rounds; events are what a run waits for
+CLOSEST = 0.5  # seconds between two rounds, at least
 
 
 class Rounds:
@@ -38,12 +38,18 @@ class Rounds:
         """Go round until it is cancelled."""
         async with asyncio.TaskGroup() as rounds:
             while True:
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(self._pause)
                 # Each connection for itself: guests of one were asked for no more than every ten seconds while
                 # another hung.
                 for uri in self._uris - self._asked:
                     self._asked.add(uri)
                     rounds.create_task(self._ask(uri))
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until the next round. Its question is one for all guests of a connection."""
+        left = self._sight.last_hook.at - self._sight.loop.time()
+        return max(CLOSEST, ROUND.of(None if left == math.inf else left))
 
     @property
     def _uris(self) -> set[str]:
@@ -83,6 +89,6 @@ class Rounds:
             if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
                 status.confirm_start(key)
         # A daemon that hung for a while answers now.
-        story, until = self._stream.story, self._sight.loop.time() + POLL
+        story, until = self._stream.story, self._sight.loop.time() + ROUND.seconds
         unknown = [key for key in self._over if key[0] == uri and story.result(key).outcome is Outcome.UNKNOWN]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))

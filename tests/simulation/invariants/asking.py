@@ -90,12 +90,16 @@ def asked_is_when_it_was_asked(history: History) -> Iterator[str]:
 
 
 def _seems_to_obey(seen: Evidence, guest: SimulatedGuest) -> bool:
-    """Whether it went off by itself about when it was refused because it is not running (error 55).
+    """Whether it went off as it was asked to about when that was refused because it is not running (error 55).
 
     So libvirt answers, too, where a guest obeys before its request has returned: nobody can tell the two apart.
     """
-    off = next((change.at for change in seen.changes(guest) if change.ended is Ended.SHUTDOWN), math.inf)
-    return any(one.not_running and one.at - _FRESH <= off <= one.at + _GOING_OFF for one in seen.asked(guest))
+    for one in seen.asked(guest):
+        obeyed = Ended.SAVED if one.how == "save" else Ended.SHUTDOWN
+        off = next((change.at for change in seen.changes(guest) if change.ended is obeyed), math.inf)
+        if one.not_running and one.at - _FRESH <= off <= one.at + _GOING_OFF:
+            return True
+    return False
 
 
 def _has_a_plug(guest: SimulatedGuest) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from lastcall import GuestResult, GuestState, Outcome, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import Severity
+from lastcall.records.records import GuestPlanned, Record
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from simulation.evidence import restores_of, shutdown_of
+from simulation.guest import SimulatedGuest
 from simulation.history import History, Played
 from simulation.world import Delivery
 
@@ -56,7 +58,8 @@ def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) ->
     """
     guest, run = history.hypervisor.guest((result.uri, result.uuid)), history.shutdown
     first = next(iter(guest.nature.ladder), ("", None))[0]
-    soon = any(0 <= at - run.began <= _FRESH for at in guest.hopeless)  # after it was planned
+    planned_at = run.began + next((one.at for one in run.records if _plans(one, guest)), 0.0)
+    soon = any(0 <= at - planned_at <= _FRESH for at in guest.hopeless)
     told = heard or (not soon and all(one == Delivery() for one in guest.nature.deliveries))
     crashed = result.state_before is GuestState.CRASHED or (
         told and any(run.began <= at <= run.ended for at in guest.hopeless)
@@ -65,6 +68,10 @@ def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) ->
     others = [one for one in result.attempts if one.result != "ok"]
     did = bool(others) and (others[0].method, others[0].result) == ("destroy", "forced")
     return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and did
+
+
+def _plans(record: Record, guest: SimulatedGuest) -> bool:
+    return isinstance(record, GuestPlanned) and record.guest.key == guest.guest.key
 
 
 def log_tells_the_same(history: History) -> Iterator[str]:

@@ -48,11 +48,14 @@ def who_was_asked_waits(history: History) -> Iterator[str]:
 
 def who_was_not_asked_does_not_wait(history: History) -> Iterator[str]:
     """A guest that runs and never heard of the run is not to be started by the next restore."""
-    for seen, guest in _ours(history):
+    for seen, guest, result in guests_of(history):
+        if not _is_ours(seen, guest):
+            continue
         touched = history.stopped_host or any(one.heard or one.in_doubt for one in seen.requests(guest))
         known = not seen.is_fresh(guest) and not seen.cut_off(guest.uri, seen.run.ended, before=30)
-        # Whether one that has refused runs on is not known, where libvirt is too slow to say so at the end.
-        known = known and (seen.answers_at_the_end(guest.uri) or not seen.requests(guest))
+        # Whether one that has refused runs on, or could not be asked, is not known, where libvirt is too slow to say so
+        # at the end.
+        known = known and (seen.answers_at_the_end(guest.uri) or not result.attempts)
         if not touched and known and seen.is_active(guest) and guest.guest.key in seen.run.listed_after:
             yield f"{guest.name}: runs, was not asked, and is on the list"
 
@@ -60,8 +63,12 @@ def who_was_not_asked_does_not_wait(history: History) -> Iterator[str]:
 def _ours(history: History) -> Iterator[tuple[Evidence, SimulatedGuest]]:
     """The guests of the report that are to come back by their settings, where the list could be written."""
     for seen, guest, _ in guests_of(history):
-        if guest.nature.ours and not guest.nature.left_by_setting and seen.written():
+        if _is_ours(seen, guest):
             yield seen, guest
+
+
+def _is_ours(seen: Evidence, guest: SimulatedGuest) -> bool:
+    return guest.nature.ours and not guest.nature.left_by_setting and seen.written()
 
 
 def due_is_who_ran(history: History) -> Iterator[str]:

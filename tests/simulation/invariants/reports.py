@@ -1,13 +1,13 @@
 """What a shutdown's report says is true."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lastcall.api.guests import Ended, GuestState, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.timing.budget import STEP
 from simulation.connections import PATIENCE
 from simulation.evidence import RETRY, Evidence, guests_of, shutdown_of
-from simulation.guest import Change, SimulatedGuest
+from simulation.guest import Change, Request, SimulatedGuest
 from simulation.history import History
 
 _BY_OUTCOME = {
@@ -37,7 +37,7 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         # Started by others and off again at once: libvirt tells of the first end, and of the rest late or never.
         if not active and len(ends) > 1 and _BY_OUTCOME[result.outcome] & set(ends):
             return ""
-        return "it runs" if active else _wrong_end(guest, result, last)
+        return "it runs" if active else _wrong_end(guest, result, last, seen.plugs(guest))
     off = f"it is off since {_when(seen, last)}"
     match result.outcome:
         case Outcome.LEFT:
@@ -56,13 +56,15 @@ def _left_by_setting(guest: SimulatedGuest, result: GuestResult) -> bool:
     return guest.nature.left_by_setting or paused
 
 
-def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None) -> str:
+def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None, plugs: Sequence[Request]) -> str:
     if last is None or last.ended is None:
         return "it was off before"
     if last.ended in _BY_OUTCOME[result.outcome]:
         return ""
-    # Of a transient guest that is gone libvirt tells nothing; what lastcall itself did to it lastcall knows.
-    return "" if guest.gone and last.by != "lastcall" else f"it ended as {last.ended.value}, by {last.by}"
+    # Of a transient guest that is gone libvirt tells nothing; what lastcall itself did to it lastcall knows, unless a
+    # plug was on its way as it obeyed.
+    unknown = guest.gone and (last.by != "lastcall" or any(one.at <= last.at for one in plugs))
+    return "" if unknown else f"it ended as {last.ended.value}, by {last.by}"
 
 
 def _when(seen: Evidence, last: Change | None) -> str:

@@ -537,6 +537,15 @@ def test_one_that_has_to_be_off_when_libvirt_answers_is_asked_for_soon_where_no_
     assert result.attempts[0].duration < 2, "not left to the look that finds whom events have passed over"
 
 
+def test_a_plug_that_its_ladder_has_pulled_is_waited_for_as_long_as_there_is_time(tmp_path: Path) -> None:
+    """Reported at the last resort, which it has none of, it was left running, and off ten seconds later."""
+    guest = FakeGuest("g", hangs_in=frozenset({"destroy"}))
+    config = "shutdown: {deadline: 30s}\ndefaults: {stop: [{destroy: {timeout: 5s}}], last_resort: leave}"
+    dies = at(25, lambda hypervisor, _: hypervisor.stop(guest, Ended.DESTROYED))
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=dies)
+    assert by_name(report, "g").outcome is Outcome.FORCED
+
+
 def test_a_guest_that_is_started_anew_under_a_request_that_does_not_return_lets_the_run_go_on(tmp_path: Path) -> None:
     guest = FakeGuest("g", hangs_in=frozenset({"save"}))
     config = f"{SHORT}defaults: {{stop: [{{save: {{timeout: 40s}}}}, acpi]}}"

@@ -11,9 +11,9 @@ import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import ConnectionGivenUp
 from lastcall.persistence.state import StateFile
-from lastcall.runs.rounds import POLL
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, Hangs, run_shutdown
+from lastcall.timing.budget import ROUND
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
@@ -134,7 +134,7 @@ def test_a_run_for_one_by_name_does_not_look_again_and_again_for_all_who_run_on(
 
     report = run_shutdown(tmp_path, [named, other], names=["named"], meanwhile=counted)
     assert (by_name(report, "named").outcome, other.asked) == (Outcome.STOPPED, [])
-    assert len(listings) <= 60 / POLL + 3, "one in each round, and those at the beginning and the end"
+    assert len(listings) <= 60 / ROUND.seconds + 3, "one in each round, and those at the beginning and the end"
 
 
 def limits(end: float) -> Deadline:

@@ -3,10 +3,15 @@
 import asyncio
 from pathlib import Path
 
-from lastcall import Guest, GuestState, Outcome
-from lastcall.runs.rounds import POLL
+import pytest
+
+import lastcall
+from lastcall import Ended, Guest, GuestState, Outcome, Reason
+from lastcall.hypervisor.ports import Standing
+from lastcall.runs.rounds import CLOSEST
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.timing.budget import ROUND
 from support import by_name
 
 HUNG = "fake:///b"
@@ -49,4 +54,59 @@ def test_a_connection_that_hangs_keeps_nobody_from_asking_another_for_guests_who
     hung, unheard = FakeGuest("hung", uri=HUNG, takes=60), FakeGuest("unheard", uri="fake:///a", takes=12, quiet=True)
     report = run_shutdown(tmp_path, [hung, unheard], meanwhile=hang)
     assert by_name(report, "unheard").outcome is Outcome.STOPPED
-    assert by_name(report, "unheard").duration <= 12 + POLL, "found in the next round, however long another takes"
+    assert by_name(report, "unheard").duration <= 12 + ROUND.seconds, (
+        "found in the next round, however long another takes"
+    )
+
+
+@pytest.mark.parametrize("deadline", [8, 15, 30, 60, 600])
+def test_who_goes_off_unheard_shortly_before_the_end_is_asked_for_in_time(tmp_path: Path, deadline: int) -> None:
+    """Whatever the time that there is: a QEMU that hangs over its plug keeps libvirt's answer back as well."""
+    unheard = FakeGuest("unheard", hangs_in=frozenset({"acpi", "destroy"}))
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        def power_off_unheard() -> None:
+            unheard.state, unheard.ended = GuestState.OFF, Ended.DESTROYED
+
+        hypervisor.loop.call_later(deadline - 2, power_off_unheard)
+
+    config = f"shutdown: {{deadline: {deadline}s}}"
+    report = run_shutdown(tmp_path, [unheard], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    result = by_name(report, "unheard")
+    assert result.outcome is Outcome.FORCED
+    assert result.duration <= deadline - 2 + 2 * CLOSEST
+
+
+class Listens:
+    """To the end of a run, for which it is left time."""
+
+    @lastcall.hookimpl
+    def post_shutdown(self) -> None:
+        """Do nothing."""
+
+
+def test_the_guests_of_one_connection_are_heard_of_while_the_last_look_hangs_over_another(tmp_path: Path) -> None:
+    never = frozenset({"acpi", "destroy"})
+    hung, deaf = FakeGuest("hung", uri=HUNG, hangs_in=never), FakeGuest("deaf", hangs_in=never)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hang(hypervisor, run)
+        standing = hypervisor.standing
+
+        async def slow(guest: Guest) -> Standing:
+            await asyncio.sleep(60 if guest.uri == HUNG else 0)
+            return await standing(guest)
+
+        hypervisor.standing = slow
+        hypervisor.loop.call_later(28, hypervisor.stop, deaf, Ended.DESTROYED)
+
+    report = run_shutdown(
+        tmp_path,
+        [hung, deaf],
+        config="shutdown: {deadline: 30s}",
+        reason=Reason.POWER,
+        plugins={"listens": Listens()},
+        meanwhile=meanwhile,
+    )
+    assert by_name(report, "hung").outcome is Outcome.UNKNOWN
+    assert by_name(report, "deaf").outcome is Outcome.FORCED
