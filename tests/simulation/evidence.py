@@ -133,6 +133,11 @@ class Evidence:
         lag = MOMENT + 3 * line.latency + max(one.late for one in guest.nature.deliveries)
         return last is not None and last.at > self.run.ended - lag
 
+    def hung_until(self, uri: str, moment: float) -> bool:
+        """Whether a connection's daemon hung before a moment of the run: what it tells of is late, and in one heap."""
+        incidents = self.world.incidents
+        return any(one.what == "hang" and one.to == uri and self.run.began + one.at <= moment for one in incidents)
+
     def cut_off(self, uri: str, at: float, before: float = 0.0) -> bool:
         """Whether a connection did not answer then, or some seconds before."""
         closures = self.history.hypervisor.closures[uri]

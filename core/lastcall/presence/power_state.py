@@ -146,10 +146,6 @@ class PowerState:
         """Why nothing more will be heard of a connection's guests; None while there is hope."""
         return self._lost.get(uri)
 
-    def watched(self) -> set[Key]:
-        """The guests that somebody waits for."""
-        return set(self._watchers)
-
     @contextmanager
     def watch(self, key: Key, tell: Callable[[], None]) -> Generator[None]:
         """Have `tell` called whenever there is news of a guest."""

@@ -4,6 +4,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
+EARLY = 0.001  # seconds by which a timer may come too early; it is the clock's resolution, or a rounded sum
+
 
 class Asking:
     """A request under way. `given_until`: when it is given up; `left_at`: when it left for libvirt (the loop's clock).
@@ -39,6 +41,10 @@ class Asking:
     def age(self, now: float) -> float:
         """Seconds since it left for libvirt; `math.inf` where it has not."""
         return math.inf if self.left_at is None else now - self.left_at
+
+    def was_due(self, now: float) -> bool:
+        """Whether it was to be given up by now."""
+        return self.given_until <= now + EARLY
 
     @property
     def answered(self) -> bool:

@@ -200,7 +200,7 @@ class Rung:
         By a short announcement, say, that was taken back since: a save was aborted, and its guest destroyed.
         """
         now = self._loop.time()
-        return self._latest.given_until <= now < min(self._until.at, self._limit())
+        return self._latest.was_due(now) and now < min(self._until.at, self._limit())
 
     def _refuse(self, error: BaseException) -> None:
         self._refusal, self._latest.refused = error, True

@@ -16,7 +16,7 @@ CLOSEST = 0.5  # seconds between two rounds, at least
 
 
 class Rounds:
-    """Asks for guests that are waited for, for those that libvirt said nothing about when their time was up, and for
+    """Asks for guests that are to go off, for those that libvirt said nothing about when their time was up, and for
     those that were started since, unheard.
 
     `stops` and `under_way` are the run's, and go on changing.
@@ -53,7 +53,7 @@ class Rounds:
 
     @property
     def _uris(self) -> set[str]:
-        return {key[0] for key in (*self._sight.status.watched(), *self._stops)}
+        return {key[0] for key in self._stops}
 
     async def _ask(self, uri: str) -> None:
         try:
@@ -69,16 +69,16 @@ class Rounds:
         return [key for key in self._stops if self._stream.story.decided(key) and key not in self._under_way]
 
     async def _ask_connection(self, uri: str) -> None:
-        waited_for = self._sight.status.watched()
+        status = self._sight.status
+        # Also those that nobody waits for yet: one that was off before its turn had others wait for it.
+        running = [key for key in self._stops if key[0] == uri and status.ended(key) is None]
         try:
             # An event can be lost; who is missing here is asked about, and nobody counts as off by being missing.
             active = {guest.key for guest in await self._sight.hypervisor.active(uri)}
         except (LastcallError, TimeoutError):
             return
-        status = self._sight.status
-        running = {key for key in self._over if status.ended(key) is None}
-        for key in (waited_for | running) - active:
-            if key[0] == uri and key in self._stops:
+        for key in running:
+            if key not in active:
                 await self._sight.look_again(self._stops[key].guest)
         # Nor does anybody count as running by being listed: the list may be older than its end.
         again = [key for key in self._over if key in active and status.ended(key)]

@@ -97,7 +97,10 @@ def _seems_to_obey(seen: Evidence, guest: SimulatedGuest) -> bool:
     for one in seen.asked(guest):
         obeyed = Ended.SAVED if one.how == "save" else Ended.SHUTDOWN
         off = next((change.at for change in seen.changes(guest) if change.ended is obeyed), math.inf)
-        if one.not_running and one.at - _FRESH <= off <= one.at + _GOING_OFF:
+        # Where its event is lost, or late as its daemon hangs, nobody can tell when it went off either.
+        unheard = any(not delivery.copies for delivery in guest.nature.deliveries)
+        since = -math.inf if unheard or seen.hung_until(guest.uri, one.at) else one.at - _FRESH
+        if one.not_running and since <= off <= one.at + _GOING_OFF:
             return True
     return False
 

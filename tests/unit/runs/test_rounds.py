@@ -77,6 +77,29 @@ def test_who_goes_off_unheard_shortly_before_the_end_is_asked_for_in_time(tmp_pa
     assert result.duration <= deadline - 2 + 2 * CLOSEST
 
 
+def test_who_goes_off_unheard_before_its_turn_is_found_off_by_the_next_round(tmp_path: Path) -> None:
+    """Else it is asked, and its request refused, where its daemon hangs when its turn comes."""
+    first, waits = FakeGuest("first", takes=60), FakeGuest("waits")
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        def power_off_unheard() -> None:
+            waits.state, waits.ended = GuestState.OFF, Ended.SHUTDOWN
+
+        def hang_over_looks() -> None:
+            async def hangs(guest: Guest) -> Standing:
+                await asyncio.sleep(10)
+                raise TimeoutError(f"{guest.name}: no answer")
+
+            hypervisor.standing = hangs
+
+        hypervisor.loop.call_later(3, power_off_unheard)
+        hypervisor.loop.call_later(50, hang_over_looks)
+
+    report = run_shutdown(tmp_path, [first, waits], config="shutdown: {parallel: 1}", meanwhile=meanwhile)
+    assert (by_name(report, "waits").outcome, by_name(report, "waits").asked) == (Outcome.STOPPED, None)
+    assert waits.asked == []
+
+
 class Listens:
     """To the end of a run, for which it is left time."""
 
