@@ -42,9 +42,9 @@ class Asking:
         """Seconds since it left for libvirt; `math.inf` where it has not."""
         return math.inf if self.left_at is None else now - self.left_at
 
-    def was_due(self, now: float) -> bool:
-        """Whether it was to be given up by now."""
-        return self.given_until <= now + EARLY
+    def was_due(self, now: float, until: float) -> bool:
+        """Whether it was to be given up by now, and not only at this later moment."""
+        return self.given_until <= now + EARLY < until
 
     @property
     def answered(self) -> bool:

@@ -199,8 +199,7 @@ class Rung:
 
         By a short announcement, say, that was taken back since: a save was aborted, and its guest destroyed.
         """
-        now = self._loop.time()
-        return self._latest.was_due(now) and now < min(self._until.at, self._limit())
+        return self._latest.was_due(self._loop.time(), min(self._until.at, self._limit()))
 
     def _refuse(self, error: BaseException) -> None:
         self._refusal, self._latest.refused = error, True
