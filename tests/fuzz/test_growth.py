@@ -1,6 +1,8 @@
 """Twice as much to read takes at most about twice as long, whatever the structure of what is read."""
 
+import gc
 import time
+from collections.abc import Iterator
 from functools import partial
 from random import Random
 
@@ -13,6 +15,15 @@ from fuzz.table import BY_NAME
 ALWAYS_XML = "what stands in a domain's XML"
 # The others with a share of one read the same text once more, and do with it what takes long for any text.
 MEASURED = [name for name, reader in BY_NAME.items() if reader.share > 1]
+
+
+@pytest.fixture(autouse=True)
+def heap_set_aside() -> Iterator[None]:
+    """What the tests before have left is collected once, and not before each of some hundred inputs."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def inputs(reader: Reader, piece: str) -> list[Grown]:
