@@ -231,6 +231,10 @@ class Rung:
         starts = self._status.starts(self._guest.key)
         if starts != self._starts:
             self._starts = starts
+            if not self._latest.answered:
+                # An event that comes late may tell of the very start that was asked: who heard a run by hand waits for
+                # a restore.
+                self._hear()
             self.started, self.asked, self._latest.left_at = True, False, None
             self._ask_again_at = min(self._ask_again_at, self._loop.time() + REBOOT_TIME)
 

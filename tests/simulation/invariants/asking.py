@@ -12,6 +12,7 @@ from simulation.world import GuestNature
 
 _FRESH = 1.0  # seconds for which a look at a guest is believed
 _GOING_OFF = 2.0  # seconds in which a guest that obeys is off where its request breaks off
+_STEPS = 8  # answers that are waited for, one after the other, until a guest is asked and its plug is pulled
 _SLACK = 0.9  # what a run may take for itself of the time that a guest gets
 
 
@@ -28,10 +29,15 @@ def nobody_is_forced_unasked(history: History) -> Iterator[str]:
             yield f"{guest.name}: forced {after}, {plug.at - asked[0]:.3f} s after it was asked"
         elif not asked and plug.at < seen.last_resort:
             yield f"{guest.name}: never asked, and forced {after}"
-        elif (
-            not asked and not seen.tried_in_this_life(guest, plug.at) and not seen.cut_off(guest.uri, plug.at, before=5)
-        ):
+        elif not asked and not _had_no_chance(seen, guest, plug.at):
             yield f"{guest.name}: nobody even tried to ask it, and forced {after}"
+
+
+def _had_no_chance(seen: Evidence, guest: SimulatedGuest, at: float) -> bool:
+    """Whether it was tried, or could not be: its connection was dead, or too slow for all that comes before."""
+    line = next(line for line in seen.world.lines if line.uri == guest.uri)
+    too_slow = line.latency * _STEPS >= seen.end - seen.run.began
+    return seen.tried_in_this_life(guest, at) or seen.cut_off(guest.uri, at, before=5) or too_slow
 
 
 def _may_be_forced(seen: Evidence, guest: SimulatedGuest, at: float) -> bool:

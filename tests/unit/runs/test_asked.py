@@ -7,7 +7,7 @@ import pytest
 
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report
-from lastcall.hypervisor.ports import GuestFacts, OtherJob
+from lastcall.hypervisor.ports import GuestFacts, GuestStarted, OtherJob
 from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestAsked, Record
 from lastcall.runs.shutdown import Shutdown
@@ -535,6 +535,16 @@ def test_one_that_has_to_be_off_when_libvirt_answers_is_asked_for_soon_where_no_
     result = by_name(report, "g")
     assert (result.outcome, result.method) == (outcome, method)
     assert result.attempts[0].duration < 2, "not left to the look that finds whom events have passed over"
+
+
+def test_who_has_heard_a_run_by_hand_waits_for_a_restore_where_an_event_of_its_start_comes_late(tmp_path: Path) -> None:
+    """It may tell of the very start that was asked, and not of another one that has heard nothing."""
+    guest = FakeGuest("g", hangs_in=frozenset({"save"}))
+    tell = at(3, lambda hypervisor, _: hypervisor.tell(GuestStarted(guest.uri, guest.uuid)))
+    config = "shutdown: {deadline: 20s}\ndefaults: {stop: [save]}"
+    report = run_shutdown(tmp_path, [guest], config=config, meanwhile=tell)
+    assert (by_name(report, "g").outcome, by_name(report, "g").asked) == (Outcome.LEFT, 0.0)
+    assert waiting_guests(tmp_path) == ["g"]
 
 
 def test_a_plug_that_its_ladder_has_pulled_is_waited_for_as_long_as_there_is_time(tmp_path: Path) -> None:
