@@ -93,6 +93,82 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     assert not find(host.journal(), r"^shutdown \(")
 
 
+def test_libvirt_guests_is_harmless_whatever_stands_beside_it_or_it_is_an_error(make_host: Callable[[], Host]) -> None:
+    """An own copy of the unit, a drop-in that sorts after most, and one that sorts after ours."""
+    host = make_host()
+    host.boot()
+    host.guests(one="slow=1")
+    run = "virsh shutdown one"
+    host.run("sed 's,^ExecStop=.*,&\\nExecStopPost=/bin/sh -c \"touch /ran; " + run + "\",' "
+             "/lib/systemd/system/libvirt-guests.service > /etc/systemd/system/libvirt-guests.service; "
+             "mkdir -p /etc/systemd/system/libvirt-guests.service.d; cd /etc/systemd/system/libvirt-guests.service.d; "
+             f"printf '[Service]\nExecStop=/bin/sh -c \"touch /ran; {run}\"\n' > override.conf; "
+             f"printf '[Service]\nExecStopPost=/bin/sh -c \"touch /ran; {run}\"\n' > zzz.conf; "
+             "systemctl daemon-reload")  # fmt: skip
+    refused = host.tries("lastcall install")
+    assert refused.returncode == 1
+    assert "override.conf as it is; it says ExecStop=/bin/sh" in refused.stdout
+    assert "still runs ExecStopPost=/bin/sh" in refused.stderr
+    assert "zzz.conf)" in refused.stderr
+    checked = host.tries("lastcall check")
+    assert checked.returncode == 1
+    assert "✗ rival libvirt-guests.service: is not harmless" in checked.stdout
+    assert host.run("systemctl is-active lastcall.service").strip() == "active", "on duty all the same"
+    host.run("rm /etc/systemd/system/libvirt-guests.service.d/zzz.conf")
+    assert "on duty" in host.run("lastcall install")
+    assert "nothing wrong found" in host.run("lastcall check")
+    host.run("systemctl stop libvirt-guests.service; systemctl start libvirt-guests.service; "
+             "systemctl restart libvirt-guests.service")  # fmt: skip
+    assert host.tries("ls /ran").returncode != 0
+    assert host.running() == {"one"}
+    host.run("lastcall uninstall")
+    standing = host.run("systemctl show -P ExecStop -P ExecStopPost libvirt-guests.service")
+    assert standing.count("touch /ran") == 2
+    assert "libvirt-guests.sh stop" in standing
+    assert host.run("ls /etc/systemd/system/libvirt-guests.service.d").split() == ["override.conf"]
+    assert host.running() == {"one"}
+
+
+def test_whoever_else_stops_guests_is_named_and_keeps_nobody_from_installing(make_host: Callable[[], Host]) -> None:
+    """A template's instances, /etc/init.d, a timer, what is wanted by poweroff, and one that only looks."""
+    host = make_host()
+    host.boot()
+    host.guests(one="slow=1")
+    oneshot = "[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\n"
+    wanted = "[Install]\\nWantedBy="
+    act = 'ExecStop=/bin/sh -c "touch /ran; virsh shutdown one"\\n'
+    host.run(f"cd /etc/systemd/system; mkdir -p /usr/local/lib/systemd/system; "
+             f"printf '{oneshot}{act}{wanted}multi-user.target\\n' > libvirt-vm@.service; "
+             f"printf '{oneshot}ExecStop=/usr/bin/virsh list\\n{wanted}multi-user.target\\n' > looks.service; "
+             "printf '[Service]\\nExecStart=/bin/sh -c \"virsh destroy one\"\\n' > night.service; "
+             "printf '[Timer]\\nOnCalendar=2099-01-01\\n[Install]\\nWantedBy=timers.target\\n' > night.timer; "
+             "printf '[Service]\\nExecStart=/bin/sh -c \"virsh save one /x\"\\n"
+             "[Install]\\nWantedBy=poweroff.target\\n' > /usr/local/lib/systemd/system/last.service; "
+             "cd /etc/init.d; printf '#!/bin/sh\\n### BEGIN INIT INFO\\n# Provides: old\\n# Required-Start:\\n"
+             "# Required-Stop:\\n# Default-Start: 3\\n# Default-Stop: 0\\n### END INIT INFO\\n"
+             "case $1 in stop) touch /ran; virsh shutdown one;; esac\\n' > old; chmod 755 old; "
+             "ln -s ../init.d/old /etc/rc3.d/S01old; systemctl daemon-reload; "
+             "systemctl -q enable --now libvirt-vm@one libvirt-vm@two looks night.timer; systemctl -q enable last; "
+             "systemctl start old")  # fmt: skip
+    named = {"libvirt-vm@.service", "night.service", "last.service", "old.service"}
+    done = host.tries("lastcall install")
+    assert done.returncode == 0, done.stderr
+    assert "on duty" in done.stdout
+    assert set(re.findall(r"^! (\S+):", done.stderr, re.MULTILINE)) == named
+    checked = host.tries("lastcall check")
+    assert checked.returncode == 0, "warnings"
+    assert set(re.findall(r"^! rival (\S+):", checked.stdout, re.MULTILINE)) == named
+    host.run("lastcall install --replace libvirt-vm@.service")
+    for remedy in ("mask old.service", "mask last.service", "disable --now night.timer"):
+        assert f"systemctl {remedy}" in done.stderr
+        host.run(f"systemctl -q {remedy}")
+    assert "nothing wrong found" in host.run("lastcall check")
+    assert host.running() == {"one"}
+    host.stop()
+    assert host.cut_off("one") == {}
+    assert not (host.upper / "ran").exists(), "nobody else stopped it, neither then nor before"
+
+
 def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_run(
     make_host: Callable[[], Host],
 ) -> None:
@@ -100,12 +176,19 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     host.boot()
     replaced.set_up(host, libvirt_guests=False)
     host.guests(one="slow=1")
-    refused = host.tries("lastcall install")
-    assert refused.returncode == 1
-    assert "graceful-shutdown.service: hand-written, and stops guests" in refused.stderr
-    assert "lastcall install --replace graceful-shutdown.service" in refused.stderr
-    assert host.tries("ls /etc/lastcall").returncode != 0, "nothing was done"
-    assert "rival graceful-shutdown.service" in host.tries("lastcall check").stdout
+    beside = host.tries("lastcall install")
+    assert beside.returncode == 0
+    assert "graceful-shutdown.service: ExecStop runs `virsh shutdown` by /usr/local/bin/stopvm.sh" in beside.stderr
+    assert "lastcall install --replace graceful-shutdown.service" in beside.stderr
+    assert host.run("systemctl is-active lastcall.service").strip() == "active"
+    checked = host.tries("lastcall check")
+    assert checked.returncode == 0
+    assert "! rival graceful-shutdown.service" in checked.stdout
+    assert "would install" not in checked.stdout, "without the name that is taken, the unit is as it should be"
+    assert host.run("systemctl show -P Id graceful-shutdown.service").strip() == "graceful-shutdown.service"
+    # Its drop-ins go with it: by that name they would become lastcall's own.
+    host.run("mkdir /etc/systemd/system/graceful-shutdown.service.d; printf '[Service]\nExecStop=/bin/touch /ran\n' "
+             "> /etc/systemd/system/graceful-shutdown.service.d/more.conf; systemctl daemon-reload")  # fmt: skip
     for command in shell_blocks("migrate.md")[0]:  # as the docs tell it; the script goes on as a hook
         host.run(command)
     assert host.running() == {"one"}
@@ -114,11 +197,13 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     host.stop()
     assert host.cut_off("one") == {}
     assert not find(host.journal(), "Stopping graceful-shutdown")
+    assert not (host.upper / "ran").exists()
     host.boot()
     assert [hook["result"] for hook in last_report(host, "shutdown")["hooks"]] == ["ok"]
     for command in shell_blocks("install.md")[0]:
         host.run(command)
     assert "stopvm.sh" in host.run("cat /etc/systemd/system/graceful-shutdown.service")
+    assert "touch /ran" in host.run("cat /etc/systemd/system/graceful-shutdown.service.d/more.conf")
 
 
 def test_it_works_from_usr_too_and_raises_systemds_limit_above_a_long_deadline(make_host: Callable[[], Host]) -> None:

@@ -15,33 +15,27 @@ from lastcall.formats.values import value
 from lastcall.hooks.environment import tool_environment
 from lastcall.installation import libvirt_guests, takeover
 from lastcall.installation.completion import completions
+from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
 from lastcall.installation.sample import SAMPLE
+from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
+from lastcall.installation.steps import InstallStep, link_step, remove_step, write_step
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.files import write_whole
 from lastcall.persistence.state import open_state
 from lastcall.systemd import units
-from lastcall.systemd.other_stoppers import LIBVIRT_GUESTS, OtherStopper, find_other_stoppers
+from lastcall.systemd.other_stoppers import LIBVIRT, OtherStopper, alias_is_taken, find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import UNITS, longest_deadline
 
 CONFIG = Path("etc/lastcall/config.yaml")
 MOTD = Path("etc/motd.d/lastcall")
 STAMP_MOTD = Path("etc/motd.d/lastcall-stamp")
-SET_ASIDE = Path("var/lib/lastcall/set-aside")
 # To stop the unit is refused, and were it not, its ExecStop would stop all guests: both have to go first.
 _NO_STOP = "[Unit]\nRefuseManualStop=no\n[Service]\nExecStop=\n"
 
 
 class Duel(LastcallError):
-    """Somebody else stops guests, too."""
-
-
-@value
-class InstallStep:
-    """One thing to do, in words, and how."""
-
-    text: str
-    do: Callable[[], object]
+    """libvirt itself stops guests, too."""
 
 
 @value
@@ -60,28 +54,38 @@ class Installation:
     known: Callable[[], Mapping[str, Guest]] = dict
 
     def plan(self) -> list[InstallStep]:
-        """Everything that is to be done; raises Duel where somebody else stops guests and goes on doing so.
+        """Everything that is to be done; raises Duel where libvirt itself stops guests and goes on doing so.
 
         There is no moment in which nobody is on duty: libvirt-guests is made harmless when lastcall has started.
         """
-        rivals = list(find_other_stoppers(self.systemctl, self.root))
-        self._refuse_to_duel(rivals)
-        takes_over = any(rival.where == LIBVIRT_GUESTS for rival in rivals)
+        others = list(find_other_stoppers(self.systemctl, self.root))
+        self._refuse_to_duel(others)
+        takes_over = any(other.where == units.LIBVIRT_GUESTS for other in others)
+        set_aside = list(set_aside_steps(self.replace, self.systemctl, self.root))
         config = self._configuration(takes_over=takes_over)
         settings = self.settings(config)
         return [
             *self._folders(),
-            *([_write(self._path(CONFIG), config, config.splitlines()[0].lstrip("# "))] if config else ()),
+            *([write_step(self._path(CONFIG), config, config.splitlines()[0].lstrip("# "))] if config else ()),
             *self._files(settings),
             *self._labels(),
             self._reload(),
             *self._adoption(settings),
-            *(self._set_aside(rival.where) for rival in rivals if rival.where in self.replace),
+            *set_aside,
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
             InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE, units.STAMP)),
-            *(self._neutralise() if takes_over else ()),
+            *(disarm_steps(self.systemctl, self.root) if takes_over or is_disarmed(self.root) else ()),
         ]
+
+    def others(self, *, dry_run: bool = False) -> list[OtherStopper]:
+        """Who else stops guests, and is left to: units of somebody's are his own, and may be meant.
+
+        In a dry run whoever is to be replaced still stands there.
+        """
+        gone = {unit_name(name) for name in self.replace} if dry_run else set[str]()
+        found = find_other_stoppers(self.systemctl, self.root)
+        return [one for one in found if one.where not in {units.LIBVIRT_GUESTS, *gone}]
 
     def duty(self) -> str:
         """What the unit does from now on, in a sentence; by the configuration that is there."""
@@ -95,7 +99,7 @@ class Installation:
         return [
             # First, so that libvirt-guests is on duty again before we are off it.
             *self._give_back(),
-            *([_write(drop_in, _NO_STOP), self._reload()] if there else []),
+            *([write_step(drop_in, _NO_STOP), self._reload()] if there else []),
             *(
                 InstallStep(f"stop {name}, which stops no guest", lambda name=name: self._quietly("stop", name))
                 for name in there
@@ -103,18 +107,19 @@ class Installation:
             *([InstallStep(f"disable {', '.join(there)}", lambda: self._quietly("disable", *there))] if there else []),
             # One that failed would stand in `systemctl --failed` until the next boot.
             *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
-            *(_remove(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
-            *([_remove(drop_in)] if there else []),
+            *(remove_step(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
+            *([remove_step(drop_in)] if there else []),
             InstallStep("go off duty", lambda: BootStamp(self._path_of(self.settings(None).paths.run)).end()),
-            *self._put_back(),
+            *put_back_steps(self.root),
             self._reload(),
         ]
 
-    def _refuse_to_duel(self, rivals: Iterable[OtherStopper]) -> None:
-        rest = [rival for rival in rivals if rival.where != LIBVIRT_GUESTS and rival.where not in self.replace]
+    def _refuse_to_duel(self, others: Iterable[OtherStopper]) -> None:
+        # It begins before any unit is stopped, and so before lastcall.
+        rest = [other for other in others if other.name == LIBVIRT]
         if rest:
-            told = "\n".join(f"  {rival.where}: {rival.message}\n    → {rival.remedy}" for rival in rest)
-            raise Duel(f"somebody else stops guests, too; nothing was done:\n{told}")
+            told = "\n".join(f"  {other.where}: {other.message}\n    → {other.remedy}" for other in rest)
+            raise Duel(f"libvirt stops guests by itself, too; nothing was done:\n{told}")
 
     def _folders(self) -> Iterator[InstallStep]:
         for folder, mode in (("etc/lastcall", 0o755), ("etc/lastcall/hooks.d", 0o755), ("var/lib/lastcall", 0o700)):
@@ -134,40 +139,20 @@ class Installation:
         # Some distributions enable libvirt-guests unasked: what nobody has set nobody has chosen.
         return libvirt_guests.as_yaml(found, str(theirs)) if found.given or found.unread else SAMPLE
 
-    def _neutralise(self) -> Iterator[InstallStep]:
-        why = f"so that {LIBVIRT_GUESTS} does nothing any more; it is not stopped"
-        yield _write(self._path(takeover.DROP_IN), takeover.DROP_IN_TEXT, why)
-        yield self._reload()
-
-    def _set_aside(self, unit: str) -> InstallStep:
-        """A unit whose file is gone has nothing to run when it is stopped; that is what disabling it would do."""
-        path, kept = self._path(UNITS / unit), self._path(SET_ASIDE / unit)
-
-        def do() -> None:
-            kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for link in self._path(UNITS).glob(f"*.wants/{unit}"):
-                link.unlink()
-            path.rename(kept)
-            self.systemctl.tell("daemon-reload")
-            # Only where systemd has forgotten the command: a copy elsewhere in its path would stop every guest now.
-            if not self.systemctl.show(unit, "ExecStop").get("ExecStop"):
-                self._quietly("stop", unit)
-
-        return InstallStep(f"move {path} to {kept}, without running it", do)
-
     def _files(self, settings: Settings) -> Iterator[InstallStep]:
         paths = settings.paths
-        yield _write(self._path(units.LAST_LINE), units.last_line(), "for a host stop in which lastcall cannot run")
-        for name, text in units.Whereabouts(self.program, paths.state, paths.run).units().items():
-            yield _write(self._path(UNITS / name), text)
+        yield write_step(self._path(units.LAST_LINE), units.last_line(), "for a host stop in which lastcall cannot run")
+        where = units.Whereabouts(self.program, paths.state, paths.run, alias=self._has_alias())
+        for name, text in where.units().items():
+            yield write_step(self._path(UNITS / name), text)
         limit = units.job_timeout(longest_deadline(settings))
         for target in units.JOB_TARGETS if limit else ():
             path = self._path(UNITS / f"{target}.d" / "lastcall.conf")
-            yield _write(path, limit or "", "as systemd would cut the shutdown short")
-        yield _link(self._path(MOTD), paths.run / "motd")
-        yield _link(self._path(STAMP_MOTD), paths.run / "motd.stamp")
+            yield write_step(path, limit or "", "as systemd would cut the shutdown short")
+        yield link_step(self._path(MOTD), paths.run / "motd")
+        yield link_step(self._path(STAMP_MOTD), paths.run / "motd.stamp")
         for name, text in completions():
-            yield _write(self._path(Path(name)), text)
+            yield write_step(self._path(Path(name)), text)
 
     def _labels(self) -> Iterator[InstallStep]:
         """Where SELinux is on, systemd starts no program that carries the label of the folder it was unpacked into."""
@@ -202,24 +187,22 @@ class Installation:
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 
     def _enable(self) -> InstallStep:
+        name = f"{units.SERVICE} ({units.ALIAS})" if self._has_alias() else units.SERVICE
         return InstallStep(
-            f"enable {units.SERVICE} ({units.ALIAS}) and {units.RESTORE}",
+            f"enable {name} and {units.RESTORE}",
             lambda: self.systemctl.tell("enable", units.SERVICE, units.RESTORE),
         )
 
+    def _has_alias(self) -> bool:
+        """Where somebody has a unit of that name and keeps it, systemd would refuse to enable ours."""
+        return units.ALIAS in map(unit_name, self.replace) or not alias_is_taken(self.systemctl)
+
     def _give_back(self) -> Iterator[InstallStep]:
-        drop_in = self._path(takeover.DROP_IN)
-        if drop_in.exists():
-            yield _remove(drop_in, f"and give the guests back to {LIBVIRT_GUESTS}")
+        rearming = list(rearm_steps(self.root))
+        yield from rearming
+        if rearming:
             yield from self._give_list_back()
             yield self._reload()
-
-    def _put_back(self) -> Iterator[InstallStep]:
-        for kept in sorted(self._path(SET_ASIDE).glob("*.service")):
-            target = self._path(UNITS / kept.name)
-            yield InstallStep(
-                f"move {kept} back to {target} (not enabled)", lambda kept=kept, target=target: kept.rename(target)
-            )
 
     def _give_list_back(self) -> Iterator[InstallStep]:
         state = open_state(self._path_of(self.settings(None).paths.state))
@@ -253,48 +236,6 @@ class Installation:
 
     def _path_of(self, path: Path) -> Path:
         return self.root / str(path).lstrip("/")
-
-
-def _write(path: Path, text: str, why: str = "") -> InstallStep:
-    """Write a file for everybody to read, if it is not there with this content."""
-
-    def do() -> None:
-        if _says(path, text):
-            return
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(text)
-        fresh.chmod(0o644)
-        # In one step: systemd may read a unit at any moment, and half a unit stops no guest.
-        fresh.replace(path)
-
-    return InstallStep(f"write {path}" + (f", {why}" if why else ""), do)
-
-
-def _says(path: Path, text: str) -> bool:
-    try:
-        return read_text(path, len(text.encode())) == text
-    except (OSError, UnicodeDecodeError):
-        return False  # it is not there, or larger, or something else
-
-
-def _link(path: Path, target: Path) -> InstallStep:
-    def do() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        if not path.is_symlink():
-            path.symlink_to(target)
-
-    return InstallStep(f"link {path} to {target}", do)
-
-
-def _remove(path: Path, why: str = "") -> InstallStep:
-    def do() -> None:
-        path.unlink(missing_ok=True)
-        # An administrator may have drop-ins of his own beside ours.
-        if path.parent.name.endswith(".d") and not any(path.parent.iterdir()):
-            path.parent.rmdir()
-
-    return InstallStep(f"remove {path}" + (f", {why}" if why else ""), do)
 
 
 def boot_time(systemctl: Systemctl) -> float:

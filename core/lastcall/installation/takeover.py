@@ -1,4 +1,4 @@
-"""Taking over from libvirt-guests, without ever running what it does at a stop; and giving back."""
+"""The list of guests that libvirt-guests keeps: taken over, and given back."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,18 +11,6 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, StateFile
 
 LIST = Path("var/lib/libvirt/libvirt-guests")
-# Conflicts=, disable --now and stop all run libvirt-guests' ExecStop, which stops every guest of the host at install
-# time. An empty ExecStop= and a reload stop none.
-DROP_IN = Path("etc/systemd/system/libvirt-guests.service.d/lastcall.conf")
-DROP_IN_TEXT = """\
-# Written by `lastcall install`, which does this unit's work; `lastcall uninstall` takes it away. The unit itself stays
-# as it is: to stop it would run its ExecStop, which stops every guest.
-[Service]
-ExecStart=
-ExecStart=/bin/true
-ExecReload=
-ExecStop=
-"""
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"
 
 

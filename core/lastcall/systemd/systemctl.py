@@ -1,6 +1,7 @@
 """Asking and telling systemd, by its own program, in bounded time."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from lastcall.errors import LastcallError
@@ -15,6 +16,14 @@ class SystemctlFailed(LastcallError):
     """systemctl failed, or did not answer."""
 
 
+class SystemctlRefused(SystemctlFailed):
+    """systemctl answered, and that it cannot: `said` are its own words."""
+
+    def __init__(self, command: str, said: str) -> None:
+        super().__init__(f"{command}: {said}")
+        self.said = said
+
+
 class Systemctl:
     """Runs `systemctl`. Everything raises SystemctlFailed."""
 
@@ -27,9 +36,30 @@ class Systemctl:
         return self._run(words, ACTION_TIME)
 
     def show(self, unit: str, *names: str) -> dict[str, str]:
-        """Properties of a unit; a unit that there is not has them, too (`LoadState=not-found`)."""
-        text = self.ask("show", unit, *(f"--property={name}" for name in names))
-        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        """Properties of a unit; a unit that there is not has them, too (`LoadState=not-found`).
+
+        What there may be several of, such as `ExecStop`, is told a line each.
+        """
+        return self._show((unit,), names)[0]
+
+    def show_all(self, units: Sequence[str], *names: str) -> tuple[list[dict[str, str]], dict[str, str]]:
+        """The same, and `Id`, of many units in one question; and who could not be asked about, and why.
+
+        One name that systemd does not take costs only itself.
+        """
+        if not units:
+            return [], {}
+        try:
+            return self._show(units, ("Id", *names)), {}
+        except SystemctlRefused as error:
+            if len(units) == 1:
+                return [], {units[0]: error.said}
+        middle = len(units) // 2
+        first, second = (self.show_all(half, *names) for half in (units[:middle], units[middle:]))
+        return [*first[0], *second[0]], {**first[1], **second[1]}
+
+    def _show(self, units: Sequence[str], names: Sequence[str]) -> list[dict[str, str]]:
+        return _blocks(self.ask("show", *(f"--property={name}" for name in names), "--", *units), names)
 
     def _run(self, words: tuple[str, ...], timeout: float) -> str:
         command = ["systemctl", "--no-pager", *words]
@@ -44,8 +74,32 @@ class Systemctl:
         except subprocess.TimeoutExpired:
             raise SystemctlFailed(f"{shown}: no answer within {timeout:.0f} s") from None
         if done.returncode:
-            raise SystemctlFailed(f"{shown}: {' '.join(done.stderr.split()) or f'exit code {done.returncode}'}")
+            raise SystemctlRefused(shown, " ".join(done.stderr.split()) or f"exit code {done.returncode}")
         return done.stdout
+
+
+def _blocks(text: str, names: Sequence[str]) -> list[dict[str, str]]:
+    """What `show` prints: a block for each unit, an empty line between them.
+
+    A command may be of several lines, even empty ones, and stands there as it is. `Id` comes after all commands: before
+    it an empty line ends no block.
+    """
+    blocks: list[dict[str, str]] = [{}]
+    name = ""
+    for line in text.splitlines():
+        key, sign, told = line.partition("=")
+        if not line and "Id" in blocks[-1]:
+            blocks.append({})
+        elif sign and key in names:
+            name = key
+            _add(blocks[-1], name, told)
+        elif name:
+            _add(blocks[-1], name, line)
+    return [block for block in blocks if block] or [{}]
+
+
+def _add(block: dict[str, str], name: str, line: str) -> None:
+    block[name] = f"{block[name]}\n{line}" if name in block else line
 
 
 def booted() -> bool:

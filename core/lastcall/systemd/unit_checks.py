@@ -9,7 +9,7 @@ from lastcall.config.settings import Settings
 from lastcall.errors import Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.reading import read_text
-from lastcall.systemd.other_stoppers import find_other_stoppers
+from lastcall.systemd.other_stoppers import alias_is_taken, find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import (
     JOB_TARGETS,
@@ -40,14 +40,20 @@ _UNITS = {
 
 
 def check_units(systemctl: Systemctl, settings: Settings, root: Path = Path("/")) -> Iterator[Problem]:
-    """What stands in the way."""
-    try:
-        for rival in find_other_stoppers(systemctl, root):
-            yield Problem(what="rival", where=rival.where, message=rival.message, remedy=rival.remedy)
-        yield from _unit(systemctl, settings, root)
-        yield from _job_timeouts(systemctl, settings)
-    except SystemctlFailed as error:
-        yield Problem(what="systemd", where=SERVICE, message=str(error), severity=Severity.WARNING)
+    """What stands in the way. What systemd does not tell costs only the part that asked for it."""
+    parts = (_rivals(systemctl, root), _unit(systemctl, settings, root), _job_timeouts(systemctl, settings))
+    for part in parts:
+        try:
+            yield from part
+        except SystemctlFailed as error:
+            yield Problem(what="systemd", where=SERVICE, message=str(error), severity=Severity.WARNING)
+
+
+def _rivals(systemctl: Systemctl, root: Path) -> Iterator[Problem]:
+    for other in find_other_stoppers(systemctl, root):
+        yield Problem(
+            what="rival", where=other.where, message=other.message, remedy=other.remedy, severity=other.severity
+        )
 
 
 def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Problem]:
@@ -62,15 +68,16 @@ def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Prob
         yield _wrong("is not enabled: it does not serve the next boot", f"`systemctl enable {SERVICE}`")
     if shown.get("NeedDaemonReload") == "yes":
         yield _doubt("was changed since systemd read it", "`systemctl daemon-reload`")
-    if shown.get("FragmentPath") == str(root / UNITS / SERVICE) and not _is_current(settings, root):
+    if shown.get("FragmentPath") == str(root / UNITS / SERVICE) and not _is_current(systemctl, settings, root):
         yield _doubt("is not what this version of lastcall would install", f"`{_INSTALL}`")
     if shutil.which("virsh", path=_SYSTEM_PATH) is None:
         message = "there is no virsh: where lastcall itself cannot run, nobody asks the guests"
         yield _doubt(message, "`apt install libvirt-clients`, or `dnf install libvirt-client`")
 
 
-def _is_current(settings: Settings, root: Path) -> bool:
-    wanted = Whereabouts(program_path(), settings.paths.state, settings.paths.run).units()
+def _is_current(systemctl: Systemctl, settings: Settings, root: Path) -> bool:
+    paths, alias = settings.paths, not alias_is_taken(systemctl)
+    wanted = Whereabouts(program_path(), paths.state, paths.run, alias=alias).units()
     there = all(_text(root / UNITS / name) == text for name, text in wanted.items())
     return there and _text(root / LAST_LINE) == last_line()
 

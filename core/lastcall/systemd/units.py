@@ -13,6 +13,9 @@ RESTORE = "lastcall-restore.service"
 # Where /etc is, the units are: nothing else has to be mounted for it.
 LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
+LIBVIRT_GUESTS = "libvirt-guests.service"
+# Drop-ins are read by name, whatever folder they lie in; what the last one says counts.
+GUESTS_DROP_IN = UNITS / f"{LIBVIRT_GUESTS}.d" / "zz-lastcall.conf"
 # Services and sockets: no unit can be started during a shutdown, and whoever touches the socket of a daemon that is
 # stopped may wait for hours. On Debian 12 libvirtd went in the middle of the work of libvirt-guests.
 DAEMONS = ("libvirtd", "virtqemud", "virtlxcd", "virtvboxd", "virtvzd", "virtxend", "virtbhyved")
@@ -66,8 +69,7 @@ SyslogIdentifier=lastcall
 
 [Install]
 WantedBy=multi-user.target
-Alias={alias}
-"""
+{alias}"""
 _STAMP = """\
 # Notes that the host has booted and that lastcall is on duty; touches no guest. A unit of its own, so that it may fail:
 # then lastcall cannot do its work, a login says so, and lastcall.service is on duty all the same.
@@ -112,6 +114,25 @@ _JOBS = """\
 [Unit]
 JobTimeoutSec={seconds:.0f}
 """
+# Conflicts=, disable --now and stop all run libvirt-guests' ExecStop, which stops every guest of the host at install
+# time. Empty commands and a reload stop none. Without any command at all systemd would refuse the unit.
+GUESTS_COMMAND = "/bin/true"
+GUESTS_DROP_IN_TEXT = f"""\
+# Written by `lastcall install`, which does this unit's work; `lastcall uninstall` takes it away. The unit itself stays
+# as it is: to stop it would run its ExecStop, which stops every guest.
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Restart=no
+ExecCondition=
+ExecStartPre=
+ExecStart=
+ExecStart={GUESTS_COMMAND}
+ExecStartPost=
+ExecReload=
+ExecStop=
+ExecStopPost=
+"""
 JOB_TARGETS = ("poweroff.target", "reboot.target")
 JOB_TIMEOUT = 1800.0  # seconds that systemd's own files give
 JOB_MARGIN = 300.0  # seconds for everything else that a shutdown stops
@@ -131,23 +152,28 @@ def program_path() -> Path:
 
 @value
 class Whereabouts:
-    """What the units name: the program and the interpreter that it needs, and `paths.state` and `paths.run`."""
+    """What the units name: the program and the interpreter that it needs, and `paths.state` and `paths.run`.
+
+    `alias`: whether the service is called ALIAS, too; not where a unit of somebody else's is.
+    """
 
     program: Path
     state: Path
     run: Path
     python: Path = Path(sys.executable)
+    alias: bool = True
 
     def units(self) -> dict[str, str]:
         """The units by name."""
         program, mounts = _escaped(self.program), _mounts(self.program, self.state)
-        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE, "alias": ALIAS, "last_line": LAST_LINE}
+        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE, "last_line": LAST_LINE}
+        alias = f"Alias={ALIAS}\n" if self.alias else ""
         places = {"program": program, "mounts": mounts, "state": _escaped(self.state), "run": _escaped(self.run)}
         python = str(self.python).replace("%", "%%")
         daemons = " ".join(f"{name}.service" for name in DAEMONS)
         texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE}
         return {
-            name: text.format(**names, **places, after=_after(), daemons=daemons, python=python)
+            name: text.format(**names, **places, after=_after(), daemons=daemons, python=python, alias=alias)
             for name, text in texts.items()
         }
 

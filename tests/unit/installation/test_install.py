@@ -1,19 +1,25 @@
 """Putting lastcall on duty and taking it away, on a folder that stands for the host."""
 
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
-from fake_systemctl import FakeSystemctl
+from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl, runs
 from lastcall import Guest
 from lastcall.config.settings import RestoreSettings, Settings
+from lastcall.errors import UsageError
 from lastcall.installation import takeover
 from lastcall.installation.completion import completions
+from lastcall.installation.guests_unit import NotHarmless
 from lastcall.installation.install import Duel, Installation, boot_time
+from lastcall.installation.set_aside import SET_ASIDE
+from lastcall.installation.steps import InstallStep
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile
 from lastcall.systemd.systemctl import Systemctl
+from lastcall.systemd.units import GUESTS_DROP_IN, UNITS
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 
@@ -21,11 +27,20 @@ GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555",
 OTHER = Guest(uri="qemu:///system", uuid="66666666-2222-3333-4444-555555555555", name="web")
 
 
-def installation(root: Path, systemctl: Systemctl, restore: RestoreSettings | None = None) -> Installation:
+def installation(
+    root: Path, systemctl: Systemctl, restore: RestoreSettings | None = None, replace: Sequence[str] = ()
+) -> Installation:
     def settings(_text: str | None) -> Settings:
         return Settings(restore=restore or RestoreSettings())
 
-    return Installation(program=Path("/opt/lastcall/bin/lastcall"), settings=settings, systemctl=systemctl, root=root)
+    return Installation(
+        program=Path("/opt/lastcall/bin/lastcall"), settings=settings, systemctl=systemctl, root=root, replace=replace
+    )
+
+
+def carry_out(steps: Iterable[InstallStep]) -> None:
+    for step in steps:
+        step.do()
 
 
 def test_nothing_is_installed_beside_libvirts_own_shutdown(tmp_path: Path) -> None:
@@ -42,8 +57,7 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     systemctl = FakeSystemctl()
     found: list[dict[Path, str]] = []
     for _ in range(2):
-        for step in installation(tmp_path, systemctl).plan():
-            step.do()
+        carry_out(installation(tmp_path, systemctl).plan())
         found.append({path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()})
     files, again = found
     assert files == again
@@ -55,8 +69,7 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     assert {"etc/lastcall/config.yaml", "etc/lastcall/last-line", "etc/systemd/system/lastcall.service"} <= names
     assert {"lastcall", "lastcall-stamp"} == {path.name for path in (tmp_path / "etc/motd.d").iterdir()}
     assert {name for name, _ in completions()} <= names
-    for step in installation(tmp_path, systemctl).undo():
-        step.do()
+    carry_out(installation(tmp_path, systemctl).undo())
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()}
     assert left == {"etc/lastcall/config.yaml"}
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
@@ -74,6 +87,109 @@ def test_nobody_is_promised_to_come_back_where_the_configuration_says_that_none_
         )
         (step,) = [step.text for step in duty.plan() if step.text.startswith("take 1 guest over")]
         assert step.endswith("to the list of those to restore") == promised
+
+
+class Reloads(FakeSystemctl):
+    """Its systemd heeds the drop-in from the next reload on, but for what is read after it."""
+
+    def __init__(self, root: Path, later: dict[str, str]) -> None:
+        super().__init__({"libvirt-guests.service": GUESTS_ON_DUTY})
+        self.root, self.later = root, later
+
+    def tell(self, *words: str) -> str:
+        if words == ("daemon-reload",) and (self.root / GUESTS_DROP_IN).exists():
+            files = "/etc/systemd/system/libvirt-guests.service.d"
+            self.units["libvirt-guests.service"] = {
+                **ACTIVE, "ExecStart": runs("/bin/true"), "DropInPaths": f"/{GUESTS_DROP_IN} {files}/zzz.conf",
+                **self.later,
+            }  # fmt: skip
+        return super().tell(*words)
+
+
+def test_what_still_stands_of_libvirt_guests_after_the_takeover_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    folder = (tmp_path / GUESTS_DROP_IN).parent
+    folder.mkdir(parents=True)
+    (folder / "zzz.conf").write_text("[Service]\nExecStopPost=/bin/anything\n")
+    systemctl = Reloads(tmp_path, {"ExecStopPost": runs("/bin/anything")})
+    first = installation(tmp_path, systemctl).plan()
+    with pytest.raises(NotHarmless, match=r"still runs ExecStopPost=/bin/anything \(.*zzz.conf\)") as raised:
+        carry_out(first)
+    assert "Do not stop it" in raised.value.remedy
+    assert ("start", "lastcall.service", "lastcall-stamp.service") in systemctl.told, "lastcall is on duty all the same"
+    again = installation(tmp_path, systemctl).plan()
+    assert any(f"leave {folder / 'zzz.conf'} as it is; it says ExecStopPost=/bin/anything" in one.text for one in again)
+    systemctl.later = {"MainPID": "77"}
+    with pytest.raises(NotHarmless, match="has a process, 77"):
+        carry_out(again)
+    systemctl.later = {}
+    carry_out(installation(tmp_path, systemctl).plan())
+    (tmp_path / GUESTS_DROP_IN).rename(folder / "zzzz.conf")
+    carry_out(installation(tmp_path, systemctl).undo())
+    assert [path.name for path in folder.iterdir()] == ["zzz.conf"], "by whatever name, ours is taken away"
+
+
+def test_somebody_elses_units_are_never_a_reason_to_refuse_and_keep_their_names(tmp_path: Path) -> None:
+    stops = {**ACTIVE, "ExecStop": runs("/usr/bin/virsh shutdown db")}
+    systemctl = FakeSystemctl({"graceful-shutdown.service": stops, "libvirt-vm@.service": stops, "x.service": stops})
+    made = installation(tmp_path, systemctl)
+    carry_out(made.plan())
+    assert [one.where for one in made.others()] == ["graceful-shutdown.service", "x.service"]
+    assert "Alias=" not in (tmp_path / UNITS / "lastcall.service").read_text()
+
+
+def test_units_are_set_aside_with_their_drop_ins_and_links_and_put_back_as_they_were(tmp_path: Path) -> None:
+    units = tmp_path / UNITS
+    for name in ("a.service.d", "vm@.service.d", "multi-user.target.wants"):
+        (units / name).mkdir(parents=True)
+    (units / "a.service").write_text("a")
+    (units / "a.service.d/more.conf").write_text("more")
+    (units / "vm@.service").write_text("vm")
+    for link in ("a.service", "vm@db.service", "b.service"):
+        (units / "multi-user.target.wants" / link).symlink_to(units / link)
+    busy = {**ACTIVE, "MainPID": "12"}
+    systemctl = FakeSystemctl({"a.service": ACTIVE, "vm@db.service": ACTIVE, "vm@web.service": busy})
+    for _ in range(2):  # once more there is nothing to do
+        carry_out(installation(tmp_path, systemctl, replace=["a", "vm@.service"]).plan())
+    assert [link.name for link in (units / "multi-user.target.wants").iterdir()] == ["b.service"]
+    assert sorted(path.name for path in (tmp_path / SET_ASIDE).iterdir()) == [
+        "a.service", "a.service.d", "vm@.service", "vm@.service.d",
+    ]  # fmt: skip
+    stopped = [words[1] for words in systemctl.told if words[0] == "stop"]
+    assert stopped == ["a.service", "vm@db.service"], "a process is not told to end"
+    (units / "a.service").write_text("a newer one")
+    carry_out(installation(tmp_path, systemctl).undo())
+    assert (units / "a.service").read_text() == "a newer one"
+    assert (units / "a.service.d/more.conf").read_text() == "more"
+    assert (units / "vm@.service").read_text() == "vm"
+
+
+@pytest.mark.parametrize("standing", ["ExecStop", "ExecStopPost"])
+def test_a_unit_of_which_a_copy_still_stands_is_not_stopped_when_it_is_set_aside(tmp_path: Path, standing: str) -> None:
+    (tmp_path / UNITS).mkdir(parents=True)
+    (tmp_path / UNITS / "a.service").write_text("a")
+    systemctl = FakeSystemctl({"a.service": {**ACTIVE, standing: runs("/usr/bin/virsh shutdown db")}})
+    made = installation(tmp_path, systemctl, replace=["a.service"])
+    carry_out(made.plan())
+    assert not any(words[0] == "stop" for words in systemctl.told)
+    assert [one.where for one in made.others()] == ["a.service"], "and who still stops guests is told"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("nobody.service", "look at the name"),
+        ("lib.service", "systemctl mask lib.service"),
+        ("vm@db.service", "--replace vm@.service"),
+        ("lastcall.service", "lastcall uninstall"),
+        ("libvirt-guests.service", "takes over from it anyway"),
+    ],
+)
+def test_what_cannot_be_set_aside_is_said_before_anything_is_done(tmp_path: Path, name: str, remedy: str) -> None:
+    systemctl = FakeSystemctl({"lib.service": {**ACTIVE, "FragmentPath": "/usr/lib/systemd/system/lib.service"}})
+    with pytest.raises(UsageError) as raised:
+        installation(tmp_path, systemctl, replace=[name]).plan()
+    assert remedy in raised.value.remedy
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_selinux_is_on_the_program_gets_its_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

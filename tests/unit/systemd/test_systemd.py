@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl
+from fake_systemctl import ACTIVE, FakeSystemctl
 from lastcall import Guest, Outcome, Reason, RunKind, Verdict
 from lastcall.api.results import HookRecord
 from lastcall.config.settings import Settings
@@ -33,7 +33,6 @@ from lastcall.systemd.console import Console
 from lastcall.systemd.jobs import host_stop, reason_of
 from lastcall.systemd.journal import Journal
 from lastcall.systemd.notify import Notifier
-from lastcall.systemd.other_stoppers import find_other_stoppers
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.unit_checks import check_units, seconds
@@ -282,31 +281,6 @@ def test_the_limit_of_a_whole_shutdown_is_raised_only_where_the_deadline_needs_i
 )
 def test_time_spans_of_systemctl_are_read(span: str, expected: float | None) -> None:
     assert seconds(span) == expected
-
-
-def test_whoever_else_stops_guests_is_named_with_the_remedy(tmp_path: Path) -> None:
-    units = tmp_path / "etc/systemd/system"
-    units.mkdir(parents=True)
-    (units / "night.service").write_text("[Service]\nExecStop=/usr/bin/virsh shutdown db\n")
-    (units / "off.service").write_text("[Service]\nExecStop=/usr/bin/virsh shutdown db\n")
-    (units / "web.service").write_text("[Service]\nExecStart=/usr/bin/web\n")
-    (tmp_path / "etc/libvirt").mkdir()
-    (tmp_path / "etc/libvirt/qemu.conf").write_text(
-        '#auto_shutdown_try_save = "all"\nauto_shutdown_try_shutdown = "persistent"\nauto_shutdown_poweroff="none"\n'
-    )
-    systemctl = FakeSystemctl(
-        {"libvirt-guests.service": GUESTS_ON_DUTY,
-         "night.service": {**ACTIVE, "Id": "night.service", "ExecStop": "{ }"},
-         "off.service": {**ACTIVE, "ActiveState": "inactive", "UnitFileState": "disabled", "ExecStop": "{ }"}}
-    )  # fmt: skip
-    found = {rival.where: rival for rival in find_other_stoppers(systemctl, tmp_path)}
-    assert list(found) == ["libvirt-guests.service", "night.service", str(tmp_path / "etc/libvirt/qemu.conf")]
-    assert "--replace night.service" in found["night.service"].remedy
-    assert "auto_shutdown_try_shutdown is persistent" in found[str(tmp_path / "etc/libvirt/qemu.conf")].message
-    harmless = {**GUESTS_ON_DUTY, "ExecStop": ""}
-    assert "libvirt-guests.service" not in [
-        rival.where for rival in find_other_stoppers(FakeSystemctl({"libvirt-guests.service": harmless}), tmp_path)
-    ]
 
 
 def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(

@@ -12,9 +12,10 @@ from lastcall.cli.invocation import Invocation
 from lastcall.config.load import parse
 from lastcall.config.settings import Settings
 from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
-from lastcall.formats.visible_text import visible
+from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
-from lastcall.installation.install import CONFIG, Installation, InstallStep
+from lastcall.installation.install import CONFIG, Installation
+from lastcall.installation.steps import InstallStep
 from lastcall.persistence.refusals import refusals_told
 from lastcall.runs.loading import load
 from lastcall.systemd.systemctl import Systemctl, booted
@@ -27,7 +28,7 @@ from lastcall.systemd.units import program_path
     "--replace",
     multiple=True,
     metavar="UNIT",
-    help="Set aside a hand-written unit that stops guests (graceful-shutdown.service), without running it.",
+    help="Set aside a unit of yours that stops guests (graceful-shutdown.service), without running it.",
 )
 @click.pass_obj
 def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool) -> int:
@@ -35,7 +36,7 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
 
     Takes over from libvirt-guests: what it is configured to do is written as our configuration, the guests on its list
     are taken to ours, and it is made harmless without being stopped, which would stop every guest. No guest is touched.
-    Run again, it brings the files up to date. `lastcall uninstall` undoes it.
+    Who else stops guests is named at the end. Run again, it brings files up to date. `lastcall uninstall` undoes it.
     """
     installation = prepare(invocation, replace)
     with refusals_told(Path("/etc")):
@@ -44,6 +45,9 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
         click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
         if not dry_run:
             do(step)
+    # Last, so that it is seen: who goes on stopping guests, now that everything else is done.
+    for other in installation.others(dry_run=dry_run):
+        click.echo(page((f"! {other.where}: {other.message}", f"    → {other.remedy}")), err=True)
     if not dry_run:
         click.echo(installation.duty())
         click.echo("Next: `lastcall check`, `lastcall plan`.")
