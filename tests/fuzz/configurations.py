@@ -21,7 +21,7 @@ from lastcall.errors import Problem
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration, parse_duration, parse_size
 from lastcall.hooks.discovery import Plugins
-from lastcall.installation.libvirt_guests import as_yaml, distribution_defaults, read_settings
+from lastcall.imports.libvirt_guests import as_yaml, distribution_defaults, read_settings
 from lastcall.persistence.last_good import LastGood
 from lastcall.runs.loading import Loaded, load
 

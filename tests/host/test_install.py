@@ -244,3 +244,26 @@ def exposure(host: Host) -> str:
     found = re.search(r"Overall exposure level for lastcall\.service: ([\d.]+)", text)
     assert found, text
     return found[1]
+
+
+def test_what_it_cannot_keep_of_libvirt_guests_settings_it_says_and_goes_on_duty_all_the_same(
+    make_host: Callable[[], Host],
+) -> None:
+    host = make_host()
+    host.boot()
+    odd = "ON_SHUTDOWN=shutdown\nif [ -e /etc/debian_version ]; then\n  ON_BOOT=start\nfi\nSHUTDOWN_TIMEOUT=120\r\n"
+    host.run("cat > /etc/default/libvirt-guests", given=odd)
+    host.run("systemctl enable libvirt-guests.service; systemctl restart libvirt-guests.service", check=False)
+    expected = [
+        "/etc/default/libvirt-guests:2: not taken over: if [ -e /etc/debian_version ]; then is no assignment",
+        "/etc/default/libvirt-guests:3: not taken over: ON_BOOT is set where a shell would have to find out",
+        "/etc/default/libvirt-guests:5: not taken over: SHUTDOWN_TIMEOUT: it ends in a carriage return",
+    ]
+    for command in ("lastcall config import", "lastcall install --dry-run", "lastcall install"):
+        said = host.tries(command)
+        assert said.returncode == 1, command
+        assert [line for line in expected if line not in said.stderr] == [], command
+        assert "`shutdown: {parallel: 0}` stops them at once" in said.stdout, command
+    assert host.run("systemctl is-active lastcall.service").strip() == "active"
+    again = host.tries("lastcall install")
+    assert (again.returncode, again.stderr) == (0, ""), "said once: now there is a configuration"

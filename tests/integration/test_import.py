@@ -16,7 +16,7 @@ import pytest
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
 from lab.libvirt_guests import LibvirtGuests
-from lastcall.installation.libvirt_guests import as_yaml, read_settings
+from lastcall.imports.libvirt_guests import as_yaml, read_settings
 from support import run_lastcall, write_config
 
 TRANSIENT = "<domain type='test'><name>transient</name><memory unit='MiB'>1</memory><os><type>hvm</type></os></domain>"

@@ -13,10 +13,11 @@ from lastcall.errors import LastcallError
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.hooks.environment import tool_environment
-from lastcall.installation import libvirt_guests, takeover
+from lastcall.imports import libvirt_guests
+from lastcall.installation import takeover
 from lastcall.installation.completion import completions
+from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
-from lastcall.installation.sample import SAMPLE
 from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
 from lastcall.installation.steps import InstallStep, link_step, remove_step, write_step
 from lastcall.persistence.boot_stamp import BootStamp
@@ -62,11 +63,11 @@ class Installation:
         self._refuse_to_duel(others)
         takes_over = any(other.where == units.LIBVIRT_GUESTS for other in others)
         set_aside = list(set_aside_steps(self.replace, self.systemctl, self.root))
-        config = self._configuration(takes_over=takes_over)
-        settings = self.settings(config)
+        first = None if self._path(CONFIG).exists() else first_configuration(self.root, takes_over=takes_over)
+        settings = self.settings(first.text if first else None)
         return [
             *self._folders(),
-            *([write_step(self._path(CONFIG), config, config.splitlines()[0].lstrip("# "))] if config else ()),
+            *([self._configure(first)] if first else ()),
             *self._files(settings),
             *self._labels(),
             self._reload(),
@@ -127,17 +128,9 @@ class Installation:
             if not path.is_dir():
                 yield InstallStep(f"make {path}", lambda path=path, mode=mode: path.mkdir(parents=True, mode=mode))
 
-    def _configuration(self, *, takes_over: bool) -> str | None:
-        """The configuration to write; None where there is one."""
-        if self._path(CONFIG).exists():
-            return None
-        theirs = libvirt_guests.find_file(self.root)
-        if not takes_over or theirs is None:
-            return SAMPLE
-        text = read_text(theirs, libvirt_guests.LARGEST, errors="replace")
-        found = libvirt_guests.read_settings(text, libvirt_guests.distribution_defaults(self.root))
-        # Some distributions enable libvirt-guests unasked: what nobody has set nobody has chosen.
-        return libvirt_guests.as_yaml(found, str(theirs)) if found.given or found.unread else SAMPLE
+    def _configure(self, first: FirstConfiguration) -> InstallStep:
+        step = write_step(self._path(CONFIG), first.text, first.text.splitlines()[0].lstrip("# "))
+        return InstallStep(step.text, step.do, first.notes, first.lost)
 
     def _files(self, settings: Settings) -> Iterator[InstallStep]:
         paths = settings.paths
@@ -181,8 +174,7 @@ class Installation:
             write_whole(kept, text)
             path.unlink()
 
-        lines = read_text(path, libvirt_guests.LARGEST, errors="replace").splitlines()
-        count = sum(len(line.split()) - 1 for line in lines if line.strip())
+        count = len(takeover.listed_guests(read_text(path, libvirt_guests.LARGEST, errors="replace")))
         ours = "the list of those to restore" if settings.restore.brings_back else "our list; none is started by itself"
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 

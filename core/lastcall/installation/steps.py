@@ -1,6 +1,6 @@
 """One step of an installation: in words, and done when it is told to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lastcall.formats.reading import read_text
@@ -9,10 +9,12 @@ from lastcall.formats.values import value
 
 @value
 class InstallStep:
-    """One thing to do, in words, and how."""
+    """One thing to do, in words, and how. `notes`: what there is to know of it; `lost`: what it cannot keep."""
 
     text: str
     do: Callable[[], object]
+    notes: Sequence[str] = ()
+    lost: Sequence[str] = ()
 
 
 def write_step(path: Path, text: str, why: str = "") -> InstallStep:

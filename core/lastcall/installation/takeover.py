@@ -1,16 +1,18 @@
 """The list of guests that libvirt-guests keeps: taken over, and given back."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import DEFAULT_URI
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, StateFile
 
 LIST = Path("var/lib/libvirt/libvirt-guests")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOMAIN_0 = "00000000-0000-0000-0000-000000000000"
 
 
@@ -32,7 +34,7 @@ def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> l
     boot = boot_id() if listed.written >= listed.booted else _before(state)
     since = datetime.fromtimestamp(listed.written, UTC).isoformat(timespec="seconds")
     added: list[Entry] = []
-    for unknown in _guests(listed.text):
+    for unknown in listed_guests(listed.text):
         # The list has UUIDs only; where libvirt does not answer just now, they have to do for names.
         guest = known.get(unknown.uuid, unknown)
         if guest.key not in state.entries:
@@ -53,13 +55,18 @@ def as_list(entries: Iterable[Entry]) -> str:
     return "".join(f"{uri} {' '.join(uuids)}\n" for uri, uuids in by_uri.items())
 
 
-def _guests(text: str) -> Sequence[Guest]:
-    found: list[Guest] = []
-    for line in text.splitlines():
-        uri, *uuids = line.split() or [""]
+def listed_guests(text: str) -> Sequence[Guest]:
+    """Whom libvirt-guests' list has, each once."""
+    found: dict[Key, Guest] = {}
+    # Lines and words as `while read` has them: an exotic space is a part of a URI. But for a last line that was not
+    # ended, and for Windows line ends: there it forgets the guests, for which nobody can have meant it.
+    for line in text.split("\n"):
+        uri, *uuids = re.findall(r"[^ \t\r]+", line) or [""]
         uri = DEFAULT_URI if uri == "default" else uri
-        found += [Guest(uri=uri, uuid=one.lower(), name=one.lower()) for one in uuids if one != _DOMAIN_0]
-    return found
+        for uuid in map(str.lower, uuids):
+            if uuid != _DOMAIN_0 and _UUID.fullmatch(uuid):
+                found[uri, uuid] = Guest(uri=uri, uuid=uuid, name=uuid)
+    return list(found.values())
 
 
 def _before(state: StateFile) -> str:

@@ -226,6 +226,45 @@ def test_libvirt_guests_list_becomes_ours_and_ours_becomes_its(tmp_path: Path) -
     assert (entry.boot_id, entry.due) == (boot_id(), True)
 
 
+def test_libvirt_guests_list_is_read_line_by_line_as_its_script_reads_it() -> None:
+    other = OTHER.uuid.upper()
+    text = (
+        f"\t qemu:///system  {GUEST.uuid}\t{other} \n\nlxc:///x\u00a0y {GUEST.uuid}\r\nqemu:///system {GUEST.uuid} what"
+    )
+    assert [(guest.uri, guest.uuid) for guest in takeover.listed_guests(text)] == [
+        ("qemu:///system", GUEST.uuid), ("qemu:///system", OTHER.uuid), ("lxc:///x\u00a0y", GUEST.uuid),
+    ]  # fmt: skip
+
+
+def plan_with(root: Path, settings: str) -> list[InstallStep]:
+    """What is done on a host on which libvirt-guests is on duty with these settings."""
+    file = root / "etc/default/libvirt-guests"
+    file.parent.mkdir(parents=True)
+    file.write_text(settings)
+    return installation(root, FakeSystemctl({"libvirt-guests.service": GUESTS_ON_DUTY})).plan()
+
+
+def test_what_of_libvirt_guests_settings_is_not_understood_is_a_part_of_the_step(tmp_path: Path) -> None:
+    steps = plan_with(tmp_path, "ON_SHUTDOWN=shutdown\nif true; then\n  ON_BOOT=start\nfi\n")
+    file = tmp_path / "etc/default/libvirt-guests"
+    assert [line for step in steps for line in step.lost] == [
+        f"{file}:2: not taken over: if true; then is no assignment",
+        f"{file}:3: not taken over: ON_BOOT is set where a shell would have to find out whether it is",
+    ]
+
+
+@pytest.mark.parametrize(("parallel", "serial"), [("0", True), ("1", True), ("2", False)])
+def test_where_guests_stop_one_after_the_other_one_line_says_what_changes_that(
+    tmp_path: Path, parallel: str, serial: bool
+) -> None:
+    steps = plan_with(tmp_path, f"ON_SHUTDOWN=shutdown\nPARALLEL_SHUTDOWN={parallel}\n")
+    notes = [note for step in steps for note in step.notes]
+    assert notes == (
+        ["guests stop one after the other, as before; `shutdown: {parallel: 0}` stops them at once"] if serial else []
+    )
+    assert [line for step in steps for line in step.lost] == []
+
+
 def test_the_time_of_the_boot_is_systemds() -> None:
     assert boot_time(FakeSystemctl(show="UserspaceTimestamp=@1700000000\n")) == 1700000000
     assert 0 < boot_time(FakeSystemctl(show="UserspaceTimestamp=n/a")) < time.time()

@@ -129,7 +129,7 @@ def import_(file: Path | None) -> int:
 
     The file is read, never run. What could not be read stands in a comment, and on standard error; exit code 1 then.
     """
-    from lastcall.installation import libvirt_guests
+    from lastcall.imports import libvirt_guests
 
     found = file or libvirt_guests.find_file()
     if found is None:
@@ -141,6 +141,7 @@ def import_(file: Path | None) -> int:
         remedy = error.remedy if isinstance(error, Unreadable) else ""
         raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
     click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
-    for line, what in settings.unread:
-        click.echo(visible(f"{found}:{line}: not taken over: {what}"), err=True)
+    serial = settings.meaning.serial
+    for line in (*([f"note: {serial}"] if serial else ()), *settings.told(found)):
+        click.echo(visible(line), err=True)
     return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK

@@ -37,12 +37,20 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     Takes over from libvirt-guests: what it is configured to do is written as our configuration, the guests on its list
     are taken to ours, and it is made harmless without being stopped, which would stop every guest. No guest is touched.
     Who else stops guests is named at the end. Run again, it brings files up to date. `lastcall uninstall` undoes it.
+
+    Exit code 1 where something of libvirt-guests' settings could not be taken over, which standard error tells line by
+    line: lastcall is on duty all the same, with the default in its place.
     """
     installation = prepare(invocation, replace)
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:
         click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
+        for note in step.notes:
+            click.echo(visible(f"  {note}"))
+        # Before it is done: were a later step to fail, the next run would find a configuration, and say nothing of it.
+        for line in step.lost:
+            click.echo(visible(line), err=True)
         if not dry_run:
             do(step)
     # Last, so that it is seen: who goes on stopping guests, now that everything else is done.
@@ -51,7 +59,10 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     if not dry_run:
         click.echo(installation.duty())
         click.echo("Next: `lastcall check`, `lastcall plan`.")
-    return ExitCode.OK
+    lost = sum(len(step.lost) for step in steps)
+    if lost:
+        click.echo(f"Not all of libvirt-guests' settings could be taken over; see the {lost} above.", err=True)
+    return ExitCode.NOT_AS_PLANNED if lost else ExitCode.OK
 
 
 def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Reason = Reason.MANUAL) -> Installation:
