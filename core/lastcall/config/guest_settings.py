@@ -140,6 +140,11 @@ class GuestPolicy(Section):
         description="Start it again when it was running; always = at every boot, also after a crash.",
         json_schema_extra=BY_METADATA,
     )
+    start_delay: Duration = Field(
+        default=0.0,
+        description="How long a restore waits before it starts it, once its turn has come; others start meanwhile.",
+        json_schema_extra=BY_METADATA,
+    )
     ready_timeout: Duration | None = Field(
         default=None,
         gt=0,

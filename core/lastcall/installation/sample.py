@@ -57,6 +57,7 @@ defaults:
   jobs: wait          # for a backup, dump or snapshot, as long as there is time; or: abort (it then)
   transient: stop     # or: leave
   restore: true       # or: false, always (at every boot, also after a crash)
+  start_delay: 0s     # a restore waits so long before it starts it; others start meanwhile
   ready_timeout: null # else restore.ready_timeout
   shell: []           # how commands are run in guests: agent, ssh, or [agent, ssh]
   ready: null         # when it is ready after a start: {agent: true, tcp: 5432, command: "…", delay: 10s}

@@ -84,14 +84,24 @@ class TurnQueue:
             heapq.heappush(self._free, entry)
         return granted
 
+    def step_aside(self, key: Key) -> None:
+        """Take a turn back from a guest that waits for something else: another may move in its place."""
+        if key in self._moving:
+            self._moving.discard(key)
+            self._by_uri[key[0]] -= 1
+
+    def line_up(self, key: Key) -> None:
+        """Let a guest that has stepped aside queue again, unless it is done."""
+        if key not in self._done:
+            self._release(key)
+
     def done(self, node: Node) -> None:
         """Let those go on that waited for it; where it went before its turn, once those are done that it waited for."""
         if node in self._done:
             return
         self._done.add(node)
-        if not isinstance(node, Rank) and node in self._moving:
-            self._moving.discard(node)
-            self._by_uri[node[0]] -= 1
+        if not isinstance(node, Rank):
+            self.step_aside(node)
         if not self._left.get(node):
             self._pass_on(node)
 

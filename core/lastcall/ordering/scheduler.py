@@ -1,6 +1,8 @@
 """Lets each guest of a run move when its turn has come."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from lastcall.api.guests import Key
 from lastcall.ordering.nodes import Edges
@@ -35,6 +37,17 @@ class Scheduler:
                 await self._waiting[key]
             finally:
                 del self._waiting[key]
+
+    @asynccontextmanager
+    async def aside(self, key: Key) -> AsyncGenerator[None]:
+        """Let others move while a guest that has its turn waits for something else; afterwards wait for it anew."""
+        self._granted.discard(key)
+        self._turns.step_aside(key)
+        self._advance()
+        yield
+        self._turns.line_up(key)
+        self._advance()
+        await self.turn(key)
 
     def done(self, key: Key) -> None:
         """A guest is through, or does not count for the order any more; those that waited for it may move."""

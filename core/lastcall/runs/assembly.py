@@ -154,7 +154,7 @@ def build_restore(parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool 
     """The restore of all that wait, of those chosen, or of what is due `at_boot`."""
     from lastcall.guests.clock_sync import ClockSync
     from lastcall.guests.readiness import Readiness
-    from lastcall.guests.start_guest import Starter
+    from lastcall.guests.starter import Starter
     from lastcall.runs.restore import Restore, RestorePlanning, StartTools
 
     settings = parts.settings.restore

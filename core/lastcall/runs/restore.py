@@ -13,7 +13,9 @@ from lastcall.errors import in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
-from lastcall.guests.start_guest import GuestStart, Starter, Starting
+from lastcall.guests.start_guest import GuestStart, Starting
+from lastcall.guests.start_waits import StartWaits
+from lastcall.guests.starter import Starter
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Hypervisor
@@ -80,7 +82,7 @@ class Restore:
         self._hypervisor = hypervisor
         self._loop = loop
         self._end = Moment(loop, context.terms.deadline.end)
-        self._starts_no_more = False
+        self._halt = Moment(loop, math.inf)  # from then on nobody else is started
 
     async def execute(self) -> Report:
         """Run it; raises UsageError where one is chosen that is not on the list."""
@@ -99,7 +101,7 @@ class Restore:
         await self._tell_the_end()
         # Only now is this boot served. libvirt-guests deletes its list also where a connection did not
         # answer, and those guests are lost for good.
-        if first and self._connections.complete and not self._starts_no_more:
+        if first and self._connections.complete and not self._halt.passed:
             self._state.restored_in = self._books.boot_id
             await self._books.keep()
         return conclude(self._stream, self._hypervisor)
@@ -114,11 +116,11 @@ class Restore:
 
         At boot the first one is enough: it comes from systemd, and the shutdown that follows waits for this.
         """
-        if self._starts_no_more or self._wanted.at_boot:
+        if self._halt.passed or self._wanted.at_boot:
             self._end.hasten()
-        if self._starts_no_more:
+        if self._halt.passed:
             return
-        self._starts_no_more = True
+        self._halt.hasten()
         self._stream.problem(
             "signal",
             "this run",
@@ -172,9 +174,11 @@ class Restore:
         return [GuestStart(starting, entry, names_of(graph.needs[entry.guest.key], names)) for entry in entries]
 
     def _starting(self, scheduler: Scheduler) -> Starting:
+        terms = self._context.terms
+        waits = StartWaits(scheduler, self._inventory.policies, self._stream, terms, self._halt)
         return Starting(
-            scheduler, self._tools.starter, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
-            self._stream, self._context.terms, lambda: self._starts_no_more,
+            scheduler, self._tools.starter, waits, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
+            self._stream, terms, self._halt,
         )  # fmt: skip
 
     async def _announce(self) -> bool:
@@ -215,7 +219,7 @@ class Restore:
         for start in starts:
             if not self._stream.story.decided(start.guest.key):
                 start.decide(Outcome.UNKNOWN, "the run ended before it was back; it stays on the list")
-        if not self._starts_no_more:  # else a shutdown waits for the end of this
+        if not self._halt.passed:  # else a shutdown waits for the end of this
             await self._look_once_more(starts)
         await self._books.keep()
 

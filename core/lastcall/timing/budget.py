@@ -43,6 +43,8 @@ PREPARATION = Share(
 )
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
 ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
+# A delay longer than the restore would leave its guest off for good.
+DELAY = Share("`start_delay` of a guest, before its start", math.inf, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
@@ -62,6 +64,7 @@ SHARES = (
     PREPARATION,
     STUCK,
     ABORT,
+    DELAY,
     WITHDRAWAL,
     CLEARANCE,
     KILLING,

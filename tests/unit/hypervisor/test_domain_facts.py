@@ -145,7 +145,8 @@ def test_metadata_may_set_every_core_key_that_runs_nothing() -> None:
     guest = Guest(uri="u", uuid="i", name="g")
     given = {
         "depends_on": "[a]", "order": "3", "timeout": "7s", "manage": "false", "paused": "leave", "transient": "leave",
-        "restore": "always", "ready_timeout": "1min", "stop": "[]", "last_resort": "leave", "jobs": "abort",
+        "restore": "always", "ready_timeout": "1min", "start_delay": "2min", "stop": "[]", "last_resort": "leave",
+        "jobs": "abort",
     }  # fmt: skip
     policy, problems = read_metadata(model, guest, given)
     assert problems == []

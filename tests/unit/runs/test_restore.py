@@ -218,3 +218,66 @@ def test_a_guest_that_libvirt_said_nothing_of_is_asked_for_again_and_not_started
     report = run_restore(tmp_path, [guest], meanwhile=meanwhile)
     assert by_name(report, "g").outcome is (Outcome.SKIPPED if interrupted else Outcome.STARTED)
     assert ("g" in waiting_guests(tmp_path)) is interrupted
+
+
+def starts(*guests: FakeGuest) -> list[float]:
+    """When each of them was started first."""
+    return [next(at for at, how in guest.asked if how == "start") for guest in guests]
+
+
+def test_a_guest_is_started_its_start_delay_after_its_turn_and_holds_up_only_those_that_need_it(tmp_path: Path) -> None:
+    slow, others, needs = FakeGuest("slow"), [FakeGuest(f"o{number}") for number in range(3)], FakeGuest("needs")
+    rules = "{match: slow, start_delay: 2min}, {match: needs, depends_on: slow}"
+    config = f"restore: {{parallel: 1}}\nguests: [{rules}]"
+    run_shutdown(tmp_path, [slow, needs, *others])
+    report = run_restore(tmp_path, [slow, needs, *others], config=config)
+    assert starts(slow, needs, *others) == [120, 120, 0, 0, 0]
+    assert report.run.exit_code == 0
+
+
+def test_guests_with_a_start_delay_take_their_turns_by_parallel_when_it_is_over(tmp_path: Path) -> None:
+    guests = [FakeGuest(name) for name in "abc"]
+    config = "restore: {parallel: 1}\ndefaults: {start_delay: 1min, ready: {delay: 10s}}"
+    run_shutdown(tmp_path, guests)
+    run_restore(tmp_path, guests, config=config)
+    first, second, third = sorted(starts(*guests))
+    assert first == 60
+    assert (second - first, third - second) == (pytest.approx(10, abs=1), pytest.approx(10, abs=1))
+
+
+def test_a_guest_that_runs_already_has_no_start_delay_and_one_that_somebody_starts_meanwhile_is_present(
+    tmp_path: Path,
+) -> None:
+    early, meanwhile = FakeGuest("early"), FakeGuest("meanwhile")
+    run_shutdown(tmp_path, [early, meanwhile])
+    early.state = GuestState.RUNNING
+
+    def start(hypervisor: FakeHypervisor, _run: Restore) -> None:
+        hypervisor.loop.call_later(30, hypervisor.begin, meanwhile)
+
+    report = run_restore(tmp_path, [early, meanwhile], config="defaults: {start_delay: 2min}", meanwhile=start)
+    assert (by_name(report, "early").outcome, by_name(report, "early").duration) == (Outcome.PRESENT, 0)
+    assert by_name(report, "meanwhile").outcome is Outcome.PRESENT
+    assert [how for _, how in meanwhile.asked if how == "start"] == []
+
+
+def test_a_start_delay_beyond_the_deadline_is_cut_and_the_guest_is_started_all_the_same(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest])
+    report = run_restore(tmp_path, [guest], config="restore: {deadline: 10min}\ndefaults: {start_delay: 1h}")
+    assert starts(guest) == [300]
+    (problem,) = report.problems
+    assert problem.message == "start_delay is 1h; the restore has time for 5min of it"
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.STARTED, 0)
+
+
+def test_whoever_interrupts_a_restore_waits_for_no_start_delay(tmp_path: Path) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest])
+
+    def interrupt(hypervisor: FakeHypervisor, run: Restore) -> None:
+        hypervisor.loop.call_later(7, run.interrupt)
+
+    report = run_restore(tmp_path, [guest], config="defaults: {start_delay: 2min}", meanwhile=interrupt)
+    assert (by_name(report, "g").outcome, by_name(report, "g").duration) == (Outcome.SKIPPED, 7)
+    assert waiting_guests(tmp_path) == ["g"]

@@ -1,0 +1,138 @@
+"""Has libvirt start a guest, as often as is configured, and finds out what became of it."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.config.settings import RestoreSettings
+from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, in_words
+from lastcall.formats.values import value
+from lastcall.hypervisor.ports import Hypervisor, Standing
+from lastcall.presence.power_state import PowerState
+from lastcall.records.records import GuestAsked
+from lastcall.records.report_builder import START
+from lastcall.records.stream import Stream
+from lastcall.rungs.on_poweroff import set_on_poweroff
+from lastcall.threads.wakeup import Wakeup
+
+T = TypeVar("T")
+CONNECTION_POLL = 0.5  # seconds
+_EVENT_PATIENCE = 2.0  # seconds for the start event, which says whether the guest came from a saved image
+
+
+class Spacing:
+    """Keeps some time (seconds) between one start and the next."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+        self._loop = loop
+        self._delay = delay
+        self._lock = asyncio.Lock()
+        self._next = -math.inf
+
+    async def wait(self) -> None:
+        """Wait until the next guest may start."""
+        if self._delay:
+            async with self._lock:
+                await asyncio.sleep(max(0.0, self._next - self._loop.time()))
+                self._next = self._loop.time() + self._delay
+
+
+@value
+class NotStarted:
+    """Why a guest was not started. `parked`: libvirt refused each attempt; no answer says nothing about the guest."""
+
+    why: str
+    parked: bool
+
+
+class Starter:
+    """Has libvirt start guests, as often as is configured, and finds out whether they came from a saved image."""
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        status: PowerState,
+        stream: Stream,
+        settings: RestoreSettings,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._status = status
+        self._stream = stream
+        self._settings = settings
+        self._loop = loop
+        self._spacing = Spacing(loop, settings.delay)
+
+    async def standing(self, guest: Guest) -> Standing:
+        """Ask libvirt about a guest; raises LastcallError or TimeoutError."""
+        return await self._answered(guest, lambda: self._hypervisor.standing(guest))
+
+    async def first_standing(self, guest: Guest) -> Standing:
+        """The same as often as a start is tried: a daemon that hangs as the host boots answers a minute later."""
+        for _ in range(1, self._settings.attempts):
+            with contextlib.suppress(LastcallError, TimeoutError):
+                return await self.standing(guest)
+            await asyncio.sleep(self._settings.retry)
+        return await self.standing(guest)
+
+    async def start(self, guest: Guest) -> NotStarted | None:
+        """Start it; returns why it could not be started, if so."""
+        why, refusals = "", 0
+        # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
+        # its list, and the guest is lost for good.
+        for attempt in range(1, self._settings.attempts + 1):
+            if attempt > 1:
+                await asyncio.sleep(self._settings.retry)
+            await self._spacing.wait()
+            self._stream.emit(GuestAsked(at=self._stream.now(), guest=guest.key, method=START, attempt=attempt))
+            try:
+                await self._answered(guest, lambda: self._start(guest))
+            except (LastcallError, TimeoutError) as error:
+                why = in_words(error)
+                state = await self._state(guest)
+                # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
+                if state not in {GuestState.OFF, GuestState.UNKNOWN}:
+                    return None
+                refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
+                # Of one that libvirt says nothing about, it may have been refused because it runs.
+                refusals += refused and state is GuestState.OFF
+            else:
+                return None
+        parked = refusals == self._settings.attempts
+        rest = f"parked after {refusals} attempts" if parked else "it stays on the list"
+        return NotStarted(f"{why}; {rest}", parked=parked)
+
+    async def let_restart(self, guest: Guest) -> None:
+        """Give a guest that was never off its on_poweroff=restart back."""
+        await set_on_poweroff(self._hypervisor, self._stream, guest, "restart")
+
+    async def _start(self, guest: Guest) -> None:
+        await self._hypervisor.start(guest, bypass_cache=self._settings.bypass_cache)
+
+    async def _answered(self, guest: Guest, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Ask libvirt; while the connection is dead and being tried again, wait for it."""
+        while True:
+            try:
+                return await ask()
+            except ConnectionLost:
+                if self._status.away(guest.uri) is None:
+                    raise
+                await asyncio.sleep(CONNECTION_POLL)
+
+    async def _state(self, guest: Guest) -> GuestState:
+        try:
+            return (await self.standing(guest)).state
+        except (LastcallError, TimeoutError):
+            return GuestState.UNKNOWN
+
+    async def came_from_image(self, guest: Guest) -> bool:
+        """Wait for libvirt's STARTED event: it alone says so, not the image that was there before."""
+        key, wakeup = guest.key, Wakeup(self._loop)
+        until = self._loop.time() + _EVENT_PATIENCE
+        with self._status.watch(key, wakeup.ring):
+            while self._status.restored(key) is None and self._loop.time() < until:
+                await wakeup.wait(until)
+        return bool(self._status.restored(key))
