@@ -9,6 +9,7 @@ LastcallError                 expected: one line and a remedy, no traceback
 │   ├── GuestGone             there is no such domain (any more)
 │   ├── StartedAnew           somebody has started it since it was asked: it is not forced off
 │   ├── OperationInvalid      the domain's state does not allow it
+│   ├── BadImage              its saved image does not load
 │   ├── DomainBusy            somebody's job holds the domain
 │   ├── Unsupported           this domain, driver or agent cannot do it, now or later
 │   ├── NotPermitted          libvirt denies us this
@@ -115,6 +116,10 @@ class StartedAnew(HypervisorError):
 
 class OperationInvalid(HypervisorError):
     """The domain's state does not allow it: it is off, say, or just going off, of which libvirt's event is to come."""
+
+
+class BadImage(HypervisorError):
+    """The guest has a saved image, from which it cannot be started: cut short, say, or of a machine that is no more."""
 
 
 class DomainBusy(HypervisorError):

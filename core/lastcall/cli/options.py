@@ -3,13 +3,16 @@
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from lastcall.api.guests import Reason
+from lastcall.cli.invocation import Invocation
 from lastcall.formats.quantities import parse_duration
 from lastcall.planning.selection import Criterion, Selection
 
@@ -80,3 +83,11 @@ def only_output(*, wanted: bool) -> Generator[None]:
         sys.stdout.flush()
         os.dup2(ours, 1)
         os.close(ours)
+
+
+def confirmed(invocation: Invocation, question: str) -> Invocation:
+    """Ask on the terminal: whoever is not sure, or presses Ctrl-C, ends the program."""
+    with invocation.signals.let_go():
+        click.confirm(question, abort=True, err=True)
+    # The run has all of its time, however long the answer took: without this, a guest was forced off unasked.
+    return replace(invocation, started=time.monotonic())

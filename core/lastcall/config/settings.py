@@ -109,6 +109,10 @@ class RestoreSettings(Section):
     delay: Duration = Field(default=0.0, description="Between one start and the next.")
     attempts: int = Field(default=3, ge=1, description="How often a start is tried before the guest is parked.")
     retry: Duration = Field(default=10.0, description="Between two attempts.")
+    bad_image: Literal["park", "fresh"] = Field(
+        default="park",
+        description="What becomes of a guest whose saved image does not load: it is parked, or started without it.",
+    )
     sync_time: Literal["resumed", "always", "never"] = Field(
         default="resumed", description="Whose clock is set, through the guest agent: that of guests that were saved."
     )

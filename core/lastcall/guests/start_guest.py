@@ -8,7 +8,7 @@ from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.start_waits import StartWaits
-from lastcall.guests.starter import Starter
+from lastcall.guests.starter import NotStarted, Starter
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Standing
 from lastcall.ordering.scheduler import Scheduler
@@ -24,7 +24,10 @@ _BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UN
 
 @value
 class Starting:
-    """What the starts of one run share. When `halt` has passed, nobody else is to be started."""
+    """What the starts of one run share. When `halt` has passed, nobody else is to be started.
+
+    `fresh`: without the saved images.
+    """
 
     scheduler: Scheduler
     starter: Starter
@@ -36,6 +39,7 @@ class Starting:
     stream: Stream
     terms: Terms
     halt: Moment
+    fresh: bool = False
 
 
 class GuestStart:
@@ -75,9 +79,11 @@ class GuestStart:
         if fired.verdict == "skip_guest":
             self.decide(Outcome.SKIPPED, f"{fired.because}; it stays on the list")
             return
-        failed = await self._starter.start(self.guest)
+        without = standing.saved and self._starting.fresh
+        failed = await self._starter.drop_image(self.guest) if without else None
+        failed = failed or await self._starter.start(self.guest)
         if failed:
-            self.decide(Outcome.FAILED, failed.why, parked=failed.parked)
+            self.decide(Outcome.FAILED, failed.why, failed)
             return
         resumed = standing.saved and await self._starter.came_from_image(self.guest)
         await self._await_readiness(Outcome.RESUMED if resumed else Outcome.STARTED)
@@ -114,11 +120,11 @@ class GuestStart:
             if (await self._starter.standing(self.guest)).state is not GuestState.OFF:
                 self.decide(Outcome.PRESENT)
 
-    def decide(self, outcome: Outcome, message: str = "", *, parked: bool = False) -> None:
+    def decide(self, outcome: Outcome, message: str = "", failed: NotStarted | None = None) -> None:
         """Decide, and let the guest leave the list only when it is back."""
         key = self.guest.key
         if outcome in _BACK:
             self._starting.waiting.drop([key])
-        elif parked:
-            self._starting.waiting.park(key)
+        elif failed and failed.parked:
+            self._starting.waiting.park(key, bad_image=failed.bad_image)
         self._stream.emit(GuestEnded(at=self._stream.now(), guest=key, outcome=outcome, message=message))

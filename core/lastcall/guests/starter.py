@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import RestoreSettings
-from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, in_words
+from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.hypervisor.ports import Hypervisor, Standing
 from lastcall.presence.power_state import PowerState
@@ -42,10 +42,14 @@ class Spacing:
 
 @value
 class NotStarted:
-    """Why a guest was not started. `parked`: libvirt refused each attempt; no answer says nothing about the guest."""
+    """Why a guest was not started. `parked`: libvirt refused each attempt; no answer says nothing about the guest.
+
+    `bad_image`: what was refused is its saved image.
+    """
 
     why: str
     parked: bool
+    bad_image: bool = False
 
 
 class Starter:
@@ -65,6 +69,7 @@ class Starter:
         self._settings = settings
         self._loop = loop
         self._spacing = Spacing(loop, settings.delay)
+        self._dropped = set[Key]()  # whose images were removed here, and that boot for that
 
     async def standing(self, guest: Guest) -> Standing:
         """Ask libvirt about a guest; raises LastcallError or TimeoutError."""
@@ -80,7 +85,33 @@ class Starter:
 
     async def start(self, guest: Guest) -> NotStarted | None:
         """Start it; returns why it could not be started, if so."""
-        why, refusals = "", 0
+        failed = await self._try(guest)
+        if not failed or not failed.bad_image:
+            return failed
+        if self._settings.bad_image == "park":
+            remedy = f"`lastcall restore {guest.name} --fresh` starts it without the image"
+            return NotStarted(f"{failed.why}; {remedy}", parked=True, bad_image=True)
+        # Only now that each attempt failed: a disk that does not answer for a moment looks like an image that is cut.
+        kept = await self.drop_image(guest)
+        if kept:
+            return kept
+        message = f"{failed.why.partition(';')[0]}; it is started without, and what was in its memory is lost"
+        self._stream.problem("image", guest.name, message, "restore.bad_image is fresh; park keeps such images")
+        return await self._try(guest)
+
+    async def drop_image(self, guest: Guest) -> NotStarted | None:
+        """Remove its saved image; returns why it could not be, if so: with it, it is not to be started."""
+        try:
+            await self._answered(guest, lambda: self._hypervisor.drop_image(guest))
+        except (LastcallError, TimeoutError) as error:
+            return NotStarted(
+                f"its saved image cannot be removed: {in_words(error)}; it stays on the list", parked=False
+            )
+        self._dropped.add(guest.key)
+        return None
+
+    async def _try(self, guest: Guest) -> NotStarted | None:
+        why, refusals, bad_image = "", 0, False
         # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
         # its list, and the guest is lost for good.
         for attempt in range(1, self._settings.attempts + 1):
@@ -99,11 +130,12 @@ class Starter:
                 refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
                 # Of one that libvirt says nothing about, it may have been refused because it runs.
                 refusals += refused and state is GuestState.OFF
+                bad_image = isinstance(error, BadImage)
             else:
                 return None
         parked = refusals == self._settings.attempts
         rest = f"parked after {refusals} attempts" if parked else "it stays on the list"
-        return NotStarted(f"{why}; {rest}", parked=parked)
+        return NotStarted(f"{why}; {rest}", parked=parked, bad_image=bad_image and parked)
 
     async def let_restart(self, guest: Guest) -> None:
         """Give a guest that was never off its on_poweroff=restart back."""
@@ -129,10 +161,17 @@ class Starter:
             return GuestState.UNKNOWN
 
     async def came_from_image(self, guest: Guest) -> bool:
-        """Wait for libvirt's STARTED event: it alone says so, not the image that was there before."""
+        """Wait for libvirt's STARTED event: it alone says so, not the image that was there before.
+
+        Where it says that the guest has booted, its memory is lost, which is a problem.
+        """
         key, wakeup = guest.key, Wakeup(self._loop)
         until = self._loop.time() + _EVENT_PATIENCE
         with self._status.watch(key, wakeup.ring):
             while self._status.restored(key) is None and self._loop.time() < until:
                 await wakeup.wait(until)
+        if self._status.restored(key) is False and key not in self._dropped:
+            # libvirt itself removes an image that it had not begun to write, or that ends within its head.
+            message = "was started without its saved image, and what was in its memory is lost"
+            self._stream.problem("image", guest.name, message, "libvirt drops images that were never written whole")
         return bool(self._status.restored(key))

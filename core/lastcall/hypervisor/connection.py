@@ -16,6 +16,7 @@ from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import Look
 from lastcall.hypervisor.ports import ConnectionClosed, GuestRebooted, HypervisorEvent, LanesCrowded, Standing
+from lastcall.hypervisor.starting.saved_image import remove_image
 
 QUERY_TIMEOUT = 10.0  # seconds; queries do not touch QEMU and take milliseconds
 # A frozen daemon answers nothing, and without keepalives a call to it never ends. With (2, 2) a blocked call was over
@@ -116,6 +117,11 @@ class Connection:
         """End a save or migration."""
         with self._asked() as connection:
             connection.lookupByUUIDString(uuid).abortJob()
+
+    def drop_image(self, uuid: str) -> None:
+        """Remove a guest's saved image, where it has one."""
+        with self._asked() as connection:
+            remove_image(connection, connection.lookupByUUIDString(uuid))
 
     def write_metadata(self, uuid: str, key: str, namespace: str, xml: str | None) -> None:
         """Set, or with None remove, our element in the domain's XML: where it runs, and where it is defined."""

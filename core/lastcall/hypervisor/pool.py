@@ -13,10 +13,8 @@ from lastcall.api.run import Domain
 from lastcall.call_limits.call_budget import CallBudget
 from lastcall.call_limits.call_places import QUESTIONS
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted, in_words
-from lastcall.hypervisor.asked_starts import AskedStarts
 from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
-from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
 from lastcall.hypervisor.ports import (
@@ -31,6 +29,8 @@ from lastcall.hypervisor.ports import (
     Standing,
     Target,
 )
+from lastcall.hypervisor.starting.asked_starts import AskedStarts
+from lastcall.hypervisor.starting.saved_image import start_domain
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 
@@ -131,15 +131,14 @@ class LibvirtHypervisor:
                 connection.lanes.borrow("blocking", guest.uuid, timeout=START_TIMEOUT) as lane,
                 translated(lane.connection),
             ):
-                domain = lane.connection.lookupByUUIDString(guest.uuid)
-                if standing_of(domain).kept:
-                    domain.resume()  # it has begun anew and waits; libvirt starts nobody who is there
-                elif bypass_cache:
-                    domain.createWithFlags(libvirt.VIR_DOMAIN_START_BYPASS_CACHE)
-                else:
-                    domain.create()  # which every driver knows
+                start_domain(lane.connection.lookupByUUIDString(guest.uuid), bypass_cache=bypass_cache)
 
         await self._workers.call(start, timeout=START_TIMEOUT)
+
+    async def drop_image(self, guest: Guest) -> None:
+        """Remove a guest's saved image."""
+        connection = self._connection(guest.uri)
+        await self._workers.call(lambda: connection.drop_image(guest.uuid), timeout=QUERY_TIMEOUT)
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest's domain; raises ConnectionLost where there is no connection."""

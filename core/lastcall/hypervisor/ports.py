@@ -257,7 +257,14 @@ class Hypervisor(Protocol):
         ...
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
-        """Start a guest, from its saved image where there is one (read around the page cache, if asked for)."""
+        """Start a guest, from its saved image where there is one (read around the page cache, if asked for).
+
+        Raises BadImage where that image does not load.
+        """
+        ...
+
+    async def drop_image(self, guest: Guest) -> None:
+        """Remove a guest's saved image, where it has one: it is started afresh, and what was in its memory is lost."""
         ...
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:

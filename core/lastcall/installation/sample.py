@@ -22,6 +22,7 @@ restore:
   delay: 0s           # between one start and the next
   attempts: 3         # then the guest is parked, and started only by name
   retry: 10s          # between two attempts
+  bad_image: park     # of a guest whose saved image does not load; or: fresh (without it: its memory is lost)
   sync_time: resumed  # set the clock of guests that were saved; or: always, never
   bypass_cache: false # read saved memory around the host's page cache
   ready_timeout: 2min # until a started guest is ready; those that need it wait for that

@@ -43,6 +43,7 @@ class Entry:
     `cause`: the host stopped, or a person stopped it by name and may not want it back with the host.
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
     `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
+    `bad_image`: parked as its saved image does not load.
     """
 
     uri: str
@@ -58,6 +59,7 @@ class Entry:
     left: bool = False
     cause: Cause = "hand"
     restarts: bool = False
+    bad_image: bool = False
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -204,9 +206,9 @@ class StateFile:
         for key in keys:
             self.entries.pop(key, None)
 
-    def park(self, key: Key) -> None:
+    def park(self, key: Key, *, bad_image: bool = False) -> None:
         """Keep a guest on the list, to be started only by name."""
-        self.entries[key] = replace(self.entries[key], parked=True)
+        self.entries[key] = replace(self.entries[key], parked=True, bad_image=bad_image)
 
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran at the end."""
@@ -268,7 +270,7 @@ def _entry(fields: Mapping[str, Any]) -> Entry:
     texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
     if not all(isinstance(cast("object", text), str) for text in texts):
         raise TypeError("a field of a guest is no text")
-    signs = (entry.due, entry.parked, entry.left, entry.restarts)
+    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image)
     if not all(isinstance(cast("object", sign), bool) for sign in signs):
         raise TypeError("a field of a guest is neither true nor false")
     if entry.cause not in get_args(Cause) or datetime.fromisoformat(entry.since).tzinfo is None:

@@ -150,8 +150,10 @@ def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool =
     return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
 
 
-def build_restore(parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool = False) -> "Restore":
-    """The restore of all that wait, of those chosen, or of what is due `at_boot`."""
+def build_restore(
+    parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool = False, fresh: bool = False
+) -> "Restore":
+    """The restore of all that wait, of those chosen (`fresh`: without their images), or of what is due `at_boot`."""
     from lastcall.guests.clock_sync import ClockSync
     from lastcall.guests.readiness import Readiness
     from lastcall.guests.starter import Starter
@@ -163,7 +165,7 @@ def build_restore(parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool 
         Readiness(parts.hooks, parts.policies, settings, parts.context.terms),
         ClockSync(settings, parts.context, parts.workers, parts.stream),
     )
-    wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot)
+    wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot, fresh=fresh)
     return Restore(
         wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
         parts.loop,

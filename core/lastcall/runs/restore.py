@@ -37,11 +37,15 @@ _OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})  # outcomes of guests that 
 
 @value(kw_only=True)
 class RestorePlanning:
-    """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always."""
+    """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always.
+
+    `fresh`: saved images are removed first.
+    """
 
     settings: RestoreSettings
     chosen: Selection = EVERYBODY
     at_boot: bool = False
+    fresh: bool = False
 
 
 @value
@@ -178,7 +182,7 @@ class Restore:
         waits = StartWaits(scheduler, self._inventory.policies, self._stream, terms, self._halt)
         return Starting(
             scheduler, self._tools.starter, waits, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
-            self._stream, terms, self._halt,
+            self._stream, terms, self._halt, self._wanted.fresh,
         )  # fmt: skip
 
     async def _announce(self) -> bool:

@@ -19,6 +19,7 @@ class FakeGuest:
     `breaks`: by what it goes off so fast that the request itself fails.
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
+    `bad_image`: no start from its saved image succeeds; `drops_image`: libvirt removes that image, and boots.
     `quiet`: no event says that it went off.
     `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
@@ -37,6 +38,8 @@ class FakeGuest:
     starts_after: int = 1
     uuid: str = ""
     saved: bool = False
+    bad_image: bool = False
+    drops_image: bool = False
     traits: GuestFacts = PLAIN
     appears_at: float | None = None
     reboots: int = 0

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
-from lastcall.errors import ConnectionLost, HypervisorError, OperationInvalid
-from lastcall.hypervisor.asked_starts import AskedStarts
+from lastcall.errors import BadImage, ConnectionLost, HypervisorError, OperationInvalid
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -27,6 +26,7 @@ from lastcall.hypervisor.ports import (
     Standing,
     Target,
 )
+from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.testing.domain import FakeDomain
 from lastcall.testing.guest import FakeGuest
 
@@ -126,10 +126,22 @@ class FakeHypervisor:
         fake.starts_after -= 1
         if fake.starts_after > 0:
             raise HypervisorError(f"{fake.name} cannot be started yet")
-        restored, fake.saved, fake.state, fake.ended = fake.saved, False, GuestState.RUNNING, None
+        if fake.saved and fake.bad_image:
+            raise BadImage("its saved image does not load: load of migration failed")
+        restored = fake.saved and not fake.drops_image
+        fake.saved, fake.state, fake.ended = False, GuestState.RUNNING, None
         kept, fake.kept = fake.kept, False
         again = GuestResumed(fake.uri, fake.uuid) if kept else GuestStarted(fake.uri, fake.uuid, restored=restored)
         self._listener(again)
+
+    async def drop_image(self, guest: Guest) -> None:
+        """Note it, and let it have none."""
+        self.require(guest.uri)
+        fake = self.guests[guest.key]
+        fake.asked.append((self.loop.time(), "drop image"))
+        if "drop image" in fake.refuses:
+            raise HypervisorError("drop image is refused")
+        fake.saved = False
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest."""

@@ -56,14 +56,18 @@ def run_restore(
     plugins: Mapping[str, object] | None = None,
     config: str = "",
     names: Sequence[str] = (),
+    fresh: bool = False,
     dead: Sequence[str] = (),
     sink: Sink | None = None,
     meanwhile: Callable[[FakeHypervisor, Restore], None] | None = None,
 ) -> Report:
-    """Restore what an earlier `run_shutdown` in the same folder wrote down. `meanwhile`: as there."""
+    """Restore what an earlier `run_shutdown` in the same folder wrote down. `fresh`: without saved images.
+
+    `meanwhile`: as there.
+    """
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_restore(parts, chosen=Selection(names))
+        run = build_restore(parts, chosen=Selection(names), fresh=fresh)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run

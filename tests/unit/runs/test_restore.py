@@ -8,6 +8,7 @@ import pytest
 import lastcall
 from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
 from lastcall.hypervisor.ports import Standing
+from lastcall.persistence.state import open_state
 from lastcall.runs.restore import Restore
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests
@@ -281,3 +282,75 @@ def test_whoever_interrupts_a_restore_waits_for_no_start_delay(tmp_path: Path) -
     report = run_restore(tmp_path, [guest], config="defaults: {start_delay: 2min}", meanwhile=interrupt)
     assert (by_name(report, "g").outcome, by_name(report, "g").duration) == (Outcome.SKIPPED, 7)
     assert waiting_guests(tmp_path) == ["g"]
+
+
+SAVES = "defaults: {stop: [save]}"
+
+
+def unloadable(folder: Path) -> FakeGuest:
+    """A guest that is off, whose saved image does not load."""
+    guest = FakeGuest("g", bad_image=True)
+    run_shutdown(folder, [guest], config=SAVES)
+    return guest
+
+
+def test_a_guest_whose_saved_image_does_not_load_is_parked_with_the_remedy_and_keeps_the_image(tmp_path: Path) -> None:
+    guest = unloadable(tmp_path)
+    report = run_restore(tmp_path, [guest])
+    result = by_name(report, "g")
+    assert (result.outcome, report.run.exit_code) == (Outcome.FAILED, 1)
+    assert "`lastcall restore g --fresh` starts it without the image" in result.message
+    assert "its saved image does not load" in result.message
+    assert [how for _, how in guest.asked].count("start") == 3, "a disk may have been away for a moment"
+    assert guest.saved
+    (entry,) = open_state(tmp_path).entries.values()
+    assert (entry.parked, entry.bad_image) == (True, True)
+    assert run_restore(tmp_path, [guest]).guests == ()
+
+
+def test_fresh_starts_a_guest_without_an_image_that_does_not_load_and_says_so(tmp_path: Path) -> None:
+    guest = unloadable(tmp_path)
+    report = run_restore(tmp_path, [guest], config="restore: {bad_image: fresh}")
+    assert by_name(report, "g").outcome is Outcome.STARTED
+    assert [how for _, how in guest.asked][-5:] == ["start", "start", "start", "drop image", "start"]
+    (problem,) = report.problems
+    assert (problem.what, problem.where, report.run.exit_code) == ("image", "g", 1)
+    assert "what was in its memory is lost" in problem.message
+    assert waiting_guests(tmp_path) == []
+
+
+def test_fresh_keeps_an_image_that_loads_and_one_of_which_libvirt_said_nothing(tmp_path: Path) -> None:
+    guest = FakeGuest("g", starts_after=3)
+    run_shutdown(tmp_path, [guest], config=SAVES)
+    report = run_restore(tmp_path, [guest], config="restore: {bad_image: fresh}")
+    assert (by_name(report, "g").outcome, report.problems) == (Outcome.RESUMED, ())
+    assert "drop image" not in [how for _, how in guest.asked]
+
+
+def test_an_image_that_cannot_be_removed_leaves_the_guest_on_the_list(tmp_path: Path) -> None:
+    guest = unloadable(tmp_path)
+    guest.refuses = frozenset({"drop image"})
+    report = run_restore(tmp_path, [guest], config="restore: {bad_image: fresh}")
+    assert "its saved image cannot be removed" in by_name(report, "g").message
+    assert (waiting_guests(tmp_path), guest.state) == (["g"], GuestState.OFF)
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_whoever_asks_for_it_by_name_gets_a_guest_back_without_its_image(tmp_path: Path, *, loads: bool) -> None:
+    guest = FakeGuest("g", bad_image=not loads)
+    run_shutdown(tmp_path, [guest], config=SAVES)
+    report = run_restore(tmp_path, [guest], names=["g"], fresh=True)
+    assert [how for _, how in guest.asked] == ["save", "drop image", "start"]
+    assert (by_name(report, "g").outcome, report.problems, report.run.exit_code) == (Outcome.STARTED, (), 0)
+
+
+def test_a_guest_that_libvirt_starts_without_its_image_has_lost_its_memory_and_the_report_says_so(
+    tmp_path: Path,
+) -> None:
+    guest = FakeGuest("g")
+    run_shutdown(tmp_path, [guest], config=SAVES)
+    guest.drops_image = True
+    report = run_restore(tmp_path, [guest])
+    (problem,) = report.problems
+    assert problem.message == "was started without its saved image, and what was in its memory is lost"
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.STARTED, 1)

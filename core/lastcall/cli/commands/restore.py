@@ -1,12 +1,13 @@
 """`lastcall restore`."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output, selection_arguments
+from lastcall.cli.options import DurationType, confirmed, json_option, only_output, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
@@ -28,16 +29,28 @@ if TYPE_CHECKING:
     is_flag=True,
     help="At boot: start what the last shutdown of the host stopped, and what is to run always.",
 )
+@click.option(
+    "--fresh", is_flag=True, help="Remove the saved images of those named first: what was in their memory is lost."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @json_option
 @click.pass_obj
 def restore_command(
-    invocation: Invocation, chosen: Selection, deadline: float | None, *, from_unit: bool, as_json: bool
+    invocation: Invocation,
+    chosen: Selection,
+    deadline: float | None,
+    *,
+    from_unit: bool,
+    fresh: bool,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     """Start the guests again that were running when they were shut down, or those named, by name, UUID or quoted glob.
 
     A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
     all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
+    One whose saved image does not load is started without it by --fresh.
     """
     from lastcall.cli.last_words import tell
     from lastcall.formats.json_text import to_json
@@ -45,8 +58,13 @@ def restore_command(
 
     if from_unit and chosen:
         raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
+    if fresh and not chosen:
+        raise UsageError("--fresh takes the names of guests: whoever is started so loses its memory", "name them")
+    if fresh and not yes and sys.stdin.isatty():
+        question = f"Start {chosen} without saved images? What was in their memory is lost."
+        invocation = confirmed(invocation, question)
     with only_output(wanted=as_json):
-        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline)
+        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline, fresh=fresh)
     if report is None:
         empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
         click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
@@ -60,7 +78,7 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
     return bring_back(invocation, deadline)
 
 
-def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None) -> "Report":
+def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> "Report":
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
     from lastcall.runs.loading import Allowance, load
@@ -71,6 +89,8 @@ def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None) 
         started=invocation.started,
     )  # fmt: skip
     loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
-    report = perform(loaded, request, lambda parts: build_restore(parts, chosen=chosen), invocation.signals)
+    report = perform(
+        loaded, request, lambda parts: build_restore(parts, chosen=chosen, fresh=fresh), invocation.signals
+    )
     refresh_login_line(report, loaded.settings, invocation.started)
     return report

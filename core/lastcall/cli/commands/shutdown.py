@@ -1,8 +1,6 @@
 """`lastcall shutdown`."""
 
 import sys
-import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +8,7 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, json_option, only_output, reason_option, selection_arguments
+from lastcall.cli.options import DurationType, confirmed, json_option, only_output, reason_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
@@ -65,18 +63,10 @@ def shutdown_command(
     why = Reason(reason)
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
-        invocation = _asked(invocation, str(chosen))
+        invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
     with only_output(wanted=as_json):
         report = _stop(invocation, chosen, why, deadline, force=force)
     return tell(report, report_json(report) if as_json else as_text(report), invocation)
-
-
-def _asked(invocation: Invocation, whom: str) -> Invocation:
-    """Ask whether to stop them: whoever is not sure, or presses Ctrl-C, ends the program."""
-    with invocation.signals.let_go():
-        click.confirm(f"Stop {whom} now? (`lastcall plan` shows how)", abort=True, err=True)
-    # The run has all of its time, however long the answer took: without this, a guest was forced off unasked.
-    return replace(invocation, started=time.monotonic())
 
 
 def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> "Report":

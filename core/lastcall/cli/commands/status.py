@@ -72,6 +72,8 @@ def _lines(waiting: list[Entry], roll: RollCall, state: StateFile) -> Iterator[s
 
 def _how(entry: Entry, state: StateFile) -> str:
     by_hand = f"by `lastcall restore {entry.name}`"
+    if entry.bad_image:
+        return f"parked: its saved image does not load; started without it {by_hand[:-1]} --fresh`"
     if entry.parked:
         return f"parked: started only {by_hand}"
     if entry.due and entry.boot_id == boot_id():
