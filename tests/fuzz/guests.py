@@ -20,8 +20,9 @@ from lastcall.guest_shell.command_wrapper import wrap_command
 from lastcall.hooks.call import HookCall
 from lastcall.hooks.executables import executable_hook
 from lastcall.hypervisor.domain import LibvirtDomain
-from lastcall.hypervisor.domain_facts import facts_of, unsaveable
+from lastcall.hypervisor.domain_facts import facts_of
 from lastcall.hypervisor.ports import GuestFacts
+from lastcall.hypervisor.save_blockers import unsaveable
 from lastcall.records.said_lines import LINE_BYTES, LINES, SaidLines
 from lastcall.testing.workers import InlineWorkers
 from lastcall_plugins import agent

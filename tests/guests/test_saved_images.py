@@ -1,15 +1,18 @@
 """Saved images that do not load, as real QEMUs and a real libvirt refuse them, and what a restore makes of that."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from lab.daemon import Daemon
 from lab.guests import FIRMWARE, firmware_guests, opened, remove, states
 from support import report_of, run_lastcall, write_config
 
+_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _HEAD = 92  # bytes of libvirt's own before the guest's XML, whose length stands in four of them
 _QUICK = "restore: {attempts: 2, retry: 0.1s"
 
@@ -154,3 +157,64 @@ def test_fresh_wants_names_and_takes_none_but_those(lab: Daemon, tmp_path: Path)
     done = run_lastcall(write_config(tmp_path, lab.qemu), "restore", "--fresh")
     assert done.returncode == 2
     assert "--fresh takes the names of guests" in done.stderr
+
+
+_MEMFD = "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking><vcpu>"
+_NVME = (
+    "<qemu:commandline><qemu:arg value='-device'/><qemu:arg value='nvme,serial=x,bus=pcie.0,addr=0x10'/>"
+    "</qemu:commandline></domain>"
+)
+DEVICES = {
+    "shared memory": ("</features>", "</features><devices><shmem name='a'><size unit='M'>4</size>{}</shmem></devices>"),
+    "its master": (
+        "</features>",
+        "</features><devices><shmem name='b' role='master'>{}<size unit='M'>4</size></shmem></devices>",
+    ),
+    "shared memory backing": ("<vcpu>", _MEMFD),
+    "NVMe past libvirt": ("</domain>", _NVME),
+    **{f"{kind} disk": ("disk", kind) for kind in ("qcow", "qcow2", "qed", "raw", "transient", "vdi", "vmdk", "vpc")},
+}
+
+
+def with_device(folder: Path, old: str, new: str) -> str:
+    """The XML of a guest with a device, or with a disk of this format."""
+    xml = FIRMWARE.format(name="odd").replace("type='qemu'", f"type='qemu' xmlns:qemu='{_NAMESPACE}'", 1)
+    if old != "disk":
+        return xml.replace(old, new.format("<model type='ivshmem-plain'/>"))
+    kind, more = ("raw", "<transient/>") if new == "transient" else (new, "")
+    disk = folder / f"{new}.img"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(disk), "8M"], check=True)
+    source = f"<driver name='qemu' type='{kind}'/><source file='{disk}'/><target dev='vda' bus='virtio'/>{more}"
+    return xml.replace("</features>", f"</features><devices><disk type='file'>{source}</disk></devices>")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_libvirt_refuses_to_save_is_known_beforehand_and_nothing_else_is_called_so(
+    lab: Daemon, tmp_path: Path, device: str
+) -> None:
+    config = write_config(tmp_path, lab.qemu, more="defaults: {stop: [save]}")
+    with opened(lab.qemu) as connection:
+        try:
+            domain = connection.defineXML(with_device(tmp_path, *DEVICES[device]))
+            domain.create()
+            plan = run_lastcall(config, "plan").stdout
+            try:
+                domain.managedSave(0)
+            except libvirt.libvirtError:
+                refused = True
+            else:
+                refused = False
+            assert ("it has a" in plan) == refused, plan
+        finally:
+            remove(connection, ["odd"])
+
+
+def test_a_guest_without_acpi_is_warned_of(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.qemu)
+    with opened(lab.qemu) as connection:
+        try:
+            xml = FIRMWARE.format(name="deaf").replace("<features><acpi/></features>", "")
+            connection.defineXML(xml).create()
+            assert "! acpi deaf: its XML has no <acpi/> in <features>" in run_lastcall(config, "check").stdout
+        finally:
+            remove(connection, ["deaf"])

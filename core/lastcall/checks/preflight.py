@@ -9,6 +9,7 @@ from lastcall.hypervisor.ports import PLAIN, GuestFacts
 from lastcall.planning.plan import SAVE
 from lastcall.timing.budget import PLUG
 
+ACPI = "acpi"
 SAVE_SPEED = 256 * 1024**2  # bytes a second; 2 GiB were saved in 7.9 s
 
 
@@ -27,6 +28,13 @@ def advise(
             )
         if any(step.chosen[0] == SAVE for step in policy.last_resort):
             yield from _too_large(guest, known, reserve - PLUG)
+        if known.deaf_to_acpi and (not policy.stop or any(step.chosen[0] == ACPI for step in policy.stop)):
+            yield _warning(
+                guest,
+                "acpi",
+                "its XML has no <acpi/> in <features>: its power button does nothing, and acpi stops it never",
+                f"add it with `virsh edit {guest.name}`, or choose a ladder without acpi",
+            )
         if known.restarts:
             yield _warning(
                 guest,

@@ -16,10 +16,10 @@ from lastcall.api.run import AddressSource, Json, ShutdownMode
 from lastcall.call_limits.open_call import Need
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, in_words
 from lastcall.hypervisor.connection import Connection
-from lastcall.hypervisor.domain_facts import unsaveable
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import Call
+from lastcall.hypervisor.save_blockers import unsaveable
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 
 T = TypeVar("T")

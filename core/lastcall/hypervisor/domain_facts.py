@@ -9,6 +9,7 @@ from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, cut_down, texts_of
 from lastcall.hypervisor.events import state_of
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.save_blockers import may_be_unsaveable, unsaveable
 
 _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Condition.ARRIVING,
@@ -38,17 +39,9 @@ _JOBS = {
 _ANSWERS = {libvirt.VIR_DOMAIN_CONTROL_OK, libvirt.VIR_DOMAIN_CONTROL_JOB}
 _ONLY_AT_THE_SOURCE = {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_OPERATION_UNSUPPORTED}
 _UNITS = {"b": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
-# Devices whose state QEMU cannot write into an image; libvirt refuses the save, or QEMU hangs in it.
-# With a PCI host device QEMU may spin at 100 % for ever, so the XML is looked at before anybody tries.
-_UNSAVEABLE = (
-    ("./devices/hostdev[@type='pci']", "a PCI host device"),
-    ("./devices/hostdev[@type='mdev']", "a mediated host device"),
-    ("./devices/hostdev[@type='scsi_host']", "a SCSI host device"),
-    ("./devices/interface[@type='hostdev']", "a PCI host device as network card"),
-    ("./devices/filesystem/driver[@type='virtiofs']", "a virtiofs file system"),
-    ("./launchSecurity", "encrypted memory"),
-)
-_SIGNS = ("hostdev", "virtiofs", "launchSecurity")  # without one of these in its XML it has none of them
+# There the power button is an ACPI device. Others have one of their own, as s390x and ppc64, whose XML has no <acpi/>.
+_ACPI = frozenset({"x86_64", "i686", "aarch64", "riscv64", "loongarch64"})
+_QEMU = frozenset({"qemu", "kvm", "hvf"})
 
 
 def facts_of(domain: libvirt.virDomain, *, autostart: bool) -> GuestFacts:
@@ -60,16 +53,18 @@ def facts_of(domain: libvirt.virDomain, *, autostart: bool) -> GuestFacts:
     memory = tree.find("memory")
     return GuestFacts(
         metadata=cut_down(texts_of(element)) if element is not None else {},
-        unsaveable=unsaveable(tree) if any(sign in text for sign in _SIGNS) else "",
+        unsaveable=unsaveable(tree) if may_be_unsaveable(text) else "",
+        deaf_to_acpi="<acpi/>" not in text and _has_no_power_button(tree),
         restarts=tree.findtext("on_poweroff") == "restart",
         memory=int(memory.text or 0) * _UNITS.get(memory.get("unit", "KiB"), 1) if memory is not None else 0,
         autostart=autostart,
     )
 
 
-def unsaveable(tree: ET.Element) -> str:
-    """Say why a guest cannot be saved, or nothing."""
-    return next((f"it has {what}" for path, what in _UNSAVEABLE if tree.find(path) is not None), "")
+def _has_no_power_button(tree: ET.Element) -> bool:
+    kind = tree.find("./os/type")
+    asks_for_acpi = tree.get("type") in _QEMU and kind is not None and kind.get("arch") in _ACPI
+    return asks_for_acpi and tree.find("./features/acpi") is None
 
 
 def obstacles_of(domain: libvirt.virDomain, guest: Guest) -> tuple[Condition, OtherJob | None]:

@@ -39,7 +39,7 @@ class GuestFacts:
     """What libvirt tells without asking the guest.
 
     `metadata`: our keys and their texts. `job`: what somebody else does with it. `unsaveable`: why it cannot be saved.
-    `restarts`: on_poweroff=restart. `memory` in bytes.
+    `restarts`: on_poweroff=restart. `memory` in bytes. `deaf_to_acpi`: it has no power button.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -49,6 +49,7 @@ class GuestFacts:
     restarts: bool = False
     memory: int = 0
     autostart: bool = False
+    deaf_to_acpi: bool = False
 
     @property
     def delays_requests(self) -> bool:

@@ -12,8 +12,9 @@ from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.metadata import parse_element as parse_metadata
 from lastcall.config.metadata import read_metadata, render
-from lastcall.hypervisor.domain_facts import obstacles_of, unsaveable
+from lastcall.hypervisor.domain_facts import facts_of, obstacles_of
 from lastcall.hypervisor.ports import Condition, OtherJob
+from lastcall.hypervisor.save_blockers import may_be_unsaveable, unsaveable
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,80 @@ from lastcall.hypervisor.ports import Condition, OtherJob
         ("<interface type='network'/>", ""),
         ("<filesystem type='mount'><driver type='virtiofs'/></filesystem>", "it has a virtiofs file system"),
         ("<filesystem type='mount'><driver type='path'/></filesystem>", ""),
+        ("<interface type='vdpa'/>", "it has a vDPA network card"),
+        ("<shmem name='x'/>", "it has a shared memory device"),
+        ("<shmem name='x' role='peer'/>", "it has a shared memory device"),
+        ("<shmem name='x' role='master'/>", ""),
+        ("<shmem name='x' role='master'/><shmem name='y'/>", "it has a shared memory device"),
+        ("<disk><driver type='qcow2'/></disk>", ""),
+        ("<disk><driver type='vmdk'/></disk>", "it has a disk in the format vmdk"),
+        ("<disk><backingStore><format type='vdi'/></backingStore></disk>", "it has a disk in the format vdi"),
+        ("<disk><transient/></disk>", "it has a transient disk"),
+        ("<disk><target dev='nvme0n1' bus='nvme'/></disk>", "it has an emulated NVMe controller"),
+        ("<video><model type='virtio'><acceleration accel3d='yes'/></model></video>",
+         "it has a graphics card with 3D acceleration"),
+        ("<video><model type='virtio'><acceleration accel3d='no'/></model></video>", ""),
+    ],
+)  # fmt: skip
+def test_some_devices_cannot_be_saved(device: str, why: str) -> None:
+    text = f"<domain><devices>{device}</devices></domain>"
+    assert unsaveable(ET.fromstring(text)) == why  # noqa: S314
+    assert may_be_unsaveable(text) >= bool(why), "it is searched where there is something to be found"
+
+
+@pytest.mark.parametrize(
+    ("argument", "why"),
+    [
+        ("ivshmem-plain,memdev=m", "it has a shared memory device"),
+        ("ivshmem-plain,memdev=m,master=on", ""),
+        ('{"driver": "ivshmem-plain", "memdev": "m", "master": true}', ""),
+        ('{"driver": "ivshmem-doorbell"}', "it has a shared memory device"),
+        ("nvme,serial=x", "it has an emulated NVMe controller"),
+        ("vfio-pci,host=01:00.0", "it has a PCI host device"),
+        ("{", ""),
+        ("e1000e", ""),
     ],
 )
-def test_some_devices_cannot_be_saved(device: str, why: str) -> None:
-    assert unsaveable(ET.fromstring(f"<domain><devices>{device}</devices></domain>")) == why  # noqa: S314
+def test_a_device_that_qemu_is_given_past_libvirt_counts_as_well(argument: str, why: str) -> None:
+    tree = ET.Element("domain")
+    line = ET.SubElement(tree, "{http://libvirt.org/schemas/domain/qemu/1.0}commandline")
+    ET.SubElement(line, "{http://libvirt.org/schemas/domain/qemu/1.0}arg", value=argument)
+    assert unsaveable(tree) == why
+    assert may_be_unsaveable(ET.tostring(tree, encoding="unicode")) >= bool(why)
+
+
+def test_an_invariant_clock_can_be_saved_only_where_its_frequency_is_given() -> None:
+    cpu = "<cpu><feature policy='require' name='invtsc'/></cpu>"
+    assert unsaveable(ET.fromstring(f"<domain>{cpu}</domain>")) == "it has an invariant TSC without a frequency"  # noqa: S314
+    timer = "<clock><timer name='tsc' frequency='2000000000'/></clock>"
+    assert unsaveable(ET.fromstring(f"<domain>{cpu}{timer}</domain>")) == ""  # noqa: S314
+
+
+@pytest.mark.parametrize(
+    ("kind", "features", "deaf"),
+    [
+        ("kvm x86_64", "<features><acpi/></features>", False),
+        ("kvm x86_64", "<features><apic/></features>", True),
+        ("qemu aarch64", "", True),
+        ("kvm s390x", "", False),
+        ("lxc x86_64", "", False),
+        ("test i686", "", False),
+    ],
+)
+def test_a_guest_without_acpi_has_no_power_button_where_that_is_one(kind: str, features: str, *, deaf: bool) -> None:
+    driver, arch = kind.split()
+    domain: Any = Described(f"<domain type='{driver}'><os><type arch='{arch}'>hvm</type></os>{features}</domain>")
+    assert facts_of(domain, autostart=False).deaf_to_acpi == deaf
+
+
+class Described:
+    """A domain that has an XML and nothing else."""
+
+    def __init__(self, xml: str) -> None:
+        self._xml = xml
+
+    def XMLDesc(self, _flags: int) -> str:  # noqa: N802  libvirt's name
+        return self._xml
 
 
 class Domain:

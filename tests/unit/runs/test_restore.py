@@ -319,12 +319,13 @@ def test_fresh_starts_a_guest_without_an_image_that_does_not_load_and_says_so(tm
     assert waiting_guests(tmp_path) == []
 
 
-def test_fresh_keeps_an_image_that_loads_and_one_of_which_libvirt_said_nothing(tmp_path: Path) -> None:
-    guest = FakeGuest("g", starts_after=3)
-    run_shutdown(tmp_path, [guest], config=SAVES)
-    report = run_restore(tmp_path, [guest], config="restore: {bad_image: fresh}")
-    assert (by_name(report, "g").outcome, report.problems) == (Outcome.RESUMED, ())
-    assert "drop image" not in [how for _, how in guest.asked]
+def test_fresh_keeps_an_image_that_loads_and_one_that_nothing_speaks_against(tmp_path: Path) -> None:
+    loads, refused = FakeGuest("loads", starts_after=3), FakeGuest("refused", starts_after=9)
+    run_shutdown(tmp_path, [loads, refused], config=SAVES)
+    report = run_restore(tmp_path, [loads, refused], config="restore: {bad_image: fresh}")
+    assert (by_name(report, "loads").outcome, report.problems) == (Outcome.RESUMED, ())
+    assert (by_name(report, "refused").outcome, refused.saved) == (Outcome.FAILED, True)
+    assert "drop image" not in [how for guest in (loads, refused) for _, how in guest.asked]
 
 
 def test_an_image_that_cannot_be_removed_leaves_the_guest_on_the_list(tmp_path: Path) -> None:

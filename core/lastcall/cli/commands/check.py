@@ -14,6 +14,7 @@ from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
+from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
@@ -72,7 +73,8 @@ async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool)
     advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
     # A guest of a connection that is not there may be the one that a rule is for.
     idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
-    parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *idle])
+    tight = find_tight_folders(parts.policies, guests, inventory.facts)
+    parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *tight, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     for plugin, found in (await parts.hooks.fire("check")).answers:
         parts.stream.problems(found, source=plugin)
