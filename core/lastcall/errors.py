@@ -4,6 +4,7 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── ConfigInvalid             exit 6, carries every problem found
 ├── NoPermission              exit 4
 ├── RunLocked                 exit 5
+├── StillWaits                exit 75
 ├── UsageError                exit 2
 ├── HypervisorError           libvirt refused or failed
 │   ├── GuestGone             there is no such domain (any more)
@@ -40,6 +41,8 @@ class ExitCode(IntEnum):
     CONFIG_INVALID = 6
     # EX_SOFTWARE of sysexits.h: far from the others, as no operator can mend it.
     INTERNAL = 70
+    # EX_TEMPFAIL: systemd begins the restore again.
+    WAITING = 75
 
 
 class Severity(StrEnum):
@@ -90,6 +93,12 @@ class RunLocked(LastcallError):
     """Another run holds the lock."""
 
     exit_code = ExitCode.LOCKED
+
+
+class StillWaits(LastcallError):
+    """A restore has nothing to do yet: what its guests need for their start is not there."""
+
+    exit_code = ExitCode.WAITING
 
 
 class UsageError(LastcallError):

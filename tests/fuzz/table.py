@@ -18,7 +18,7 @@ from lastcall_plugins.databases.kinds import ENGINES
 _ENTRY = {
     "uri": GUEST.uri, "uuid": GUEST.uuid, "name": "db", "driver": "QEMU", "state": "running", "run": "r",
     "boot_id": BOOT, "since": "2026-11-26T10:00:00+00:00", "due": True, "parked": False, "left": False, "cause": "host",
-    "restarts": False, "bad_image": False,
+    "restarts": False, "bad_image": False, "waits_for": "",
 }  # fmt: skip
 _STATE = json.dumps(
     {"version": 1, "boot": BOOT, "previous_boot": "b", "restored_in": None, "guests": [_ENTRY, {**_ENTRY, "uuid": "2"}]}

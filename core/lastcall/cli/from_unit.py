@@ -2,7 +2,9 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
@@ -11,13 +13,13 @@ from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import Places, find_places
 from lastcall.config.settings import PathSettings, ShutdownSettings
-from lastcall.errors import LastcallError, Problem
+from lastcall.errors import LastcallError, Problem, StillWaits
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import answered
-from lastcall.persistence.state import open_state
+from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.loading import Allowance, Loaded, load
@@ -115,12 +117,21 @@ def _stop(
 
 
 def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
-    """The restore run at boot; None where nothing is due (any more), as when a daemon is restarted in daily life."""
+    """The restore run at boot; None where nothing is due (any more), as when a daemon is restarted in daily life.
+
+    Raises StillWaits where nobody can be started yet.
+    """
     # Not a voluntary one: a broken configuration must not keep guests from coming back.
     allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
     loaded = load(invocation.config, Reason.OTHER, allowance=allowance)
-    if _all_are_back(loaded.settings.paths, WRITING.of(deadline)):
-        return None
+    seconds = WRITING.of(deadline)
+    state = _listed(loaded.settings.paths, seconds)
+    if state and state.restored_in == boot_id():
+        due = _due(state)
+        if not due:
+            return None
+        if not _any_may_start(due, seconds):
+            raise StillWaits(_told(due))
     audience = Audience.gather(invocation, console=False)
     request = RunRequest(
         kind=RunKind.RESTORE, reason=Reason.BOOT, deadline=deadline, sinks=audience.sinks,
@@ -145,13 +156,38 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
-def _all_are_back(paths: PathSettings, seconds: float) -> bool:
+def who_waits(invocation: Invocation) -> bool:
+    """Whether guests that are due in this boot wait for what they need for their start."""
+    state = _listed(invocation.places(), WRITING.seconds)
+    return state is not None and any(entry.waits_for for entry in _due(state))
+
+
+def _listed(paths: Places | PathSettings, seconds: float) -> StateFile | None:
+    """The list of guests; None where it cannot be read: a run will say what is wrong."""
     try:
-        state = Box().call(lambda: open_state(paths.state), timeout=seconds)
+        return Box().call(lambda: open_state(paths.state), timeout=seconds)
     except (LastcallError, TimeoutError):
-        return False  # the run will say what is wrong
-    waiting = any(entry.is_due_from(state.previous_boot) for entry in state.entries.values())
-    return state.restored_in == boot_id() and not waiting
+        return None
+
+
+def _due(state: StateFile) -> list[Entry]:
+    return [entry for entry in state.entries.values() if entry.is_due_from(state.previous_boot)]
+
+
+def _any_may_start(due: Sequence[Entry], seconds: float) -> bool:
+    """False where the files that they wait for are not there: of anything else only libvirt knows."""
+    try:
+        return Box().call(lambda: any(map(_may_start, due)), timeout=seconds)
+    except TimeoutError:
+        return False  # a disk that does not answer
+
+
+def _may_start(entry: Entry) -> bool:
+    return not entry.waits_for.startswith("/") or Path(entry.waits_for).exists()
+
+
+def _told(due: Sequence[Entry]) -> str:
+    return "; ".join(f"{entry.name} waits for {entry.waits_for}" for entry in due)
 
 
 def _heed(board: NoticeBoard, invocation: Invocation, reason: Reason) -> tuple[Reason, float | None]:

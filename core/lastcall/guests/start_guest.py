@@ -81,12 +81,24 @@ class GuestStart:
             return
         without = standing.saved and self._starting.fresh
         failed = await self._starter.drop_image(self.guest) if without else None
-        failed = failed or await self._starter.start(self.guest)
+        failed = failed or await self._start_when_it_can()
         if failed:
             self.decide(Outcome.FAILED, failed.why, failed)
             return
         resumed = standing.saved and await self._starter.came_from_image(self.guest)
         await self._await_readiness(Outcome.RESUMED if resumed else Outcome.STARTED)
+
+    async def _start_when_it_can(self) -> NotStarted | None:
+        """Start it; while something is missing that it needs, wait for that, which is no failed attempt."""
+        while True:
+            failed = await self._starter.start(self.guest)
+            if not failed or not failed.lacks:
+                return failed
+            lacks = await self._starting.waits.for_needs(self.guest, failed.lacks)
+            if lacks:
+                return NotStarted(f"{failed.why}; it waits for {lacks}, and stays on the list", parked=False)
+            if self._starting.halt.passed:
+                return NotStarted(_HALTED, parked=False)
 
     async def _off(self) -> Standing | None:
         """How libvirt says that it is off; None where it is not to be started, which is decided then."""

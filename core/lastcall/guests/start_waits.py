@@ -2,27 +2,43 @@
 
 import asyncio
 
-from lastcall.api.guests import Guest
+from lastcall.api.guests import Guest, Key
 from lastcall.config.policies import Policies
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
+from lastcall.guests.starter import Starter
 from lastcall.ordering.scheduler import Scheduler
+from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestHeld
 from lastcall.records.stream import Stream
-from lastcall.timing.budget import DELAY
+from lastcall.timing.budget import DELAY, NEEDS
 from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
+
+POLL = 2.0  # seconds between two looks for what a guest needs
 
 
 class StartWaits:
     """The waits of one restore. When `halt` has passed, nobody is waited for any more."""
 
-    def __init__(self, scheduler: Scheduler, policies: Policies, stream: Stream, terms: Terms, halt: Moment) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        starter: Starter,
+        policies: Policies,
+        waiting: StateFile,
+        stream: Stream,
+        terms: Terms,
+        halt: Moment,
+    ) -> None:
         self._scheduler = scheduler
         self._policies = policies
         self._stream = stream
         self._terms = terms
         self._halt = halt
+        self._starter = starter
+        self._waiting = waiting
+        self._until: dict[Key, float] = {}
 
     async def before_start(self, guest: Guest) -> bool:
         """Wait until the guest may be started; returns whether that took any time."""
@@ -42,3 +58,20 @@ class StartWaits:
         async with self._scheduler.aside(guest.key):
             await self._halt.bounds(asyncio.sleep(seconds))
         return True
+
+    async def for_needs(self, guest: Guest, lacks: str) -> str:
+        """Wait for what it needs for its start; returns what is still missing when the time for that is over."""
+        # Once for each guest: what comes and goes must not take all of the time.
+        until = self._until.setdefault(guest.key, self._terms.soon(NEEDS))
+        self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=lacks))
+        self._waiting.note_wait(guest.key, lacks)
+        async with self._scheduler.aside(guest.key):
+            pause = POLL
+            while lacks and not self._halt.passed and self._terms.clock() < until:
+                await self._halt.bounds(asyncio.sleep(min(pause, until - self._terms.clock())))
+                asked = self._terms.clock()
+                missing = (await self._starter.supply(guest)).missing
+                # A disk that hangs keeps the worker that looks at it.
+                pause = POLL if self._terms.clock() - asked < POLL else pause * 2
+                lacks = missing[0] if missing else ""
+        return lacks

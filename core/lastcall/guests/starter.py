@@ -10,7 +10,7 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
-from lastcall.hypervisor.ports import Hypervisor, Standing
+from lastcall.hypervisor.ports import Hypervisor, Standing, Supply
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -44,12 +44,13 @@ class Spacing:
 class NotStarted:
     """Why a guest was not started. `parked`: libvirt refused each attempt; no answer says nothing about the guest.
 
-    `bad_image`: what was refused is its saved image.
+    `bad_image`: what was refused is its saved image. `lacks`: what it needs and that is not there.
     """
 
     why: str
     parked: bool
     bad_image: bool = False
+    lacks: str = ""
 
 
 class Starter:
@@ -110,11 +111,20 @@ class Starter:
         self._dropped.add(guest.key)
         return None
 
+    async def supply(self, guest: Guest) -> Supply:
+        """Have what it needs started, and find out what is missing; nothing, where libvirt does not say."""
+        try:
+            return await self._hypervisor.supply(guest)
+        except (LastcallError, TimeoutError):
+            return Supply()
+
     async def _try(self, guest: Guest) -> NotStarted | None:
-        why, refusals, bad_image = "", 0, False
+        why, refusals, bad_image, begun = "", 0, False, set[str]()
         # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
         # its list, and the guest is lost for good.
-        for attempt in range(1, self._settings.attempts + 1):
+        attempt = 0
+        while attempt < self._settings.attempts:
+            attempt += 1
             if attempt > 1:
                 await asyncio.sleep(self._settings.retry)
             await self._spacing.wait()
@@ -127,6 +137,14 @@ class Starter:
                 # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
                 if state not in {GuestState.OFF, GuestState.UNKNOWN}:
                     return None
+                # Only after a refusal: nobody knows as well as libvirt what a start really needs.
+                supply = await self.supply(guest)
+                if supply.missing:
+                    return NotStarted(why, parked=False, lacks=supply.missing[0])
+                if set(supply.begun) - begun:
+                    begun.update(supply.begun)
+                    attempt -= 1  # it could not succeed
+                    continue
                 refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
                 # Of one that libvirt says nothing about, it may have been refused because it runs.
                 refusals += refused and state is GuestState.OFF

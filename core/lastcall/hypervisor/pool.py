@@ -3,7 +3,9 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import libvirt
@@ -27,15 +29,18 @@ from lastcall.hypervisor.ports import (
     HypervisorEvent,
     Looked,
     Standing,
+    Supply,
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
+from lastcall.hypervisor.starting.needs import is_here, supply
 from lastcall.hypervisor.starting.saved_image import start_domain
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 
 PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
 RETRY = 0.5  # seconds between two attempts to connect
+SUPPLY_TIMEOUT = 60.0  # seconds; a pool that is mounted from far away takes some
 START_TIMEOUT = 300.0  # seconds; reading a large saved image takes minutes
 
 _ACTIONS = {
@@ -134,6 +139,25 @@ class LibvirtHypervisor:
                 start_domain(lane.connection.lookupByUUIDString(guest.uuid), bypass_cache=bypass_cache)
 
         await self._workers.call(start, timeout=START_TIMEOUT)
+
+    async def supply(self, guest: Guest) -> Supply:
+        """Start networks and pools; look for paths where they are those of this host."""
+        connection = self._connection(guest.uri)
+
+        def begin() -> tuple[Supply, tuple[Path, ...]]:
+            with (
+                connection.lanes.borrow("blocking", guest.uuid, timeout=SUPPLY_TIMEOUT) as lane,
+                translated(lane.connection),
+            ):
+                return supply(lane.connection, lane.connection.lookupByUUIDString(guest.uuid))
+
+        supplied, paths = await self._workers.call(begin, timeout=SUPPLY_TIMEOUT)
+        if not is_here(guest.uri):
+            return supplied
+        gone = await self._workers.call(
+            lambda: [str(path) for path in paths if not path.exists()], timeout=QUERY_TIMEOUT
+        )
+        return replace(supplied, missing=(*supplied.missing, *gone))
 
     async def drop_image(self, guest: Guest) -> None:
         """Remove a guest's saved image."""

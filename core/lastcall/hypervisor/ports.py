@@ -193,6 +193,14 @@ class Standing:
     kept: bool = False
 
 
+@value(kw_only=True)
+class Supply:
+    """What a guest needs for its start: what is `missing`, and what was inactive and has been `begun` for it."""
+
+    missing: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+
+
 @value
 class Looked:
     """What a look at guests brought: the facts of those that answered, and why others did not.
@@ -262,6 +270,10 @@ class Hypervisor(Protocol):
 
         Raises BadImage where that image does not load.
         """
+        ...
+
+    async def supply(self, guest: Guest) -> Supply:
+        """Start the networks and storage pools that a guest needs, and look for the files and devices that it names."""
         ...
 
     async def drop_image(self, guest: Guest) -> None:

@@ -43,7 +43,7 @@ class Entry:
     `cause`: the host stopped, or a person stopped it by name and may not want it back with the host.
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
     `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
-    `bad_image`: parked as its saved image does not load.
+    `bad_image`: parked as its saved image does not load. `waits_for`: what it needed for its start and was not there.
     """
 
     uri: str
@@ -60,6 +60,7 @@ class Entry:
     cause: Cause = "hand"
     restarts: bool = False
     bad_image: bool = False
+    waits_for: str = ""
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -208,7 +209,11 @@ class StateFile:
 
     def park(self, key: Key, *, bad_image: bool = False) -> None:
         """Keep a guest on the list, to be started only by name."""
-        self.entries[key] = replace(self.entries[key], parked=True, bad_image=bad_image)
+        self.entries[key] = replace(self.entries[key], parked=True, bad_image=bad_image, waits_for="")
+
+    def note_wait(self, key: Key, what: str) -> None:
+        """Note what a guest on the list waits for before it can be started."""
+        self.entries[key] = replace(self.entries[key], waits_for=what)
 
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran at the end."""
@@ -267,7 +272,7 @@ def _line(entry: Entry) -> str:
 def _entry(fields: Mapping[str, Any]) -> Entry:
     values: dict[str, Any] = {**fields, "state": GuestState(fields["state"])}
     entry = Entry(**values)
-    texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
+    texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since, entry.waits_for)
     if not all(isinstance(cast("object", text), str) for text in texts):
         raise TypeError("a field of a guest is no text")
     signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image)

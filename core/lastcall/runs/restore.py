@@ -179,7 +179,9 @@ class Restore:
 
     def _starting(self, scheduler: Scheduler) -> Starting:
         terms = self._context.terms
-        waits = StartWaits(scheduler, self._inventory.policies, self._stream, terms, self._halt)
+        waits = StartWaits(
+            scheduler, self._tools.starter, self._inventory.policies, self._state, self._stream, terms, self._halt
+        )
         return Starting(
             scheduler, self._tools.starter, waits, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
             self._stream, terms, self._halt, self._wanted.fresh,

@@ -20,6 +20,7 @@ class FakeGuest:
     `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
     `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
     `bad_image`: no start from its saved image succeeds; `drops_image`: libvirt removes that image, and boots.
+    `lacks`: what it needs for its start and is not there: a start is refused meanwhile.
     `quiet`: no event says that it went off.
     `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
@@ -40,6 +41,7 @@ class FakeGuest:
     saved: bool = False
     bad_image: bool = False
     drops_image: bool = False
+    lacks: str = ""
     traits: GuestFacts = PLAIN
     appears_at: float | None = None
     reboots: int = 0

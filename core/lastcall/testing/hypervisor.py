@@ -24,6 +24,7 @@ from lastcall.hypervisor.ports import (
     HypervisorEvent,
     Looked,
     Standing,
+    Supply,
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
@@ -123,6 +124,8 @@ class FakeHypervisor:
         self.require(guest.uri)
         fake = self.guests[guest.key]
         fake.asked.append((self.loop.time(), "start"))
+        if fake.lacks:
+            raise HypervisorError(f"{fake.lacks} is not there")
         fake.starts_after -= 1
         if fake.starts_after > 0:
             raise HypervisorError(f"{fake.name} cannot be started yet")
@@ -133,6 +136,12 @@ class FakeHypervisor:
         kept, fake.kept = fake.kept, False
         again = GuestResumed(fake.uri, fake.uuid) if kept else GuestStarted(fake.uri, fake.uuid, restored=restored)
         self._listener(again)
+
+    async def supply(self, guest: Guest) -> Supply:
+        """Tell what it lacks."""
+        self.require(guest.uri)
+        fake = self.guests[guest.key]
+        return Supply(missing=(fake.lacks,) if fake.lacks else ())
 
     async def drop_image(self, guest: Guest) -> None:
         """Note it, and let it have none."""

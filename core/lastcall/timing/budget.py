@@ -45,6 +45,8 @@ STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
 ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
 # A delay longer than the restore would leave its guest off for good.
 DELAY = Share("`start_delay` of a guest, before its start", math.inf, 1 / 2)
+# Of a restore at boot the rest is done by the next one, which the unit begins: others wait for the end of this.
+NEEDS = Share("what a guest needs for its start and that is not there", 120.0, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
@@ -65,6 +67,7 @@ SHARES = (
     STUCK,
     ABORT,
     DELAY,
+    NEEDS,
     WITHDRAWAL,
     CLEARANCE,
     KILLING,

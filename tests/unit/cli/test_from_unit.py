@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from lastcall.api.guests import Reason
+from lastcall.api.guests import Guest, Reason
 from lastcall.cli import from_unit
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
 from lastcall.errors import ExitCode
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.state import StateFile
 from lastcall.systemd.systemctl import Systemctl
+from lastcall.systemd.units import RESTORE, Whereabouts
 
 FIRST, AGAIN = ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again")
 
@@ -60,3 +63,45 @@ def test_neither_is_one_that_ends_with_a_message(
     invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nshutdown: {{deadline: soon}}\n")
     assert run(FIRST, invocation) == ExitCode.CONFIG_INVALID
     assert (tmp_path / "answered").exists()
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, invocation: Invocation) -> StateFile:
+    """The list after the restore of this boot, with a guest whose disk had not come."""
+    assert invocation.config is not None
+    state = StateFile(tmp_path)
+    state.stamp("before")
+    guest = Guest(uri="test:///default", uuid="6695eb01-f6a4-8304-79aa-97f2502e193f", name="test", driver="TEST")
+    (entry,) = state.add([guest], run="r", boot_id="before", cause="host", due=True)
+    state.stamp(boot_id())
+    state.restored_in = boot_id()
+    state.note_wait(entry.guest.key, str(tmp_path / "srv" / "disk.img"))
+    state.save()
+    invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nconnections: [test:///default]\n")
+    return state
+
+
+def test_while_what_its_guests_need_is_not_there_the_restore_unit_ends_at_once_and_is_begun_again(
+    tmp_path: Path, invocation: Invocation, waiting: StateFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = waiting.path.read_text()
+    assert run(("restore", "--from-unit"), invocation) == ExitCode.WAITING
+    assert f"test waits for {tmp_path}/srv/disk.img" in capfd.readouterr().err
+    assert waiting.path.read_text() == before
+    assert not (tmp_path / "runs").exists(), "no run, and nobody is told of one"
+
+
+def test_once_it_is_there_the_restore_unit_brings_them_back(
+    tmp_path: Path, invocation: Invocation, waiting: StateFile
+) -> None:
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "srv" / "disk.img").touch()
+    assert run(("restore", "--from-unit"), invocation) == ExitCode.OK
+    waiting.load()
+    assert waiting.entries == {}
+
+
+def test_the_restore_unit_is_begun_again_by_that_code_alone() -> None:
+    unit = Whereabouts(Path("/usr/bin/lastcall"), Path("/var/lib/lastcall"), Path("/run/lastcall")).units()[RESTORE]
+    assert f"RestartForceExitStatus={ExitCode.WAITING:d}\n" in unit
+    assert "\nRestart=" not in unit

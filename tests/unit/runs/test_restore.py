@@ -8,7 +8,7 @@ import pytest
 import lastcall
 from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
 from lastcall.hypervisor.ports import Standing
-from lastcall.persistence.state import open_state
+from lastcall.persistence.state import Entry, open_state
 from lastcall.runs.restore import Restore
 from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests
@@ -355,3 +355,55 @@ def test_a_guest_that_libvirt_starts_without_its_image_has_lost_its_memory_and_t
     (problem,) = report.problems
     assert problem.message == "was started without its saved image, and what was in its memory is lost"
     assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.STARTED, 1)
+
+
+DISK = "/srv/nfs/g.img"
+
+
+def test_what_a_guest_needs_and_is_not_there_is_waited_for_and_is_no_failed_attempt(tmp_path: Path) -> None:
+    guest, others = FakeGuest("g", lacks=DISK), [FakeGuest("a"), FakeGuest("b")]
+    run_shutdown(tmp_path, [guest, *others])
+    listed = list[str]()
+
+    def come(hypervisor: FakeHypervisor, _run: Restore) -> None:
+        hypervisor.loop.call_later(30, lambda: listed.extend(one.waits_for for one in entries(tmp_path)))
+        hypervisor.loop.call_later(60, setattr, guest, "lacks", "")
+
+    config = "restore: {parallel: 1, attempts: 1}"
+    report = run_restore(tmp_path, [guest, *others], config=config, meanwhile=come)
+    assert (by_name(report, "g").outcome, report.run.exit_code) == (Outcome.STARTED, 0)
+    assert [at for at, how in guest.asked if how == "start"] == [0, pytest.approx(60, abs=3)]
+    assert starts(*others) == [0, 0], "nobody waits with it"
+    assert listed == [DISK], "status says what for"
+    assert waiting_guests(tmp_path) == []
+
+
+def entries(folder: Path) -> list[Entry]:
+    return list(open_state(folder).entries.values())
+
+
+def test_what_does_not_come_in_its_time_parks_nobody_and_the_guest_comes_back_when_it_is_there(tmp_path: Path) -> None:
+    guest, needs = FakeGuest("g", lacks=DISK), FakeGuest("needs")
+    run_shutdown(tmp_path, [guest, needs])
+    report = run_restore(tmp_path, [guest, needs], config="guests: [{match: needs, depends_on: g}]")
+    result = by_name(report, "g")
+    assert (result.outcome, result.duration) == (Outcome.FAILED, pytest.approx(120, abs=1))
+    assert result.message == f"{DISK} is not there; it waits for {DISK}, and stays on the list"
+    assert by_name(report, "needs").outcome is Outcome.STARTED
+    assert [(one.name, one.parked, one.waits_for) for one in entries(tmp_path)] == [("g", False, DISK)]
+    guest.lacks = ""
+    assert by_name(run_restore(tmp_path, [guest, needs]), "g").outcome is Outcome.STARTED
+
+
+def test_of_a_short_restore_half_is_waited_for_what_a_guest_needs_and_an_interrupt_ends_it(tmp_path: Path) -> None:
+    guest = FakeGuest("g", lacks=DISK)
+    run_shutdown(tmp_path, [guest])
+    report = run_restore(tmp_path, [guest], config="restore: {deadline: 40s}")
+    assert by_name(report, "g").duration == pytest.approx(20, abs=1)
+
+    def interrupt(hypervisor: FakeHypervisor, run: Restore) -> None:
+        hypervisor.loop.call_later(7, run.interrupt)
+
+    report = run_restore(tmp_path, [guest], meanwhile=interrupt)
+    assert by_name(report, "g").duration == pytest.approx(7)
+    assert waiting_guests(tmp_path) == ["g"]

@@ -76,6 +76,10 @@ def _how(entry: Entry, state: StateFile) -> str:
         return f"parked: its saved image does not load; started without it {by_hand[:-1]} --fresh`"
     if entry.parked:
         return f"parked: started only {by_hand}"
+    back = f"waits for {entry.waits_for}; restored " if entry.waits_for else ""
+    if back:
+        in_this_boot = entry.is_due_from(state.previous_boot) and state.boot == boot_id()
+        return back + ("when that is there" if in_this_boot else by_hand)
     if entry.due and entry.boot_id == boot_id():
         return "waits to be restored at the next boot"
     if entry.is_due_from(state.previous_boot) and state.boot == boot_id() != state.restored_in:
