@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     CONFIG_INVALID = 6
     # EX_SOFTWARE of sysexits.h: far from the others, as no operator can mend it.
     INTERNAL = 70
-    # EX_TEMPFAIL: systemd begins the restore again.
+    # EX_TEMPFAIL: the restore is begun again by itself.
     WAITING = 75
 
 

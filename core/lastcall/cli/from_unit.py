@@ -1,6 +1,7 @@
 """What `lastcall.service` and `lastcall-restore.service` run: the two runs, told to systemd, journal and console."""
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from lastcall.systemd.console import Console
 from lastcall.systemd.jobs import host_stop
 from lastcall.systemd.journal import Journal
 from lastcall.systemd.notify import Notifier
+from lastcall.systemd.retry import begin_again
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.threads.box import Box
@@ -131,6 +133,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
         if not due:
             return None
         if not _any_may_start(due, seconds):
+            _try_later()
             raise StillWaits(_told(due))
     audience = Audience.gather(invocation, console=False)
     request = RunRequest(
@@ -157,9 +160,18 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
 
 
 def who_waits(invocation: Invocation) -> bool:
-    """Whether guests that are due in this boot wait for what they need for their start."""
+    """Whether guests that are due in this boot wait for what they need for their start; it is begun again then."""
     state = _listed(invocation.places(), WRITING.seconds)
-    return state is not None and any(entry.waits_for for entry in _due(state))
+    waits = state is not None and any(entry.waits_for for entry in _due(state))
+    if waits:
+        _try_later()
+    return waits
+
+
+def _try_later() -> None:
+    """By hand nothing is begun that goes on by itself."""
+    if os.environ.get("INVOCATION_ID"):
+        begin_again()
 
 
 def _listed(paths: Places | PathSettings, seconds: float) -> StateFile | None:

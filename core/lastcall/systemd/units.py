@@ -100,9 +100,6 @@ RequiresMountsFor={mounts}
 [Service]
 Type=oneshot
 ExecStart={program} restore --from-unit
-# A mount or a pool that guests need may come hours later. Until then each start ends at once, with this code.
-RestartForceExitStatus=75
-RestartSec=1min
 # A poweroff ends it before the guests are stopped: it starts nobody else and reports.
 TimeoutStopSec=20s
 NotifyAccess=exec

@@ -12,7 +12,6 @@ from lastcall.errors import ExitCode
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile
 from lastcall.systemd.systemctl import Systemctl
-from lastcall.systemd.units import RESTORE, Whereabouts
 
 FIRST, AGAIN = ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again")
 
@@ -82,12 +81,19 @@ def waiting(tmp_path: Path, invocation: Invocation) -> StateFile:
 
 
 def test_while_what_its_guests_need_is_not_there_the_restore_unit_ends_at_once_and_is_begun_again(
-    tmp_path: Path, invocation: Invocation, waiting: StateFile, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    invocation: Invocation,
+    waiting: StateFile,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    begun = list[str]()
+    monkeypatch.setattr(from_unit, "begin_again", lambda: begun.append("again"))
     before = waiting.path.read_text()
     assert run(("restore", "--from-unit"), invocation) == ExitCode.WAITING
     assert f"test waits for {tmp_path}/srv/disk.img" in capfd.readouterr().err
     assert waiting.path.read_text() == before
+    assert begun == ["again"]
     assert not (tmp_path / "runs").exists(), "no run, and nobody is told of one"
 
 
@@ -99,9 +105,3 @@ def test_once_it_is_there_the_restore_unit_brings_them_back(
     assert run(("restore", "--from-unit"), invocation) == ExitCode.OK
     waiting.load()
     assert waiting.entries == {}
-
-
-def test_the_restore_unit_is_begun_again_by_that_code_alone() -> None:
-    unit = Whereabouts(Path("/usr/bin/lastcall"), Path("/var/lib/lastcall"), Path("/run/lastcall")).units()[RESTORE]
-    assert f"RestartForceExitStatus={ExitCode.WAITING:d}\n" in unit
-    assert "\nRestart=" not in unit
