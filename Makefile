@@ -7,22 +7,23 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
 comma := ,
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
-AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS,)
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS$(comma)LASTCALL_HOSTS,)
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container
+DEB_PACKAGES := debhelper dpkg-dev man-db lintian
 
-.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host soak bench clean
+.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host soak bench deb clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
 
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
 # for each other and for time boxes so much that two cores have room for a third process.
-test: lint type $(STAMPS)/lab
+test: lint type $(STAMPS)/lab $(STAMPS)/deb
 	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host, or breaks
@@ -70,35 +71,46 @@ guests: $(STAMPS)/venv $(STAMPS)/lab
 	$(PYTEST) tests/guests
 
 # Whole hosts in containers: systemd as process 1, poweroffs, reboots, installations.
-host: $(STAMPS)/venv $(STAMPS)/lab
+host: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(PYTEST) tests/host
 
 # The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs: hours.
-soak: $(STAMPS)/venv $(STAMPS)/lab
+soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(MAKE) sim SEEDS=100000
 	$(MAKE) fuzz INPUTS=1000000
+	LASTCALL_HOSTS=every $(PYTEST) tests/host/test_package.py
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
 		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
 
+# Packages for Debian 12 (and Ubuntu 24.04) and Debian 13, into dist/.
+deb: $(STAMPS)/venv $(STAMPS)/deb
+	@$(BIN)/python contrib/debian/build.py
+
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis dist
 
-# What libvirt-python builds with. Installed only where something is missing, so that nobody is asked twice for sudo.
-$(STAMPS)/build:
+# Installed only where something is missing, so that nobody is asked twice for sudo.
+define install_packages
 	@mkdir -p $(STAMPS)
-	@dpkg -s $(BUILD_PACKAGES) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(BUILD_PACKAGES); }
+	@dpkg -s $(1) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(1); }
 	@touch $@
+endef
+
+# What libvirt-python builds with.
+$(STAMPS)/build:
+	$(call install_packages,$(BUILD_PACKAGES))
 
 # What the private libvirtd and its guests of the tests are made of; the packages' own services are not used.
 $(STAMPS)/lab:
-	@mkdir -p $(STAMPS)
-	@dpkg -s $(LAB_PACKAGES) >/dev/null 2>&1 || { $(SUDO) apt-get update -q && \
-		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(LAB_PACKAGES); }
-	@touch $@
+	$(call install_packages,$(LAB_PACKAGES))
+
+# What our own packages are built with, and judged by.
+$(STAMPS)/deb:
+	$(call install_packages,$(DEB_PACKAGES))
 
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)

@@ -200,7 +200,7 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     assert not (host.upper / "ran").exists()
     host.boot()
     assert [hook["result"] for hook in last_report(host, "shutdown")["hooks"]] == ["ok"]
-    for command in shell_blocks("install.md")[0]:
+    for command in shell_blocks("install.md")[-1]:
         host.run(command)
     assert "stopvm.sh" in host.run("cat /etc/systemd/system/graceful-shutdown.service")
     assert "touch /ran" in host.run("cat /etc/systemd/system/graceful-shutdown.service.d/more.conf")

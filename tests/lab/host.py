@@ -40,7 +40,7 @@ PACKAGES = (
 _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _SHIPPED = ("core", "plugins", "hooks.d", "contrib", "pyproject.toml", "README.md", "LICENSE")
 # libvirtd's own TCP and TLS sockets are enabled when it is installed into a folder, and fail without certificates.
-_SETUP = """\
+SETUP = """\
 set -e
 printf 'user = "root"\\ngroup = "root"\\ncgroup_controllers = [ ]\\nstdio_handler = "file"\\n' > /etc/libvirt/qemu.conf
 mkdir -p /etc/systemd/journald.conf.d /var/log/guests /lab
@@ -68,7 +68,7 @@ mkdir -p {folder}/root
 mount -t tmpfs tmpfs /run
 mount -t overlay overlay -o lowerdir={lower},upperdir={folder}/upper,workdir={folder}/work {folder}/root
 exec systemd-nspawn --quiet --directory={folder}/root --machine={name} --boot --private-network --capability=all \\
-    --register=no --keep-unit --console=read-only {binds}
+    --register=no --keep-unit --timezone=off --console=read-only {binds}
 """
 
 
@@ -102,8 +102,8 @@ def _make(root: Path) -> None:
     )  # fmt: skip
     _ship(root / "usr/src/lastcall")
     commands = "\n".join(install_commands()[0])
-    script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{_SETUP}"
-    with _connected(root) as options:
+    script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{SETUP}"
+    with connected(root) as options:
         _run("unshare", "--mount", "sh", "-e", "-c", f"{options}\nexec chroot {root} sh -c {shlex.quote(script)}")
     shutil.rmtree(root / "usr/src/lastcall")
     _run("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "chroot", str(root), "sh", "-ec", _ASK_QEMU)
@@ -115,7 +115,7 @@ def _assume_yes(commands: str) -> str:
 
 
 @contextmanager
-def _connected(root: Path) -> Generator[str]:
+def connected(root: Path) -> Generator[str]:
     """How this machine reaches its package registries, for as long as the image is made."""
     lines = [f"mount -t proc proc {root}/proc", f"mount --rbind /dev {root}/dev"]
     made: list[Path] = []

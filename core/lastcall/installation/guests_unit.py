@@ -7,9 +7,9 @@ from lastcall.errors import LastcallError
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.reading import read_text
 from lastcall.installation.steps import InstallStep, remove_step, write_step
-from lastcall.systemd.other_stoppers import still_runs
+from lastcall.systemd.rivals.other_stoppers import still_runs
+from lastcall.systemd.rivals.unit_commands import EXEC, PROPERTIES, files_of, settings_in
 from lastcall.systemd.systemctl import Systemctl
-from lastcall.systemd.unit_commands import EXEC, PROPERTIES, files_of, settings_in
 from lastcall.systemd.units import GUESTS_DROP_IN, GUESTS_DROP_IN_TEXT, LIBVIRT_GUESTS, UNITS
 
 _OURS = GUESTS_DROP_IN_TEXT.partition(",")[0]

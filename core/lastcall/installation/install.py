@@ -14,7 +14,7 @@ from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.hooks.environment import tool_environment
 from lastcall.imports import libvirt_guests
-from lastcall.installation import takeover
+from lastcall.installation import packaged, takeover
 from lastcall.installation.completion import completions
 from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
@@ -24,7 +24,7 @@ from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.files import write_whole
 from lastcall.persistence.state import open_state
 from lastcall.systemd import units
-from lastcall.systemd.other_stoppers import LIBVIRT, OtherStopper, alias_is_taken, find_other_stoppers
+from lastcall.systemd.rivals.other_stoppers import LIBVIRT, OtherStopper, alias_is_taken, find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import UNITS, longest_deadline
 
@@ -36,7 +36,7 @@ _NO_STOP = "[Unit]\nRefuseManualStop=no\n[Service]\nExecStop=\n"
 
 
 class Duel(LastcallError):
-    """libvirt itself stops guests, too."""
+    """Somebody stops guests, too, whom an installation leaves as it is."""
 
 
 @value
@@ -44,7 +44,7 @@ class Installation:
     """lastcall on one host.
 
     `settings` validates a configuration's text, or with None reads what is there. `replace`: hand-written units to set
-    aside. `known`: guests by UUID, as libvirt tells.
+    aside. `take_over`: from libvirt-guests, where it is on duty. `known`: guests by UUID, as libvirt tells.
     """
 
     program: Path
@@ -52,6 +52,7 @@ class Installation:
     systemctl: Systemctl
     root: Path = Path("/")
     replace: Sequence[str] = ()
+    take_over: bool = True
     known: Callable[[], Mapping[str, Guest]] = dict
 
     def plan(self) -> list[InstallStep]:
@@ -59,6 +60,7 @@ class Installation:
 
         There is no moment in which nobody is on duty: libvirt-guests is made harmless when lastcall has started.
         """
+        self._refuse_to_shadow()
         others = list(find_other_stoppers(self.systemctl, self.root))
         self._refuse_to_duel(others)
         takes_over = any(other.where == units.LIBVIRT_GUESTS for other in others)
@@ -96,7 +98,9 @@ class Installation:
     def undo(self) -> list[InstallStep]:
         """Everything that takes lastcall away again. Configuration, list and run logs stay."""
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
-        there = [name for name in (units.SERVICE, units.RESTORE) if self._path(UNITS / name).exists()]
+        folders = (UNITS, packaged.PACKAGED_UNITS)
+        ours = (units.SERVICE, units.RESTORE)
+        there = [name for name in ours if any(self._path(folder / name).exists() for folder in folders)]
         return [
             # First, so that libvirt-guests is on duty again before we are off it.
             *self._give_back(),
@@ -115,12 +119,22 @@ class Installation:
             self._reload(),
         ]
 
+    def _refuse_to_shadow(self) -> None:
+        """Units in /etc would be taken instead of the package's, and stay as they are when it is upgraded."""
+        if packaged.is_packaged(self.root) and self.program != packaged.PROGRAM:
+            where = self._path(packaged.PACKAGED_UNITS / units.SERVICE)
+            raise LastcallError(
+                f"a package has brought {where}, which runs another lastcall than {self.program}",
+                f"use {packaged.PROGRAM}, or remove the package",
+            )
+
     def _refuse_to_duel(self, others: Iterable[OtherStopper]) -> None:
-        # It begins before any unit is stopped, and so before lastcall.
-        rest = [other for other in others if other.name == LIBVIRT]
+        # libvirt itself begins before any unit is stopped, and so before lastcall.
+        stays = () if self.take_over else (units.LIBVIRT_GUESTS,)
+        rest = [other for other in others if other.name == LIBVIRT or other.where in stays]
         if rest:
             told = "\n".join(f"  {other.where}: {other.message}\n    → {other.remedy}" for other in rest)
-            raise Duel(f"libvirt stops guests by itself, too; nothing was done:\n{told}")
+            raise Duel(f"others stop guests, too; nothing was done:\n{told}")
 
     def _folders(self) -> Iterator[InstallStep]:
         for folder, mode in (("etc/lastcall", 0o755), ("etc/lastcall/hooks.d", 0o755), ("var/lib/lastcall", 0o700)):
@@ -134,18 +148,30 @@ class Installation:
 
     def _files(self, settings: Settings) -> Iterator[InstallStep]:
         paths = settings.paths
-        yield write_step(self._path(units.LAST_LINE), units.last_line(), "for a host stop in which lastcall cannot run")
-        where = units.Whereabouts(self.program, paths.state, paths.run, alias=self._has_alias())
-        for name, text in where.units().items():
-            yield write_step(self._path(UNITS / name), text)
+        yield from self._beside_the_package(settings) if packaged.is_packaged(self.root) else self._units(settings)
         limit = units.job_timeout(longest_deadline(settings))
         for target in units.JOB_TARGETS if limit else ():
             path = self._path(UNITS / f"{target}.d" / "lastcall.conf")
             yield write_step(path, limit or "", "as systemd would cut the shutdown short")
         yield link_step(self._path(MOTD), paths.run / "motd")
         yield link_step(self._path(STAMP_MOTD), paths.run / "motd.stamp")
+
+    def _units(self, settings: Settings) -> Iterator[InstallStep]:
+        """What a package brings, where there is none."""
+        yield write_step(self._path(units.LAST_LINE), units.last_line(), "for a host stop in which lastcall cannot run")
+        where = units.Whereabouts(self.program, settings.paths.state, settings.paths.run, alias=self._has_alias())
+        for name, text in where.units().items():
+            yield write_step(self._path(UNITS / name), text)
         for name, text in completions():
             yield write_step(self._path(Path(name)), text)
+
+    def _beside_the_package(self, settings: Settings) -> Iterator[InstallStep]:
+        for path in packaged.shadows(self.root):
+            yield remove_step(path, "as the package has its own")
+        why = "as `paths` in the configuration says"
+        for name, text in packaged.drop_ins(settings.paths):
+            if text or self._path(name).exists():
+                yield write_step(self._path(name), text, why) if text else remove_step(self._path(name), why)
 
     def _labels(self) -> Iterator[InstallStep]:
         """Where SELinux is on, systemd starts no program that carries the label of the folder it was unpacked into."""
@@ -179,11 +205,21 @@ class Installation:
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 
     def _enable(self) -> InstallStep:
-        name = f"{units.SERVICE} ({units.ALIAS})" if self._has_alias() else units.SERVICE
-        return InstallStep(
-            f"enable {name} and {units.RESTORE}",
-            lambda: self.systemctl.tell("enable", units.SERVICE, units.RESTORE),
-        )
+        # `enable` leaves links alone that lead to units in /etc, as from before a package brought its own: to nowhere.
+        verb = "reenable" if packaged.is_packaged(self.root) else "enable"
+        if self._has_alias() or not packaged.is_packaged(self.root):
+            name = f"{units.SERVICE} ({units.ALIAS})" if self._has_alias() else units.SERVICE
+            return InstallStep(
+                f"{verb} {name} and {units.RESTORE}",
+                lambda: self.systemctl.tell(verb, units.SERVICE, units.RESTORE),
+            )
+
+        # The package's unit has a name that is somebody else's here, which `enable` would refuse.
+        def do() -> None:
+            self.systemctl.tell("add-wants", "multi-user.target", units.SERVICE)
+            self.systemctl.tell(verb, units.RESTORE)
+
+        return InstallStep(f"have multi-user.target want {units.SERVICE}, and {verb} {units.RESTORE}", do)
 
     def _has_alias(self) -> bool:
         """Where somebody has a unit of that name and keeps it, systemd would refuse to enable ours."""
@@ -207,7 +243,8 @@ class Installation:
     def _ours(self) -> list[Path]:
         jobs = [UNITS / f"{target}.d" / "lastcall.conf" for target in units.JOB_TARGETS]
         ours = [UNITS / name for name in (units.SERVICE, units.STAMP, units.RESTORE)]
-        return [*ours, *jobs, units.LAST_LINE, MOTD, STAMP_MOTD, *(Path(name) for name, _ in completions())]
+        paths = (path for path, _ in packaged.drop_ins(packaged.DEFAULT_PATHS))
+        return [*ours, *jobs, *paths, units.LAST_LINE, MOTD, STAMP_MOTD, *(Path(name) for name, _ in completions())]
 
     def _reload(self) -> InstallStep:
         return InstallStep("systemctl daemon-reload", lambda: self.systemctl.tell("daemon-reload"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lastcall.errors import UsageError
 from lastcall.installation.steps import InstallStep
+from lastcall.systemd.rivals.unit_commands import PROPERTIES, commands_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
-from lastcall.systemd.unit_commands import PROPERTIES, commands_of
 from lastcall.systemd.units import ALIAS, LIBVIRT_GUESTS, RESTORE, SERVICE, STAMP, UNITS
 
 SET_ASIDE = Path("var/lib/lastcall/set-aside")

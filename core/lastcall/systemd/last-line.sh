@@ -1,5 +1,5 @@
 #!/bin/sh
-# The last line of lastcall, in plain sh and virsh: for when lastcall itself cannot run. Written by `lastcall install`.
+# The last line of lastcall, in plain sh and virsh: for when lastcall itself cannot run.
 #   stop STATE RUN   the end of every stop of lastcall.service: asks the guests, if lastcall has not answered
 #   stamp STATE RUN  the end of every start of lastcall-stamp.service: lines at login, if that failed
 # Files that it finds may be anything, and names are somebody else's text: both are bounded, no name is a format or an

@@ -9,7 +9,7 @@ from lastcall.config.settings import Settings
 from lastcall.errors import Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.reading import read_text
-from lastcall.systemd.other_stoppers import alias_is_taken, find_other_stoppers
+from lastcall.systemd.rivals.other_stoppers import alias_is_taken, find_other_stoppers
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import (
     JOB_TARGETS,
@@ -61,11 +61,17 @@ def _unit(systemctl: Systemctl, settings: Settings, root: Path) -> Iterator[Prob
     if shown.get("LoadState") != "loaded":
         yield _wrong("is not installed: a shutdown of this host stops no guest", f"`{_INSTALL}`")
         return
+    active, enabled = shown.get("ActiveState") == "active", shown.get("UnitFileState", "").startswith("enabled")
     # systemd runs ExecStop only of a unit whose start succeeded: enabled alone serves no poweroff.
-    if shown.get("ActiveState") != "active":
-        yield _wrong(f"is {shown.get('ActiveState')}: the next shutdown stops no guest", f"`systemctl start {SERVICE}`")
-    if not shown.get("UnitFileState", "").startswith("enabled"):
-        yield _wrong("is not enabled: it does not serve the next boot", f"`systemctl enable {SERVICE}`")
+    if not active:
+        remedy = f"`systemctl start {SERVICE}`" if enabled else f"`{_INSTALL}`"
+        yield _wrong(f"is {shown.get('ActiveState')}: the next shutdown stops no guest", remedy)
+    if not enabled:
+        # One that a package has brought is neither: to enable it would leave libvirt-guests on duty beside it.
+        yield _wrong(
+            "is not enabled: it does not serve the next boot",
+            f"`systemctl enable {SERVICE}`" if active else f"`{_INSTALL}`",
+        )
     if shown.get("NeedDaemonReload") == "yes":
         yield _doubt("was changed since systemd read it", "`systemctl daemon-reload`")
     if shown.get("FragmentPath") == str(root / UNITS / SERVICE) and not _is_current(systemctl, settings, root):

@@ -32,7 +32,7 @@ AROUND = (
 )  # fmt: skip
 
 _SERVICE = """\
-# Stops the guests of this host when it is shut down or rebooted. Written by `lastcall install`.
+# Stops the guests of this host when it is shut down or rebooted. `lastcall install` puts it on duty.
 #
 # Starting it touches no guest. It cannot be stopped by hand, as the guests would go on without it at the next poweroff:
 # `lastcall shutdown` stops guests, `lastcall uninstall` takes the unit away.
@@ -59,7 +59,7 @@ ExecStart=/bin/true
 ExecStop=-{program} shutdown --from-unit
 ExecStop=-{program} shutdown --from-unit --again
 # Where neither has answered, as when Python lacks lastcall's packages, a shell script asks the guests by virsh.
-ExecStop=/bin/sh /{last_line} stop {state} {run}
+ExecStop=/bin/sh {last_line} stop {state} {run}
 # Extended while the run makes progress, never past its deadline.
 TimeoutStopSec=2min
 NotifyAccess=exec
@@ -82,7 +82,7 @@ RequiresMountsFor={mounts}
 [Service]
 Type=oneshot
 ExecStart={program} stamp
-ExecStopPost=/bin/sh /{last_line} stamp {state} {run}
+ExecStopPost=/bin/sh {last_line} stamp {state} {run}
 TimeoutStartSec=20s
 TimeoutStopSec=5s
 SyslogIdentifier=lastcall
@@ -152,23 +152,26 @@ def program_path() -> Path:
 
 @value
 class Whereabouts:
-    """What the units name: the program and the interpreter that it needs, and `paths.state` and `paths.run`.
+    """What the units name: the program and what it needs, and `paths.state` and `paths.run`.
 
-    `alias`: whether the service is called ALIAS, too; not where a unit of somebody else's is.
+    `python`: its interpreter; `last_line`: the script for when it cannot run. `alias`: whether the service is called
+    ALIAS, too; not where a unit of somebody else's is.
     """
 
     program: Path
     state: Path
     run: Path
     python: Path = Path(sys.executable)
+    last_line: Path = Path("/") / LAST_LINE
     alias: bool = True
 
     def units(self) -> dict[str, str]:
         """The units by name."""
         program, mounts = _escaped(self.program), _mounts(self.program, self.state)
-        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE, "last_line": LAST_LINE}
+        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE}
         alias = f"Alias={ALIAS}\n" if self.alias else ""
         places = {"program": program, "mounts": mounts, "state": _escaped(self.state), "run": _escaped(self.run)}
+        places["last_line"] = _escaped(self.last_line)
         python = str(self.python).replace("%", "%%")
         daemons = " ".join(f"{name}.service" for name in DAEMONS)
         texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE}

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl, runs
 from lastcall import Guest
-from lastcall.config.settings import RestoreSettings, Settings
-from lastcall.errors import UsageError
-from lastcall.installation import takeover
+from lastcall.config.settings import PathSettings, RestoreSettings, Settings
+from lastcall.errors import LastcallError, UsageError
+from lastcall.installation import packaged, takeover
 from lastcall.installation.completion import completions
 from lastcall.installation.guests_unit import NotHarmless
 from lastcall.installation.install import Duel, Installation, boot_time
@@ -268,3 +269,83 @@ def test_where_guests_stop_one_after_the_other_one_line_says_what_changes_that(
 def test_the_time_of_the_boot_is_systemds() -> None:
     assert boot_time(FakeSystemctl(show="UserspaceTimestamp=@1700000000\n")) == 1700000000
     assert 0 < boot_time(FakeSystemctl(show="UserspaceTimestamp=n/a")) < time.time()
+
+
+def beside_a_package(root: Path, systemctl: Systemctl, program: str, **paths: str) -> Installation:
+    """On a host where a package has brought its units."""
+    folder = root / packaged.PACKAGED_UNITS
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in packaged.packaged_units().items():
+        (folder / name).write_text(text)
+
+    def settings(_text: str | None) -> Settings:
+        return Settings(paths=PathSettings.model_validate(paths))
+
+    return Installation(program=Path(program), settings=settings, systemctl=systemctl, root=root)
+
+
+def test_a_packages_units_are_used_where_they_are_and_nothing_is_written_over_them(tmp_path: Path) -> None:
+    for step in installation(tmp_path, FakeSystemctl()).plan():  # as it was before there was a package
+        step.do()
+    systemctl = FakeSystemctl()
+    ours = beside_a_package(tmp_path, systemctl, "/usr/bin/lastcall")
+    brought = {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")}
+    for step in ours.plan():
+        step.do()
+    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")} == brought
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} - {
+        str(path.relative_to(tmp_path)) for path in brought
+    }
+    assert left == {"etc/lastcall/config.yaml"}, "neither units nor completions are there twice"
+    assert systemctl.told[-2:] == [
+        ("reenable", "lastcall.service", "lastcall-restore.service"),
+        ("start", "lastcall.service", "lastcall-stamp.service"),
+    ]
+    systemctl.told.clear()
+    for step in ours.undo():
+        step.do()
+    assert ("stop", "lastcall.service") in systemctl.told
+    assert ("disable", "lastcall.service", "lastcall-restore.service") in systemctl.told
+    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")} == brought
+    assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
+
+
+def test_another_program_than_the_packages_does_not_put_its_units_before_them(tmp_path: Path) -> None:
+    with pytest.raises(LastcallError, match="runs another lastcall than /opt/lastcall/bin/lastcall"):
+        beside_a_package(tmp_path, FakeSystemctl(), "/opt/lastcall/bin/lastcall").plan()
+    assert not (tmp_path / "etc").exists()
+
+
+def test_a_packages_units_are_told_where_the_list_is_kept_if_it_is_kept_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/systemd/system"
+    for step in beside_a_package(tmp_path, FakeSystemctl(), "/usr/bin/lastcall", state="/srv/my own").plan():
+        step.do()
+    text = (folder / "lastcall.service.d/paths.conf").read_text()
+    assert 'RequiresMountsFor="/srv/my own" /usr/bin' in text
+    stops = [line for line in text.splitlines() if line.startswith("ExecStop=")]
+    assert stops[0] == "ExecStop=", "in place of the package's, not after them"
+    assert len(stops) == 4
+    assert stops[-1].endswith('last-line stop "/srv/my own" /run/lastcall')
+    assert 'last-line stamp "/srv/my own"' in (folder / "lastcall-stamp.service.d/paths.conf").read_text()
+    for step in beside_a_package(tmp_path, FakeSystemctl(), "/usr/bin/lastcall").plan():
+        step.do()
+    assert list(folder.glob("*.d/paths.conf")) == []
+
+
+def test_a_packages_unit_goes_without_the_name_that_is_somebody_elses_and_is_enabled_all_the_same(
+    tmp_path: Path,
+) -> None:
+    systemctl = FakeSystemctl({"graceful-shutdown.service": {**ACTIVE, "Id": "graceful-shutdown.service"}})
+    for step in beside_a_package(tmp_path, systemctl, "/usr/bin/lastcall").plan():
+        step.do()
+    assert ("add-wants", "multi-user.target", "lastcall.service") in systemctl.told
+    assert ("reenable", "lastcall-restore.service") in systemctl.told
+
+
+def test_libvirt_guests_is_taken_over_only_if_that_is_wanted(tmp_path: Path) -> None:
+    systemctl = FakeSystemctl({"libvirt-guests.service": GUESTS_ON_DUTY})
+    wanted = installation(tmp_path, systemctl)
+    with pytest.raises(Duel, match="`lastcall install --take-over` takes over from it"):
+        replace(wanted, take_over=False).plan()
+    assert list(tmp_path.iterdir()) == []
+    assert any(str(GUESTS_DROP_IN) in step.text for step in wanted.plan())

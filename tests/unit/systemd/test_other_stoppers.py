@@ -7,8 +7,8 @@ import pytest
 from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl, runs
 from lastcall.config.settings import Settings
 from lastcall.errors import Severity
-from lastcall.systemd.other_stoppers import OtherStopper, find_other_stoppers
-from lastcall.systemd.stop_commands import find_stop
+from lastcall.systemd.rivals.other_stoppers import OtherStopper, find_other_stoppers
+from lastcall.systemd.rivals.stop_commands import find_stop
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.unit_checks import check_units
 from lastcall.systemd.units import GUESTS_DROP_IN, GUESTS_DROP_IN_TEXT
@@ -157,7 +157,7 @@ def test_libvirt_guests_is_a_rival_as_long_as_anything_of_it_stands(tmp_path: Pa
     off = {**GUESTS_ON_DUTY, "ActiveState": "inactive", "UnitFileState": "disabled"}
     assert found({"libvirt-guests.service": off}, tmp_path) == {}
     (before,) = found({"libvirt-guests.service": GUESTS_ON_DUTY}, tmp_path).values()
-    assert (before.severity, before.remedy) == (Severity.ERROR, "`lastcall install` takes over from it")
+    assert (before.severity, before.remedy) == (Severity.ERROR, "`lastcall install --take-over` takes over from it")
     for key in ("ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"):
         shown = {**harmless, key: runs("/bin/anything"), "DropInPaths": f"/{GUESTS_DROP_IN}"}
         (still,) = found({"libvirt-guests.service": shown}, tmp_path).values()

@@ -14,7 +14,8 @@ from fake_systemctl import ACTIVE, FakeSystemctl
 from lastcall import Guest, Outcome, Reason, RunKind, Verdict
 from lastcall.api.results import HookRecord
 from lastcall.config.settings import Settings
-from lastcall.errors import Problem
+from lastcall.errors import Problem, Severity
+from lastcall.installation.packaged import packaged_units
 from lastcall.records.records import (
     GuestAsked,
     GuestBegun,
@@ -254,9 +255,7 @@ def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
 
 def test_the_units_in_contrib_are_those_that_are_installed_into_usr() -> None:
     folder = Path(__file__).parents[3] / "contrib" / "systemd"
-    program, state, run = Path("/usr/bin/lastcall"), Path("/var/lib/lastcall"), Path("/run/lastcall")
-    wanted = Whereabouts(program, state, run, python=Path("/usr/bin/python3")).units()
-    assert {path.name: path.read_text() for path in folder.glob("*.service")} == wanted
+    assert {path.name: path.read_text() for path in folder.glob("*.service")} == packaged_units()
 
 
 def test_systemctl_status_says_which_interpreter_is_needed_and_a_failing_stamp_keeps_nobody_off_duty() -> None:
@@ -281,6 +280,22 @@ def test_the_limit_of_a_whole_shutdown_is_raised_only_where_the_deadline_needs_i
 )
 def test_time_spans_of_systemctl_are_read(span: str, expected: float | None) -> None:
     assert seconds(span) == expected
+
+
+@pytest.mark.parametrize(
+    ("active", "enabled", "remedies"),
+    [
+        ("inactive", "disabled", ["`lastcall install`", "`lastcall install`"]),  # as a package brings it
+        ("inactive", "enabled", ["`systemctl start lastcall.service`"]),
+        ("active", "disabled", ["`systemctl enable lastcall.service`"]),
+    ],
+)
+def test_a_unit_that_is_not_on_duty_is_to_be_installed_and_one_that_lacks_half_of_it_gets_that_half(
+    tmp_path: Path, active: str, enabled: str, remedies: list[str]
+) -> None:
+    units = {"lastcall.service": {**ACTIVE, "ActiveState": active, "UnitFileState": enabled}}
+    found = [one for one in check_units(FakeSystemctl(units), Settings(), tmp_path) if one.severity is Severity.ERROR]
+    assert [problem.remedy for problem in found] == remedies
 
 
 def test_check_says_what_keeps_a_shutdown_from_calling_lastcall(

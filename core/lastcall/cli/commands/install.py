@@ -1,6 +1,7 @@
 """`lastcall install`: put lastcall on duty on this host."""
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,13 @@ from lastcall.systemd.units import program_path
     metavar="UNIT",
     help="Set aside a unit of yours that stops guests (graceful-shutdown.service), without running it.",
 )
+@click.option(
+    "--take-over/--no-take-over",
+    default=True,
+    help="Take over from libvirt-guests (the default), or do nothing where it is on duty.",
+)
 @click.pass_obj
-def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool) -> int:
+def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool, take_over: bool) -> int:
     """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
 
     Takes over from libvirt-guests: what it is configured to do is written as our configuration, the guests on its list
@@ -41,7 +47,7 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     Exit code 1 where something of libvirt-guests' settings could not be taken over, which standard error tells line by
     line: lastcall is on duty all the same, with the default in its place.
     """
-    installation = prepare(invocation, replace)
+    installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over)
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:

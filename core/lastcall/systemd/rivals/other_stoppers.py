@@ -7,9 +7,9 @@ from pathlib import Path
 from lastcall.errors import Severity
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
-from lastcall.systemd.stop_commands import find_stop
+from lastcall.systemd.rivals.stop_commands import find_stop
+from lastcall.systemd.rivals.unit_commands import AT_STOP, PROPERTIES, UnitCommand, commands_of, files_of, origin_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
-from lastcall.systemd.unit_commands import AT_STOP, PROPERTIES, UnitCommand, commands_of, files_of, origin_of
 from lastcall.systemd.units import ALIAS, GUESTS_COMMAND, GUESTS_DROP_IN, LIBVIRT_GUESTS, RESTORE, SERVICE, STAMP, UNITS
 
 LIBVIRT = "libvirt"
@@ -83,7 +83,7 @@ def _libvirt_guests(systemctl: Systemctl, root: Path) -> Iterator[OtherStopper]:
     if not standing or not _is_live(shown):
         return
     message = "stops or suspends guests when the host goes down, before or beside lastcall"
-    remedy = "`lastcall install` takes over from it"
+    remedy = "`lastcall install --take-over` takes over from it"
     if root / GUESTS_DROP_IN in files_of(shown, root):
         message = f"is not harmless, though lastcall has taken over from it; it still runs {', '.join(standing)}"
         remedy = "take that out of the file named there, `systemctl daemon-reload`, and `lastcall install` again"
