@@ -1,5 +1,6 @@
 """What is no shutdown of the host: manual stops, daemons that restart, boots without libvirt, upgrades."""
 
+import json
 import time
 
 from host.test_poweroff import configure, find, last_report, unit_time
@@ -145,3 +146,30 @@ def test_a_broken_configuration_is_told_and_the_host_stop_goes_on(installed: Hos
     installed.wait_until_up("one")
     installed.stop()
     assert installed.cut_off("one") == {}, "no deadline is no reason to lose a guest"
+
+
+def test_a_guest_whose_disk_is_mounted_long_after_the_boot_comes_back_with_it(installed: Host) -> None:
+    configure(installed, "restore: {deadline: 20s}\n")
+    installed.guests(late="slow=0", other="slow=0")
+    installed.run("mkdir -p /srv/far && truncate -s 1M /srv/far/disk.img")
+    installed.run("virsh -q attach-disk late /srv/far/disk.img vdb --config")
+    installed.run("mv /srv/far /srv/away")
+    installed.stop()
+    installed.boot()
+
+    def is_told() -> bool:
+        told = "waits for /srv/far/disk.img; restored when that is there" in installed.tries("lastcall status").stdout
+        return told and installed.tries("systemctl is-active lastcall-again.timer").stdout.strip() == "active"
+
+    installed.wait_until(is_told, "status says what the guest waits for, and a timer is set")
+    assert installed.running() == {"other"}
+    installed.tries("systemctl start lastcall-restore.service")
+    assert len(list_of_restores(installed)) == 1, "what only looks is no run"
+    installed.run("mv /srv/away /srv/far")
+    wait_for(installed, {"late", "other"})  # by the timer
+    installed.wait_until(lambda: "no guest waits" in installed.tries("lastcall status").stdout, "nobody waits")
+
+
+def list_of_restores(host: Host) -> list[str]:
+    runs = json.loads(host.tries("lastcall report --json").stdout)["runs"]
+    return [run["run"]["id"] for run in runs if run["run"]["kind"] == "restore"]

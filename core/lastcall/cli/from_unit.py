@@ -14,7 +14,7 @@ from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import Places, find_places
 from lastcall.config.settings import PathSettings, ShutdownSettings
-from lastcall.errors import LastcallError, Problem, StillWaits
+from lastcall.errors import ExitCode, LastcallError, Problem, StillWaits
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
@@ -159,13 +159,15 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
-def who_waits(invocation: Invocation) -> bool:
-    """Whether guests that are due in this boot wait for what they need for their start; it is begun again then."""
+def or_waiting(code: int, invocation: Invocation) -> int:
+    """The exit code of a restore, and another one where guests that are due wait for what they need for their start: it
+    is begun again then.
+    """
     state = _listed(invocation.places(), WRITING.seconds)
-    waits = state is not None and any(entry.waits_for for entry in _due(state))
-    if waits:
-        _try_later()
-    return waits
+    if state is None or not any(entry.waits_for for entry in _due(state)):
+        return code
+    _try_later()
+    return ExitCode.WAITING
 
 
 def _try_later() -> None:

@@ -27,7 +27,9 @@ def answer(words: Sequence[str], invocation: Invocation) -> int:
     from lastcall.cli import from_unit
 
     if words[0] == "restore":
-        return _told(from_unit.bring_back(invocation, None), invocation, nothing="nothing is due")
+        report = from_unit.bring_back(invocation, None)
+        code = _told(report, invocation, nothing="nothing is due")
+        return from_unit.or_waiting(code, invocation) if report else code
     stop = from_unit.stop_host_again if "--again" in words else from_unit.stop_host
     return _told(stop(invocation, None), invocation)
 

@@ -14,8 +14,8 @@ _TIMER = "lastcall-again"
 def begin_again() -> None:
     """Set a timer, which a reboot forgets; one that is set already stays.
 
-    Not by the unit's own Restart=: systemd 252 takes a unit that waits to be restarted for one that is being started,
-    and a boot for not over until the last mount has come.
+    Not by the unit's own Restart=: it stays failed meanwhile, which whoever watches units sees. On systemd 252 one that
+    waited to be restarted was inactive.
     """
     words = ["systemd-run", "--quiet", "--collect", f"--on-active={PAUSE}", f"--unit={_TIMER}"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):

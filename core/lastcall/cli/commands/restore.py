@@ -70,14 +70,11 @@ def restore_command(
         click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
         return ExitCode.OK
     code = tell(report, text.report_json(report) if as_json else text.as_text(report), invocation)
-    return _or_waiting(code, invocation) if from_unit else code
+    if not from_unit:
+        return code
+    from lastcall.cli.from_unit import or_waiting
 
-
-def _or_waiting(code: int, invocation: Invocation) -> int:
-    """Have the unit begin again, where guests wait for what they need for their start."""
-    from lastcall.cli.from_unit import who_waits
-
-    return ExitCode.WAITING if who_waits(invocation) else code
+    return or_waiting(code, invocation)
 
 
 def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
