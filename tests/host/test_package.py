@@ -151,8 +151,10 @@ def test_the_set_up_that_it_replaces_is_taken_over_by_a_package_and_given_back(
     theirs = stop_of_libvirt_guests(host)
     replaced.set_up(host)
     apt(host, f"install /packages/{packages['trixie'].name}")
-    refused = host.tries("lastcall install --take-over")
-    assert (refused.returncode, "graceful-shutdown.service: hand-written" in refused.stderr) == (1, True)
+    beside = host.tries("lastcall install --take-over")
+    assert (beside.returncode, "--replace graceful-shutdown.service" in beside.stderr) == (0, True), beside.stderr
+    assert unit_file(host, "graceful-shutdown.service") == "/etc/systemd/system/graceful-shutdown.service"
+    assert host.run("systemctl is-enabled lastcall.service lastcall-restore.service").split() == ["enabled"] * 2
     host.run("lastcall install --take-over --replace graceful-shutdown.service")
     assert "PARALLEL_SHUTDOWN=10" in host.run("cat /etc/lastcall/config.yaml")
     assert unit_file(host, "graceful-shutdown.service") == "/usr/lib/systemd/system/lastcall.service"
