@@ -3,8 +3,13 @@
 
 import sys
 
-sys.path[0] = "/usr/lib/lastcall"  # instead of the folder in which this file lies
 
-from lastcall.cli.main import main  # noqa: E402
+def start() -> int:
+    """Run the command line; returns the exit code."""
+    sys.path[0] = "/usr/lib/lastcall"  # instead of the folder in which this file lies
+    from lastcall.cli.main import main
 
-sys.exit(main())
+    return main()
+
+
+sys.exit(start())

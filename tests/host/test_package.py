@@ -1,7 +1,6 @@
 """The packages on fresh hosts: nothing is taken over unasked, no guest stops, and nobody is forgotten."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable, Generator
@@ -200,7 +199,6 @@ def test_an_installation_without_a_package_is_replaced_by_the_packages_and_stays
     host.wait_until(lambda: host.running() == {"one"}, "the guest is back")
 
 
-@pytest.mark.skipif(os.environ.get("LASTCALL_HOSTS") != "every", reason="takes minutes: make soak")
 def test_an_upgrade_of_the_release_under_running_guests_leaves_it_on_duty(packages: dict[str, Path]) -> None:
     guests = {"one": "slow=1", "two": "slow=2"}
     options = "-o Dpkg::Options::=--force-confold"

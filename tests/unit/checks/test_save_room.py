@@ -29,16 +29,15 @@ def tight(folder: Path | None, config: str, *fakes: FakeGuest) -> list[str]:
     return [f"{problem.where}: {problem.message.partition(',')[0]}" for problem in found]
 
 
-def large(free: int, **more: GuestState | bool) -> FakeGuest:
+def large(free: int, name: str = "g", *, persistent: bool = True, state: GuestState = GuestState.RUNNING) -> FakeGuest:
     """A guest with more than half of what is free."""
-    name = "-".join(["g", *map(str, more.values())])
-    return FakeGuest(name, traits=GuestFacts(memory=free * 2 // 3), **more)  # type: ignore[arg-type]
+    return FakeGuest(name, traits=GuestFacts(memory=free * 2 // 3), persistent=persistent, state=state)
 
 
 @pytest.mark.parametrize("ladder", ["stop: [save]", "stop: [acpi, save]", "last_resort: [save, destroy]"])
 def test_guests_that_may_be_saved_together_need_room_for_all_of_them(tmp_path: Path, ladder: str) -> None:
     folder, free = tmp_path / "qemu" / "save", shutil.disk_usage(tmp_path).free
-    one, other = large(free), large(free, persistent=True)
+    one, other = large(free), large(free, "other")
     size = (free * 2 // 3) * 2 >> 20
     assert tight(folder, f"defaults: {{{ladder}}}", one) == []
     (said,) = tight(folder, f"defaults: {{{ladder}}}", one, other)
@@ -48,7 +47,7 @@ def test_guests_that_may_be_saved_together_need_room_for_all_of_them(tmp_path: P
 def test_who_is_never_saved_needs_no_room(tmp_path: Path) -> None:
     free = 2 * shutil.disk_usage(tmp_path).free
     guests = [
-        large(free, state=GuestState.OFF), large(free, persistent=False),
+        large(free, "off", state=GuestState.OFF), large(free, "transient", persistent=False),
         FakeGuest("device", traits=GuestFacts(memory=2 * free, unsaveable="it has a PCI host device")),
     ]  # fmt: skip
     assert tight(tmp_path, "defaults: {stop: [save]}", *guests) == []
