@@ -1,6 +1,7 @@
 """What the order is made of: guests, and ranks that stand for all guests of an order number."""
 
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +21,19 @@ class Rank:
 
 Node: TypeAlias = Key | Rank
 Edges: TypeAlias = Mapping[Node, Collection[Node]]
+
+
+def without(waits: Edges, gone: AbstractSet[Node]) -> Edges:
+    """Leave these nodes out; who waits for one of them waits for whom it would have waited for, too."""
+    kept: dict[Node, Collection[Node]] = {}
+    for node in waits.keys() - gone:
+        found, ahead = set(waits[node]), [other for other in waits[node] if other in gone]
+        while ahead:
+            further = set(waits.get(ahead.pop(), ())) - found
+            found |= further
+            ahead += further & gone
+        kept[node] = found
+    return kept
 
 
 def names_of(nodes: Iterable[Node], names: Mapping[Key, str]) -> tuple[str, ...]:

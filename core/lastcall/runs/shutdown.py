@@ -14,7 +14,7 @@ from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Condition
 from lastcall.ordering.graph import make_graph
-from lastcall.ordering.nodes import Edges, names_of
+from lastcall.ordering.nodes import Edges, names_of, without
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
@@ -304,8 +304,9 @@ class Shutdown:
         under_way = [self._stops[key].guest for key in self._under_way]
         everybody = [*(planned.guest for planned in late.guests), *under_way]
         waits = make_graph(everybody, self._inventory.policies, ()).needed_by
-        going = {guest.key for guest in under_way if scheduler.may_move(guest.key)}
-        return {node: others for node, others in waits.items() if node not in going}
+        # One that goes waits for nobody any more. Left out with what it would have waited for, it let a guest go that
+        # was to be behind it, before a latecomer that was to be ahead of both.
+        return without(waits, {guest.key for guest in under_way if scheduler.may_move(guest.key)})
 
     def _catch_up(self, uri: str) -> None:
         """A connection lives again, or at last: whoever runs there is found by the next listing."""

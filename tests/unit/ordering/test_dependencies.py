@@ -298,6 +298,23 @@ def test_one_that_waits_for_room_waits_for_a_latecomer_that_needs_it_as_well(tmp
     assert [fake.asked[0][0] for fake in (late, storage)] == [30, 70]
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "guests: [{match: first, order: 3}, {match: second, order: 2}, {match: third, order: 1}]",
+        "guests: [{match: first, depends_on: second}, {match: second, depends_on: third}]",
+    ],
+)
+def test_one_behind_a_guest_that_goes_waits_for_a_latecomer_that_was_to_go_before_both(
+    tmp_path: Path, config: str
+) -> None:
+    first, second = FakeGuest("first", takes=60, appears_at=10), FakeGuest("second", takes=30)
+    third = FakeGuest("third")
+    report = run_shutdown(tmp_path, [first, second, third], config=config, reason=Reason.POWER)
+    assert [fake.asked[0][0] for fake in (second, first, third)] == [0, 10, 70]
+    assert not by_name(report, "third").out_of_order
+
+
 def test_latecomers_with_order_numbers_hold_up_nobody_who_waited_before_them(tmp_path: Path) -> None:
     config = "guests: [{match: '*1', order: 1}, {match: '*2', order: 2}]"
     guests = [FakeGuest("a1"), FakeGuest("a2", takes=30)]
