@@ -39,13 +39,18 @@ def check(run: Run) -> Iterable[Problem]:
 @hookimpl
 def on_guest_stop(guest: Guest, run: Run) -> None:
     """Remember whom to mention, in the folder that survives."""
+    if run.rehearsal:  # the guest goes on
+        return
     if run.options(GuestSettings, guest).mention:
         TextFile(run.folder / f"{guest.file_name}.txt").write(guest.name)
 
 
 @hookimpl
 def post_shutdown(run: Run, report: Report) -> None:
-    """Write the sign."""
+    """Write the sign; not in a rehearsal, which changes nothing."""
+    if run.rehearsal:
+        run.log(f"would write {run.options(Settings).file}")
+        return
     notes = [TextFile(run.folder / f"{guest.file_name}.txt") for guest in run.guests]
     names = [name for note in notes if (name := note.read())]
     for note in notes:

@@ -1,5 +1,7 @@
 #!/bin/sh
-# Sample executable drop-in: what a hand-written stopvm.sh did, unchanged. lastcall counts a guest that goes off by it as
-# stopped, and brings it back.
+# lastcall: reasons=host
+# Sample executable drop-in: what a hand-written stopvm.sh did, and one line that keeps it to host stops. Without that
+# line it would fire as well where one guest is stopped by hand. It is not run in a rehearsal, as it does not say that it
+# knows what one is. lastcall counts a guest that goes off by it as stopped, and brings it back.
 virsh shutdown router
 sleep 5

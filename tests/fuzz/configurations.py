@@ -4,11 +4,13 @@ import math
 import os
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
 from fuzz.folders import fresh_folder
 from lastcall import Guest, Reason, RunKind
+from lastcall.api.reasons import REASON_WORDS
 from lastcall.config import files
 from lastcall.config.compose import settings_model
 from lastcall.config.guest_settings import GuestPolicy
@@ -21,6 +23,8 @@ from lastcall.errors import Problem
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration, parse_duration, parse_size
 from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.occasions.header import LONGEST_START, read_header
+from lastcall.hooks.occasions.occasions import Occasions
 from lastcall.imports.libvirt_guests import as_yaml, distribution_defaults, read_settings
 from lastcall.persistence.last_good import LastGood
 from lastcall.runs.loading import Loaded, load
@@ -137,6 +141,22 @@ def read_libvirt_guests_script(data: bytes) -> dict[str, str]:
 
 def has_every_setting(found: dict[str, str]) -> None:
     assert read_settings("", found).values == found
+
+
+def read_dropin(data: bytes) -> tuple[Occasions, list[Problem]]:
+    return read_header(data[:LONGEST_START], Path("/etc/lastcall/hooks.d/pre_shutdown/50-x"), "pre_shutdown")
+
+
+def is_never_kept_from_a_host_stop_by_a_mistake(found: tuple[Occasions, list[Problem]]) -> None:
+    occasions, problems = found
+    assert set(occasions.words) <= set(REASON_WORDS)
+    for problem in problems:
+        assert re.fullmatch(r"/etc/lastcall/hooks\.d/pre_shutdown/50-x:\d+", problem.where)
+        assert len(problem.message) < 1000
+        if "counts as" in problem.message:
+            assert occasions.words
+    if problems and not occasions.words:
+        assert not any("reason" in problem.message for problem in problems)
 
 
 def read_duration(data: bytes) -> float:

@@ -201,6 +201,16 @@ READERS: tuple[Reader, ...] = (
         share=20,
     ),
     Reader(
+        "header of a drop-in",
+        texts(
+            ["#!/bin/sh\n# lastcall: reasons=host,manual rehearse\necho\n", "#!/bin/sh\n// lastcall: rehearse\r\n"],
+            ("# lastcall: ", "reasons=", "rehearse", ",", "host", " ", "\n", "\r", "=", "\0", ":", "last-call "),
+        ),
+        configurations.read_dropin,
+        configurations.is_never_kept_from_a_host_stop_by_a_mistake,
+        share=40,
+    ),
+    Reader(
         "durations",
         texts(["90s", "4min", "1h30m", "500ms", "7", "1.5d", "none"], ("s", "min", "ms", "h", "d", ".", " ")),
         configurations.read_duration,

@@ -194,6 +194,12 @@ def test_a_hand_written_unit_is_named_and_set_aside_only_when_asked_and_never_ru
     assert host.running() == {"one"}
     assert "nothing wrong found" in host.run("lastcall check")
     assert host.run("systemctl show -P Id graceful-shutdown.service").strip() == "lastcall.service"
+    # It stops whoever runs, and is for host stops: by hand, and in a rehearsal, everybody else goes on.
+    host.guests(two="slow=1")
+    assert "(not run: meant for host stops)" in host.run("lastcall plan two")
+    assert "not run: meant for host stops" in host.run("lastcall shutdown two")
+    assert "not run in a rehearsal" in host.run("lastcall hook pre_shutdown --reason poweroff")
+    assert host.running() == {"one"}
     host.stop()
     assert host.cut_off("one") == {}
     assert not find(host.journal(), "Stopping graceful-shutdown")

@@ -4,8 +4,10 @@ A run goes without what is not there; who checks a configuration wants to know b
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from lastcall.api.guests import Guest
+from lastcall.api.matching import is_like
 from lastcall.config.files import Located
 from lastcall.config.guest_settings import GuestPolicy, GuestRule
 from lastcall.config.nodes import ListNode, MapNode, Node, NodePath, Scalar, locate, path_text
@@ -29,6 +31,7 @@ class _Kind:
     known: Collection[str]
     unsure: Sequence[str]
     blocked: Collection[str] = ()
+    severity: Severity = Severity.ERROR
 
     def problem(self, where: str, path: str, name: str) -> Problem:
         """That nothing has this name; or that nobody can tell."""
@@ -42,7 +45,7 @@ class _Kind:
             message += "; the plugin of that name is blocked by hooks.block"
         else:
             message += did_you_mean(name, self.known)
-        return Problem(what=self.what, where=where, message=message, remedy=remedy)
+        return Problem(what=self.what, where=where, message=message, remedy=remedy, severity=self.severity)
 
 
 class KnownNames:
@@ -57,6 +60,8 @@ class KnownNames:
         self._method = _Kind("ladder", "provides the stop method", "stop methods", plugins.methods, unsure, blocked)
         self._shell = _Kind("shell", "provides the guest shell", "guest shells", plugins.shells, unsure, blocked)
         self._plugin = _Kind("plugin", "is called", "plugins", there | {*blocked}, registry.unseen)
+        # A warning: a pattern may stand there for a drop-in that comes and goes.
+        self._covered = replace(self._plugin, severity=Severity.WARNING)
 
     def unknown_in(self, root: MapNode) -> Iterator[Located]:
         """Every name in a configuration that nothing has, with its place. What has the wrong form is passed over."""
@@ -94,13 +99,17 @@ class KnownNames:
                         yield self._method, (*path, *below), name
             for below, name in _texts(policy, "shell"):
                 yield self._shell, (*path, *below), name
-        hooks = root.items.get("hooks")
+        yield from self._plugins_written(root.items.get("hooks"))
+
+    def _plugins_written(self, hooks: Node | None) -> Iterator[tuple[_Kind, NodePath, str]]:
         for key in ("block", "first", "last"):
             for below, name in _texts(hooks, key):
                 yield self._plugin, ("hooks", *below), name
-        sections = hooks.items.get("plugins") if isinstance(hooks, MapNode) else None
-        for name in sections.items if isinstance(sections, MapNode) else ():
+        for name in _keys(hooks, "plugins"):
             yield self._plugin, ("hooks", "plugins", name), name
+        for pattern in _keys(hooks, "reasons"):
+            if not any(is_like(name, pattern) for name in self._covered.known):
+                yield self._covered, ("hooks", "reasons", pattern), pattern
 
 
 def _texts(section: Node | None, key: str) -> Iterator[tuple[NodePath, str]]:
@@ -114,6 +123,12 @@ def _texts(section: Node | None, key: str) -> Iterator[tuple[NodePath, str]]:
         elif isinstance(item, MapNode) and len(item.items) == 1:
             (name,) = item.items
             yield (key, index, name), name
+
+
+def _keys(section: Node | None, key: str) -> Iterable[str]:
+    """The keys of the mapping behind a key."""
+    node = section.items.get(key) if isinstance(section, MapNode) else None
+    return node.items if isinstance(node, MapNode) else ()
 
 
 def _items(node: Node | None) -> Sequence[Node]:

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lastcall.api.guests import Reason
+from lastcall.api.matching import is_like
+from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
 from lastcall.formats.quantities import parse_size
@@ -30,6 +32,12 @@ def _at_least_one(value: object) -> object:
     )
 
 
+def _one_or_several(value: object) -> object:
+    if value in ([], ()):
+        raise ValueError("should be at least one reason; to never run a plugin, block it")
+    return [value] if isinstance(value, str) else value
+
+
 # Strict, pydantic takes nothing but a Path for a path, and YAML knows only texts.
 FolderPath = Annotated[Path, Field(strict=False)]
 Limit = Annotated[
@@ -42,6 +50,21 @@ Size = Annotated[
     int,
     BeforeValidator(parse_size),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}], "description": "a size such as 64MiB"}),
+]
+
+ReasonWord = Annotated[str, AfterValidator(known_reason), WithJsonSchema({"enum": list(REASON_WORDS)})]
+ReasonWords = Annotated[
+    tuple[ReasonWord, ...],
+    BeforeValidator(_one_or_several),
+    Field(strict=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(REASON_WORDS)},
+                {"type": "array", "items": {"enum": list(REASON_WORDS)}, "minItems": 1},
+            ]
+        }
+    ),
 ]
 
 
@@ -164,6 +187,16 @@ class HookSettings(Section):
     plugins: dict[str, PluginHookSettings] = Field(
         default={}, description="Time box and failure policy of single plugins."
     )
+    reasons: dict[str, ReasonWords] = Field(
+        default={},
+        description="The reasons of the runs that plugins' hooks are for, by their names or globs such as "
+        "`pre_shutdown/*`; later ones win. `host` is every host stop, and the boot after it.",
+    )
+
+    def reasons_for(self, plugin: str) -> tuple[str, ...]:
+        """The words for a plugin by its name; none where nothing is said."""
+        said = [words for pattern, words in self.reasons.items() if is_like(plugin, pattern)]
+        return said[-1] if said else ()
 
 
 class RunLogSettings(Section):

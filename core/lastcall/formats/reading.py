@@ -63,6 +63,14 @@ def read_bytes(path: Path, limit: int, *, trusted: bool = False) -> bytes:
     return b"".join(parts)
 
 
+def read_start(descriptor: int, limit: int) -> bytes:
+    """The first `limit` bytes of an open file, or all that there are. Raises OSError."""
+    start = b""
+    while len(start) < limit and (part := os.read(descriptor, limit - len(start))):
+        start += part
+    return start
+
+
 def open_plain(path: Path) -> int:
     """Open a plain file for reading, links followed, and return its descriptor; never waits. Raises OSError."""
     try:

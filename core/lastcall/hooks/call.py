@@ -148,6 +148,7 @@ class HookCall:
         facts = {
             "LASTCALL_RUN_ID": context.id,
             "LASTCALL_REASON": context.terms.reason.value,
+            "LASTCALL_REHEARSAL": "1" if context.rehearsal else "",
             "LASTCALL_DEADLINE": "" if deadline is None else f"{deadline:.1f}",
         }
         if guest:

@@ -16,6 +16,7 @@ from lastcall.formats.bounded_text import bounded, kind_name, said, shown
 from lastcall.formats.plain_values import plain_evidence, plain_settings
 from lastcall.formats.secret_text import masked
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.occasions.passed_over import PassedOver
 from lastcall.hooks.registry import Implementation
 from lastcall.records.bounds import TRACE_LIMIT
 from lastcall.records.found_problems import first_problems
@@ -64,13 +65,14 @@ class Hooks(Protocol):
         share: Share | None = None,
         box: float | None = None,
         since: float | None = None,
+        missed: bool = False,
         **arguments: Any,
     ) -> Fired:
-        """Call every implementation.
+        """Call every implementation that is meant for the run.
 
         `until` is the loop time at which no call may run any longer; `share` is that of a run which turns out meanwhile
         to have less time, and cuts them off. `box` is the guest's own time box in seconds, `since` the loop time of the
-        first call of a series.
+        first call of a series. `missed`: only those that were not meant for the run, and are for what it has become.
         """
         ...
 
@@ -107,6 +109,7 @@ class Dispatcher:
         self._loop = loop
         self._lines = SaidLines(workers, loop)
         self._found: dict[str, list[Implementation]] = {}
+        self._passed_over = PassedOver(context, stream)
 
     async def fire(
         self,
@@ -117,6 +120,7 @@ class Dispatcher:
         share: Share | None = None,
         box: float | None = None,
         since: float | None = None,
+        missed: bool = False,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
@@ -124,6 +128,8 @@ class Dispatcher:
         try:
             async with self._bounded(share):
                 for one in self._implementations(hook, guest):
+                    if not self._passed_over.lets(one, guest, missed=missed):
+                        continue
                     # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
                     limit = self._box(one, until, box)
                     expires = self._loop.time() + limit
@@ -147,7 +153,10 @@ class Dispatcher:
 
     def boxes(self, hook: str, guest: Guest | None = None, box: float | None = None) -> float:
         """The time boxes of all implementations together; see `Hooks.boxes`."""
-        return sum(self._box(one, None, box) for one in self._implementations(hook, guest))
+        reason, ones = self._context.terms.reason, self._implementations(hook, guest)
+        # `plan` is a rehearsal itself, and asks for the run that it is about.
+        meant = (one for one in ones if not one.occasions.refusal(hook, reason, rehearsal=False))
+        return sum(self._box(one, None, box) for one in meant)
 
     def _implementations(self, hook: str, guest: Guest | None = None) -> list[Implementation]:
         """In firing order; for a guest without those that have nothing to do with it."""

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lastcall.errors import Problem, in_words
-from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
+from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes, read_start
 from lastcall.hooks.load_time import LoadTime
+from lastcall.hooks.occasions.occasions import Occasions
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
 
@@ -76,7 +77,10 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
             # What was checked is what is run: read by name again, it could be another file by then.
             code = read_bytes(path, _LONGEST_MODULE, trusted=True)
             # Within a limit: an import that waits for something would hold up a host stop before it has begun.
-            registry.add(source, time.call(source, lambda: _module(source.name, path, code), timeout))
+            module = time.call(source, lambda: _module(source.name, path, code), timeout)
+            # Python is called in rehearsals whatever its header says: it has `run.rehearsal` to look at.
+            words = _occasions(code, path, registry).words
+            registry.add(source, module, Occasions(words))
         except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
 
@@ -113,20 +117,33 @@ def _load_executables(folder: Path, registry: Registry) -> None:
         if not registry.admits(source):
             continue
         try:
-            _check_executable(path)
+            start = _start_of_executable(path)
         except OSError as error:
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
         else:
-            registry.add_function(source, hook, executable_hook(path, hook))
+            registry.add_function(source, hook, executable_hook(path, hook), _occasions(start, path, registry, hook))
 
 
-def _check_executable(path: Path) -> None:
+def _start_of_executable(path: Path) -> bytes:
+    from lastcall.hooks.occasions.header import LONGEST_START
+
     descriptor = open_trusted(path)
     try:
         if not os.fstat(descriptor).st_mode & stat.S_IXUSR:
             raise Untrusted(path, "is not executable", f"chmod u+x {path}")
+        return read_start(descriptor, LONGEST_START)
     finally:
         os.close(descriptor)
+
+
+def _occasions(start: bytes, path: Path, registry: Registry, hook: str = "") -> Occasions:
+    """When a drop-in is meant to run; what is wrong with its header is reported."""
+    from lastcall.hooks.occasions.header import LONGEST_START, read_header  # here: most hosts have no drop-ins
+
+    occasions, problems = read_header(start[:LONGEST_START], path, hook)
+    for problem in problems:
+        registry.report(problem)
+    return occasions
 
 
 def _refused(path: Path, error: Exception) -> Problem:

@@ -6,6 +6,11 @@ from lastcall.formats.values import value
 from lastcall.hooks.sources import Origin, Source
 
 RESTORE_HOOKS = frozenset({"pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore"})
+RUN_HOOKS = (
+    "pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown",
+    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
+)  # fmt: skip
+"""The hooks that a run fires, in its order; the others are asked what there is, or what is to be."""
 
 
 @value

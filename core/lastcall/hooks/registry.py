@@ -13,18 +13,20 @@ from lastcall.formats.bounded_text import said
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
-from lastcall.hooks.order import Position, firing_order
+from lastcall.hooks.occasions.occasions import ALWAYS, Occasions
+from lastcall.hooks.order import RUN_HOOKS, Position, firing_order
 from lastcall.hooks.sources import Origin, Source
 
 
 @value
 class Implementation:
-    """One plugin's function for one hook."""
+    """One plugin's function for one hook, and when it is meant to be called."""
 
     hook: str
     position: Position
     function: Callable[..., Any]
     argnames: tuple[str, ...]
+    occasions: Occasions = ALWAYS
 
     @property
     def plugin(self) -> str:
@@ -112,6 +114,7 @@ class Registry:
         self._bundled_only = bundled_only
         self._manager = _Manager()
         self._sources: dict[str, Source] = {}
+        self._occasions: dict[str, Occasions] = {}
         self._extra: list[Implementation] = []
         self._problems: list[Problem] = []
         self.blocked: list[Source] = []
@@ -151,7 +154,7 @@ class Registry:
             self.refuse(source, f"the name {source.name!r} is taken by {other.where}", "rename or block one of them")
         return other is None
 
-    def add(self, source: Source, plugin: object) -> None:
+    def add(self, source: Source, plugin: object, occasions: Occasions = ALWAYS) -> None:
         """Register what a plugin implements; its unusable functions become problems."""
         # Registered as it is, each of its methods would be refused for the argument `self`, which explains nothing.
         if inspect.isclass(plugin):
@@ -162,13 +165,23 @@ class Registry:
         except Exception as error:  # noqa: BLE001  pluggy's own refusals, and whatever the plugin's attributes raise
             self.refuse(source, f"cannot be registered: {said(error)}")
             return
-        self._sources[source.name] = source
+        self._take(source, occasions)
 
-    def add_function(self, source: Source, hook: str, function: Callable[..., Any]) -> None:
+    def add_function(self, source: Source, hook: str, function: Callable[..., Any], occasions: Occasions) -> None:
         """Register one function (an executable drop-in) that takes every argument of its hook."""
-        self._sources[source.name] = source
+        self._take(source, occasions)
         argnames = tuple(sorted(self._manager.arguments[hook]))
-        self._extra.append(Implementation(hook, Position(source), function, argnames))
+        self._extra.append(Implementation(hook, Position(source), function, argnames, self._occasions[source.name]))
+
+    def _take(self, source: Source, occasions: Occasions) -> None:
+        self._sources[source.name] = source
+        # What the configuration says is nearer to this host than what the author of a file has thought of.
+        words = self._settings.reasons_for(source.name) or occasions.words
+        self._occasions[source.name] = Occasions(words, occasions.rehearses)
+
+    def occasions(self, source: Source) -> Occasions:
+        """When the hooks of a plugin in use are meant to be called by a run."""
+        return self._occasions[source.name]
 
     def hook_names(self) -> tuple[str, ...]:
         """Every hook, in the order of the specifications."""
@@ -187,7 +200,9 @@ class Registry:
         # fails for plugins that cannot be hashed.
         for one in caller.get_hookimpls():
             position = Position(self._sources[one.plugin_name], tryfirst=one.tryfirst, trylast=one.trylast)
-            yield Implementation(hook, position, one.function, tuple(one.argnames))
+            # Who is asked for settings or for what is wrong answers for every run.
+            occasions = self._occasions[one.plugin_name] if hook in RUN_HOOKS else ALWAYS
+            yield Implementation(hook, position, one.function, tuple(one.argnames), occasions)
 
 
 def _hook_names() -> tuple[str, ...]:

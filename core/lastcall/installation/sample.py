@@ -36,6 +36,7 @@ hooks:
   last: []
   environment: {}     # for programs, beside PATH, LANG, HOME and LASTCALL_…: {PGHOST: db.example.org}
   plugins: {}         # for single plugins: {name: {timeout: 5min, on_failure: skip_guest}}
+  reasons: {}         # the runs that their hooks are for: {"pre_shutdown/*": [host]}; else every one
 
 runs:
   keep: 100           # run logs; the oldest go first

@@ -27,6 +27,8 @@ def as_text(report: Report) -> str:
 def _lines(report: Report) -> Iterator[str]:
     width = min(WIDEST, max((len(guest.name) for guest in report.guests), default=0))
     for hook in report.hooks:
+        if hook.result is Verdict.SKIPPED:  # of the whole run these are few, and say what was not done for it and why
+            yield hook_line(hook)
         yield from _hook_lines(hook, "")
     for guest in report.guests:
         yield from _guest_lines(guest, width)
@@ -57,11 +59,12 @@ def _hook_lines(hook: HookRecord, indent: str) -> Iterator[str]:
     yield from evidence_lines(hook, indent)
 
 
-def hook_line(hook: HookRecord, indent: str) -> str:
+def hook_line(hook: HookRecord, indent: str = "") -> str:
     """One call as one line."""
     sign = "✓" if hook.result is Verdict.OK else "-" if hook.result is Verdict.SKIPPED else "✗"
     said = f": {hook.message}" if hook.message else ""
-    return f"{indent}{sign} {hook.hook} of {hook.plugin}: {hook.result.value} after {_seconds(hook.duration)}{said}"
+    took = f" after {_seconds(hook.duration)}" if hook.duration else ""  # nothing where it was not called at all
+    return f"{indent}{sign} {hook.hook} of {hook.plugin}: {hook.result.value}{took}{said}"
 
 
 def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:

@@ -186,15 +186,21 @@ class Shutdown:
         left = stop is not None and stop.leaves and not stop.arrives and self._status.ended(key) is None
         return stop is None or (left and key not in self._books.state.entries)
 
-    async def _announce(self) -> bool:
-        """Fire pre_shutdown; False when a plugin aborts a voluntary run."""
+    async def _announce(self, *, missed: bool = False) -> bool:
+        """Fire pre_shutdown, see `Hooks.fire`; False when a plugin aborts a voluntary run."""
         budget = min(self._wanted.pre_budget, self._context.terms.share(STEP))
-        fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget, share=STEP)
+        fired = await self._hooks.fire("pre_shutdown", until=self._loop.time() + budget, share=STEP, missed=missed)
         # The power goes, whatever a plugin thinks of it.
         if fired.verdict != "abort" or not self._phases.voluntary:
             return True
         self._stream.problem("hook", "this run", f"aborted before any guest was touched, by {fired.because}")
         return False
+
+    async def _announce_what_joined(self) -> None:
+        """Where a host stop has joined a run by hand: what is meant for host stops was not called, and comes before the
+        guests that are asked because of it."""
+        if "" in self._news_of:
+            await self._announce(missed=True)
 
     def _enlist(self, plan: Plan, seen_at: float) -> Stopping:
         """Get ready to see these guests off, that were listed then; nothing moves yet."""
@@ -235,11 +241,13 @@ class Shutdown:
             await asyncio.wait({rounds, *self._under_way.values()})
 
     async def _see_off(self, stopping: Stopping) -> None:
+        await self._announce_what_joined()
         self._begin(self._stops)
         while True:
             if (self._under_way or self._awaits_connections) and not self._news_of:
                 await self._news.wait()
                 continue
+            await self._announce_what_joined()
             # While others are under way only those are asked that there is news of: one that hangs would delay them.
             only = self._news_of if self._under_way and "" not in self._news_of else None
             self._news_of, seen_at = set[str](), self._loop.time()

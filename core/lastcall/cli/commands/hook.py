@@ -1,54 +1,80 @@
 """`lastcall hook`: fire one hook, without the run that it belongs to."""
 
 import asyncio
+import sys
 from functools import partial
 from typing import Any
 
 import click
 
-from lastcall.api.guests import Guest, RunKind
+from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option, only_output
+from lastcall.cli.options import confirmed, json_option, only_output
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page
-from lastcall.hooks.order import RESTORE_HOOKS
+from lastcall.formats.visible_text import page, visible
+from lastcall.hooks.occasions.occasions import possible_reasons
+from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
 from lastcall.report.text import evidence_lines, hook_line
 from lastcall.runs.assembly import Parts, RunRequest, assemble
-from lastcall.runs.loading import load
-
-HOOKS = (
-    "pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown",
-    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
-)  # fmt: skip
+from lastcall.runs.loading import Loaded, load
 
 
 @click.command("hook")
-@click.argument("name", type=click.Choice(HOOKS), metavar="NAME")
+@click.argument("name", type=click.Choice(RUN_HOOKS), metavar="NAME")
 @click.option("--guest", "guests", multiple=True, metavar="GUEST", help="For this guest; may be given more than once.")
+@click.option(
+    "--reason",
+    type=click.Choice([reason.value for reason in Reason]),
+    default=Reason.MANUAL.value,
+    show_default=True,
+    help="As in a run for this reason: what is meant for other runs is not called.",
+)
+@click.option("--for-real", is_flag=True, help="No rehearsal: do what a run would have done. It asks first.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, with --for-real; needed where there is no terminal.")
 @json_option
 @click.pass_obj
-def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, as_json: bool) -> int:
+def hook_command(
+    invocation: Invocation,
+    name: str,
+    guests: tuple[str, ...],
+    reason: str,
+    *,
+    for_real: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
     """Fire one hook of a run, to try a configuration in daytime. Nothing is stopped or started by lastcall itself.
 
     It is a rehearsal, which plugins are told: `databases` flushes and proves but stops no service, `commands` runs only
-    what says `rehearse: true`. Names: pre_shutdown, on_guest_stop, on_guest_stuck, on_guest_stopped, post_shutdown,
-    pre_restore, on_guest_start, guest_ready, on_guest_started, post_restore. Exit code 1 when a call failed.
+    what says `rehearse: true`, and of executable drop-ins only those are run that have a line `# lastcall: rehearse`.
+    Names: pre_shutdown, on_guest_stop, on_guest_stuck, on_guest_stopped, post_shutdown, pre_restore, on_guest_start,
+    guest_ready, on_guest_started, post_restore. Exit code 1 when a call failed.
     """
+    why = Reason(reason)
+    if why not in possible_reasons(name):
+        known = ", ".join(one.value for one in Reason if one in possible_reasons(name))
+        raise UsageError(f"{name} is never fired for {why.value}", f"--reason {known}")
     for_guests = name.startswith(("on_guest_", "guest_"))
     if for_guests != bool(guests):
         raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
                          "give --guest" if for_guests else "leave --guest out")  # fmt: skip
     kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
     loaded = load(invocation.config)
+    if for_real:
+        invocation = _agreed(invocation, loaded, name, guests, why, yes=yes)
     loop = asyncio.new_event_loop()
     with only_output(wanted=as_json):
-        request = RunRequest(kind=kind, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
-        parts = assemble(loaded, request, loop)
+        request = RunRequest(
+            kind=kind, reason=why, rehearsal=True, sinks=_progress(invocation), started=invocation.started
+        )
+        parts = assemble(loaded.for_reason(why), request, loop)
+        # For the plugins alone: with a run log, `report` would take a single hook for the last run.
+        parts.context.rehearsal = not for_real
         fired = loop.run_until_complete(_fire(parts, name, guests))
     if as_json:
         shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]
@@ -58,6 +84,23 @@ def hook_command(invocation: Invocation, name: str, guests: tuple[str, ...], *, 
         click.echo(page(line for guest, calls in fired for line in _lines(name, guest, calls)))
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
     return ExitCode.NOT_AS_PLANNED if any(one.result in failed for _, calls in fired for one in calls) else ExitCode.OK
+
+
+def _agreed(
+    invocation: Invocation, loaded: Loaded, name: str, guests: tuple[str, ...], why: Reason, *, yes: bool
+) -> Invocation:
+    """Tell what is going to run, and ask; raises UsageError where there is nobody to ask."""
+    ones = loaded.plugins.registry.implementations(name)
+    due = [one.plugin for one in ones if not one.occasions.refusal(name, why, rehearsal=False)]
+    for_whom = f" for {', '.join(guests)}" if guests else ""
+    what = f"{name}{for_whom} ({why.value}) for real: {', '.join(due) or 'nobody'}"
+    if yes:
+        click.echo(visible(what), err=True)
+        return invocation
+    # Who calls `shutdown` in a script wants guests to stop; who calls this may have thought of a rehearsal.
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}: there is no terminal to ask on", "say --yes")
+    return confirmed(invocation, f"Run {visible(what)}?")
 
 
 def _progress(invocation: Invocation) -> list[tuple[str, Sink]]:

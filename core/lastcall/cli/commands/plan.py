@@ -67,7 +67,7 @@ def plan_command(
     seen = loop.run_until_complete(_look(parts, chosen, describe=invocation.verbose))
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary
-    click.echo(_json(parts, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
+    click.echo(_json(parts, loaded, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
@@ -150,7 +150,7 @@ async def _line(
     return Line(planned, after, unfit, facts)
 
 
-def _json(parts: Parts, seen: _Seen, problems: tuple[Problem, ...]) -> str:
+def _json(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...]) -> str:
     outlook = seen.outlook
     guests = [_guest_facts(outlook, line) for line in seen.lines]
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
@@ -162,7 +162,11 @@ def _json(parts: Parts, seen: _Seen, problems: tuple[Problem, ...]) -> str:
         "usual": _chain(outlook.usual.total, outlook.usual.path, seen),
         "worst": _chain(outlook.before + outlook.worst.total, outlook.worst.path, seen),
     }
-    return to_json({"version": 1, "run": run, "guests": guests, "problems": problems}, indent=1)
+    hooks = {
+        hook: [{"plugin": plugin, "not_run": why or None} for plugin, why in calls.items()]
+        for hook, calls in _calls(parts, loaded, seen).items()
+    }
+    return to_json({"version": 1, "run": run, "guests": guests, "hooks": hooks, "problems": problems}, indent=1)
 
 
 def _chain(total: float, path: tuple[Key, ...], seen: _Seen) -> dict[str, Any]:
@@ -199,11 +203,20 @@ def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ..
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
     lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
-    for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown"):
-        plugins = [one.plugin for one in loaded.plugins.registry.implementations(hook)]
-        if hook.startswith("on_guest_"):
-            guests = [line.planned.guest for line in seen.lines]
-            plugins = [name for name in plugins if any(parts.context.concerns(name, guest) for guest in guests)]
-        if plugins:
-            lines.append(f"  hook {hook}: {', '.join(plugins)}")
+    for hook, calls in _calls(parts, loaded, seen).items():
+        named = [f"{plugin} ({why})" if why else plugin for plugin, why in calls.items()]
+        lines.append(f"  hook {hook}: {', '.join(named)}")
     return page([*lines, *chain.from_iterable(map(problem_lines, problems))])
+
+
+def _calls(parts: Parts, loaded: Loaded, seen: _Seen) -> dict[str, dict[str, str]]:
+    """The hooks that the run fires, each with its plugins in firing order, and why one of them is not called."""
+    reason, guests = parts.context.terms.reason, [line.planned.guest for line in seen.lines]
+    found: dict[str, dict[str, str]] = {}
+    for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown"):
+        ones = loaded.plugins.registry.implementations(hook)
+        if hook.startswith("on_guest_"):
+            ones = [one for one in ones if any(parts.context.concerns(one.plugin, guest) for guest in guests)]
+        if ones:
+            found[hook] = {one.plugin: one.occasions.refusal(hook, reason, rehearsal=False) for one in ones}
+    return found

@@ -17,6 +17,8 @@ from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.load_time import wording
 from lastcall.hooks.order import RESTORE_HOOKS
+from lastcall.hooks.registry import Registry
+from lastcall.hooks.sources import Source
 from lastcall.report.text import problem_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
@@ -43,7 +45,8 @@ def _facts(plugins: Plugins) -> dict[str, Any]:
     return {
         "version": 1,
         "plugins": [
-            {"name": one.name, "origin": one.origin.name.lower(), "where": one.where} for one in registry.sources
+            {"name": one.name, "origin": one.origin.name.lower(), "where": one.where, **_occasions(registry, one)}
+            for one in registry.sources
         ],
         "blocked": [source.name for source in registry.blocked],
         "hooks": {hook: [one.plugin for one in registry.implementations(hook)] for hook in registry.hook_names()},
@@ -68,8 +71,16 @@ def _text(plugins: Plugins) -> str:
     return page([*lines, *chain.from_iterable(map(problem_lines, plugins.registry.problems))])
 
 
-def _where(one: dict[str, str]) -> str:
-    return "" if one["where"] == one["origin"] else f"  {one['where']}"
+def _occasions(registry: Registry, source: Source) -> dict[str, Any]:
+    """Reasons of the runs that its hooks are for, null = all, and whether it runs in rehearsals."""
+    occasions = registry.occasions(source)
+    return {"reasons": occasions.words or None, "rehearses": occasions.rehearses, "meant_for": occasions.meant_for()}
+
+
+def _where(one: dict[str, Any]) -> str:
+    said = [] if one["where"] == one["origin"] else [one["where"]]
+    said += [one["meant_for"]] if one["meant_for"] else []
+    return "".join(f"  {words}" for words in (*said, *([] if one["rehearses"] else ["not in rehearsals"])))
 
 
 def register_plugin_commands(group: click.Group, config: Path | None) -> None:
