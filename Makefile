@@ -16,7 +16,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container
 DEB_PACKAGES := debhelper dpkg-dev man-db lintian
 
-.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host soak bench deb clean
+.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages soak bench deb clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -24,7 +24,7 @@ demo: $(STAMPS)/venv
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
 # for each other and for time boxes so much that two cores have room for a third process.
 test: lint type $(STAMPS)/lab $(STAMPS)/deb
-	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/unit
+	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host, or breaks
 # what is said to libvirtd. Half of its time these tests wait for time boxes, so that two cores have room for four.
@@ -80,6 +80,10 @@ soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(MAKE) fuzz INPUTS=1000000
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
 		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
+
+# What is given to others: the wheel and the sdist, recipes for packages, the ways to install.
+packages: $(STAMPS)/venv $(STAMPS)/deb
+	$(PYTEST) tests/packages
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench

@@ -38,7 +38,10 @@ PACKAGES = (
     "libvirt-clients", "qemu-system-x86", "seabios", "python3", "dnsmasq-base", "iptables", "bsdutils",
 )  # fmt: skip
 _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
-_SHIPPED = ("core", "plugins", "hooks.d", "contrib", "pyproject.toml", "README.md", "LICENSE")
+_SHIPPED = (
+    "core", "plugins", "hooks.d", "contrib", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "SECURITY.md", "LICENSE",
+)  # fmt: skip
 # libvirtd's own TCP and TLS sockets are enabled when it is installed into a folder, and fail without certificates.
 SETUP = """\
 set -e
