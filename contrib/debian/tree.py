@@ -78,7 +78,7 @@ def _unpack(wheel: Path, site: Path, usr: Path) -> None:
                 with packed.open(name) as source, target.open("wb") as made:
                     shutil.copyfileobj(source, made)
                 target.chmod(packed.getinfo(name).external_attr >> 16 & 0o777)
-            # Licences have another place in every recipe, and what RECORD lists would be wrong for more wheels than one.
+            # Licences have another place in every recipe; what RECORD lists would be wrong for more wheels than one.
             elif ".data/" not in name and not name.endswith(("/RECORD", "/LICENSE", "/top_level.txt")):
                 packed.extract(name, site)
 
