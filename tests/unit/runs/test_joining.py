@@ -80,7 +80,8 @@ def test_what_is_meant_for_host_stops_is_called_once_one_joins_before_the_guests
 
     report = run_shutdown(
         tmp_path, [FakeGuest("named", takes=30), FakeGuest("added")], names=["named"],
-        config="hooks: {reasons: {shelf: host}, timeout: 2s}", plugins={"shelf": Shelf(), "tell": Tell()}, meanwhile=joins,
+        config="hooks: {reasons: {shelf: host}, timeout: 2s}", plugins={"shelf": Shelf(), "tell": Tell()},
+        meanwhile=joins,
     )  # fmt: skip
     assert len(moments["shelf"]) == len(moments["tell"]) == 1
     over = moments["shelf"][0] + 2
