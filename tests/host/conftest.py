@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.host import Host, host, host_image
+from lab.package_host import build_packages, package_host
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,16 @@ def installed(make_host: Callable[[], Host]) -> Host:
     made.boot()
     made.run("lastcall install")
     return made
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Today's packages, by release."""
+    return build_packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def make_package_host(packages: dict[str, Path]) -> Generator[Callable[[str], Host]]:
+    """Makes hosts of a release that are off and know nothing of lastcall."""
+    with ExitStack() as stack:
+        yield lambda release: stack.enter_context(package_host(release, packages[release]))

@@ -3,8 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from host.test_poweroff import find, last_report
 from lab import replaced
 from lab.host import Host
-from lab.package_host import RELEASES, build_packages, newer, package_host, start_guests, upgradable_host
+from lab.package_host import RELEASES, newer, start_guests, upgradable_host
 from lastcall.systemd.units import Whereabouts
 from support import shell_blocks
 
@@ -21,19 +20,6 @@ IMPORTS = """\
 import sys; sys.path[0] = "/usr/lib/lastcall"; import libvirt, paramiko, pluggy, pydantic, yaml
 paramiko.Ed25519Key, paramiko.Transport; print(paramiko.__version__, pluggy.__version__, pydantic.VERSION)
 """
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Today's packages, by release."""
-    return build_packages(tmp_path_factory.mktemp("packages"))
-
-
-@pytest.fixture
-def make_package_host(packages: dict[str, Path]) -> Generator[Callable[[str], Host]]:
-    """Makes hosts of a release that are off and know nothing of lastcall."""
-    with ExitStack() as stack:
-        yield lambda release: stack.enter_context(package_host(release, packages[release]))
 
 
 def apt(host: Host, words: str) -> str:

@@ -243,7 +243,7 @@ class Host:
     def run(self, script: str, *, check: bool = True, given: str | None = None) -> str:
         """Run a script in the host as root; returns what it prints."""
         try:
-            leader = self._leader()
+            leader = self.leader()
         except ProcessLookupError:
             if check:
                 raise
@@ -257,9 +257,14 @@ class Host:
             raise RuntimeError(f"{script}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + ("" if check else done.stderr if done.returncode == 0 else "")
 
+    def leader(self) -> int:
+        """The process id of its systemd, as seen from here; raises ProcessLookupError."""
+        self._systemd = self._systemd or self._find_systemd()
+        return self._systemd
+
     def tries(self, script: str) -> "subprocess.CompletedProcess[str]":
         """Run a script that may fail."""
-        command = ["nsenter", "--target", str(self._leader()), "--all", "sh", "-c", script]
+        command = ["nsenter", "--target", str(self.leader()), "--all", "sh", "-c", script]
         return subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
 
     def stop(self, script: str = "systemctl --no-block poweroff") -> float:
@@ -334,11 +339,6 @@ class Host:
         command = ["journalctl", "-D", str(folder), "-b", str(boot), "-o", "json", "--no-pager", "-q", "--all"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return [_entry(json.loads(line)) for line in text.splitlines()]
-
-    def _leader(self) -> int:
-        """The process id of its systemd, as seen from here."""
-        self._systemd = self._systemd or self._find_systemd()
-        return self._systemd
 
     def _find_systemd(self) -> int:
         assert self._process is not None
