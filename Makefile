@@ -118,7 +118,7 @@ $(STAMPS)/deb: Makefile
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible
 	@$(BIN)/python -m compileall -q core plugins  # as pip does for whoever installs it: a start must not compile
 	@touch $@
 

@@ -68,7 +68,10 @@ def links(page: str) -> list[str]:
 
 def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_else(wheel: Path) -> None:
     program = {name.partition("/")[2] for name in tracked("core", "plugins")}
-    docs = {f"{DATA}/{name}" for name in tracked("docs", "contrib/example-plugin", "contrib/ups", ":(glob)*.md")}
+    docs = {
+        f"{DATA}/{name}"
+        for name in tracked("docs", "contrib/ansible", "contrib/example-plugin", "contrib/ups", ":(glob)*.md")
+    }
     docs |= {f"{DATA}/examples/{name}" for name in tracked("hooks.d")} | {f"{DATA}/contrib/systemd/hardening.conf"}
     facts = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE", "sboms/lastcall.cdx.json"}
     expected = program | docs - {f"{DATA}/docs/rooms.py"} | {f"{FACTS}/{name}" for name in facts}
