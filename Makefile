@@ -3,11 +3,12 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+MATRIX := .cache/matrix
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
 comma := ,
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
-AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS,)
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS$(comma)LASTCALL_RELEASES,)
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
@@ -16,7 +17,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container
 DEB_PACKAGES := debhelper dpkg-dev man-db lintian rpm shellcheck
 
-.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages soak bench deb clean
+.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench deb clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -74,12 +75,20 @@ guests: $(STAMPS)/venv $(STAMPS)/lab
 host: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(PYTEST) tests/host
 
-# The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs: hours.
+# What boots nothing, with each Python, and with the oldest and the newest versions of the dependencies: see noxfile.py.
+ARGS :=
+matrix: $(STAMPS)/matrix $(STAMPS)/lab
+	HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(MATRIX)/bin/nox $(ARGS)
+
+# The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs, each host on each
+# release of Debian, each Python: hours.
 soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(MAKE) sim SEEDS=100000
 	$(MAKE) fuzz INPUTS=1000000
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
 		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
+	LASTCALL_RELEASES=every $(PYTEST) tests/host
+	$(MAKE) matrix
 
 # What is given to others: the wheel and the sdist, recipes for packages, the ways to install.
 packages: $(STAMPS)/venv $(STAMPS)/deb
@@ -120,6 +129,12 @@ $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible
 	@$(BIN)/python -m compileall -q core plugins  # as pip does for whoever installs it: a start must not compile
+	@touch $@
+
+$(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
+	@test -x $(MATRIX)/bin/python || python3 -m venv $(MATRIX)
+	@$(MATRIX)/bin/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
+	@$(MATRIX)/bin/python -m pip install -q --disable-pip-version-check --group matrix
 	@touch $@
 
 # The rooms of docs/architecture.md, drawn from the code.

@@ -50,7 +50,7 @@ TARGETS = (
     # Nothing in it belongs to one Python: what does is of the distribution, and is upgraded with it.
     Target(
         "deb13",
-        "python3 (>= 3.13~), python3-paramiko (>= 3.4), python3-pluggy (>= 1.5), python3-pydantic (>= 2.5)",
+        "python3 (>= 3.13~), python3-paramiko (>= 3.4.1), python3-pluggy (>= 1.5), python3-pydantic (>= 2.9)",
     ),
 )
 

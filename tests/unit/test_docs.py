@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,17 @@ def test_every_promise_of_security_names_files_and_tests_that_exist() -> None:
         assert tests, row
         assert all((ROOT / "core/lastcall" / file).is_file() or (ROOT / file).is_file() for file in files), row
         assert set(tests) <= defined, row
+
+
+def test_every_dependency_names_its_oldest_version_with_which_the_matrix_tests_it() -> None:
+    """Without a bound uv would take the first version that there ever was."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for one in [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]:
+        assert re.match(r"[\w-]+>=[\d.]+(;|$)", one), one
+
+
+def test_the_package_of_debian_asks_for_what_pyproject_asks_for() -> None:
+    wanted = dict(re.findall(r'^    "(\w+)>=([\d.]+)', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    depends = re.findall(r"python3-(\w+) \(>= ([\d.]+)\)", (ROOT / "contrib/debian/build.py").read_text())
+    assert len(depends) == 3
+    assert dict(depends) == {name: wanted[name] for name, _ in depends}

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
@@ -66,6 +67,21 @@ def settings_model(words: Vocabulary, *, rules: bool = True) -> type[Settings]:
         defaults=(defaults, defaults.model_construct()),
         guests=listed,
     )
+
+
+def settings_schema(words: Vocabulary) -> JsonSchemaValue:
+    """The JSON Schema of the whole configuration for these plugins."""
+    return settings_model(words).model_json_schema(schema_generator=_Schema)
+
+
+class _Schema(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Write a default down."""
+        # Our models are deferred, and before 2.14 pydantic builds none of them for the sake of a default.
+        for one in cast("tuple[object, ...]", dft) if isinstance(dft, tuple) else (dft,):
+            if isinstance(one, BaseModel):
+                type(one).model_rebuild()
+        return super().encode_default(dft)
 
 
 def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:

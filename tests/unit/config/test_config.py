@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -223,7 +224,10 @@ NO_CONFIGURATION: list[tuple[Callable[[Path], object], str]] = [
     (partial(Path.write_bytes, data=b"\xff\xfe\x00garbage"), "not a text file"),
     (partial(Path.write_text, data="\x00\x01"), "not valid YAML"),
     (partial(Path.write_text, data="{{{{"), "not valid YAML"),
-    (partial(Path.write_text, data="[" * 5000), "not valid YAML"),
+    (
+        partial(Path.write_text, data="[" * 5000),
+        "not valid YAML|nested too deeply",
+    ),  # libyaml 0.2.6 has a limit
     (partial(_linked, target="/nowhere"), "is a link"),
 ]
 
@@ -238,7 +242,7 @@ def test_a_file_that_is_no_configuration_is_one_clear_line_and_exit_6(
     assert result.returncode == 6
     lines = result.stderr.splitlines()
     assert lines[0].startswith(str(path))
-    assert message in lines[0]
+    assert re.search(message, lines[0])
     assert "Traceback" not in result.stderr
 
 

@@ -104,8 +104,8 @@ def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, mo
     monkeypatch.setattr(commands, "rehearse", rehearse)
     done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False)
     assert done.return_value == 4
-    assert "✗ db one: " in done.stderr
-    assert f"{tmp_path}/gone/{ONE.file_name}.pub cannot be written" in done.stderr
+    assert "✗ db one: " in done.output
+    assert f"{tmp_path}/gone/{ONE.file_name}.pub cannot be written" in done.output
 
 
 ODD_FILES: dict[str, Callable[[Path], object]] = {

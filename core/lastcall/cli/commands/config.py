@@ -12,7 +12,7 @@ from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.config.compose import settings_model
+from lastcall.config.compose import settings_schema
 from lastcall.config.guest_settings import GuestRule
 from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
@@ -107,8 +107,8 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
 @click.pass_obj
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the configuration with the loaded plugins, for editors."""
-    settings = settings_model(load(invocation.config).plugins.vocabulary)
-    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings.model_json_schema()}
+    told = settings_schema(load(invocation.config).plugins.vocabulary)
+    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}
     click.echo(json.dumps(content, indent=1))
     return ExitCode.OK
 
