@@ -4,6 +4,7 @@
 """
 
 import os
+from pathlib import Path
 
 import nox
 
@@ -13,6 +14,10 @@ RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 """Which versions uv is to choose of those that pyproject.toml allows; of what these need in turn, always the newest."""
 QUICK = ("-n", "4", "--dist", "loadscope", "-m", "not real_guests", "tests/integration", "tests/unit")
 KEPT = "PYTHONPATH,PYTHONDONTWRITEBYTECODE,HYPOTHESIS_STORAGE_DIRECTORY"
+
+# pyenv keeps each Python in a folder of its own, and shows of them only who was chosen.
+_PYENV = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, sorted(_PYENV.glob("versions/*/bin")))])
 
 nox.options.default_venv_backend = "uv"
 # A Python that is not here is an error that names it: skipped, or one that is made otherwise than those of
