@@ -148,7 +148,7 @@ def _event_to_exit(lab: Daemon, folder: Path) -> float:
 def _whole_hosts() -> tuple[float, float]:
     """Seconds from `poweroff` to off: with libvirt-guests and a graceful-shutdown.service beside it, and with us."""
     guests = {f"slow-{number}": f"slow={number}" for number in range(2, 8)}
-    with host_image() as image, host(image) as theirs, host(image) as ours:
+    with host_image("bookworm") as image, host(image) as theirs, host(image) as ours:
         theirs.boot()
         replaced.set_up(theirs)
         needed = replaced.time_to_off(theirs, **guests)

@@ -1,5 +1,6 @@
-"""Hosts for the tests: off, each with disks of its own, over one image."""
+"""Hosts for the tests: off, each with disks of its own, over the image of a release of Debian."""
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,11 +10,15 @@ import pytest
 from lab.host import Host, host, host_image
 from lab.package_host import build_packages, package_host
 
+RELEASES = ("bookworm", "trixie")
+EVERYWHERE = os.environ.get("LASTCALL_RELEASES") == "every"
+"""Whether each test runs on each release, as in `make soak`. In `make test` those of packages are on Debian 13."""
 
-@pytest.fixture(scope="session")
-def image() -> Iterator[Path]:
-    """The image with today's lastcall, as overlayfs takes it."""
-    with host_image() as lower:
+
+@pytest.fixture(scope="session", params=RELEASES if EVERYWHERE else RELEASES[:1])
+def image(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A release's image with today's lastcall, as overlayfs takes it."""
+    with host_image(request.param) as lower:
         yield lower
 
 

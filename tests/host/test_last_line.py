@@ -3,8 +3,6 @@
 from host.test_poweroff import NEEDS, SWITCHES, find
 from lab.host import Host
 
-SITE = "/opt/lastcall/lib/python3.11"
-
 
 def test_with_a_python_that_lacks_our_packages_every_guest_that_hears_the_button_still_shuts_down(
     installed: Host,
@@ -13,7 +11,8 @@ def test_with_a_python_that_lacks_our_packages_every_guest_that_hears_the_button
     shown = installed.run("systemctl status lastcall.service", check=False)
     assert "needs /opt/lastcall/bin/python3" in shown
     # Where an upgrade of the distribution leaves a virtual environment: a new Python, which looks elsewhere.
-    installed.run(f"mv {SITE} {SITE}-of-yesterday && mkdir -p {SITE}/site-packages")
+    site = installed.run("echo /opt/lastcall/lib/python3.*").strip()
+    installed.run(f"mv {site} {site}-of-yesterday && mkdir -p {site}/site-packages")
     assert "ModuleNotFoundError" in installed.tries("lastcall status").stderr
     installed.guests(**SWITCHES)
     # Less than the slowest guest takes: systemd is asked for more as long as somebody is waited for.
@@ -33,7 +32,7 @@ def test_with_a_python_that_lacks_our_packages_every_guest_that_hears_the_button
     assert "lastcall-stamp.service" in installed.run("systemctl --failed")
     assert installed.run("systemctl is-active lastcall.service").strip() == "active", "the next host stop is served"
 
-    installed.run(f"rm -r {SITE} && mv {SITE}-of-yesterday {SITE}")
+    installed.run(f"rm -r {site} && mv {site}-of-yesterday {site}")
     installed.run("lastcall install")
     none = ["no guest waits to be restored"]
     installed.wait_until(lambda: installed.run("lastcall status").splitlines()[1:] == none, "everybody is back")

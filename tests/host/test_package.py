@@ -11,7 +11,7 @@ import pytest
 from host.test_poweroff import find, last_report
 from lab import replaced
 from lab.host import Host
-from lab.package_host import RELEASES, newer, start_guests, upgradable_host
+from lab.package_host import RELEASES, newer, upgradable_host
 from lastcall.systemd.units import Whereabouts
 from support import shell_blocks
 
@@ -51,7 +51,7 @@ def test_a_package_takes_nothing_over_unasked_and_gives_everything_back_without_
     host.boot()
     assert host.tries("command -v gcc cc pip pip3").stdout == "", "no compiler, and no pip"
     guests = {"one": "slow=1", "two": "slow=1"}
-    start_guests(host, **guests)
+    host.guests(**guests)
     theirs = stop_of_libvirt_guests(host)
 
     # Installed, and installed once more, it is there, and that is all.
@@ -70,6 +70,7 @@ def test_a_package_takes_nothing_over_unasked_and_gives_everything_back_without_
     # What it needs is there, and works together.
     assert host.run(f"python3 -W error -c '{IMPORTS}'").split() == ["3.5.1", "1.5.0", "2.10.6"]
     assert "✗" not in host.run("lastcall plugins")
+    assert json.loads(host.run("lastcall config schema"))["properties"]
 
     # Told to, it is on duty with the package's own units. The page on installing says how.
     installs, *tells = shell_blocks("install.md")[0]
@@ -97,6 +98,7 @@ def test_a_package_takes_nothing_over_unasked_and_gives_everything_back_without_
     host.boot()
     host.wait_until(lambda: host.running() == set(guests), "everybody is back")
     assert {guest["outcome"] for guest in last_report(host, "restore")["guests"]} <= {"started"}
+    assert last_report(host, "shutdown")["run"]["reason"] == "poweroff"
     host.wait_until_up("two")
 
     # Who waits when it is purged is still known when it comes back.
@@ -132,7 +134,7 @@ def test_the_set_up_that_it_replaces_is_taken_over_by_a_package_and_given_back(
 ) -> None:
     host = make_package_host("trixie")
     host.boot()
-    start_guests(host, one="slow=1")
+    host.guests(one="slow=1")
     theirs = stop_of_libvirt_guests(host)
     replaced.set_up(host)
     apt(host, f"install /packages/{packages['trixie'].name}")
@@ -145,11 +147,12 @@ def test_the_set_up_that_it_replaces_is_taken_over_by_a_package_and_given_back(
     assert unit_file(host, "graceful-shutdown.service") == "/usr/lib/systemd/system/lastcall.service"
     assert "nothing wrong found" in host.run("lastcall check")
     assert host.running() == {"one"}
-    host.stop()
+    host.stop("systemctl --no-block reboot")
     assert host.cut_off("one") == {}
     assert not find(host.journal(), "Stopping graceful-shutdown")
     host.boot()
     host.wait_until(lambda: host.running() == {"one"}, "the guest is back")
+    assert last_report(host, "shutdown")["run"]["reason"] == "reboot"
     apt(host, "purge lastcall")
     assert host.running() == {"one"}
     assert stop_of_libvirt_guests(host) == theirs
@@ -169,7 +172,7 @@ def test_an_installation_without_a_package_is_replaced_by_the_packages_and_stays
     host.run("systemctl -q enable lastcall.service lastcall-restore.service; systemctl start lastcall.service")
     assert "put it on duty" not in apt(host, f"install /packages/{packages['bookworm'].name}"), "it is"
     assert "/opt/lastcall" in host.run("systemctl show -P ExecStop lastcall.service"), "until somebody says otherwise"
-    start_guests(host, one="slow=1")
+    host.guests(one="slow=1")
     host.run("lastcall install --take-over")
     assert (
         host.run("find /etc/systemd/system -type f -name 'lastcall*.service'; ls /etc/lastcall")
@@ -192,7 +195,7 @@ def test_an_upgrade_of_the_release_under_running_guests_leaves_it_on_duty(packag
         host.boot()
         apt(host, f"install /packages/{packages['bookworm'].name}")
         host.run("lastcall install --take-over")
-        start_guests(host, **guests)
+        host.guests(**guests)
         said = apt(host, f"{options} full-upgrade")
         assert host.run("cat /etc/debian_version").startswith("13"), said
         assert host.run("python3 --version").startswith("Python 3.13")

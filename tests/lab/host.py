@@ -1,7 +1,7 @@
 """A whole host in a container: systemd as process 1, a libvirtd of its own, real QEMU guests, real poweroffs.
 
-The image is a Debian 12 on which the README's commands were run, as they stand there; made once per machine, and per
-change of those commands or of the project's dependencies. Each test's host is an overlay over it, and has today's
+The image is a Debian 12 or 13 on which the README's commands were run, as they stand there; made once per machine, and
+per change of those commands or of the project's dependencies. Each test's host is an overlay over it, and has today's
 lastcall in it. Everything runs in namespaces that end with the process that made them, however that ends.
 """
 
@@ -61,6 +61,8 @@ libvirtd --daemon
 until virsh -c qemu:///system version; do kill -0 $(cat /run/libvirtd.pid) && sleep 0.2; done
 rm -rf /run/libvirt* /var/log/libvirt/*
 """
+# Says which machine QEMU means by q35: another one in each release.
+_MACHINE = "qemu-system-x86_64 -machine help | grep '^q35 '"
 # Two hosts in one control group would kill each other's processes.
 _TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 _ENTER = """\
@@ -89,20 +91,22 @@ def install_commands() -> tuple[list[str], list[str]]:
 
 
 @cache
-def build() -> Path:
-    """The folder of the image."""
+def build(release: str) -> Path:
+    """The folder of a release's image."""
     dependencies = (PROJECT / "pyproject.toml").read_text().split("[project.entry-points")[0]
     text = Path(__file__).read_text().split("@contextmanager")[0] + dependencies + "\n".join(install_commands()[0])
-    return made_once(f"host-{hashlib.sha256(text.encode()).hexdigest()[:12]}", _make)
+    name = f"host-{release}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return made_once(name, lambda root: _make(root, release))
 
 
-def _make(root: Path) -> None:
-    sources = next(path for path in _SOURCES if path.exists())
+def _make(root: Path, release: str) -> None:
     leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
-    _run(
-        "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
-        "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources),
-    )  # fmt: skip
+    with package_sources(release) as sources:
+        _run(
+            "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
+            "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join(PACKAGES)}",
+            release, str(root), str(sources),
+        )  # fmt: skip
     _ship(root / "usr/src/lastcall")
     commands = "\n".join(install_commands()[0])
     script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{SETUP}"
@@ -115,6 +119,22 @@ def _make(root: Path) -> None:
 def _assume_yes(commands: str) -> str:
     """A person would say yes to apt."""
     return commands.replace("apt-get install ", "apt-get update -q && apt-get install -y -q ")
+
+
+@cache
+def own_machine() -> str:
+    """What `_MACHINE` says here."""
+    return subprocess.run(["sh", "-c", _MACHINE], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def package_sources(release: str) -> Generator[Path]:
+    """This machine's own sources of packages, for a release that need not be its own."""
+    own = next(path for path in _SOURCES if path.exists())
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        path = Path(scratch) / own.name
+        path.write_text(own.read_text().replace("bookworm", release))
+        yield path
 
 
 @contextmanager
@@ -154,11 +174,17 @@ def _run(*command: str) -> None:
         raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 
 
+def site_packages(image: Path) -> Path:
+    """The folder that the program's packages are in, from the root of the image on: it is named after its Python."""
+    (found,) = image.glob("opt/lastcall/lib/python3.*/site-packages")
+    return found.relative_to(image)
+
+
 @contextmanager
-def host_image() -> Generator[Path]:
-    """Today's lastcall as a layer over the image; returns what to give to overlayfs as lower folders."""
-    image = build()
-    site = "opt/lastcall/lib/python3.11/site-packages"
+def host_image(release: str) -> Generator[Path]:
+    """Today's lastcall as a layer over a release's image; returns what to give to overlayfs as lower folders."""
+    image = build(release)
+    site = site_packages(image)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         layer = Path(scratch) / "layer"
         for name, source in (("lastcall", "core"), ("lastcall_plugins", "plugins")):
@@ -294,10 +320,15 @@ class Host:
 
     def guests(self, **switches: str) -> None:
         """Have guests that are up; the switches are those of `lab.image`."""
+        # To another release's QEMU our saved guests would wake up, and read somebody else's words for their switches.
+        wakes = self.run(_MACHINE) == own_machine()
         for name, words in switches.items():
             log = Path(f"/var/log/guests/{name}.log")
             xml = linux_xml(name, words, folder=Path("/lab"), log=log, agent=False)
             known = self.run(f"virsh -q define /dev/stdin && virsh dumpxml --inactive '{name}'", given=xml)
+            if not wakes:
+                self.run(f"virsh -q start '{name}'")
+                continue
             saved = self.folder / "saved" / name
             save_as(saved, known, booted(agent=False))
             self.run(f"virsh -q restore '/saved/{name}'")

@@ -15,13 +15,11 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from lab.booted import linux_xml
-from lab.cache import CACHE, made_once
-from lab.host import PACKAGES, PROJECT, SETUP, Host, connected, host
+from lab.cache import made_once
+from lab.host import PACKAGES, PROJECT, SETUP, Host, connected, host, package_sources
 
 RELEASES = {"bookworm": "deb12", "trixie": "deb13"}
 """Of Debian, and what the versions of our packages for them end in."""
-_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _SKIP = ("--skip=cleanup/apt/lists", "--skip=cleanup/apt/cache")
 _FETCH = """\
 rm -f "$1"/var/cache/apt/archives/*.deb
@@ -70,7 +68,7 @@ def image(release: str, *wanted: str) -> Path:
     def make(root: Path) -> None:
         leave_out = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
         fetch = _FETCH.format(wanted=" ".join(wanted))
-        with _sources(release) as sources:
+        with package_sources(release) as sources:
             _run(
                 "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
                 "--dpkgopt=force-unsafe-io", *leave_out, *_SKIP,
@@ -111,26 +109,6 @@ def upgradable_host(packages: dict[str, Path]) -> Generator[Host]:
     with host(upgrade_image(wanted, later)) as made:
         made.shown["/packages"] = packages["bookworm"].parent
         yield made
-
-
-def start_guests(host: Host, **switches: str) -> None:
-    """Have guests that boot: a QEMU of another release may not wake up who was saved by ours."""
-    for name, words in switches.items():
-        log = Path(f"/var/log/guests/{name}.log")
-        host.run("virsh -q define /dev/stdin", given=linux_xml(name, words, folder=Path("/lab"), log=log, agent=False))
-        host.run(f"virsh -q start {name}")
-    for name in switches:
-        host.wait_until_up(name)
-
-
-@contextmanager
-def _sources(release: str) -> Generator[Path]:
-    """This machine's own sources of packages, for another release."""
-    own = next(path for path in _SOURCES if path.exists())
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        path = Path(scratch) / own.name
-        path.write_text(own.read_text().replace("bookworm", release))
-        yield path
 
 
 def _run(*words: str | Path, environment: dict[str, str] | None = None) -> None:
