@@ -10,7 +10,6 @@ from host.test_poweroff import find
 from lab import replaced
 from lab.ansible import play_role
 from lab.host import PROJECT, Host
-from lab.package_host import start_guests
 
 HELLO = "import lastcall\n\n\n@lastcall.hookimpl\ndef pre_shutdown(run):\n    run.log('hello')\n"
 ON_DUTY = "Put lastcall on duty"
@@ -34,7 +33,7 @@ def test_a_host_comes_under_lastcall_and_back_as_check_mode_has_said_and_no_gues
 ) -> None:
     host = make_package_host("trixie")
     host.boot()
-    start_guests(host, one="slow=1")
+    host.guests(one="slow=1")
     theirs, guest = stop_of_libvirt_guests(host), host.run("virsh domid one")
     wanted: dict[str, object] = {
         "lastcall_package": str(packages["trixie"]),
