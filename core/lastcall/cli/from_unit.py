@@ -21,6 +21,7 @@ from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import answered
 from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.presence.session_uris import by_hand_only, is_own_session
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.loading import Allowance, Loaded, load
@@ -102,6 +103,7 @@ def _go_on(invocation: Invocation, deadline: float | None, left: float) -> Repor
 def _stop(
     invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None, announced: float | None = None
 ) -> Report:
+    loaded = _without_sessions(loaded)
     duty = BootStamp(loaded.settings.paths.run)
     audience = Audience.gather(invocation, console=True)
     request = RunRequest(
@@ -125,7 +127,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     """
     # Not a voluntary one: a broken configuration must not keep guests from coming back.
     allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
-    loaded = load(invocation.config, Reason.OTHER, allowance=allowance)
+    loaded = _without_sessions(load(invocation.config, Reason.OTHER, allowance=allowance))
     seconds = WRITING.of(deadline)
     state = _listed(loaded.settings.paths, seconds)
     if state and state.restored_in == boot_id():
@@ -159,6 +161,19 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
+def _without_sessions(loaded: Loaded) -> Loaded:
+    """A unit leaves the libvirt of a session alone.
+
+    Waited for, one that has ended held every host stop up to the last resort. One that is started by a unit, as
+    qemu:///session of root would be, ends with it, and so would the guests that it has brought back.
+    """
+    configured = loaded.settings.connections
+    kept = tuple(one for one in configured if not is_own_session(one.uri))
+    problems = tuple(by_hand_only(one.uri for one in configured))
+    settings = loaded.settings.model_copy(update={"connections": kept})
+    return replace(loaded, settings=settings, problems=(*loaded.problems, *problems))
+
+
 def or_waiting(code: int, invocation: Invocation) -> int:
     """The exit code of a restore, and another one where guests that are due wait for what they need for their start: it
     is begun again then.
@@ -185,7 +200,8 @@ def _listed(paths: Places | PathSettings, seconds: float) -> StateFile | None:
 
 
 def _due(state: StateFile) -> list[Entry]:
-    return [entry for entry in state.entries.values() if entry.is_due_from(state.previous_boot)]
+    due = (entry for entry in state.entries.values() if entry.is_due_from(state.previous_boot))
+    return [entry for entry in due if not is_own_session(entry.uri)]
 
 
 def _any_may_start(due: Sequence[Entry], seconds: float) -> bool:

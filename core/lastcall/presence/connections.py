@@ -27,6 +27,7 @@ from lastcall.ordering.queue import ParallelLimits
 from lastcall.presence.guest_lists import LIST_TIMEOUT, RETRY, GuestLists
 from lastcall.presence.power_state import PowerState
 from lastcall.presence.pursuit import WAITING, Pursuit
+from lastcall.presence.session_uris import is_own_session
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STEP
 from lastcall.timing.terms import Terms
@@ -268,6 +269,8 @@ class Connections:
 
 def _may_have_guests(uri: str) -> bool:
     """Whether guests may run behind a connection that is not there; for local QEMU and LXC the processes tell."""
+    if is_own_session(uri):
+        return False  # it has ended with its guests, which it saves as the host stops
     if not uri.startswith(("qemu:///", "lxc:///")):
         return True
     for name in Path("/proc").glob("[0-9]*/comm"):

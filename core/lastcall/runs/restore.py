@@ -26,6 +26,7 @@ from lastcall.persistence.state import Entry
 from lastcall.planning.forecast import chains
 from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
+from lastcall.presence.session_uris import is_own_session
 from lastcall.records.records import GuestPlanned
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
@@ -141,7 +142,9 @@ class Restore:
         if self._wanted.at_boot:
             # Entries of earlier boots wait for a person: their guests may run on another
             # host by now, and twice is worse than late.
-            return [entry for entry in entries if entry.is_due_from(self._state.previous_boot)]
+            due = [entry for entry in entries if entry.is_due_from(self._state.previous_boot)]
+            # What would be started for them by this unit ends with it.
+            return [entry for entry in due if not is_own_session(entry.uri)]
         return [entry for entry in entries if not entry.parked]
 
     async def _always_running(self) -> list[Entry]:

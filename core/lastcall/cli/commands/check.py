@@ -22,6 +22,7 @@ from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page
 from lastcall.ordering.graph import make_graph
+from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report.text import problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
@@ -73,6 +74,8 @@ async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool)
     advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
     # A guest of a connection that is not there may be the one that a rule is for.
     idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
+    configured = (one.uri for one in parts.settings.connections)
+    parts.stream.problems(by_hand_only((*connections.uris, *configured)))
     tight = find_tight_folders(parts.policies, guests, inventory.facts)
     parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *tight, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))

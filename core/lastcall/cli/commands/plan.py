@@ -24,6 +24,7 @@ from lastcall.planning.plan import Plan, PlannedGuest, with_last_request
 from lastcall.planning.selection import Selection
 from lastcall.planning.worst_case import HookTime, Outlook, look_ahead
 from lastcall.presence.lookup import choose_active
+from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report import timetable
 from lastcall.report.text import problem_lines
@@ -106,6 +107,9 @@ async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
 def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
     unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
     parts.stream.problems((*plan.problems, *([unfit] if unfit else [])))
+    if not parts.context.terms.reason.voluntary:
+        configured = (one.uri for one in parts.settings.connections)
+        parts.stream.problems(by_hand_only((*parts.connections.uris, *configured)))
     if not (outlook.deadline.confirms or parts.context.terms.reason.voluntary):
         left = format_duration(round(outlook.deadline.last_hook - outlook.deadline.last_resort, 1))
         message = (
