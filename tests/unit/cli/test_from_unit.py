@@ -10,7 +10,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
 from lastcall.errors import ExitCode
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.state import StateFile
+from lastcall.persistence.state import StateFile, open_state
 from lastcall.systemd.systemctl import Systemctl
 
 FIRST, AGAIN = ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again")
@@ -105,3 +105,20 @@ def test_once_it_is_there_the_restore_unit_brings_them_back(
     assert run(("restore", "--from-unit"), invocation) == ExitCode.OK
     waiting.load()
     assert waiting.entries == {}
+
+
+def test_a_unit_brings_back_nobody_of_a_session_and_opens_no_connection_to_it(
+    tmp_path: Path, invocation: Invocation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it would start there ends with the unit."""
+    assert invocation.config is not None
+    state = StateFile(tmp_path)
+    state.stamp("before")
+    guest = Guest(uri="qemu:///session", uuid="6695eb01-f6a4-8304-79aa-97f2502e193f", name="hers", driver="QEMU")
+    state.add([guest], run="r", boot_id="before", cause="host", due=True)
+    state.save()
+    invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nconnections: ['qemu:///session']\n")
+    for told in ("serves runs by hand only", "nothing is due"):  # the first restore of a boot, and a later one
+        assert run(("restore", "--from-unit"), invocation) == ExitCode.OK
+        assert told in "".join(capfd.readouterr())
+    assert [entry.name for entry in open_state(tmp_path).entries.values()] == ["hers"]

@@ -1,10 +1,13 @@
 """Which connections end with a user's session on this host."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from lastcall import Outcome, Reason
 from lastcall.presence.session_uris import by_hand_only, is_own_session
+from lastcall.testing import FakeGuest, run_shutdown
 
 HERE = [
     "qemu:///session",
@@ -55,3 +58,12 @@ def test_each_is_told_of_once_with_what_helps() -> None:
     assert [problem.where for problem in told] == HERE[:2]
     assert "by hand only" in told[0].message
     assert "lastcall shutdown" in (told[0].remedy or "")
+
+
+def test_one_that_has_ended_is_not_waited_for_where_a_host_stop_names_it(tmp_path: Path) -> None:
+    config = f"connections: ['test:///default', '{HERE[3]}']"
+    guest = FakeGuest("on", takes=2, uri="test:///default")
+    report = run_shutdown(tmp_path, [guest], reason=Reason.POWER, config=config, dead=[HERE[3]])
+    assert report.run.duration < 10
+    assert report.guests[0].outcome is Outcome.STOPPED
+    assert [problem.where for problem in report.problems] == [HERE[3]]
