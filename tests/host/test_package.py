@@ -159,6 +159,34 @@ def test_the_set_up_that_it_replaces_is_taken_over_by_a_package_and_given_back(
     assert "stopvm.sh" in host.run("cat /etc/systemd/system/graceful-shutdown.service")
 
 
+def test_guests_that_libvirt_stops_by_itself_are_named_and_brought_back(
+    make_package_host: Callable[[str], Host], packages: dict[str, Path]
+) -> None:
+    host = make_package_host("trixie")
+    host.boot()
+    apt(host, f"install /packages/{packages['trixie'].name}")
+    host.run("lastcall install --take-over")
+    host.run("printf '[Login]\\nInhibitDelayMaxSec=5\\n' > /etc/systemd/logind.conf.d/lab.conf")
+    host.run("systemctl kill --signal HUP systemd-logind")
+    # It would start them again, too: that they come back is to be our doing here.
+    settings = 'auto_shutdown_try_save = "persistent"\nauto_shutdown_restore = 0\n'
+    host.run("cat >> /etc/libvirt/qemu.conf; systemctl restart libvirtd", given=settings)
+    start_guests(host, one="slow=1", two="slow=1")
+    assert "auto_shutdown_try_save is persistent" in host.tries("lastcall check").stdout
+    host.stop()
+    assert not find(host.journal(), r"^(one|two): asked"), "they were saved before"
+    (said, *_) = find(host.journal(), "libvirt stopped guests itself")
+    assert "one (saved)" in said.message
+    assert "two (saved)" in said.message
+    host.boot()
+    host.wait_until(lambda: host.running() == {"one", "two"}, "everybody is back")
+    host.wait_until(lambda: last_report(host, "restore")["complete"], "the restore is over")
+    assert {guest["outcome"] for guest in last_report(host, "restore")["guests"]} == {"resumed"}
+    (problem,) = [one for one in last_report(host, "shutdown")["problems"] if one["what"] == "rival"]
+    assert problem["message"].endswith("auto_shutdown_try_save is persistent in /etc/libvirt/qemu.conf")
+    assert 'auto_shutdown_try_save = "none"' in problem["remedy"]
+
+
 def test_an_installation_without_a_package_is_replaced_by_the_packages_and_stays_on_duty(
     make_package_host: Callable[[str], Host], packages: dict[str, Path]
 ) -> None:

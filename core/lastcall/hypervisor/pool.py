@@ -28,6 +28,7 @@ from lastcall.hypervisor.ports import (
     GuestFacts,
     HypervisorEvent,
     Looked,
+    OwnStop,
     Standing,
     Supply,
     Target,
@@ -35,6 +36,7 @@ from lastcall.hypervisor.ports import (
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.hypervisor.starting.needs import is_here, supply
 from lastcall.hypervisor.starting.saved_image import start_domain
+from lastcall.hypervisor.stopping.own_stops import Trace, in_force, may_stop_guests, traces
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 
@@ -126,6 +128,24 @@ class LibvirtHypervisor:
             # libvirt forgets a transient guest in the moment it is off (error 42):
             # that is a success, not a failed question.
             return Standing(GuestState.OFF, Ended.VANISHED)
+
+    async def own_stops(self, uri: str, *, since: float) -> Sequence[OwnStop]:
+        """Whom a daemon has stopped by itself: by its settings, QEMU's logs and libvirt's own word, and nobody else."""
+        if not may_stop_guests(uri):
+            return ()
+        settings = await self._workers.call(in_force, timeout=QUERY_TIMEOUT)
+        if not settings:
+            return ()
+        off = await self.inactive(uri)
+        found = await self._workers.call(lambda: traces(off, settings, since), timeout=QUERY_TIMEOUT)
+        return [stop for stop in await asyncio.gather(*map(self._confirmed, found)) if stop]
+
+    async def _confirmed(self, trace: Trace) -> OwnStop | None:
+        standing, setting = await self.standing(trace.guest), trace.setting
+        if standing.ended is not trace.ended:
+            return None
+        told = f"{setting} in {setting.path}"
+        return OwnStop(guest=trace.guest, ended=trace.ended, setting=told, remedy=setting.remedy)
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
         """Start a guest; `bypass_cache`: read its saved image around the page cache."""

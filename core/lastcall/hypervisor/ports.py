@@ -194,6 +194,16 @@ class Standing:
 
 
 @value(kw_only=True)
+class OwnStop:
+    """A guest that a daemon has stopped by a setting of its own, how it ended, the setting and what ends that."""
+
+    guest: Guest
+    ended: Ended
+    setting: str
+    remedy: str
+
+
+@value(kw_only=True)
 class Supply:
     """What a guest needs for its start: what is `missing`, and what was inactive and has been `begun` for it."""
 
@@ -263,6 +273,13 @@ class Hypervisor(Protocol):
 
     async def standing(self, guest: Guest) -> Standing:
         """Ask libvirt about one guest."""
+        ...
+
+    async def own_stops(self, uri: str, *, since: float) -> Sequence[OwnStop]:
+        """Whom a connection's daemon has stopped by its own settings as the host goes down, as far as that is certain.
+
+        `since`: seconds since the run of this host stop began.
+        """
         ...
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:

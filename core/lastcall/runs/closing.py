@@ -5,11 +5,13 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.errors import LastcallError
 from lastcall.guests.stop_guest import GuestStop
+from lastcall.presence.own_stops import OwnStops
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
@@ -24,9 +26,16 @@ class Closing:
     """Accounts for guests when nothing more is going to be asked of them. `stops` are the run's."""
 
     def __init__(
-        self, sight: Sight, stream: Stream, phases: Phases, books: Bookkeeping, stops: Mapping[Key, GuestStop]
+        self,
+        sight: Sight,
+        stream: Stream,
+        phases: Phases,
+        books: Bookkeeping,
+        stops: Mapping[Key, GuestStop],
+        own_stops: OwnStops,
     ) -> None:
         self._sight, self._stream, self._phases, self._books = sight, stream, phases, books
+        self._own_stops = own_stops
         self._stops = stops
         self._asked_at = -math.inf  # when the last look began
 
@@ -44,6 +53,14 @@ class Closing:
             self._books.settle(settled)
             await self._books.keep()
         await self._books.remember_times()
+
+    async def note_own_stops(self, guests: Sequence[Guest], run: str) -> None:
+        """Whom libvirt has stopped by itself, before anybody could list them, is to come back, too."""
+        gone = await self._own_stops.notice(guests, self._books.state.entries)
+        if gone:
+            running = [replace(guest, state=GuestState.RUNNING) for guest in gone]
+            self._books.list_guests(running, run=run, named=False)
+            await self._books.keep()
 
     async def catch_up(self) -> None:
         """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""

@@ -22,6 +22,7 @@ from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
+from lastcall.presence.own_stops import OwnStops
 from lastcall.records.records import GuestPlanned
 from lastcall.rungs.ladder import Ladder
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
@@ -76,7 +77,8 @@ class Shutdown:
             named=bool(wanted.chosen),
         )
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
-        self._closing = Closing(self._sight, self._stream, phases, books, self._stops)
+        own_stops = OwnStops(self._sight.hypervisor, inventory, self._stream, context.terms)
+        self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops)
         self._news = Wakeup(self._loop)
         self._news_of: set[str] = set()  # connections (URIs), "" for all
         self._looked_at = -math.inf
@@ -92,6 +94,7 @@ class Shutdown:
         plan = await self._plan(choose_active(chosen, everybody, self._stream))
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
+        await self._closing.note_own_stops(self._context.guests, self._context.id)
         stopping = self._enlist(plan, seen_at)
         if await self._announce():
             await self._stop_everybody(stopping)
@@ -101,6 +104,7 @@ class Shutdown:
         if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
             await self._keeping
         await self._closing.catch_up()
+        await self._closing.note_own_stops(self._context.guests, self._context.id)
         await self._tell_the_end()
         return conclude(self._stream, self._sight.hypervisor)
 

@@ -23,6 +23,7 @@ from lastcall.hypervisor.ports import (
     GuestStopped,
     HypervisorEvent,
     Looked,
+    OwnStop,
     Standing,
     Supply,
     Target,
@@ -118,6 +119,16 @@ class FakeHypervisor:
         fake = self.guests[guest.key]
         ended = fake.ended if fake.state is GuestState.OFF else None
         return Standing(fake.state, ended, saved=fake.saved, kept=fake.kept)
+
+    async def own_stops(self, uri: str, *, since: float) -> list[OwnStop]:
+        """Tell who is off by a setting of the daemon's."""
+        self.require(uri)
+        fakes = [fake for fake in self.guests.values() if fake.uri == uri and fake.stopped_by]
+        return [
+            OwnStop(guest=fake.guest, ended=fake.ended, setting=fake.stopped_by, remedy="set it to none")
+            for fake in fakes
+            if fake.state is GuestState.OFF and fake.ended
+        ]
 
     async def start(self, guest: Guest, *, bypass_cache: bool = False) -> None:
         """Start a guest, at the `starts_after`-th attempt."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from lastcall.errors import Severity
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
+from lastcall.imports.auto_shutdown import auto_shutdown
 from lastcall.systemd.rivals.stop_commands import find_stop
 from lastcall.systemd.rivals.unit_commands import AT_STOP, PROPERTIES, UnitCommand, commands_of, files_of, origin_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
@@ -15,7 +16,6 @@ from lastcall.systemd.units import ALIAS, GUESTS_COMMAND, GUESTS_DROP_IN, LIBVIR
 LIBVIRT = "libvirt"
 _NOT_OTHERS = frozenset({SERVICE, STAMP, RESTORE, LIBVIRT_GUESTS})
 _PATH = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")  # where systemd finds programs
-_LARGEST = 4 << 20  # bytes
 _LARGEST_SCRIPT = 1 << 20  # bytes; what is larger is a program
 _ACTIVE = frozenset({"active", "activating", "reloading"})
 _ENABLED = frozenset({"enabled", "enabled-runtime"})
@@ -25,8 +25,6 @@ _WANTED = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy")
 _STATE = ("LoadState", "ActiveState", "UnitFileState", _TRIGGERS, *_WANTED)
 # Not loaded before the host stops, and neither is what they want.
 _HOST_STOP = ("shutdown.target", "poweroff.target", "reboot.target", "halt.target", "kexec.target", "final.target")
-# libvirt from 11.2 on can stop guests itself. It begins at logind's signal, before any unit is stopped.
-_AUTO = re.compile(r"^\s*(auto_shutdown_(?:try_save|try_shutdown|poweroff))\s*=\s*\"?(\w+)", re.MULTILINE)
 
 
 @value
@@ -49,16 +47,9 @@ def find_other_stoppers(systemctl: Systemctl, root: Path = Path("/")) -> Iterato
         # What is a warning at most is no reason to fail.
         message = f"whether units of others stop guests is not known: {error}"
         yield OtherStopper("systemd", "systemd", message, "`lastcall check` asks again")
-    for path in sorted((root / "etc/libvirt").glob("*.conf")):
-        try:
-            found = _AUTO.findall(read_text(path, _LARGEST, errors="replace"))
-        except OSError:
-            continue
-        for name, chosen in found:
-            if chosen != "none":
-                message = f"{name} is {chosen}: libvirt stops guests by itself when the host goes down"
-                remedy = f'set {name} = "none", and restart the daemon'
-                yield OtherStopper(LIBVIRT, str(path), message, remedy, Severity.ERROR)
+    for one in auto_shutdown(root):
+        message = f"{one}: libvirt stops guests by itself when the host goes down"
+        yield OtherStopper(LIBVIRT, str(one.path), message, one.remedy, Severity.ERROR)
 
 
 def alias_is_taken(systemctl: Systemctl) -> bool:

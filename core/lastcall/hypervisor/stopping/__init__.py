@@ -1,0 +1,1 @@
+"""What libvirt does by itself to stop guests."""

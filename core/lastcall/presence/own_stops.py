@@ -1,0 +1,68 @@
+"""Whom libvirt has stopped by its own settings as the host goes down: said, and known for the list of guests."""
+
+from collections.abc import Container, Sequence
+
+from lastcall.api.guests import Guest, Key
+from lastcall.errors import LastcallError
+from lastcall.hypervisor.ports import Hypervisor, OwnStop
+from lastcall.presence.inventory import Inventory
+from lastcall.records.stream import Stream
+from lastcall.timing.budget import STEP
+from lastcall.timing.terms import Terms
+
+FEW = 10  # guests that are named one by one
+
+
+class OwnStops:
+    """Asks the hypervisor of a host stop for them."""
+
+    def __init__(self, hypervisor: Hypervisor, inventory: Inventory, stream: Stream, terms: Terms) -> None:
+        self._hypervisor, self._inventory = hypervisor, inventory
+        self._stream, self._terms = stream, terms
+        self._told: set[Key] = set()
+
+    async def notice(self, known: Sequence[Guest], listed: Container[Key]) -> list[Guest]:
+        """Say whom libvirt has stopped since the last time; returns whom the run does not know, and is to bring back.
+
+        `known`: the run's guests. Who was asked by it went off by that, as far as anybody can tell; and who is `listed`
+        already, by a run before it.
+        """
+        if self._terms.reason.voluntary:
+            return []
+        keys = {guest.key for guest in known}
+        found = [one for uri in self._inventory.connections.uris for one in await self._ask(uri)]
+        fresh = [
+            one
+            for one in found
+            if one.guest.key not in self._told
+            and (self._is_its_own(one.guest.key) if one.guest.key in keys else one.guest.key not in listed)
+        ]
+        self._told |= {one.guest.key for one in fresh}
+        for where, remedy in dict.fromkeys((one.guest.uri, one.remedy) for one in fresh):
+            of_it = [one for one in fresh if (one.guest.uri, one.remedy) == (where, remedy)]
+            self._stream.problem("rival", where, _message(of_it), remedy)
+        return await self._keepers([one.guest for one in fresh if one.guest.key not in keys])
+
+    async def _ask(self, uri: str) -> Sequence[OwnStop]:
+        try:
+            async with self._terms.bounded(STEP):
+                return await self._hypervisor.own_stops(uri, since=self._stream.now())
+        except (LastcallError, TimeoutError):
+            return ()  # without evidence nothing is claimed
+
+    def _is_its_own(self, key: Key) -> bool:
+        story = self._stream.story
+        return not story.tried(key) and story.result(key).asked is None
+
+    async def _keepers(self, guests: list[Guest]) -> list[Guest]:
+        if not guests:
+            return []
+        await self._inventory.learn(guests)
+        policies = [(guest, self._inventory.policies.of(guest)) for guest in guests]
+        return [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
+
+
+def _message(stops: Sequence[OwnStop]) -> str:
+    names = [f"{one.guest.name} ({one.ended.value})" for one in stops[:FEW]]
+    more = f" and {len(stops) - FEW} more" if len(stops) > FEW else ""
+    return f"libvirt stopped guests itself, before lastcall asked them: {', '.join(names)}{more}; {stops[0].setting}"
