@@ -171,7 +171,7 @@ def test_guests_that_libvirt_stops_by_itself_are_named_and_brought_back(
     # It would start them again, too: that they come back is to be our doing here.
     settings = 'auto_shutdown_try_save = "persistent"\nauto_shutdown_restore = 0\n'
     host.run("cat >> /etc/libvirt/qemu.conf; systemctl restart libvirtd", given=settings)
-    start_guests(host, one="slow=1", two="slow=1")
+    host.guests(one="slow=1", two="slow=1")
     assert "auto_shutdown_try_save is persistent" in host.tries("lastcall check").stdout
     host.stop()
     assert not find(host.journal(), r"^(one|two): asked"), "they were saved before"
