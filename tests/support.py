@@ -157,6 +157,14 @@ def shell_blocks(page: str) -> list[list[str]]:
     return [block.splitlines() for language, block in blocks if not language]
 
 
+def looks(after: str) -> list[tuple[str, str]]:
+    """(command, what it is to say) for each look that docs/install.md advises after something."""
+    text = (Path(__file__).parents[1] / "docs/install.md").read_text()
+    found = re.findall(rf"^\| {re.escape(after)} \| `(.+?)` \| `(.+?)` \|$", text, re.MULTILINE)
+    assert found, after
+    return found
+
+
 def yaml_blocks(page: str) -> list[str]:
     """The configurations that a page of the docs shows."""
     text = (Path(__file__).parents[1] / "docs" / page).read_text()

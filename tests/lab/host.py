@@ -17,7 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from compileall import compile_dir
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ def _make(root: Path, release: str) -> None:
             "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join(PACKAGES)}",
             release, str(root), str(sources),
         )  # fmt: skip
-    _ship(root / "usr/src/lastcall")
+    ship(root / "usr/src/lastcall")
     commands = "\n".join(install_commands()[0])
     script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{SETUP}"
     with connected(root) as options:
@@ -158,7 +158,8 @@ def connected(root: Path) -> Generator[str]:
             target.rmdir() if target.is_dir() else target.unlink()
 
 
-def _ship(folder: Path) -> None:
+def ship(folder: Path) -> None:
+    """Copy the source, as it is today, into a folder that is not there yet."""
     folder.mkdir(parents=True)
     for name in _SHIPPED:
         source = PROJECT / name
@@ -287,6 +288,11 @@ class Host:
         """The process id of its systemd, as seen from here; raises ProcessLookupError."""
         self._systemd = self._systemd or self._find_systemd()
         return self._systemd
+
+    def look(self, looks: Iterable[tuple[str, str]]) -> None:
+        """Run commands that have to say something; each of these is (command, what)."""
+        for command, said in looks:
+            assert said in self.run(command), command
 
     def tries(self, script: str) -> "subprocess.CompletedProcess[str]":
         """Run a script that may fail."""

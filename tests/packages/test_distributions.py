@@ -115,10 +115,19 @@ def test_every_link_of_the_description_is_absolute_and_those_to_our_files_name_f
     assert len(found) == len(links((PROJECT / "README.md").read_text())) > 20
     for link in found:
         assert link.startswith("https://"), link
-        if link.startswith(repository):
+        if link.startswith(repository) and link != repository:
             assert link.startswith(files), link
             assert (PROJECT / link.removeprefix(files).partition("#")[0]).is_file(), link
     assert any(link.startswith(files) for link in found)
+
+
+def test_readme_and_docs_say_where_the_source_comes_from(project: dict[str, Any]) -> None:
+    repository = project["project"]["urls"]["Repository"]
+    for page in ("README.md", "docs/install.md"):
+        assert f"`git clone {repository} lastcall`" in (PROJECT / page).read_text()
+    addresses = {address for name in tracked("*.md", "contrib", "pyproject.toml")
+                 for address in re.findall(r"https://lastcall\.dev/source[\w./-]*", (PROJECT / name).read_text())}  # fmt: skip
+    assert all(address == repository or address.startswith(f"{repository}/") for address in addresses)
 
 
 def test_what_a_package_index_shows_beside_it_leads_to_the_repository_and_its_files(

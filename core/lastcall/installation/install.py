@@ -31,6 +31,7 @@ from lastcall.systemd.units import UNITS, longest_deadline
 CONFIG = Path("etc/lastcall/config.yaml")
 MOTD = Path("etc/motd.d/lastcall")
 STAMP_MOTD = Path("etc/motd.d/lastcall-stamp")
+_SWEPT = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108  # by systemd-tmpfiles, or with the next boot
 # To stop the unit is refused, and were it not, its ExecStop would stop all guests: both have to go first.
 _NO_STOP = "[Unit]\nRefuseManualStop=no\n[Service]\nExecStop=\n"
 
@@ -61,6 +62,7 @@ class Installation:
         There is no moment in which nobody is on duty: libvirt-guests is made harmless when lastcall has started.
         """
         self._refuse_to_shadow()
+        self._refuse_to_vanish()
         others = list(find_other_stoppers(self.systemctl, self.root))
         self._refuse_to_duel(others)
         takes_over = any(other.where == units.LIBVIRT_GUESTS for other in others)
@@ -126,6 +128,16 @@ class Installation:
             raise LastcallError(
                 f"a package has brought {where}, which runs another lastcall than {self.program}",
                 f"use {packaged.PROGRAM}, or remove the package",
+            )
+
+    def _refuse_to_vanish(self) -> None:
+        """The units lead to the program for years. What `uvx` and `pipx run` unpack is swept away within days."""
+        swept = next((folder for folder in _SWEPT if self.program.is_relative_to(folder)), None)
+        cache = next((folder for folder in self.program.parents if folder.name in {"cache", ".cache"}), None)
+        if folder := swept or cache:
+            raise LastcallError(
+                f"{self.program} does not stay: {folder} is emptied from time to time; nothing was done",
+                "install it where it stays, as by `pipx install` or `uv tool install`, and call that one",
             )
 
     def _refuse_to_duel(self, others: Iterable[OtherStopper]) -> None:

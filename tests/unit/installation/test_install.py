@@ -349,3 +349,32 @@ def test_libvirt_guests_is_taken_over_only_if_that_is_wanted(tmp_path: Path) -> 
         replace(wanted, take_over=False).plan()
     assert list(tmp_path.iterdir()) == []
     assert any(str(GUESTS_DROP_IN) in step.text for step in wanted.plan())
+
+
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [
+        ("/root/.cache/uv/archive-v0/3fUp", "/root/.cache"), ("/var/cache/uv/environments-v2/lastcall", "/var/cache"),
+        ("/opt/pipx/.cache/0123abcd", "/opt/pipx/.cache"), ("/tmp/venv", "/tmp"), ("/run/user/0/venv", "/run"),
+        ("/var/tmp/venv", "/var/tmp"), ("/dev/shm/venv", "/dev/shm"),
+    ],
+)  # fmt: skip
+def test_a_program_that_will_be_swept_away_puts_nothing_on_duty(tmp_path: Path, folder: str, named: str) -> None:
+    ours = replace(installation(tmp_path, FakeSystemctl()), program=Path(folder, "bin/lastcall"))
+    with pytest.raises(LastcallError, match=rf"/bin/lastcall does not stay: {named} is emptied") as refused:
+        ours.plan()
+    assert "uv tool install" in str(refused.value.remedy)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/opt/lastcall", "/opt/pipx/venvs/lastcall", "/opt/uv/lastcall", "/root/.local/share/uv/tools/lastcall", "/usr",
+     "/home/tmp/venv", "/srv/run/venv", "/opt/cached"],
+)  # fmt: skip
+def test_a_program_that_stays_is_put_on_duty_wherever_it_lies(tmp_path: Path, folder: str) -> None:
+    ours = replace(installation(tmp_path, FakeSystemctl()), program=Path(folder, "bin/lastcall"))
+    carry_out(ours.plan())
+    assert (
+        f"ExecStop=-{folder}/bin/lastcall shutdown --from-unit" in (tmp_path / UNITS / "lastcall.service").read_text()
+    )

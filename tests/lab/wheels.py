@@ -1,0 +1,31 @@
+"""What pip, pipx and uv would download for lastcall, in a folder: a host installs it by the docs, without a network."""
+
+import hashlib
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from lab.cache import made_once
+from lab.host import PROJECT
+
+_TOOLS = ("pip", "pipx", "uv")
+OFFLINE = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels UV_OFFLINE=1 UV_FIND_LINKS=/wheels UV_PYTHON_DOWNLOADS=never"
+"""Where `/wheels` is the folder: the environment in which nobody asks a package index."""
+
+
+@cache
+def wheels() -> Path:
+    """The folder: what lastcall needs and is built with, and the tools; made once per machine and list of these."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"], *_TOOLS]
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder), *wanted]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"pip failed:\n{done.stderr[-4000:]}")
+
+    text = repr([wanted, sys.version_info[:2]])
+    return made_once(f"wheels-{hashlib.sha256(text.encode()).hexdigest()[:12]}", make)
