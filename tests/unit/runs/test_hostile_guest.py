@@ -101,7 +101,7 @@ def test_what_a_hostile_guest_costs_does_not_grow_with_the_number_of_the_others(
 
 def test_beside_many_guests_a_hostile_one_is_no_more_than_its_share(costs: dict[int, tuple[int, int]]) -> None:
     decent, hostile = costs[max(OTHERS)]
-    assert hostile < 2 * decent, costs
+    assert hostile < 2.2 * decent, costs  # from Python 3.12 on a comprehension is no call: decent ones have many
 
 
 def test_the_others_are_stopped_beside_a_hostile_guest_as_they_are_without_it(tmp_path: Path) -> None:
