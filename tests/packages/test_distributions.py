@@ -125,8 +125,8 @@ def test_readme_and_docs_say_where_the_source_comes_from(project: dict[str, Any]
     repository = project["project"]["urls"]["Repository"]
     for page in ("README.md", "docs/install.md"):
         assert f"`git clone {repository} lastcall`" in (PROJECT / page).read_text()
-    addresses = {address for name in tracked("*.md", "contrib", "pyproject.toml")
-                 for address in re.findall(r"https://lastcall\.dev/source[\w./-]*", (PROJECT / name).read_text())}  # fmt: skip
+    texts = [(PROJECT / name).read_text() for name in tracked("*.md", "contrib", "pyproject.toml")]
+    addresses = {address for text in texts for address in re.findall(r"https://lastcall\.dev/source[\w./-]*", text)}
     assert all(address == repository or address.startswith(f"{repository}/") for address in addresses)
 
 
