@@ -125,8 +125,9 @@ def test_readme_and_docs_say_where_the_source_comes_from(project: dict[str, Any]
     repository = project["project"]["urls"]["Repository"]
     for page in ("README.md", "docs/install.md"):
         assert f"`git clone {repository} lastcall`" in (PROJECT / page).read_text()
-    texts = [(PROJECT / name).read_text() for name in tracked("*.md", "contrib", "pyproject.toml")]
-    addresses = {address for text in texts for address in re.findall(r"https://lastcall\.dev/source[\w./-]*", text)}
+    texts = [(PROJECT / name).read_text() for name in tracked(":(glob)**/*.md", "contrib", "pyproject.toml")]
+    addresses = re.findall(r"https://lastcall\.dev/source[\w./-]*", "\n".join(texts))
+    assert len(addresses) > 5
     assert all(address == repository or address.startswith(f"{repository}/") for address in addresses)
 
 
