@@ -14,6 +14,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 NAME = "lastcall.cdx.json"
 
@@ -64,11 +65,19 @@ def sbom(name: str, version: str, licence: str, dependencies: list[str]) -> str:
 
 
 def _components(dependencies: list[str]) -> Iterator[dict[str, Any]]:
-    for requirement in map(Requirement, dependencies):
-        name = canonicalize_name(requirement.name)
+    # The same may be needed in a newer version by a newer Python: the range is that of all of them.
+    widest = {
+        canonicalize_name(one.name): one for one in sorted(map(Requirement, dependencies), key=_floor, reverse=True)
+    }
+    for name, requirement in widest.items():
         purl = f"pkg:pypi/{name}"
         ranges = sorted(str(one) for one in requirement.specifier)
         component = {"type": "library", "bom-ref": purl, "name": name, "purl": purl, "isExternal": True}
         if ranges:
             component["versionRange"] = f"vers:pypi/{'|'.join(ranges)}"
         yield component
+
+
+def _floor(requirement: Requirement) -> Version:
+    """The oldest version that will do."""
+    return max((Version(one.version) for one in requirement.specifier), default=Version("0"))
