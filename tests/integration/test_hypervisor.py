@@ -231,14 +231,15 @@ def test_a_call_that_was_abandoned_while_the_daemon_hung_sends_nothing_when_that
 
         async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
             sent: list[bool] = []
-            view = hypervisor.domain(guest, Time(0.2), lambda: sent.append(True))
-            stop = partial(view.shutdown, "default") if how == "shutdown" else view.destroy
-            call = asyncio.create_task(asyncio.to_thread(stop))
             daemon = lab.pid()
             gc.collect()  # a connection of another test's that is closed by chance, on this thread, would wait for it
             os.kill(daemon, signal.SIGSTOP)
             try:
-                await asyncio.sleep(0.5)
+                # Only now: on a busy machine what is above takes longer than the call has.
+                view = hypervisor.domain(guest, Time(1.0), lambda: sent.append(True))
+                stop = partial(view.shutdown, "default") if how == "shutdown" else view.destroy
+                call = asyncio.create_task(asyncio.to_thread(stop))
+                await asyncio.sleep(2.0)
                 assert not call.done()
             finally:
                 os.kill(daemon, signal.SIGCONT)
