@@ -16,7 +16,7 @@ from lastcall.report.narrator import Narrator
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing import VirtualLoop
+from lastcall.memory import VirtualLoop
 from lastcall.timing.deadline import Deadline
 from simulation.configuration import configured
 from simulation.disk import BadDisk

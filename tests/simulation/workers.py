@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from lastcall.testing import InlineWorkers
+from lastcall.memory import InlineWorkers
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ MAY_BE_LONG = {"cli/commands", "testing"}
 # memory its hypervisor.
 KNOWN_CIRCLES = {
     "lastcall.api.shell": "lastcall.api.run",
-    "lastcall.testing.domain": "lastcall.testing.hypervisor",
+    "lastcall.memory.domain": "lastcall.memory.hypervisor",
 }
 # What nobody but the kernel or pip has written, and a descriptor that the door has given.
 READ_OTHERWISE = {
@@ -37,7 +37,7 @@ READ_OTHERWISE = {
     "runs/lock.py": 1,
     "systemd/units.py": 1,
 }
-KNOW_THE_PARTS = ("cli/", "rehearsal.py", "runs/assembly.py", "runs/runner.py", "testing/runs.py")
+KNOW_THE_PARTS = ("cli/", "rehearsal.py", "runs/assembly.py", "runs/runner.py", "memory/runs.py")
 
 
 def load_rooms() -> ModuleType:

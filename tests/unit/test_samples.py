@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from lastcall import Outcome, Reason, Report
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 from support import report_of, run_lastcall, write_config
 
 ROOT = Path(__file__).parents[2]

@@ -1,16 +1,27 @@
-"""What plugin authors test with: guests that exist in memory only, a clock that jumps, and whole runs on them.
+"""What plugin authors test with: a host whose guests exist in memory only, on a clock that jumps.
 
-from lastcall.testing import FakeGuest, run_shutdown
-
-def test_tells_people(tmp_path):
-    report = run_shutdown(tmp_path, [FakeGuest("db-1", takes=30)], plugins={"mine": my_plugin})
+def test_tells_people(lastcall_lab):
+    lab = lastcall_lab(plugins={"mine": my_plugin})
+    db = lab.guest("db-1", takes=30)
+    db.shell.answers({"wall *": ""})
+    report = lab.shutdown()
     assert report.guests[0].outcome == "stopped"
+    assert db.shell.calls == ["wall 'down in a minute'"]
 """
 
-from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.guest import FakeGuest
-from lastcall.testing.hypervisor import FakeHypervisor
-from lastcall.testing.runs import run_restore, run_shutdown
-from lastcall.testing.workers import Hangs, InlineWorkers
+from lastcall.testing.failures import BlockedInRealTime, LabFailure, PluginUnusable
+from lastcall.testing.guest import LabGuest
+from lastcall.testing.lab import Lab
+from lastcall.testing.shell import AnsweringShell, Says, ShellCall, UnansweredCommand
 
-__all__ = ["FakeGuest", "FakeHypervisor", "Hangs", "InlineWorkers", "VirtualLoop", "run_restore", "run_shutdown"]
+__all__ = [
+    "AnsweringShell",
+    "BlockedInRealTime",
+    "Lab",
+    "LabFailure",
+    "LabGuest",
+    "PluginUnusable",
+    "Says",
+    "ShellCall",
+    "UnansweredCommand",
+]

@@ -1,74 +1,96 @@
-"""A guest in memory."""
+"""A guest in the lab: how it behaves, and what it was asked."""
 
-import uuid
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState
-from lastcall.hypervisor.ports import PLAIN, GuestFacts
+from lastcall.api.run import Json
+from lastcall.memory.guest import AgentAnswer, AgentCall, FakeGuest
+from lastcall.memory.hypervisor import FakeHypervisor
+from lastcall.testing.shell import AnsweringShell
 
-URI = "fake:///system"
 
+class LabGuest:
+    """A guest in the lab. What it does is said before a run; its `state` and what it was `asked` are known after it.
 
-@dataclass(slots=True)
-class FakeGuest:
-    """A guest in memory: how long it takes to go off, what it is deaf to, what libvirt refuses or hangs in.
-
-    `busy_until`: somebody's job holds it, and libvirt refuses everything but the plug.
-
-    `appears_at`: it is started at that time only. `reboots`: how often it begins anew instead of powering off.
-    `breaks`: by what it goes off so fast that the request itself fails.
-    `agent`: a guest agent is connected, which answers unless the guest is deaf to it.
-    `backed_up`: libvirt keeps it for its backup when it powers off; `kept`: it has done so.
-    `bad_image`: no start from its saved image succeeds; `drops_image`: libvirt removes that image, and boots.
-    `lacks`: what it needs for its start and is not there: a start is refused meanwhile.
-    `quiet`: no event says that it went off.
-    `stopped_by`: the setting of the daemon by which it is off, or goes off without being asked.
-    `life` counts its starts by others.
-    `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
+    Ways to be asked are named as in `stop`: `acpi`, `agent`, `default`, `save`, `destroy`, `graceful`, `signal 15`.
     """
 
-    name: str
-    takes: float = 1.0
-    deaf_to: frozenset[str] = frozenset()
-    refuses: frozenset[str] = frozenset()
-    hangs_in: frozenset[str] = frozenset()
-    breaks: frozenset[str] = frozenset()
-    state: GuestState = GuestState.RUNNING
-    persistent: bool = True
-    driver: str = "QEMU"
-    uri: str = URI
-    starts_after: int = 1
-    uuid: str = ""
-    saved: bool = False
-    bad_image: bool = False
-    drops_image: bool = False
-    lacks: str = ""
-    stopped_by: str = ""
-    traits: GuestFacts = PLAIN
-    appears_at: float | None = None
-    reboots: int = 0
-    busy_until: float = 0.0
-    agent: bool = False
-    backed_up: bool = False
-    kept: bool = False
-    life: int = 0
-    lingers: bool = False
-    quiet: bool = False
-    ended: Ended | None = None
-    asked: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
-    off_at: float | None = None
+    def __init__(self, fake: FakeGuest, settings: Mapping[str, Json], *, shell: bool) -> None:
+        self.fake = fake
+        self.rule = {**({} if shell else {"shell": []}), **settings}
+        self.shell = AnsweringShell(fake.name)
+        self._events: list[tuple[float, str]] = []
 
-    def __post_init__(self) -> None:
-        self.uuid = self.uuid or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.uri}#{self.name}"))
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.fake.name
 
     @property
     def guest(self) -> Guest:
-        """As libvirt would list it."""
-        return Guest(
-            uri=self.uri,
-            uuid=self.uuid,
-            name=self.name,
-            driver=self.driver,
-            persistent=self.persistent,
-            state=self.state,
-        )
+        """It as hooks see it."""
+        return self.fake.guest
+
+    @property
+    def state(self) -> GuestState:
+        """What it does now."""
+        return self.fake.state
+
+    @property
+    def asked(self) -> list[str]:
+        """The requests that reached it, in order: `acpi`, `save`, `start` and so on."""
+        return [how for _, how in self.fake.asked]
+
+    @property
+    def agent_calls(self) -> list[AgentCall]:
+        """The commands that its agent was given, with their arguments."""
+        return list(self.fake.told)
+
+    def is_deaf_to(self, *ways: str) -> None:
+        """It hears these requests, and does nothing."""
+        self.fake.deaf_to |= set(ways)
+
+    def refuses(self, *ways: str) -> None:
+        """libvirt refuses these requests."""
+        self.fake.refuses |= set(ways)
+
+    def hangs_in(self, *ways: str) -> None:
+        """libvirt does not answer these requests."""
+        self.fake.hangs_in |= set(ways)
+
+    def agent_answers(self, answers: Mapping[str, AgentAnswer]) -> None:
+        """Say what its agent answers to commands; it has one from now on."""
+        self.fake.agent = True
+        self.fake.commands |= answers
+
+    def crashes(self, *, after: float = 0.0) -> None:
+        """In the next run its system crashes after so many seconds."""
+        self._events.append((after, "crash"))
+
+    def goes_off(self, *, after: float = 0.0) -> None:
+        """In the next run it powers off after so many seconds, whoever asked it."""
+        self._events.append((after, "off"))
+
+    def starts(self, *, after: float = 0.0) -> None:
+        """In the next run somebody else starts it after so many seconds."""
+        self._events.append((after, "start"))
+
+    def schedule(self, hypervisor: FakeHypervisor) -> None:
+        """Let what is said of the next run happen in this one."""
+        events, self._events = self._events, []
+        for after, what in events:
+            if what == "crash":
+                hypervisor.loop.call_later(after, hypervisor.crash, self.fake)
+            elif what == "off":
+                hypervisor.loop.call_later(after, hypervisor.stop, self.fake, Ended.SHUTDOWN)
+            else:
+                hypervisor.loop.call_later(after, hypervisor.begin, self.fake)
+
+    def paused(self) -> None:
+        """Somebody has paused it."""
+        self.fake.state = GuestState.PAUSED
+
+    def cannot_be_saved(self, why: str) -> None:
+        """Let its devices speak against saving its memory."""
+        self.fake.traits = replace(self.fake.traits, unsaveable=why)

@@ -1,35 +1,32 @@
-"""The pytest plugin: fixtures for plugin authors. Imports nothing heavy at the top, as pytest loads it everywhere."""
+"""The pytest plugin: the fixture for plugin authors. Imports nothing heavy at the top, as pytest loads it everywhere."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lastcall.api.results import Report
+    from lastcall.testing.lab import Lab
 
 
-@pytest.fixture
-def lastcall_shutdown(tmp_path: Path) -> "Callable[..., Report]":
-    """`lastcall.testing.run_shutdown` in a fresh folder."""
+class MakeLab(Protocol):
+    """What the fixture gives: makes a lab in the test's own folder. For parameters see `lastcall.testing.Lab`."""
 
-    def shutdown(*arguments: Any, **options: Any) -> "Report":
-        from lastcall.testing.runs import run_shutdown
-
-        return run_shutdown(tmp_path, *arguments, **options)
-
-    return shutdown
+    def __call__(
+        self, *, plugins: Mapping[str, object] | None = None, config: str = "", patience: float = 10.0
+    ) -> "Lab":
+        """Make a lab."""
+        ...
 
 
 @pytest.fixture
-def lastcall_restore(tmp_path: Path) -> "Callable[..., Report]":
-    """`lastcall.testing.run_restore` in the same folder."""
+def lastcall_lab(tmp_path: Path) -> MakeLab:
+    """Make a `lastcall.testing.Lab` in a fresh folder."""
 
-    def restore(*arguments: Any, **options: Any) -> "Report":
-        from lastcall.testing.runs import run_restore
+    def make(*, plugins: Mapping[str, object] | None = None, config: str = "", patience: float = 10.0) -> "Lab":
+        from lastcall.testing.lab import Lab
 
-        return run_restore(tmp_path, *arguments, **options)
+        return Lab(tmp_path, plugins=plugins, config=config, patience=patience)
 
-    return restore
+    return make

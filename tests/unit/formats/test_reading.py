@@ -26,7 +26,7 @@ from lastcall.planning.history import History
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_runs
 from lastcall.runs.lock import Holder, RunLock
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 KEY = ("qemu:///system", "a")
 

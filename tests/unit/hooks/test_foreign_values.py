@@ -14,8 +14,8 @@ from lastcall.formats.bounded_text import said, shown
 from lastcall.formats.plain_values import EVIDENCE_ITEMS, plain_evidence, plain_settings, plain_value
 from lastcall.hypervisor.ports import GuestFacts
 from lastcall.options import BY_METADATA, Options
-from lastcall.testing import FakeGuest, run_shutdown
-from lastcall.testing.workers import Hangs
+from lastcall.memory import FakeGuest, run_shutdown
+from lastcall.memory.workers import Hangs
 from support import by_name
 
 

@@ -18,7 +18,7 @@ from lastcall.ordering.graph import Graph, make_graph
 from lastcall.ordering.nodes import Rank
 from lastcall.ordering.queue import ParallelLimits, TurnQueue
 from lastcall.planning.forecast import forecast
-from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name
 
 MORE = int(os.environ.get("LASTCALL_EXAMPLES", "1"))  # `make soak` tries more graphs

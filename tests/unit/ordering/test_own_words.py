@@ -16,7 +16,7 @@ from lastcall.hypervisor.ports import GuestFacts
 from lastcall.ordering import circles
 from lastcall.ordering.graph import Graph, make_graph
 from lastcall.ordering.nodes import Rank
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 MANY = 300  # guests
 Words = Callable[[int], Mapping[str, str]]

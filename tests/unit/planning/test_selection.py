@@ -10,7 +10,7 @@ from lastcall.config.guest_settings import Match
 from lastcall.errors import UsageError
 from lastcall.persistence.state import Entry
 from lastcall.planning.selection import Criterion, Selection
-from lastcall.testing import FakeGuest, run_restore, run_shutdown
+from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name, waiting_guests
 
 QEMU, LXC, FAR = "qemu:///system", "lxc:///system", "qemu+ssh://[2001:db8::1]/system"

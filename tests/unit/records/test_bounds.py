@@ -12,7 +12,7 @@ from lastcall.records.records import ProblemFound, Record
 from lastcall.records.stream import Stream
 from lastcall.report.run_history import past_runs
 from lastcall.report.text import report_json
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 LONG = "m" * 835_635
 

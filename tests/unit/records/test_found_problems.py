@@ -18,7 +18,7 @@ from lastcall.records.found_problems import FEW, OF_A_CALL, OF_A_RUN, OF_A_SOURC
 from lastcall.records.records import ProblemFound, Record
 from lastcall.records.stream import Stream
 from lastcall.report.run_history import past_run
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 WARNING = Problem(what="w", where="here", message="wrong", severity=Severity.WARNING)
 ERROR = Problem(what="w", where="here", message="wrong")

@@ -21,7 +21,7 @@ from lastcall.records.records import (
 )
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_run
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 SMALL = "runs: {size: 1MiB}\n"
 

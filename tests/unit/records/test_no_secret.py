@@ -17,7 +17,7 @@ from lastcall.guest_shell.shell import ChosenShell
 from lastcall.hooks.discovery import Plugins
 from lastcall.options import Secret
 from lastcall.report.text import report_json
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 from support import by_name
 
 PASSWORDS = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastcall.records.said_lines import LINE_BYTES, LINES, RATE, ROOM, SaidLines
-from lastcall.testing.workers import InlineWorkers
+from lastcall.memory.workers import InlineWorkers
 from lastcall.threads.workers import ThreadWorkers
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import lastcall
 from lastcall import HookFailed, Run
 from lastcall.report.text import WIDEST, as_text
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 
 
 class NothingFound:

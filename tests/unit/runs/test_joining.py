@@ -12,7 +12,7 @@ from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import ConnectionGivenUp
 from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing import FakeGuest, FakeHypervisor, Hangs, run_shutdown
+from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.budget import ROUND
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests

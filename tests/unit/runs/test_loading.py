@@ -17,9 +17,9 @@ from lastcall.hooks.discovery import Plugins
 from lastcall.persistence.last_good import LastGood
 from lastcall.runs.assembly import Outside, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded, load
-from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
-from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.workers import InlineWorkers
+from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.memory.clock import VirtualLoop
+from lastcall.memory.workers import InlineWorkers
 
 GOOD = "connections: ['lxc:///system']\n"
 BOMB = "a: &a [x,x,x,x,x,x,x,x]\n" + "\n".join(

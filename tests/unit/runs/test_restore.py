@@ -10,7 +10,7 @@ from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
 from lastcall.hypervisor.ports import Standing
 from lastcall.persistence.state import Entry, open_state
 from lastcall.runs.restore import Restore
-from lastcall.testing import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests
 
 

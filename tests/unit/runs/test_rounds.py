@@ -10,7 +10,7 @@ from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import Standing
 from lastcall.runs.rounds import CLOSEST
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.budget import ROUND
 from support import by_name
 

@@ -23,7 +23,7 @@ from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
-from lastcall.testing import FakeGuest, run_shutdown
+from lastcall.memory import FakeGuest, run_shutdown
 from support import by_name
 
 

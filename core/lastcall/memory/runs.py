@@ -1,12 +1,13 @@
 """Whole runs on guests in memory: the real engine, plugins and configuration, with a clock that jumps."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
-from lastcall.config.load import parse
+from lastcall.config.load import read_texts
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
 from lastcall.planning.selection import Selection
@@ -16,10 +17,10 @@ from lastcall.runs.loading import Loaded
 from lastcall.runs.restore import Restore
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing.clock import VirtualLoop
-from lastcall.testing.guest import URI, FakeGuest
-from lastcall.testing.hypervisor import FakeHypervisor
-from lastcall.testing.workers import InlineWorkers
+from lastcall.memory.clock import VirtualLoop
+from lastcall.memory.guest import URI, FakeGuest
+from lastcall.memory.hypervisor import FakeHypervisor
+from lastcall.memory.workers import InlineWorkers
 
 
 def run_shutdown(
@@ -87,11 +88,8 @@ def _run(
     build: Callable[[Parts, FakeHypervisor], Execution],
 ) -> Report:
     uris = dict.fromkeys(guest.uri for guest in guests)
-    connections = "" if "connections:" in config else f"connections: [{', '.join(map(repr, uris or [URI]))}]\n"
-    paths = f"{{state: {folder}, run: {folder}, hooks: {folder}/hooks.d}}"
-    document = parse(f"{connections}paths: {paths}\n{config}")
-    loaded_plugins = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
-    loaded = Loaded(document.settings(loaded_plugins.vocabulary).for_reason(reason), loaded_plugins, "file", document)
+    texts = {Path("<memory>"): own_places(folder, uris), **({Path("<text>"): config} if config else {})}
+    loaded = load_in_memory(texts, plugins).for_reason(reason)
     with closing(VirtualLoop()) as loop:
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
         outside = Outside(InlineWorkers(), hypervisor, lambda log, _ends: log.take, wait=lambda _event, _seconds: None)
@@ -99,3 +97,16 @@ def _run(
         parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
         parts.books.state.load()
         return loop.run_until_complete(build(parts, hypervisor).execute())
+
+
+def load_in_memory(texts: Mapping[Path, str], plugins: Mapping[str, object] | None = None) -> Loaded:
+    """A configuration of these texts, in their order, with these plugins. Raises ConfigInvalid."""
+    document = read_texts(texts)
+    loaded = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
+    return Loaded(document.settings(loaded.vocabulary), loaded, "file", document)
+
+
+def own_places(folder: Path, uris: Iterable[str]) -> str:
+    """The part of a configuration by which a run keeps its files in a folder, and has these connections."""
+    paths = {"state": str(folder), "run": str(folder), "hooks": str(folder / "hooks.d")}
+    return json.dumps({"connections": list(uris) or [URI], "paths": paths})

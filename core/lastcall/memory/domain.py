@@ -7,11 +7,11 @@ from lastcall.api.guests import Ended, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
 from lastcall.errors import DomainBusy, HypervisorError, OperationInvalid, Unsupported
 from lastcall.hypervisor.ports import Call
-from lastcall.testing.guest import FakeGuest
-from lastcall.testing.workers import Hangs
+from lastcall.memory.guest import FakeGuest
+from lastcall.memory.workers import Hangs
 
 if TYPE_CHECKING:
-    from lastcall.testing.hypervisor import FakeHypervisor
+    from lastcall.memory.hypervisor import FakeHypervisor
 
 
 class FakeDomain:
@@ -31,8 +31,8 @@ class FakeDomain:
         return self._fake.state
 
     def xml(self) -> str:
-        """A minimal domain."""
-        return f"<domain><name>{self._fake.name}</name></domain>"
+        """What the test says, or a minimal domain."""
+        return self._fake.xml or f"<domain><name>{self._fake.name}</name></domain>"
 
     def agent_connected(self) -> bool:
         """Say whether it hears its agent."""
@@ -77,9 +77,16 @@ class FakeDomain:
             raise Hangs
 
     def agent(self, command: str, arguments: Mapping[str, Json] | None = None, *, timeout: float | None = None) -> Json:
-        """Answer a ping, and go off when asked to shut down; know nothing else."""
+        """Answer a ping, go off when asked to shut down, and answer what the test says."""
         if not self._fake.agent or "agent" in self._fake.deaf_to:
             raise Unsupported("the guest agent does not answer", code=86)
+        self._call.remaining()
+        self._fake.told.append((command, arguments or {}))
+        if command in self._fake.commands:
+            answer = self._fake.commands[command]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer(arguments or {}) if callable(answer) else answer
         if command == "guest-shutdown":
             self._ask("agent", Ended.SHUTDOWN)
         elif command != "guest-ping":
@@ -87,8 +94,8 @@ class FakeDomain:
         return {}
 
     def addresses(self, source: AddressSource) -> tuple[str, ...]:
-        """Have no address."""
-        return ()
+        """What the test says, whoever is asked."""
+        return self._fake.addresses
 
     def sync_time(self) -> None:
         """Have no clock."""

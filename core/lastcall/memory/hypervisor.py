@@ -29,8 +29,8 @@ from lastcall.hypervisor.ports import (
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
-from lastcall.testing.domain import FakeDomain
-from lastcall.testing.guest import FakeGuest
+from lastcall.memory.domain import FakeDomain
+from lastcall.memory.guest import FakeGuest
 
 QUERY_TIMEOUT = 10.0  # seconds, as with libvirt
 

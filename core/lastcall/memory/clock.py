@@ -6,7 +6,7 @@ import selectors
 _TURNS = 100_000  # of the loop at one moment, some hundred times those of a run with thousands of guests
 
 
-class _JumpingSelector(selectors.SelectSelector):
+class JumpingSelector(selectors.SelectSelector):
     """Instead of waiting for the next timer, lets the loop's time be then."""
 
     def __init__(self) -> None:
@@ -30,8 +30,8 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time starts at 0 and jumps from one timer to the next."""
 
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+    def __init__(self, selector: JumpingSelector | None = None) -> None:
+        self._jumping = selector or JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
