@@ -44,14 +44,14 @@ class Plugins:
         *,
         bundled_only: bool = False,
     ) -> None:
-        """Find and load them; `given` are further plugins by name, as a plugin's own tests have them.
+        """Find and load them; `given` are those of a plugin's own tests, by name, instead of what else is installed.
 
         `bundled_only`: all others are treated as if they were blocked.
         """
         self._timeout = min(IMPORT_TIMEOUT, bootstrap.hooks.timeout)
         self._time = load_time or LoadTime()
         self.registry = Registry(bootstrap.hooks, bundled_only=bundled_only)
-        _load_packages(self.registry, self._time, self._timeout)
+        _load_packages(self.registry, self._time, self._timeout, own_only=given is not None)
         for name, plugin in (given or {}).items():
             source = Source(name=name, origin=Origin.PACKAGE, where="given", sort_key=name)
             if self.registry.admits(source):
@@ -185,10 +185,12 @@ def _as_offer(kind: type[OfferT], offer: object) -> "OfferT | _NoOffer":
         return _NoOffer(f"what it offers cannot be read: {in_words(error)}")
 
 
-def _load_packages(registry: Registry, time: LoadTime, timeout: float) -> None:
+def _load_packages(registry: Registry, time: LoadTime, timeout: float, *, own_only: bool = False) -> None:
     # Entry points come as the file system lists them: unsorted, of two plugins with one name another one would be
     # refused on another host.
     for source, load in sorted(_found(registry), key=lambda pair: (pair[0].origin, pair[0].sort_key)):
+        if own_only and source.origin is not Origin.BUNDLED:
+            continue
         if not source.well_named:
             registry.refuse(
                 source, "not a usable plugin name", "its entry point needs lower-case letters, digits and _"

@@ -15,6 +15,7 @@ class JumpingSelector(selectors.SelectSelector):
         self._turns = 0  # without a pause
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready; where nothing is, it is `timeout` later."""
         ready = super().select(0)
         self._turns = self._turns + 1 if timeout == 0 else 0
         if self._turns > _TURNS:

@@ -18,7 +18,8 @@ class LabGuest:
 
     def __init__(self, fake: FakeGuest, settings: Mapping[str, Json], *, shell: bool) -> None:
         self.fake = fake
-        self.rule = {**({} if shell else {"shell": []}), **settings}
+        none: dict[str, Json] = {} if shell else {"shell": []}
+        self.rule: dict[str, Json] = {**none, **settings}
         self.shell = AnsweringShell(fake.name)
         self._events: list[tuple[float, str]] = []
 

@@ -1,7 +1,7 @@
 """The lab: guests in memory, a clock that jumps, and whole runs of the real engine on them with a plugin under test."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -30,7 +30,8 @@ class Lab:
     are in `folder`; no libvirt is connected to, and no configuration of this machine is read. Every guest has a shell
     that answers what the test says, unless the configuration names another.
 
-    `patience`: seconds of real time in which one call may compute, or wait for a program.
+    `parallel`: guests that move at once, 0 = no limit. `patience`: seconds of real time in which one call may compute,
+    or wait for a program.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Lab:
         *,
         plugins: Mapping[str, object] | None = None,
         config: str = "",
+        parallel: int = 0,
         patience: float = PATIENCE,
     ) -> None:
         self.folder = folder
         self.config = config
+        self.parallel = parallel
         self.patience = patience
         self.guests: dict[str, LabGuest] = {}
         self.lines: list[str] = []
@@ -108,7 +111,9 @@ class Lab:
 
     def restore(self, *guests: LabGuest | str, fresh: bool = False, deadline: float | None = None) -> Report:
         """Start these guests, or all that wait since a shutdown of this lab; returns the report."""
-        request = RunRequest(kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, started=0.0, sinks=self._sinks)
+        request = RunRequest(
+            kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, started=0.0, sinks=self._sinks
+        )
         with self._assembled(request) as (parts, loop):
             parts.books.state.load()
             run = build_restore(parts, chosen=_selection(guests), fresh=fresh)
@@ -124,7 +129,7 @@ class Lab:
             return loop.run_until_complete(_fire(parts, hook, guest and guest.guest))
 
     @contextmanager
-    def _assembled(self, request: RunRequest) -> Iterator[tuple[Parts, LabLoop]]:
+    def _assembled(self, request: RunRequest) -> Generator[tuple[Parts, LabLoop]]:
         """The parts of a run in this lab; what nobody meant to happen in it fails the test."""
         loaded = self._load().for_reason(request.reason)
         self.lines.clear()
@@ -154,7 +159,9 @@ class Lab:
         guests = self.guests.values()
         rules = [{"match": {"uuid": one.fake.uuid}, **one.rule} for one in guests if one.rule]
         places = own_places(self.folder, dict.fromkeys(one.fake.uri for one in guests))
-        return json.dumps({**json.loads(places), "defaults": {"shell": NAME}, "guests": rules})
+        at_once = {"parallel": self.parallel}
+        own = {"defaults": {"shell": NAME}, "guests": rules, "shutdown": at_once, "restore": at_once}
+        return json.dumps({**json.loads(places), **own})
 
     def _note(self, record: Record) -> None:
         if isinstance(record, HookSaid):

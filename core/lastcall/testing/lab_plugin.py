@@ -1,6 +1,6 @@
 """What the lab itself is to the engine: a plugin that provides its guests' shells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
@@ -19,12 +19,12 @@ class LabPlugin:
     def __init__(self, guests: Mapping[str, LabGuest], failures: "Failures") -> None:
         self._guests = guests
         self._failures = failures
-        self.now = float
+        self.now: Callable[[], float] = float
 
     @hookimpl
     def guest_shells(self) -> list[GuestShell]:
         """Their shells."""
-        return [LabShell(self._shell_of, lambda: self.now(), self._failures)]
+        return [LabShell(self._shell_of, lambda: self.now(), self._failures)]  # noqa: PLW0108  each run has its clock
 
     def _shell_of(self, guest: Guest) -> AnsweringShell | None:
         return next((one.shell for one in self._guests.values() if one.guest == guest), None)

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture for plugin authors. Imports nothing heavy at the top, as pytest loads it everywhere."""
+"""The pytest plugin: the fixture for plugin authors. It imports nothing heavy at the top: pytest loads it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,12 @@ class MakeLab(Protocol):
     """What the fixture gives: makes a lab in the test's own folder. For parameters see `lastcall.testing.Lab`."""
 
     def __call__(
-        self, *, plugins: Mapping[str, object] | None = None, config: str = "", patience: float = 10.0
+        self,
+        *,
+        plugins: Mapping[str, object] | None = None,
+        config: str = "",
+        parallel: int = 0,
+        patience: float = 10.0,
     ) -> "Lab":
         """Make a lab."""
         ...
@@ -24,9 +29,15 @@ class MakeLab(Protocol):
 def lastcall_lab(tmp_path: Path) -> MakeLab:
     """Make a `lastcall.testing.Lab` in a fresh folder."""
 
-    def make(*, plugins: Mapping[str, object] | None = None, config: str = "", patience: float = 10.0) -> "Lab":
+    def make(
+        *,
+        plugins: Mapping[str, object] | None = None,
+        config: str = "",
+        parallel: int = 0,
+        patience: float = 10.0,
+    ) -> "Lab":
         from lastcall.testing.lab import Lab
 
-        return Lab(tmp_path, plugins=plugins, config=config, patience=patience)
+        return Lab(tmp_path, plugins=plugins, config=config, parallel=parallel, patience=patience)
 
     return make

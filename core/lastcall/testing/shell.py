@@ -144,7 +144,7 @@ def _unwrapped(command: Command, now: float) -> tuple[str, ShellCall]:
     nonce, _seconds, _limit, user, _names = command.argv[4:_FIRST]
     argv = command.argv[_FIRST:]
     preamble, _, data = command.input.partition(f"\n{nonce}\n".encode())
-    exports = (word.partition("=") for word in shlex.split(preamble.decode("utf-8", "replace").replace("; export", "")))
+    exports = (word.partition("=") for word in shlex.split(preamble.decode("utf-8", "replace")))
     environment = {name: text for name, sign, text in exports if sign and name != "INNER"}
     line = argv[2] if argv[:2] == ("/bin/sh", "-c") else shlex.join(argv)
     return nonce, ShellCall(

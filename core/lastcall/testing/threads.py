@@ -14,9 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from lastcall.testing.failures import BlockedInRealTime
 from lastcall.memory.clock import JumpingSelector, VirtualLoop
 from lastcall.memory.workers import Hangs
+from lastcall.testing.failures import BlockedInRealTime
 from lastcall.threads.answers import Raised, Returned, outcome_of, unwrap
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class _Computing:
             if now - since >= self.patience:
                 self.end(thread)
                 # There is no other way to see the stack of another thread.
-                frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001
+                frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
                 stack = "".join(traceback.format_stack(frame)) if frame else ""
                 self.blocked.append(BlockedInRealTime(now - since, stack))
 
@@ -66,6 +66,7 @@ class _PatientSelector(JumpingSelector):
         self._computing = computing
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready, waiting in real time for threads that compute."""
         while timeout != 0 and self._computing:
             ready = selectors.SelectSelector.select(self, _LOOK)
             if ready:
@@ -128,7 +129,7 @@ class LabWorkers:
         """Run the work in a thread; raises what it raises, or TimeoutError after `timeout` seconds of the lab's."""
         if timeout is not None and timeout <= 0:
             raise TimeoutError
-        answer: asyncio.Future[Returned[T] | Raised] = self._loop.create_future()
+        answer: asyncio.Future[Returned[T] | Raised] = asyncio.Future(loop=self._loop)
         thread = threading.Thread(target=self._serve, args=(work, answer), name="lastcall-lab", daemon=True)
         thread.start()
         self._loop.computing.begin(thread)
@@ -167,4 +168,3 @@ class LabWorkers:
 def _give_up(answer: "asyncio.Future[Any]") -> None:
     if not answer.done():
         answer.set_exception(TimeoutError())
-

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import lastcall
 from lastcall import HookFailed, Run
-from lastcall.report.text import WIDEST, as_text
 from lastcall.memory import FakeGuest, run_shutdown
+from lastcall.report.text import WIDEST, as_text
 
 
 class NothingFound:
