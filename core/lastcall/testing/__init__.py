@@ -9,6 +9,7 @@ def test_tells_people(lastcall_lab):
     assert db.shell.calls == ["wall 'down in a minute'"]
 """
 
+from lastcall.testing.conformance import NotConforming, check_shell_provider, check_stop_method
 from lastcall.testing.failures import BlockedInRealTime, LabFailure, PluginUnusable
 from lastcall.testing.guest import LabGuest
 from lastcall.testing.lab import Lab
@@ -20,8 +21,11 @@ __all__ = [
     "Lab",
     "LabFailure",
     "LabGuest",
+    "NotConforming",
     "PluginUnusable",
     "Says",
     "ShellCall",
     "UnansweredCommand",
+    "check_shell_provider",
+    "check_stop_method",
 ]
