@@ -17,9 +17,11 @@ LastcallError                 expected: one line and a remedy, no traceback
 │   └── ConnectionLost        the connection is dead; nothing is known about its guests
 ├── CallExpired               a hook call used its run after its time was over
 ├── Skip, HookFailed          raised by plugins: skipped, failed without a traceback
+├── PluginFailed              a plugin's code failed where somebody asked it for something
 └── ShellError                NoShell, ShellUnreachable, ShellRefused, CommandTimeout, ShellLost, CommandFailed
 """
 
+import contextlib
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 
@@ -64,9 +66,13 @@ class Problem:
 
 
 class LastcallError(Exception):
-    """An expected error: one line for the reader, and what to do about it."""
+    """An expected error: one line for the reader, and what to do about it.
+
+    `where` is `file:line` of a plugin, and `trace` a traceback, for one that tells of a plugin's failure.
+    """
 
     exit_code = ExitCode.NOT_AS_PLANNED
+    where = trace = ""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -168,6 +174,14 @@ class HookFailed(LastcallError):
         self.on_failure = on_failure
 
 
+class PluginFailed(LastcallError):
+    """A plugin's code failed, or did not come to its end, where somebody asked it for something."""
+
+    def __init__(self, message: str, remedy: str = "", where: str = "", trace: str = "") -> None:
+        super().__init__(message, remedy)
+        self.where, self.trace = where, trace
+
+
 class ShellError(LastcallError):
     """A command in a guest could not be run, or not to its end."""
 
@@ -232,3 +246,19 @@ def worded(error: Exception) -> Exception:
     elif issubclass(kind, TimeoutError):
         return TimeoutError(said(error))
     return LastcallError(in_words(error))
+
+
+def located(error: Exception, where: str, trace: str = "") -> Exception:
+    """The error, which from now on knows the place in a plugin at which it was raised; see `whence`."""
+    with contextlib.suppress(Exception):  # a class of somebody's own may let nobody set anything
+        error.where, error.trace = where, trace  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    return error
+
+
+def whence(error: BaseException | None) -> tuple[str, str]:
+    """`file:line` of a plugin, and a traceback, as far as an error knows them."""
+    try:
+        where, trace = getattr(error, "where", ""), getattr(error, "trace", "")
+    except BaseException:  # noqa: BLE001  as in `with_remedy`
+        return "", ""
+    return (where, trace) if type(where) is str and type(trace) is str else ("", "")

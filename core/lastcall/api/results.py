@@ -24,18 +24,28 @@ class Verdict(StrEnum):
 
 @value(frozen=True, kw_only=True)
 class Attempt:
-    """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict."""
+    """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict.
+
+    `where` is `file:line` of the plugin at which the method failed, or stood when its time was up; `traceback` only for
+    unexpected failures.
+    """
 
     method: str
     result: str
     started: float
     duration: float
     message: str = ""
+    where: str = ""
+    traceback: str = ""
 
 
 @value(frozen=True, kw_only=True)
 class HookRecord:
-    """One call of one plugin's implementation of one hook."""
+    """One call of one plugin's implementation of one hook.
+
+    `where` is the plugin's `file:line` at which it failed, or stood when its time was up (the file alone for an
+    executable); `traceback` only for unexpected failures and for calls that overran.
+    """
 
     hook: str
     plugin: str
@@ -43,6 +53,8 @@ class HookRecord:
     started: float
     duration: float
     message: str = ""
+    where: str = ""
+    traceback: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 

@@ -15,7 +15,7 @@ class Progress:
 
     def __init__(self, write: Callable[[str], None], *, verbose: bool = False) -> None:
         self._write = write
-        self._narrator = Narrator(verbose=verbose)
+        self._narrator = Narrator(verbose=verbose, traces=verbose)
 
     def take(self, record: Record) -> None:
         """Write the record's line, if it has one."""

@@ -3,6 +3,7 @@
 import reprlib
 
 MESSAGE_LIMIT = 2000  # characters; a plugin's message of 835 635 was seen, and stood in every file and on every screen
+TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's endless message comes last
 NAME_LIMIT = 255  # characters; the longest that a file can bear
 _NOTE = 40  # characters that the note takes at most
 _SEVERAL = (list, dict, tuple, set, frozenset)

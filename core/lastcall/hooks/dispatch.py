@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -11,28 +10,51 @@ from typing import Any, Literal, Protocol, cast
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
-from lastcall.errors import CallExpired, HookFailed, LastcallError, Skip, in_words, with_remedy
-from lastcall.formats.bounded_text import bounded, kind_name, said, shown
+from lastcall.errors import Problem
+from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.plain_values import plain_evidence, plain_settings
-from lastcall.formats.secret_text import masked
+from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.isolation.judgement import Judged, judged
 from lastcall.hooks.occasions.passed_over import PassedOver
 from lastcall.hooks.registry import Implementation
-from lastcall.records.bounds import TRACE_LIMIT
 from lastcall.records.found_problems import first_problems
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
+from lastcall.threads.own_code import Standpoint
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import Share
 from lastcall.timing.deadline import soonest
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
+_FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
-_CHAIN = 4  # errors, each from the next, of which it is told where they were raised,
-_FRAMES = 20  # and by how many calls
 _CUT_OFF = "cut off: the run could not wait any longer"
+
+
+@value
+class FailedCall:
+    """A call that failed: whose and of which hook, why, and the plugin's own `file:line`."""
+
+    plugin: str
+    origin: str
+    hook: str
+    message: str
+    where: str = ""
+
+    @property
+    def words(self) -> str:
+        """Why, and where."""
+        return f"{self.message}, {self.where}" if self.where else self.message
+
+    def problem(self, guest: Guest | None = None) -> Problem:
+        """The same as a problem, for a command that has asked."""
+        whom = f" for {guest.name}" if guest else ""
+        remedy = f"mend it, or add {self.plugin} to hooks.block"
+        where = f"{self.plugin} ({self.origin})" if self.origin else self.plugin
+        return Problem(what="plugin", where=where, message=f"{self.hook}{whom} failed: {self.words}", remedy=remedy)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -40,7 +62,7 @@ class Fired:
     """What firing a hook brought: the answers that were given, by plugin, who failed, and what a failure asks for."""
 
     answers: list[tuple[str, Any]] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    failures: list[FailedCall] = field(default_factory=list[FailedCall])
     verdict: Literal["go on", "skip_guest", "abort"] = "go on"
     because: str = ""
 
@@ -137,7 +159,7 @@ class Dispatcher:
                     call = HookCall(self._context, one.plugin, expires=expires, say=said.say, since=since)
                     await self._call(one, guest, fired, call, said, limit, arguments)
         except TimeoutError:  # those behind it are not called
-            self._apply_policy(hook, one.plugin if one else "", fired, _CUT_OFF, None)
+            self._apply_policy(fired, self._failed(hook, one.plugin if one else "", _CUT_OFF), None)
         return fired
 
     def _bounded(self, share: Share | None) -> AbstractAsyncContextManager[None]:
@@ -145,7 +167,7 @@ class Dispatcher:
 
     def refuse(self, hook: str, plugin: str, fired: Fired, why: str) -> None:
         """Count an answer as a failure; see `Hooks.refuse`."""
-        self._apply_policy(hook, plugin, fired, why, None)
+        self._apply_policy(fired, self._failed(hook, plugin, why), None)
 
     def listens(self, hook: str, guest: Guest | None = None) -> bool:
         """Say whether any plugin implements the hook; see `Hooks.listens`."""
@@ -186,41 +208,49 @@ class Dispatcher:
         # Asked every second until a guest is ready: begun and ended for each would bury everything else in the run log.
         if one.hook != _ASKED_AGAIN:
             self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
-        verdict, message, trace, answer = Verdict.OK, "", "", None
-        asked_for: str | None = None
+        found, answer, standpoint = Judged(Verdict.OK, ""), None, Standpoint()
         try:
-            answer = await self._workers.call(_bound(one, guest, call, box, arguments), timeout=box)
+            answer = await self._workers.call(_bound(one, guest, call, box, arguments, standpoint), timeout=box)
             _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
-        except _Judged as judged:
-            verdict, message, trace, asked_for = judged.verdict, judged.message, judged.trace, judged.asked_for
+        except Judged as failed:
+            found = failed
         except Exception as error:  # noqa: BLE001  an exit, or no answer in time
-            judged = _judge(error, box)
-            verdict, message, trace = judged.verdict, judged.message, judged.trace
+            found = judged(error, one.own, box, standpoint.stack())
         except asyncio.CancelledError:
             # Its time is over and the run goes on; that it was cut off still belongs in the report.
-            verdict, message = Verdict.TIMEOUT, _CUT_OFF
+            found = judged(TimeoutError(_CUT_OFF), one.own, box, standpoint.stack())
             raise
         finally:
             call.expire()
             said.end()  # what a call says comes before its end
+            where = (found.where or one.file) if found.verdict in _FAILED else ""
             record = HookRecord(
-                hook=one.hook, plugin=one.plugin, result=verdict, started=started,
-                duration=self._stream.since(started), message=message, evidence=dict(call.collected),
+                hook=one.hook, plugin=one.plugin, result=found.verdict, started=started,
+                duration=self._stream.since(started), message=found.message, where=where, traceback=found.trace,
+                evidence=dict(call.collected),
             )  # fmt: skip
-            if one.hook != _ASKED_AGAIN or answer is not None or verdict is not Verdict.OK:  # no opinion, no record
-                self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record, traceback=trace))
-        if verdict in {Verdict.FAILED, Verdict.TIMEOUT}:
-            self._apply_policy(one.hook, one.plugin, fired, message, asked_for)
+            if one.hook != _ASKED_AGAIN or answer is not None or record.result is not Verdict.OK:  # no opinion
+                self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record))
+        if record.result in _FAILED:
+            self._apply_policy(fired, self._failed(one.hook, one.plugin, found.message, where), found.asked_for)
 
-    def _apply_policy(self, hook: str, plugin: str, fired: Fired, message: str, asked_for: str | None) -> None:
-        fired.failures.append((plugin, message))
-        own = self._settings.plugins.get(plugin)
+    def _failed(self, hook: str, plugin: str, message: str, where: str = "") -> FailedCall:
+        one = next((one for one in self._implementations(hook) if one.plugin == plugin), None)
+        if one is None:
+            return FailedCall(plugin, "", hook, message, where)
+        return FailedCall(plugin, one.position.source.where, hook, message, where or one.own.definition or one.file)
+
+    def _apply_policy(self, fired: Fired, failed: FailedCall, asked_for: str | None) -> None:
+        fired.failures.append(failed)
+        own = self._settings.plugins.get(failed.plugin)
         policy = asked_for or (own.on_failure if own else None) or self._settings.on_failure
-        if (policy == "skip_guest" and hook in _GUEST_HOOKS) or (policy == "abort" and hook in _PRE_HOOKS):
+        if (policy == "skip_guest" and failed.hook in _GUEST_HOOKS) or (
+            policy == "abort" and failed.hook in _PRE_HOOKS
+        ):
             fired.verdict = policy
-            fired.because = f"{hook} of {plugin}: {message}"
+            fired.because = f"{failed.hook} of {failed.plugin}: {failed.message}"
 
     def _lines_of(self, one: Implementation, guest: Guest | None) -> CallLines:
         key = guest.key if guest else None
@@ -238,7 +268,12 @@ def _require_in_time(call: HookCall) -> None:
 
 
 def _bound(
-    one: Implementation, guest: Guest | None, call: HookCall, box: float, arguments: Mapping[str, Any]
+    one: Implementation,
+    guest: Guest | None,
+    call: HookCall,
+    box: float,
+    arguments: Mapping[str, Any],
+    standpoint: Standpoint,
 ) -> Callable[[], Any]:
     """The call with the arguments it takes; what it returns or raises is consumed and judged inside the time box."""
     available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
@@ -246,12 +281,13 @@ def _bound(
     wanted = {name: available[name] for name in one.argnames}
 
     def work() -> Any:
-        try:
-            return _checked(one.hook, one.function(**wanted), call)
-        except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is code of the plugin
-            raise _judge(error, box) from None
-        finally:
-            call.release()
+        with standpoint:
+            try:
+                return _checked(one.hook, one.function(**wanted), call)
+            except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is the plugin's code
+                raise judged(error, one.own, box) from None
+            finally:
+                call.release()
 
     return work
 
@@ -269,51 +305,3 @@ def _checked(hook: str, answer: Any, call: HookCall) -> Any:
     elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
         return answer
     raise TypeError(f"returned {bounded(shown(answer))}")
-
-
-class _Judged(Exception):
-    """What a call that raised is in the report: words, of which nothing is the plugin's code any more."""
-
-    def __init__(self, verdict: Verdict, message: str, trace: str = "", asked_for: str | None = None) -> None:
-        super().__init__(message)
-        # Cut here, where it was made: a text of many megabytes would be the loop's time, and everybody's.
-        self.message, self.trace = bounded(message), bounded(trace, TRACE_LIMIT)
-        self.verdict, self.asked_for = verdict, asked_for
-
-
-def _judge(error: Exception, box: float) -> _Judged:
-    """By the very type of the error, as `isinstance` asks its own `__class__`, too."""
-    kind = type(error)
-    if issubclass(kind, Skip):
-        return _Judged(Verdict.SKIPPED, said(error))
-    if issubclass(kind, TimeoutError):
-        return _Judged(Verdict.TIMEOUT, said(error) or f"no answer within {box:.1f} s")
-    if issubclass(kind, CallExpired):
-        return _Judged(Verdict.TIMEOUT, said(error))
-    if issubclass(kind, LastcallError):
-        return _Judged(Verdict.FAILED, with_remedy(error), asked_for=_policy_of(error))
-    return _Judged(Verdict.FAILED, in_words(error), _trace(error))
-
-
-def _policy_of(error: Exception) -> str | None:
-    try:
-        policy = error.on_failure if isinstance(error, HookFailed) else None
-    except BaseException:  # noqa: BLE001  attributes of a plugin's error are the plugin's code
-        return None
-    return policy if isinstance(policy, str) else None
-
-
-def _trace(error: BaseException) -> str:
-    """Where it was raised, and those that it came from, the first one first; nothing where it lets nobody look."""
-    told, size = list[str](), 0
-    try:
-        one: BaseException | None = error
-        while one is not None and len(told) < _CHAIN and size < TRACE_LIMIT:
-            # In our words, and not as `traceback` tells it: what an error was given may have no end.
-            frames = traceback.format_tb(one.__traceback__, limit=-_FRAMES)
-            told.append("".join([*frames, f"{kind_name(one)}: {bounded(said(one))}\n"]))
-            size += len(told[-1])
-            one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
-        return masked(bounded("\n".join(reversed(told)), TRACE_LIMIT))
-    except BaseException:  # noqa: BLE001  as above
-        return ""

@@ -16,6 +16,7 @@ from lastcall.hooks import hookspecs
 from lastcall.hooks.occasions.occasions import ALWAYS, Occasions
 from lastcall.hooks.order import RUN_HOOKS, Position, firing_order
 from lastcall.hooks.sources import Origin, Source
+from lastcall.threads.own_code import OwnCode
 
 
 @value
@@ -32,6 +33,17 @@ class Implementation:
     def plugin(self) -> str:
         """The plugin's name."""
         return self.position.source.name
+
+    @property
+    def own(self) -> OwnCode:
+        """Which code is the plugin's own."""
+        return OwnCode(self.function)
+
+    @property
+    def file(self) -> str:
+        """The file of an executable, which has no lines of ours to name; else nothing."""
+        source = self.position.source
+        return "" if source.well_named else source.where
 
 
 class _Manager(pluggy.PluginManager):

@@ -225,8 +225,8 @@ class Inventory:
         fired = await self._hooks.fire("guest_settings", guest, until=until, share=STEP)
         for plugin, answer in fired.answers:
             await self._take_settings(guest, plugin, answer, fired)
-        for plugin, why in fired.failures:
-            message = f"guest_settings of {plugin}: {why}"
+        for failed in fired.failures:
+            message = f"guest_settings of {failed.plugin}: {failed.words}"
             self._stream.problem("plugin", guest.name, message, "what is wrong there does not count")
         if fired.verdict == "skip_guest":
             self._doubts.setdefault(guest.key, fired.because)

@@ -3,10 +3,12 @@ and without the secrets that were read.
 """
 
 from dataclasses import replace
+from typing import TypeVar
 
 from lastcall.api.guests import Guest
+from lastcall.api.results import Attempt, HookRecord
 from lastcall.errors import Problem
-from lastcall.formats.bounded_text import MESSAGE_LIMIT, NAME_LIMIT, bounded, shown
+from lastcall.formats.bounded_text import MESSAGE_LIMIT, NAME_LIMIT, TRACE_LIMIT, bounded, shown
 from lastcall.formats.secret_text import masked
 from lastcall.records.records import (
     AttemptEnded,
@@ -20,8 +22,9 @@ from lastcall.records.records import (
     Record,
 )
 
+FailureT = TypeVar("FailureT", Attempt, HookRecord)
+
 LINE_LIMIT = 8192  # characters of a line of output
-TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's endless message comes last
 
 
 def within_bounds(record: Record) -> Record:
@@ -37,13 +40,11 @@ def within_bounds(record: Record) -> Record:
         case GuestHeld():
             return replace(record, by=_message(record.by))
         case AttemptEnded():
-            attempt = replace(record.attempt, message=_message(record.attempt.message))
-            return replace(record, attempt=attempt)
+            return replace(record, attempt=_failure(record.attempt))
         case HookSaid():
             return replace(record, line=_message(record.line, LINE_LIMIT))
         case HookEnded():
-            call = replace(record.record, message=_message(record.record.message))
-            return replace(record, record=call, traceback=_message(record.traceback, TRACE_LIMIT))
+            return replace(record, record=_failure(record.record))
         case GuestEnded():
             return replace(record, message=_message(record.message))
         case ProblemFound():
@@ -54,6 +55,13 @@ def within_bounds(record: Record) -> Record:
 
 def _named(guest: Guest) -> Guest:
     return replace(guest, name=bounded(guest.name, NAME_LIMIT))
+
+
+def _failure(told: FailureT) -> FailureT:
+    return replace(
+        told, message=_message(told.message), where=_message(told.where),
+        traceback=_message(told.traceback, TRACE_LIMIT),
+    )  # fmt: skip
 
 
 def _message(text: object, limit: int = MESSAGE_LIMIT) -> str:

@@ -42,10 +42,18 @@ class LogLimit:
             if self._written >= self._size:
                 self._full = True
                 return _told(self._size, record.at)
-        if isinstance(record, HookEnded) and record.traceback and self._written >= self._size:
-            record = replace(record, traceback="")  # no report has it
+        if self._written >= self._size:
+            record = _without_traceback(record)  # a report tells where it was all the same
         self._written += _weight(record)
         return self._log(record)
+
+
+def _without_traceback(record: Record) -> Record:
+    if isinstance(record, HookEnded) and record.record.traceback:
+        return replace(record, record=replace(record.record, traceback=""))
+    if isinstance(record, AttemptEnded) and record.attempt.traceback:
+        return replace(record, attempt=replace(record.attempt, traceback=""))
+    return record
 
 
 def _weight(record: Record) -> int:
@@ -55,9 +63,10 @@ def _weight(record: Record) -> int:
             return _USUAL + _bytes(record.line)
         case HookEnded():
             call = record.record
-            return _USUAL + _bytes(call.message) + _bytes(record.traceback) + _collection(call.evidence)
+            return _USUAL + sum(map(_bytes, (call.message, call.where, call.traceback))) + _collection(call.evidence)
         case AttemptEnded():
-            return _USUAL + _bytes(record.attempt.message)
+            attempt = record.attempt
+            return _USUAL + sum(map(_bytes, (attempt.message, attempt.where, attempt.traceback)))
         case GuestEnded():
             return _USUAL + _bytes(record.message)
         case GuestPlanned():

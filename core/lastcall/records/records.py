@@ -120,12 +120,11 @@ class HookSaid:
 
 @value(kw_only=True)
 class HookEnded:
-    """A plugin's call is over. `traceback` only for unexpected failures."""
+    """A plugin's call is over."""
 
     at: float
     guest: Key | None
     record: HookRecord
-    traceback: str = ""
 
 
 @value(kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
@@ -21,6 +22,8 @@ from lastcall.records.records import (
 )
 
 VERSION = 1
+TRACES = 1 << 20  # characters of all tracebacks of a report
+FailureT = TypeVar("FailureT", Attempt, HookRecord)
 START = "start"  # the method of a restore
 _AS_PLANNED = frozenset(
     {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.SKIPPED}
@@ -62,6 +65,7 @@ class ReportBuilder:
         self._stories: dict[Key, _Story] = {}
         self._hooks: list[HookRecord] = []
         self._problems: list[Problem] = []
+        self._traces = 0
         for record in records:
             self.take(record)
 
@@ -81,13 +85,18 @@ class ReportBuilder:
                 self.plan(record.guest)
             case HookEnded():
                 story = self._stories.get(record.guest) if record.guest else None
-                (story.hooks if story else self._hooks).append(record.record)
+                (story.hooks if story else self._hooks).append(self._traced(record.record))
                 if story:
                     story.told = None
             case GuestBegun() | GuestAsked() | AttemptEnded() | GuestEnded():
                 self._take_story(self._stories[record.guest], record)
             case _:
                 pass
+
+    def _traced(self, failed: FailureT) -> FailureT:
+        """The same, without its traceback where the report has so many already: of 1500 guests each may have one."""
+        self._traces += len(failed.traceback)
+        return failed if self._traces <= TRACES or not failed.traceback else replace(failed, traceback="")
 
     def plan(self, guest: Guest) -> None:
         """Begin a guest's story, or go on with that of one that was left."""
@@ -109,7 +118,7 @@ class ReportBuilder:
                 if record.method == START and story.asked is None:
                     story.asked = record.at
             case AttemptEnded():
-                story.attempts.append(record.attempt)
+                story.attempts.append(self._traced(record.attempt))
                 if record.heard is not None:
                     story.heard.append((record.attempt.method, record.heard))
                     story.asked = record.heard if story.asked is None and record.asks else story.asked

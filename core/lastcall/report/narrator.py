@@ -1,8 +1,10 @@
 """A run as it goes on, told in lines: what matters of each record, for people, the console and the journal."""
 
+from collections.abc import Iterator
+
 from lastcall.api.guests import Key
 from lastcall.api.results import Verdict
-from lastcall.formats.visible_text import visible
+from lastcall.formats.visible_text import page
 from lastcall.records.records import (
     AttemptEnded,
     GuestAsked,
@@ -15,22 +17,31 @@ from lastcall.records.records import (
     ProblemFound,
     Record,
 )
-from lastcall.report.text import problem_line
+from lastcall.report.text import attempt_words, hook_words, problem_line, trace_lines
 
 
 class Narrator:
-    """Turns records into lines; `verbose` tells of hooks and every request as well."""
+    """Turns records into lines; `verbose` tells of hooks and every request as well, `traces` of tracebacks."""
 
-    def __init__(self, *, verbose: bool = False) -> None:
-        self._verbose = verbose
+    def __init__(self, *, verbose: bool = False, traces: bool = False) -> None:
+        self._verbose, self._traces = verbose, traces
         self._names: dict[Key, str] = {}
 
     def line(self, record: Record) -> str | None:
-        """The record's line, if it has one; a problem's remedy is a line more."""
+        """The record's line, if it has one; a problem's remedy and a traceback are lines more."""
         if isinstance(record, ProblemFound):
             return problem_line(record.problem)
         line = self._line(record)
-        return line and visible(line)
+        return line and page([line, *self._trace(record)])
+
+    def _trace(self, record: Record) -> Iterator[str]:
+        match record:
+            case HookEnded() if self._traces:
+                yield from trace_lines(record.record.traceback)
+            case AttemptEnded() if self._traces:
+                yield from trace_lines(record.attempt.traceback)
+            case _:
+                return
 
     def _line(self, record: Record) -> str | None:
         match record:
@@ -47,7 +58,9 @@ class Narrator:
                 return f"{self._names[record.guest]}: {record.method}" + ("" if record.attempt == 1 else " again")
             case AttemptEnded() if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT}:
                 attempt = record.attempt
-                return f"{self._names[record.guest]}: {attempt.method} {attempt.result} {attempt.message}".rstrip()
+                return (
+                    f"{self._names[record.guest]}: {attempt.method} {attempt.result} {attempt_words(attempt)}".rstrip()
+                )
             case _:
                 return self._hook_line(record)
 
@@ -59,7 +72,7 @@ class Narrator:
                 return f"{self._prefix(record.guest)}{record.hook} of {record.plugin}"
             case HookEnded() if record.record.result in {Verdict.FAILED, Verdict.TIMEOUT}:
                 what = f"{record.record.hook} of {record.record.plugin}"
-                return f"{self._prefix(record.guest)}{what} {record.record.result.value}: {record.record.message}"
+                return f"{self._prefix(record.guest)}{what} {record.record.result.value}: {hook_words(record.record)}"
             case _:
                 return None
 

@@ -72,13 +72,13 @@ def latest(runs: Iterator[PastRun]) -> list[PastRun]:
     return [restore] if restore else []
 
 
-def as_story(run: PastRun) -> str:
-    """The run's report under a heading that says when and why."""
+def as_story(run: PastRun, *, traces: bool = False) -> str:
+    """The run's report under a heading that says when and why; with `traces` the tracebacks of what failed."""
     facts = run.report.run
     began = _local(facts.started)
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
-    return f"{visible(heading)}\n{as_text(run.report)}{cut}"
+    return f"{visible(heading)}\n{as_text(run.report, traces=traces)}{cut}"
 
 
 def as_line(run: PastRun) -> str:

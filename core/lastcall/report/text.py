@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from lastcall.api.guests import Outcome, RunKind
-from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
+from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration
@@ -19,25 +19,25 @@ def report_json(report: Report) -> str:
     return to_json(report, indent=1)
 
 
-def as_text(report: Report) -> str:
-    """One line per guest, everything that was not as planned in full, and a closing line."""
-    return page(_lines(report))
+def as_text(report: Report, *, traces: bool = False) -> str:
+    """One line per guest, everything that was not as planned in full, and a closing line; with `traces` tracebacks."""
+    return page(_lines(report, traces=traces))
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, *, traces: bool) -> Iterator[str]:
     width = min(WIDEST, max((len(guest.name) for guest in report.guests), default=0))
     for hook in report.hooks:
         if hook.result is Verdict.SKIPPED:  # of the whole run these are few, and say what was not done for it and why
             yield hook_line(hook)
-        yield from _hook_lines(hook, "")
+        yield from _hook_lines(hook, "", traces=traces)
     for guest in report.guests:
-        yield from _guest_lines(guest, width)
+        yield from _guest_lines(guest, width, traces=traces)
     for problem in report.problems:
         yield from problem_lines(problem)
     yield _closing(report)
 
 
-def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
+def _guest_lines(guest: GuestResult, width: int, *, traces: bool) -> Iterator[str]:
     sign = "✓" if as_planned(guest) else "✗"
     how = f" by {guest.method}" if guest.method else ""
     why = f"  {guest.message}" if guest.message else ""
@@ -46,25 +46,43 @@ def _guest_lines(guest: GuestResult, width: int) -> Iterator[str]:
     told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
         if attempt.result in told:
-            said = f": {attempt.message}" if attempt.message else ""
+            said = f": {attempt_words(attempt)}" if attempt.message else ""
             yield f"    {attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
+            yield from trace_lines(attempt.traceback, "    ") if traces else ()
     for hook in guest.hooks:
-        yield from _hook_lines(hook, "    ")
+        yield from _hook_lines(hook, "    ", traces=traces)
 
 
-def _hook_lines(hook: HookRecord, indent: str) -> Iterator[str]:
+def _hook_lines(hook: HookRecord, indent: str, *, traces: bool) -> Iterator[str]:
     """What failed, and what was proven."""
     if hook.result not in {Verdict.OK, Verdict.SKIPPED}:
         yield hook_line(hook, indent)
+        yield from trace_lines(hook.traceback, indent) if traces else ()
     yield from evidence_lines(hook, indent)
 
 
 def hook_line(hook: HookRecord, indent: str = "") -> str:
     """One call as one line."""
     sign = "✓" if hook.result is Verdict.OK else "-" if hook.result is Verdict.SKIPPED else "✗"
-    said = f": {hook.message}" if hook.message else ""
+    said = f": {hook_words(hook)}" if hook.message else ""
     took = f" after {_seconds(hook.duration)}" if hook.duration else ""  # nothing where it was not called at all
     return f"{indent}{sign} {hook.hook} of {hook.plugin}: {hook.result.value}{took}{said}"
+
+
+def hook_words(hook: HookRecord) -> str:
+    """What a call says of how it went, and where in its plugin it failed."""
+    return f"{hook.message}, {hook.where}" if hook.where else hook.message
+
+
+def attempt_words(attempt: Attempt) -> str:
+    """The same of an attempt. Where a request was refused or not answered the place is only a line of its method."""
+    unexpected = attempt.where and attempt.traceback and attempt.result == Verdict.FAILED
+    return f"{attempt.message}, {attempt.where}" if unexpected else attempt.message
+
+
+def trace_lines(trace: str, indent: str = "") -> Iterator[str]:
+    """A traceback line by line, set in."""
+    yield from (f"{indent}    {line}" for line in trace.splitlines())
 
 
 def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:

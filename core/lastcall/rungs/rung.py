@@ -6,7 +6,7 @@ from functools import partial
 
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
-from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words
+from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words, whence
 from lastcall.formats.bounded_text import said
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS
@@ -41,6 +41,7 @@ class Rung:
         self._asked_at: float | None = None  # the first one that the guest can have heard
         self._refusal: BaseException | None = None  # the last one that there was
         self._latest = Asking(self._loop.time)
+        self._whence = "", ""  # the place in the plugin, and the traceback, of what failed or was given up
         self._attempt, self._accepted = 0, False
         self._ask_again_at, self._look_at = math.inf, math.inf
         self._begun = self._loop.time()
@@ -68,13 +69,13 @@ class Rung:
                 if await self._wait():
                     message, verdict = "", Verdict.OK
                 elif self._refusal and self._asked_at is None:
-                    message, verdict = in_words(self._refusal), Verdict.FAILED
+                    message, verdict, self._whence = in_words(self._refusal), Verdict.FAILED, whence(self._refusal)
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, said(error)
         except TimeoutError as error:
             message = said(error) or "no answer to the request"
         except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
-            verdict, message = Verdict.FAILED, in_words(error)
+            verdict, message, self._whence = Verdict.FAILED, in_words(error), whence(error)
             await self._reconsider(error)
         finally:
             self._record(started, verdict, message)
@@ -98,7 +99,7 @@ class Rung:
         if ending and (not refused or (asks and ending.came_with(self._latest, self._refusal, self._loop.time()))):
             self._hear()
         if ending and ending.is_by_method(asked=self._asked_at is not None):
-            result, message = ending.outcome.value, ""
+            result, message, self._whence = ending.outcome.value, "", ("", "")
         else:
             result = verdict.value
             if ended and verdict is Verdict.TIMEOUT:
@@ -109,6 +110,8 @@ class Rung:
             started=started,
             duration=self._stream.since(started),
             message=message,
+            where=self._whence[0],
+            traceback=self._whence[1],
         )
         heard = None if self._asked_at is None else self._stream.at(self._asked_at)
         self._stream.emit(
@@ -287,7 +290,7 @@ class Rung:
         until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
         self._ask_again_at, self._latest = math.inf, Asking(self._loop.time, until)
         sent = partial(self._note_sent, self._latest)
-        notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent)
+        notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent, stood=self._note_place)
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
         self._latest.begin(self._loop.create_task(request), self._wakeup.ring)
 
@@ -296,6 +299,10 @@ class Rung:
         asking.note_sent()
         if self._sent_at is None or (self._step.patient and self._asked_at is None):
             self._sent_at = asking.left_at
+
+    def _note_place(self, *whence: str) -> None:
+        """Where the method was left; of an earlier request it says nothing of what became of the guest since."""
+        self._whence = whence[0], whence[1]
 
     async def _end(self) -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""

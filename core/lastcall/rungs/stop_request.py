@@ -17,6 +17,7 @@ from lastcall.errors import (
     StartedAnew,
     Unsupported,
     in_words,
+    located,
     worded,
 )
 from lastcall.formats.bounded_text import bounded
@@ -24,6 +25,8 @@ from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.planning.plan import Step
 from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
+from lastcall.threads.error_trace import trace_of
+from lastcall.threads.own_code import OwnCode, Standpoint, frames_of, stack_text
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
@@ -43,10 +46,13 @@ class Unfit(LastcallError):
 @value
 class Notices:
     """What a request tells on its way: `begun`, on the loop thread, when the method is of use and is called; `sent`, by
-    the worker, when something goes out to libvirt."""
+    the worker, when something goes out to libvirt; `stood` with the plugin's `file:line` and the frames at which a
+    method was left whose time was up.
+    """
 
     begun: Callable[[], None]
     sent: Callable[[], None]
+    stood: Callable[[str, str], None]
 
 
 class Asker(Protocol):
@@ -178,7 +184,7 @@ class MethodAsker:
             why = method.unfit(guest, call)
             return bounded(str(why)) if why else ""
         except Exception as error:  # noqa: BLE001  its words are made here, in the worker
-            raise worded(error) from None
+            raise _told(error, OwnCode(method.unfit)) from None
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
@@ -196,26 +202,31 @@ class MethodAsker:
         under_way = _UnderWay(guest, step.timeout or self._timeout_of(guest), notices, self._loop.time)
         call = HookCall(self._context, plugin, expires=until, sent=under_way.sent)
         looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
+        own, standpoint = OwnCode(method.request), Standpoint()
 
         def ask() -> None:
-            why = self._why_unfit(method, guest, looking)
-            if why:
-                raise Unfit(why)
-            call.remaining()  # a call that was given up must not say that it begins
-            self._workers.post(notices.begun)
-            try:
-                method.request(self._stop_request(guest, step, call, attempt))
-            except Exception as error:  # noqa: BLE001  as above
-                raise worded(error) from None
-            finally:
-                call.release()
+            with standpoint:
+                why = self._why_unfit(method, guest, looking)
+                if why:
+                    raise Unfit(why)
+                call.remaining()  # a call that was given up must not say that it begins
+                self._workers.post(notices.begun)
+                try:
+                    method.request(self._stop_request(guest, step, call, attempt))
+                except Exception as error:  # noqa: BLE001  as above
+                    raise _told(error, own) from None
+                finally:
+                    call.release()
 
         left = None if until == math.inf else max(0.0, until - self._loop.time())
         try:
             async with under_way.end:
                 await self._watched(under_way, step, self._workers.call(ask, timeout=left))
-        except TimeoutError:
-            if not under_way.gives_way:
+        except (TimeoutError, asyncio.CancelledError) as error:
+            stack = standpoint.stack()
+            if stack:
+                notices.stood(own.last_of(stack), stack_text(stack))
+            if isinstance(error, asyncio.CancelledError) or not under_way.gives_way:
                 raise
             await self.withdraw(guest, step)
             raise TimeoutError("no answer in its time, and others wait for libvirt") from None
@@ -251,3 +262,9 @@ class MethodAsker:
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()
+
+
+def _told(error: Exception, own: OwnCode) -> Exception:
+    """A method's error in plain words, with its place, and with a traceback where nobody has expected it."""
+    expected = issubclass(type(error), LastcallError | TimeoutError)
+    return located(worded(error), own.place(frames_of(error)), "" if expected else trace_of(error))

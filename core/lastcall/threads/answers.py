@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from lastcall.formats.bounded_text import kind_name, said
 from lastcall.formats.values import value
+from lastcall.threads.own_code import frames_of
 
 T = TypeVar("T")
 
@@ -13,9 +14,13 @@ _SWITCH_INTERVAL = 0.0002  # seconds; measured: two abandoned spinning workers s
 
 
 class WorkerExit(Exception):
-    """What the work raised was no Exception (SystemExit, KeyboardInterrupt): it ends the work, not the program."""
+    """What the work raised was no Exception (SystemExit, KeyboardInterrupt): it ends the work, not the program.
+
+    `frames`: where it was raised.
+    """
 
     def __init__(self, cause: BaseException) -> None:
+        self.frames = frames_of(cause)
         words = said(cause)
         super().__init__(f"{kind_name(cause)}: {words}" if words else kind_name(cause))
 

@@ -108,14 +108,21 @@ class Fails:
         self._fail(run)
 
 
+def without_traces(report: Report) -> Report:
+    """A log that is full keeps where a call failed, and not how it got there."""
+    return replace(report, guests=tuple(
+        replace(guest, hooks=tuple(replace(hook, traceback="") for hook in guest.hooks)) for guest in report.guests
+    ))  # fmt: skip
+
+
 def test_a_log_of_many_hooks_that_fail_at_length_is_no_longer_than_its_size_and_what_the_report_needs(
     tmp_path: Path,
 ) -> None:
     guests = [FakeGuest(f"g{number}") for number in range(40)]
     report = run_shutdown(tmp_path, guests, plugins={"fails": Fails()}, config=SMALL)
     (log,) = logs(tmp_path)
-    assert past_run(log).report == report
-    traces = [len(record.traceback) for record in read_log(log) if isinstance(record, HookEnded)]
+    assert without_traces(past_run(log).report) == without_traces(report)
+    traces = [len(record.record.traceback) for record in read_log(log) if isinstance(record, HookEnded)]
     assert len(traces) == 2 * len(guests)
     assert traces[0] > 4_000
     assert traces[-1] == 0, "once it is full"
@@ -129,7 +136,7 @@ def test_the_weight_of_a_record_is_what_it_takes_in_the_log(tmp_path: Path) -> N
     key = ("qemu:///system", "11111111-2222-3333-4444-555555555555")
     attempt = Attempt(method="m", result="r", started=0, duration=0)
     records: list[Record] = [
-        HookEnded(at=1.0, guest=key, record=replace(call, evidence=evidence), traceback="line\n" * 4000),
+        HookEnded(at=1.0, guest=key, record=replace(call, evidence=evidence, traceback="line\n" * 4000)),
         HookSaid(at=1.0, guest=key, hook="h", plugin="p", line="\x1b" * 8000),
         ProblemFound(at=1.0, problem=problem),
         GuestEnded(at=1.0, guest=key, outcome=Outcome.FAILED, message="é" * 2000),

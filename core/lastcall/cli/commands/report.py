@@ -20,9 +20,10 @@ _LISTED = 20
 @click.command("report")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
+@click.option("-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed.")
 @json_option
 @click.pass_obj
-def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_json: bool) -> int:
+def report_command(invocation: Invocation, run: str | None, *, listed: bool, traces: bool, as_json: bool) -> int:
     """Say what the last shutdown did, and the restore after it; or the run with this id.
 
     Exit code 1 when something was not as planned in what is shown.
@@ -36,7 +37,8 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, as_
     elif listed:
         click.echo("\n".join(map(as_line, runs)) or "no run has been logged")
     else:
-        click.echo("\n\n".join(map(as_story, runs)) or "no run has been logged")
+        stories = [as_story(one, traces=traces or invocation.verbose) for one in runs]
+        click.echo("\n\n".join(stories) or "no run has been logged")
     bad = any(one.report.run.exit_code or not one.complete for one in runs)
     return ExitCode.NOT_AS_PLANNED if bad and not listed else ExitCode.OK
 
