@@ -1,6 +1,7 @@
 """The pydantic bases with which a plugin declares its own options. Imported on demand: pydantic is not free."""
 
 import importlib
+import json
 import os
 import re
 import stat
@@ -27,6 +28,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from lastcall.errors import LastcallError
+from lastcall.formats.bounded_text import kind_name
 from lastcall.formats.quantities import parse_duration
 from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.secret_text import SecretText
@@ -137,15 +139,46 @@ class Elsewhere:
         return getattr(importlib.import_module(self.module), self.name)
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda given: self.model().model_validate(given))
+        return core_schema.no_info_plain_validator_function(self._judge)
+
+    def _judge(self, given: object) -> BaseModel:
+        if isinstance(given, self.model()):
+            return given
+        return self.model().model_validate_json(json.dumps(given, default=_as_given))
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         self.model().model_rebuild()
         return handler(self.model().__pydantic_core_schema__)
 
 
+class AsJson:
+    """`Annotated[Model, AsJson()]`: what is given is judged as the JSON that it could have been written in.
+
+    YAML knows texts, numbers, lists and mappings. Strict, Python's mode takes none of these for a path, an enum, a
+    tuple, a set, a date or an address; that of JSON takes them as they are written, and still no text for a number.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def judge(given: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
+            # A model that is made already, such as a default.
+            return given if isinstance(given, BaseModel) else inner(json.dumps(given, default=_as_given))
+
+        return core_schema.no_info_wrap_validator_function(judge, core_schema.json_schema(handler(source)))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(cast("Any", schema)["schema"]["schema"])
+
+
+def _as_given(value: object) -> object:
+    raise ValueError(f"should be plain, as YAML is, not {kind_name(value)}")
+
+
 class Options(BaseModel):
-    """Base for the options of a plugin (`plugins.<name>`) or of a guest (`<name>:` in a rule)."""
+    """Base for the options of a plugin (`plugins.<name>`) or of a guest (`<name>:` in a rule).
+
+    What is written in YAML is judged strictly, as JSON: a field may be a Path, an enum, a tuple, a set, a date, an IP
+    address, a UUID or a Decimal, and takes its text or list; `"3"` is no number, and 1 is not true.
+    """
 
     # Inputs are hidden in errors: a password that somebody wrote in the wrong place would stand in a traceback.
     model_config = ConfigDict(

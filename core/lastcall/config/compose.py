@@ -21,7 +21,7 @@ from lastcall.config.guest_settings import (
 )
 from lastcall.config.settings import Settings
 from lastcall.formats.values import value
-from lastcall.options import BY_METADATA
+from lastcall.options import BY_METADATA, AsJson, Options
 
 # The agent first, as it tells within seconds whether it hears; ACPI still works where the agent hangs.
 DEFAULT_LADDER = ("agent", "acpi")
@@ -49,10 +49,10 @@ def settings_model(words: Vocabulary, *, rules: bool = True) -> type[Settings]:
         _ladder_field(DEFAULT_LAST_RESORT, LAST_RESORT, step, words),
     )
     keys = {name: options.guest for name, options in words.options.items() if options.guest}
-    guest_keys: dict[str, Any] = {name: (model | None, None) for name, model in keys.items()}
+    guest_keys: dict[str, Any] = {name: (_optional(model), None) for name, model in keys.items()}
     defaults = create_model("Defaults", __base__=GuestPolicy, stop=stop, last_resort=last_resort, **guest_keys)
     sections: dict[str, Any] = {
-        name: (options.settings | None, None) for name, options in words.options.items() if options.settings
+        name: (_optional(options.settings), None) for name, options in words.options.items() if options.settings
     }
     plugins = create_model("Plugins", __base__=Section, **sections)
     listed: Any = (tuple[()], ())
@@ -84,8 +84,14 @@ class _Schema(GenerateJsonSchema):
         return super().encode_default(dft)
 
 
+def _optional(model: type[Options]) -> Any:
+    """What a plugin declares, or nothing. The core's own models know what YAML is; a plugin's are judged as JSON."""
+    judged: Any = Annotated[model, AsJson()]
+    return judged | None
+
+
 def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:
-    fields: dict[str, Any] = {method.name: (method.options | None, None) for method in methods}
+    fields: dict[str, Any] = {method.name: (_optional(method.options), None) for method in methods}
     return create_model("Step", __base__=LadderStep, **fields)
 
 
