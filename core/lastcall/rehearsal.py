@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from lastcall.api.guests import Guest, RunKind
-from lastcall.errors import HypervisorError, LastcallError, in_words
+from lastcall.errors import HypervisorError, LastcallError
 from lastcall.hooks.call import HookCall
+from lastcall.hooks.isolation.outside_runs import ask_worker
+from lastcall.threads.own_code import OwnCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +26,9 @@ def rehearse(
 ) -> list[tuple[Guest, T | LastcallError]]:
     """Call `work` for running guests by name, UUID or glob, all at once, as `plugin`; for use inside a click command.
 
-    Returns (guest, answer) in the order of the names; the answer is the LastcallError that the work raised, also for
-    one that took longer than `timeout` seconds. Raises UsageError for one that no running guest answers to.
+    Returns (guest, answer) in the order of the names; the answer is the LastcallError that the work raised, or one that
+    says what else it raised and where, or where it stood after `timeout` seconds. Raises UsageError for one that no
+    running guest answers to.
     """
     from lastcall.runs.assembly import RunRequest, assemble
     from lastcall.runs.loading import load
@@ -66,12 +69,8 @@ async def _one(
             call.release()
 
     try:
-        return await parts.workers.call(perform, timeout=timeout)
-    except TimeoutError:
-        return LastcallError(f"no answer within {timeout:.0f} s")
-    except LastcallError as error:
+        return await ask_worker(parts.workers, parts.context.called(plugin), OwnCode(work), perform, timeout)
+    except LastcallError as error:  # the plugin's failure with this guest, and not with the others
         return error
-    except Exception as error:  # noqa: BLE001  the plugin's failure with this guest, and not with the others
-        return LastcallError(in_words(error))
     finally:
         call.expire()

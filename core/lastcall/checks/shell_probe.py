@@ -5,9 +5,11 @@ from collections.abc import Sequence
 
 from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult
-from lastcall.errors import LastcallError, in_words
+from lastcall.errors import LastcallError
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.isolation.outside_runs import ask_worker
+from lastcall.threads.own_code import OwnCode
 from lastcall.threads.workers import Workers
 
 TIME = 30.0  # seconds for one login
@@ -40,13 +42,11 @@ async def _try(context: RunContext, workers: Workers, guest: Guest, shell: str) 
         finally:
             call.release()
 
+    plugin, provider = context.shells.get(shell, ("core", None))
     try:
-        result = await workers.call(log_in, timeout=TIME)
-    except TimeoutError:
-        return ShellProbe(guest, shell, error=LastcallError(f"no answer within {TIME:.0f} s"))
-    except Exception as error:  # noqa: BLE001  whatever a shell's plugin raises, it is that shell's failure only
-        remedy = error.remedy if isinstance(error, LastcallError) else ""
-        return ShellProbe(guest, shell, error=LastcallError(in_words(error), remedy))
+        result = await ask_worker(workers, context.called(plugin), OwnCode(provider), log_in, TIME)
+    except LastcallError as error:  # whatever a shell's plugin raises, it is that shell's failure only
+        return ShellProbe(guest, shell, error=error)
     finally:
         # The worker may hang in the login and is left there: after this it can do nothing more in our name.
         call.expire()

@@ -2,16 +2,21 @@
 
 import contextlib
 import importlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastcall.cli.invocation import Invocation
-from lastcall.errors import ConfigInvalid, ExitCode
+from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
+
+if TYPE_CHECKING:
+    from lastcall.hooks.registry import Implementation
+    from lastcall.threads.own_code import CodeLine
 
 COMMANDS = (
     "shutdown", "restore", "plan", "status", "report", "announce", "forget", "check", "plugins", "hook", "config",
@@ -19,8 +24,34 @@ COMMANDS = (
 )  # fmt: skip
 
 
+COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
+_ASKED = "lastcall.plugins_asked"
+COMPLETION_TIME = 5.0  # seconds; nobody waits longer for a key
+
+
 class _Group(click.Group):
     """Loads a command's module when it is named, and plugins only for names that the core does not have."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._owners = dict[str, "Implementation"]()
+        self._failed = list[LastcallError]()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand; what one of a plugin raises that it does not mean to is that plugin's failure."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, LastcallError, BrokenPipeError):
+            raise
+        except (Exception, SystemExit) as error:
+            owner = self._owners.get(ctx.invoked_subcommand or "")
+            if owner is None:
+                raise
+            return _ended(owner, error, verbose=ctx.obj.verbose)
+
+    def owner_of(self, frames: "Sequence[CodeLine]") -> "Implementation | None":
+        """The plugin in whose code one of these frames is, of those that add commands."""
+        return next((one for one in self._owners.values() if one.own.last_of(frames)), None)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         with contextlib.suppress(ConfigInvalid):  # help is for whoever has a broken configuration, too
@@ -32,12 +63,30 @@ class _Group(click.Group):
         if cmd_name in COMMANDS:
             return getattr(importlib.import_module(f"lastcall.cli.commands.{cmd_name}"), f"{cmd_name}_command")
         self._ask_plugins(ctx)
+        if cmd_name not in self.commands and self._failed and not ctx.resilient_parsing:
+            # It may well be one of theirs: that there is no such command is not for us to say.
+            raise LastcallError(f"no command is called {cmd_name!r}, and some plugins' could not be loaded")
         return self.commands.get(cmd_name)
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         from lastcall.cli.commands.plugins import register_plugin_commands
 
-        register_plugin_commands(self, ctx.params.get("config"))
+        if _ASKED in ctx.meta:  # help asks again for each of their names
+            return
+        ctx.meta[_ASKED] = True
+        verbose = bool(ctx.params.get("verbose"))
+        self._owners, self._failed = register_plugin_commands(self, ctx.params.get("config"), verbose=verbose)
+
+
+def _ended(owner: "Implementation", error: Exception | SystemExit, *, verbose: bool) -> Any:
+    """A plugin's command left by an exit, whose code is its own, or failed."""
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return error.code or ExitCode.OK
+    from lastcall.hooks.isolation.outside_runs import plugin_failed
+
+    failed = plugin_failed(owner.position.source.called, owner.own, error)
+    failed.trace = failed.trace if verbose else ""
+    raise failed from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -64,8 +113,58 @@ def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) 
     ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet)
 
 
+def _complete(invocation: Invocation) -> int:
+    """Answer a shell that asks for completions, in bounded time; where a plugin is in the way there are none."""
+    from click.shell_completion import get_completion_class
+
+    from lastcall.cli.outlet import say
+
+    shell, _, instruction = os.environ[COMPLETION].partition("_")
+    kind = get_completion_class(shell)
+    if kind is None or instruction not in {"source", "complete"}:
+        return ExitCode.NOT_AS_PLANNED
+    maker = kind(cli, {"obj": invocation}, "lastcall", COMPLETION)
+    if instruction == "source":
+        click.echo(maker.source())
+        return ExitCode.OK
+    try:
+        text = _completions(maker.complete)
+    except LastcallError as error:
+        say(f"lastcall: {error}")
+        return ExitCode.NOT_AS_PLANNED
+    click.echo(text)
+    return ExitCode.OK
+
+
+def _completions(make: Callable[[], str]) -> str:
+    """Raises LastcallError; of a plugin's value that is completed by code of its own, too."""
+    from lastcall.hooks.isolation.outside_runs import plugin_failed
+    from lastcall.threads.answers import WorkerExit
+    from lastcall.threads.box import Box
+    from lastcall.threads.own_code import OwnCode, Standpoint, frames_of
+
+    standpoint = Standpoint()
+
+    def work() -> str:
+        with standpoint:
+            return make()
+
+    try:
+        return Box().call(work, timeout=COMPLETION_TIME)
+    except Exception as caught:  # noqa: BLE001  whatever it is, a shell wants to go on
+        late = isinstance(caught, TimeoutError)
+        error = TimeoutError(f"no answer within {COMPLETION_TIME:.0f} s") if late else caught
+        frames = standpoint.stack() or (error.frames if isinstance(error, WorkerExit) else frames_of(error))
+        assert isinstance(cli, _Group)  # noqa: S101  it is made so below
+        owner = cli.owner_of(frames)
+        called, own = (owner.position.source.called, owner.own) if owner else ("completion", OwnCode(None))
+        raise plugin_failed(called, own, error, frames) from None
+
+
 def run_command(arguments: Sequence[str], invocation: Invocation) -> int:
     """Run the subcommand and return its exit code; raises what it raises, but for errors of usage."""
+    if os.environ.get(COMPLETION):
+        return _complete(invocation)
     try:
         # Standalone, click leaves by SystemExit, past the error boundary of main() and its way around hung threads.
         code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False, obj=invocation)

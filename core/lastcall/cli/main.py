@@ -30,7 +30,7 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
         _show_problems(error)
         return error.exit_code
     except LastcallError as error:
-        _say(f"lastcall: {masked(str(error))}", *_remedy(error.remedy))
+        _say(*error.trace.splitlines(), f"lastcall: {masked(str(error))}", *_remedy(error.remedy))
         return error.exit_code
     except Unreadable as error:
         _say(f"lastcall: {error}", *_remedy(error.remedy))

@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable
 
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.outlet import ERROR, LAST_WORDS, Outlet
+from lastcall.cli.outlet import ERROR, LAST_WORDS, Outlet, say
+from lastcall.errors import LastcallError
 from lastcall.persistence.files import LAST_MOMENT
-from lastcall.records.records import Record, RunEnded, RunJoined, RunStarted, Sink
+from lastcall.records.records import HookEnded, Record, RunEnded, RunJoined, RunStarted, Sink
 from lastcall.report.narrator import Narrator
+from lastcall.report.text import trace_lines
 
 
 class Progress:
@@ -39,6 +41,23 @@ class BackgroundProgress:
             self._ends = math.inf if record.deadline is None else record.deadline
         elif isinstance(record, RunEnded):
             self._outlet.close(max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)))
+
+
+def trace_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:
+    """With -v, a sink for the tracebacks of calls that fail, of a command that tells the failures themselves."""
+
+    def take(record: Record) -> None:
+        if isinstance(record, HookEnded) and record.record.traceback:
+            call = record.record
+            say(f"{call.hook} of {call.plugin}:", *trace_lines(call.traceback))
+
+    return [("tracebacks", take)] if invocation.verbose else []
+
+
+def tell_trace(error: LastcallError, invocation: Invocation) -> None:
+    """With -v, tell the traceback of a plugin's failure."""
+    if invocation.verbose and error.trace:
+        say(*trace_lines(error.trace))
 
 
 def progress_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:

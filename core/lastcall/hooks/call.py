@@ -50,6 +50,7 @@ class RunContext:
     shells: Providers = field(default_factory=dict[str, "tuple[str, GuestShell]"])
     concerns: Callable[[str, Guest], bool] = lambda _plugin, _guest: True
     shell_names: Callable[[Guest], Sequence[str]] = lambda _guest: ()
+    called: Callable[[str], str] = lambda plugin: f"plugin {plugin!r}"
 
 
 class _End:

@@ -66,6 +66,10 @@ class Fired:
     verdict: Literal["go on", "skip_guest", "abort"] = "go on"
     because: str = ""
 
+    def problems(self, guest: Guest | None = None) -> list[Problem]:
+        """The failures, for a command that has asked and shows what was wrong."""
+        return [failed.problem(guest) for failed in self.failures]
+
 
 class Hooks(Protocol):
     """Fires hooks; the engine's view of the plugins."""

@@ -195,6 +195,11 @@ class Registry:
         """When the hooks of a plugin in use are meant to be called by a run."""
         return self._occasions[source.name]
 
+    def called(self, plugin: str) -> str:
+        """A plugin as people know it; see `Source.called`."""
+        source = self._sources.get(plugin)
+        return source.called if source else f"plugin {plugin!r}"
+
     def hook_names(self) -> tuple[str, ...]:
         """Every hook, in the order of the specifications."""
         return _hook_names()

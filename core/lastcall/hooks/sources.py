@@ -31,6 +31,11 @@ class Source:
     sort_key: str
 
     @property
+    def called(self) -> str:
+        """As people know it: `plugin 'bmc' (lastcall-bmc 0.1.0)`."""
+        return f"plugin {self.name!r} ({self.where})"
+
+    @property
     def well_named(self) -> bool:
         """True when the name can own a section of the configuration."""
         return _NAME.fullmatch(self.name) is not None

@@ -14,6 +14,7 @@ from lastcall.errors import (
     HypervisorError,
     LastcallError,
     NotPermitted,
+    PluginFailed,
     StartedAnew,
     Unsupported,
     in_words,
@@ -23,6 +24,7 @@ from lastcall.errors import (
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.planning.plan import Step
 from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
 from lastcall.threads.error_trace import trace_of
@@ -74,8 +76,8 @@ class Asker(Protocol):
         """What a guest counts as that goes off by this method."""
         ...
 
-    async def unfit(self, guest: Guest, step: Step) -> str:
-        """Say why a step is no use for the guest, or nothing. Raises nothing."""
+    async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
+        """Say why a step is no use for the guest, or nothing; an error where its method fails. Raises nothing."""
         ...
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
@@ -166,25 +168,19 @@ class MethodAsker:
         """See `Asker.outcome`."""
         return self._methods[method][1].outcome if method in self._methods else Outcome.STOPPED
 
-    async def unfit(self, guest: Guest, step: Step) -> str:
+    async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
         """Ask the method; see `Asker.unfit`."""
         plugin, method = self._methods[step.method]
         call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT)
+        called, own = self._context.called(plugin), OwnCode(method.unfit)
         try:
-            return await self._workers.call(lambda: self._why_unfit(method, guest, call), timeout=UNFIT_TIMEOUT)
-        except Exception as error:  # noqa: BLE001  shown in the plan, where somebody can do something about it
-            return f"{plugin} failed: {in_words(error)}"
+            return await ask_worker(self._workers, called, own, lambda: _why_unfit(method, guest, call), UNFIT_TIMEOUT)
+        except LastcallError as error:  # shown in the plan, where somebody can do something about it
+            if isinstance(error, PluginFailed):
+                return error
+            return PluginFailed(f"{called} failed: {in_words(error)}", error.remedy)
         finally:
             call.expire()
-
-    @staticmethod
-    def _why_unfit(method: StopMethod[Any], guest: Guest, call: HookCall) -> str:
-        """What the method says, as plain text; in the worker, as its answer and its error may be code of its own."""
-        try:
-            why = method.unfit(guest, call)
-            return bounded(str(why)) if why else ""
-        except Exception as error:  # noqa: BLE001  its words are made here, in the worker
-            raise _told(error, OwnCode(method.unfit)) from None
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
@@ -206,7 +202,10 @@ class MethodAsker:
 
         def ask() -> None:
             with standpoint:
-                why = self._why_unfit(method, guest, looking)
+                try:
+                    why = _why_unfit(method, guest, looking)
+                except Exception as error:  # noqa: BLE001  its words are made here, in the worker
+                    raise _told(error, OwnCode(method.unfit)) from None
                 if why:
                     raise Unfit(why)
                 call.remaining()  # a call that was given up must not say that it begins
@@ -262,6 +261,12 @@ class MethodAsker:
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()
+
+
+def _why_unfit(method: StopMethod[Any], guest: Guest, call: HookCall) -> str:
+    """What the method says, as plain text; in the worker, as its answer and its error may be code of its own."""
+    why = method.unfit(guest, call)
+    return bounded(str(why)) if why else ""
 
 
 def _told(error: Exception, own: OwnCode) -> Exception:

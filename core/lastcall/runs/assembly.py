@@ -22,6 +22,7 @@ from lastcall.formats.values import value
 from lastcall.formats.version import __version__
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
+from lastcall.hooks.isolation.guarded_shell import GuardedShell
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.options import Options
 from lastcall.persistence.boot_stamp import boot_id
@@ -242,7 +243,11 @@ def _context(
         options=_option_lookup(loaded.settings, policies),
         domain=outside.hypervisor.domain,
         wait=outside.wait,
-        shells={name: (source.name, shell) for name, (source, shell) in loaded.plugins.shells.items()},
+        shells={
+            name: (source.name, GuardedShell(source.called, shell))
+            for name, (source, shell) in loaded.plugins.shells.items()
+        },
+        called=loaded.plugins.registry.called,
         shell_names=lambda guest: policies.of(guest).shell,
         concerns=_concerns(loaded, policies),
     )

@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 import click
 
-from lastcall.api.guests import Guest, RunKind
+from lastcall.api.guests import RunKind
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.named_rules import named_rules
@@ -18,6 +17,7 @@ from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
+from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page
@@ -42,14 +42,15 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     """
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
-    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation)), loop)
     names = KnownNames(loaded.plugins)
     named = named_rules(loaded.document.node, loaded.settings.guests)
     unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
     parts.stream.problems((*unknown, *named, *_folders(loaded), *find_missing(loaded.settings)))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
-    seen = loop.run_until_complete(_ask(parts, loaded, names, log_in=log_in))
+    seen = loop.run_until_complete(_ask(parts, loaded, names))
+    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else []
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(to_json({"version": 1, "problems": problems}, indent=1))
@@ -60,7 +61,7 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool) -> list[str]:
+async def _ask(parts: Parts, loaded: Loaded, names: KnownNames) -> list[str]:
     """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
     inventory, connections = parts.inventory, parts.connections
     await connections.connect()
@@ -79,25 +80,29 @@ async def _ask(parts: Parts, loaded: Loaded, names: KnownNames, *, log_in: bool)
     tight = find_tight_folders(parts.policies, guests, inventory.facts)
     parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *tight, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
-    for plugin, found in (await parts.hooks.fire("check")).answers:
+    checked = await parts.hooks.fire("check")
+    for plugin, found in checked.answers:
         parts.stream.problems(found, source=plugin)
+    # One that failed has looked at nothing: "nothing wrong found" would be its word, and is not.
+    parts.stream.problems(checked.problems())
     answers = await asyncio.gather(*(parts.hooks.fire("check_guest", guest) for guest in guests))
     for guest, fired in zip(guests, answers, strict=True):
         for plugin, found in fired.answers:
             parts.stream.problems(found, source=(plugin, guest.key))
+        parts.stream.problems(fired.problems(guest))
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
-    seen = [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
-    return [*seen, *(await _log_in(parts, guests) if log_in else [])]
+    return [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
 
 
-async def _log_in(parts: Parts, guests: Sequence[Guest]) -> list[str]:
+async def _log_in(parts: Parts, invocation: Invocation) -> list[str]:
     """Try every shell; returns what worked, the rest becomes problems."""
-    seen: list[str] = []
+    seen, guests = list[str](), parts.context.guests
     for login in await probe_shells(parts.context, parts.workers, guests):
         if login.error is None:
             seen.append(f"✓ {login.guest.name}: {login.shell} as {login.user}, {login.seconds:.1f}s")
         else:
             parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
+            tell_trace(login.error, invocation)
     without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
     return [*seen, *([f"- no shell is configured for {', '.join(without)}"] if without else [])]
 

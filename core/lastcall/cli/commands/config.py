@@ -12,6 +12,7 @@ from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
+from lastcall.cli.progress import trace_sinks
 from lastcall.config.compose import settings_schema
 from lastcall.config.guest_settings import GuestRule
 from lastcall.config.load import read
@@ -67,20 +68,26 @@ def show_config(invocation: Invocation, *, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
-    """Show every setting of a guest, and where each comes from: default, configuration, metadata, plugin or rule."""
+    """Show every setting of a guest, and where each comes from: default, configuration, metadata, plugin or rule.
+
+    Exit code 1 when a plugin has failed to say what it knows of it.
+    """
     import yaml
 
     rows, problems = _settings_of(invocation, name)
+    # What is shown is not all that was to be known.
+    failed = any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
+    code = ExitCode.NOT_AS_PLANNED if failed else ExitCode.OK
     if as_json:
         facts = {key: {"value": value, "from": source} for key, value, source in rows}
         click.echo(to_json({"version": 1, "guest": name, "settings": facts, "problems": problems}, indent=1))
-        return ExitCode.OK
+        return code
     for key, value, source in rows:
         text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
         click.echo(visible(f"{key}: {text}  ({source})"))
     for problem in problems:
         click.echo(problem_line(problem), err=True)
-    return ExitCode.OK
+    return code
 
 
 def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...]]:
@@ -90,7 +97,8 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
 
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
-    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    request = RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation))
+    parts = assemble(loaded, request, loop)
     guest = loop.run_until_complete(find_guest(parts.inventory, parts.stream, name))
     sources = dict.fromkeys(loaded.settings.defaults.model_fields_set, "defaults")
     for layer in parts.policies.layers(guest):

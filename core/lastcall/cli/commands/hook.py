@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import click
@@ -12,14 +13,14 @@ from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import confirmed, json_option, only_output
 from lastcall.cli.progress import Progress
-from lastcall.errors import ExitCode, UsageError
+from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.occasions.occasions import possible_reasons
 from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
-from lastcall.report.text import evidence_lines, hook_line
+from lastcall.report.text import evidence_lines, hook_line, problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 
@@ -76,14 +77,18 @@ def hook_command(
         # For the plugins alone: with a run log, `report` would take a single hook for the last run.
         parts.context.rehearsal = not for_real
         fired = loop.run_until_complete(_fire(parts, name, guests))
+    problems = parts.stream.story.report().problems
     if as_json:
         shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]
-        problems = parts.stream.story.report().problems
         click.echo(to_json({"version": 1, "hook": name, "fired": shown, "problems": problems}, indent=1))
     else:
-        click.echo(page(line for guest, calls in fired for line in _lines(name, guest, calls)))
+        lines = chain.from_iterable(_lines(name, guest, calls) for guest, calls in fired)
+        # What else plugins failed in on the way, as in telling the guest's settings.
+        click.echo(page([*lines, *chain.from_iterable(map(problem_lines, problems))]))
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
-    return ExitCode.NOT_AS_PLANNED if any(one.result in failed for _, calls in fired for one in calls) else ExitCode.OK
+    wrong = any(one.result in failed for _, calls in fired for one in calls)
+    wrong |= any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
+    return ExitCode.NOT_AS_PLANNED if wrong else ExitCode.OK
 
 
 def _agreed(
@@ -120,7 +125,8 @@ async def _fire(parts: Parts, name: str, names: tuple[str, ...]) -> list[tuple[G
     story = parts.stream.story
     if not names:
         await parts.hooks.fire(name, report=story.report())
-        return [(None, story.report().hooks)]
+        # Before them there were calls of `guest_settings`, of guests that were not planned yet.
+        return [(None, tuple(call for call in story.report().hooks if call.hook == name))]
     await asyncio.gather(*(_fire_for(parts, name, guest) for guest in guests))
     return [(guest, story.result(guest.key).hooks) for guest in guests]
 

@@ -11,7 +11,8 @@ import click
 from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
-from lastcall.errors import ExitCode, Problem, Severity
+from lastcall.cli.progress import tell_trace, trace_sinks
+from lastcall.errors import ExitCode, LastcallError, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -61,11 +62,13 @@ def plan_command(
     `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
     is used up. With -v (before the command) it also shows what plugins tell about each guest.
     """
-    request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True)
+    request = RunRequest(
+        kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True, sinks=trace_sinks(invocation)
+    )
     loaded = load(invocation.config).for_reason(Reason(reason))
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
-    seen = loop.run_until_complete(_look(parts, chosen, describe=invocation.verbose))
+    seen = loop.run_until_complete(_look(parts, chosen, invocation))
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary
     click.echo(_json(parts, loaded, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
@@ -74,7 +77,7 @@ def plan_command(
     return parts.stream.story.exit_code if errors else ExitCode.OK
 
 
-async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
+async def _look(parts: Parts, chosen: Selection, invocation: Invocation) -> _Seen:
     inventory, connections = parts.inventory, parts.connections
     parallel = parts.settings.shutdown.parallel
     await connections.connect()
@@ -87,7 +90,7 @@ async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
     plan = await inventory.plan(guests, parallel, limited=parts.deadline.end != float("inf"))
     history = History(parts.settings.paths.state)
     history.load()
-    unfit = await asyncio.gather(*(_unfit(parts, planned) for planned in plan.guests))
+    unfit = await asyncio.gather(*(_unfit(parts, planned, invocation) for planned in plan.guests))
     plan = dataclasses.replace(plan, guests=tuple(map(with_last_request, plan.guests, unfit)))
     if not parts.settings.restore.brings_back:
         # The run lists them all the same, for who names one to `lastcall restore`; to say "restored" would promise it.
@@ -98,7 +101,7 @@ async def _look(parts: Parts, chosen: Selection, *, describe: bool) -> _Seen:
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
     lines = [
-        _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=describe)
+        _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
     ]
     return _Seen(plan, outlook, await asyncio.gather(*lines))
@@ -132,11 +135,15 @@ def _from_start(parts: Parts) -> Deadline:
     return Deadline(*(moment - parts.stream.start for moment in moments))
 
 
-async def _unfit(parts: Parts, planned: PlannedGuest) -> dict[str, str]:
-    """The rungs that are no use for the guest as it is now, and why."""
+async def _unfit(parts: Parts, planned: PlannedGuest, invocation: Invocation) -> dict[str, str]:
+    """The rungs that are no use for the guest as it is now, and why; a method that fails is a problem besides."""
     reasons, guest = dict[str, str](), planned.guest
     for step in planned.steps:
-        reasons[step.method] = await parts.asker.unfit(guest, step)
+        why = await parts.asker.unfit(guest, step)
+        if isinstance(why, LastcallError):
+            parts.stream.problem("plugin", f"{step.method} of {guest.name}", str(why), why.remedy)
+            tell_trace(why, invocation)
+        reasons[step.method] = str(why)
         guest = dataclasses.replace(guest, state=GuestState.RUNNING) if step.prepares else guest
     return {method: why for method, why in reasons.items() if why}
 
@@ -150,6 +157,7 @@ async def _line(
     parts: Parts, planned: PlannedGuest, after: tuple[str, ...], unfit: dict[str, str], *, describe: bool
 ) -> Line:
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
+    parts.stream.problems(fired.problems(planned.guest))
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
     return Line(planned, after, unfit, facts)
 

@@ -1,5 +1,6 @@
 """`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
 
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,18 @@ import click
 
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
+from lastcall.cli.outlet import say
 from lastcall.config.files import config_file
 from lastcall.config.load import read
-from lastcall.errors import ExitCode, in_words
-from lastcall.formats.bounded_text import bounded
+from lastcall.errors import ExitCode, LastcallError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
-from lastcall.hooks.load_time import wording
+from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
-from lastcall.hooks.registry import Registry
+from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Source
-from lastcall.report.text import problem_lines
+from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
 
@@ -83,25 +84,40 @@ def _where(one: dict[str, Any]) -> str:
     return "".join(f"  {words}" for words in (*said, *([] if one["rehearses"] else ["not in rehearsals"])))
 
 
-def register_plugin_commands(group: click.Group, config: Path | None) -> None:
+def register_plugin_commands(
+    group: click.Group, config: Path | None, *, verbose: bool = False
+) -> tuple[dict[str, Implementation], list[LastcallError]]:
     """Let plugins add their commands to the group; one that fails is reported and the others are added.
 
-    Raises ConfigInvalid where the configuration cannot be read, or is a file with errors that somebody has named.
+    Returns whose command each name is, and what failed. Raises ConfigInvalid where the configuration cannot be read, or
+    is a file with errors that somebody has named.
     """
     _, named = config_file(config)
     document = read(config)
     plugins = Plugins(document.bootstrap)
     if named:
         document.settings(plugins.vocabulary)
-    registry = plugins.registry
-    box = Box()
-    for one in registry.implementations("register_commands"):
+    owners, failed, box = dict[str, Implementation](), list[LastcallError](), Box()
+    for one in plugins.registry.implementations("register_commands"):
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
-            box.call(wording(lambda one=one: one.function(group)), timeout=REGISTER_TIMEOUT)
-        except Exception as error:  # noqa: BLE001  that plugin's failure only
+            ask_box(box, one.position.source.called, one.own, partial(_register, one, group), REGISTER_TIMEOUT)
+        except LastcallError as error:  # that plugin's failure only
             group.commands = known
-            why = bounded(in_words(error))
-            click.echo(visible(f"lastcall: the commands of {one.plugin} are missing: {why}"), err=True)
+            failed.append(error)
+            trace = trace_lines(error.trace) if verbose else ()
+            say(f"lastcall: {_missing(one, error)}", *trace)
+        owners |= {name: one for name, command in group.commands.items() if known.get(name) is not command}
     box.close()
+    return owners, failed
+
+
+def _missing(one: Implementation, error: LastcallError) -> str:
+    what, head = f"the commands of {one.plugin} are missing: ", f"{one.position.source.called} failed: "
+    said = str(error)
+    return f"{head}{what}{said.removeprefix(head)}"
+
+
+def _register(one: Implementation, group: click.Group) -> None:
+    one.function(**dict.fromkeys(one.argnames, group))
