@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
-    from lastcall.api.markers import hookimpl, hookspec
+    from lastcall.api.markers import hookimpl
     from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
     from lastcall.api.run import Domain, Json, PluginOptions, Run
     from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         HypervisorError,
         LastcallError,
         NoShell,
+        OnFailure,
         Problem,
         Severity,
         ShellError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from lastcall.formats.decoding import from_json
     from lastcall.formats.secret_text import SecretText, masked
+    from lastcall.formats.version import __version__ as __version__  # as itself: else it is not meant for others
     from lastcall.formats.visible_text import visible
     from lastcall.persistence.text_file import TextFile
 
@@ -44,10 +46,7 @@ _HOMES = {
         "Reason",
         "RunKind",
     ),
-    "lastcall.api.markers": (
-        "hookimpl",
-        "hookspec",
-    ),
+    "lastcall.api.markers": ("hookimpl",),
     "lastcall.api.results": (
         "Attempt",
         "GuestResult",
@@ -81,6 +80,7 @@ _HOMES = {
         "HypervisorError",
         "LastcallError",
         "NoShell",
+        "OnFailure",
         "Problem",
         "Severity",
         "ShellError",
@@ -91,6 +91,7 @@ _HOMES = {
     ),
     "lastcall.formats.decoding": ("from_json",),
     "lastcall.formats.secret_text": ("SecretText", "masked"),
+    "lastcall.formats.version": ("__version__",),
     "lastcall.formats.visible_text": ("visible",),
     "lastcall.persistence.text_file": ("TextFile",),
 }
@@ -129,6 +130,7 @@ __all__ = [
     "Json",
     "LastcallError",
     "NoShell",
+    "OnFailure",
     "Outcome",
     "PluginOptions",
     "Problem",
@@ -152,7 +154,6 @@ __all__ = [
     "Verdict",
     "from_json",
     "hookimpl",
-    "hookspec",
     "masked",
     "visible",
 ]

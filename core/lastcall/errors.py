@@ -24,10 +24,16 @@ LastcallError                 expected: one line and a remedy, no traceback
 import contextlib
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
+from typing import Literal, TypeAlias, get_args
 
 from lastcall.formats.bounded_text import kind_name, said
 from lastcall.formats.secret_text import masked
 from lastcall.formats.values import value
+
+OnFailure: TypeAlias = Literal["continue", "skip_guest", "abort"]
+"""What a failed hook call means: nothing more, do not ask this guest now, or end a voluntary run."""
+
+FAILURE_POLICIES = frozenset[str](get_args(OnFailure))
 
 
 class ExitCode(IntEnum):
@@ -166,11 +172,15 @@ class Skip(LastcallError):
 class HookFailed(LastcallError):
     """Raised by a hook: it failed, and why; recorded without a traceback.
 
-    `on_failure` is what this failure means (`continue`, `skip_guest`, `abort`); None: what is configured.
+    `on_failure` is what this failure means; None: what is configured. Raises ValueError for any other word.
     """
 
-    def __init__(self, message: str, remedy: str = "", on_failure: str | None = None) -> None:
+    def __init__(self, message: str, remedy: str = "", on_failure: OnFailure | None = None) -> None:
         super().__init__(message, remedy)
+        # Here, where the traceback shows the line: misspelt, it would stand for what nobody has asked for.
+        if on_failure is not None and on_failure not in FAILURE_POLICIES:
+            words = ", ".join(sorted(FAILURE_POLICIES))
+            raise ValueError(f"on_failure {on_failure!r} is none of {words} (of the failure {message!r})")
         self.on_failure = on_failure
 
 

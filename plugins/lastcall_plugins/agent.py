@@ -25,6 +25,7 @@ from lastcall import (
     Severity,
     ShellLost,
     ShellRefused,
+    ShellSession,
     ShellUnreachable,
     StopMethod,
     StopRequest,
@@ -108,8 +109,8 @@ class AgentShell(GuestShell):
         return AgentSession(domain, run)
 
 
-class AgentSession:
-    """Implements `lastcall.ShellSession`."""
+class AgentSession(ShellSession):
+    """Commands by the agent; between them there is nothing to keep open."""
 
     def __init__(self, domain: Domain, run: Run) -> None:
         self._domain = domain
@@ -130,9 +131,6 @@ class AgentSession:
                 raise CommandTimeout(f"did not end within {command.timeout:.0f} s")
             self._run.sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_LOOK)
-
-    def close(self) -> None:
-        """There is nothing to give back."""
 
     def _start(self, command: Command) -> int:
         path, *arguments = command.argv

@@ -13,6 +13,7 @@ from lastcall import (
     GuestResult,
     HookFailed,
     NoShell,
+    OnFailure,
     Outcome,
     PluginOptions,
     Problem,
@@ -118,7 +119,7 @@ def _perform(commands: Sequence[GuestCommand], guest: Guest, run: Run) -> None:
     shells: dict[tuple[str, ...], Shell] = {}
     told: list[Mapping[str, Any]] = []
     failures: list[str] = []
-    policy: str | None = None
+    policy: OnFailure | None = None
     for command in commands:
         shell = shells.get(command.shell) or run.shell(guest, use=command.shell)
         shells[command.shell] = shell

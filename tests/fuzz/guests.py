@@ -75,7 +75,7 @@ class _Domain(LibvirtDomain):
         return self._lines[at].decode() if at < len(self._lines) else ""
 
 
-class _Framed(GuestShell):
+class _Framed(GuestShell, ShellSession):
     """A guest in which commands say, one after the other, what the input says; `!` before it is a failure."""
 
     name = "framed"
@@ -85,7 +85,7 @@ class _Framed(GuestShell):
         self._count = -1
 
     def connect(self, guest: Guest, run: Run) -> ShellSession:
-        return cast("ShellSession", self)
+        return self
 
     def execute(self, command: Command) -> CommandResult:
         self._count += 1
@@ -95,9 +95,6 @@ class _Framed(GuestShell):
         return CommandResult(
             exit_code=0, stdout="" if code else text, stderr=said, truncated=False, duration=0.1, shell="framed"
         )
-
-    def close(self) -> None:
-        pass
 
 
 def _framed(_guest: Guest) -> tuple[str, ...]:

@@ -29,12 +29,11 @@ WORLD_OF_TWO = """
 """
 LOCAL_SHELL = """
 import subprocess, lastcall
-class Session:
+class Session(lastcall.ShellSession):
     def execute(self, command):
         done = subprocess.run(command.argv, input=command.input, capture_output=True)
         return lastcall.CommandResult(exit_code=done.returncode, stdout=done.stdout.decode(),
             stderr=done.stderr.decode(), truncated=False, duration=0.0, shell="local")
-    def close(self): pass
 class Local(lastcall.GuestShell):
     name = "local"
     def connect(self, guest, run): return Session()

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,12 @@ def test_the_public_api_is_sorted_and_documented() -> None:
     assert lastcall.__all__ == sorted(lastcall.__all__)
     for name in lastcall.__all__:
         value = getattr(lastcall, name)
-        assert name in {"Json", "hookimpl", "hookspec"} or inspect.getdoc(value), name
+        assert name in {"Json", "OnFailure", "hookimpl"} or inspect.getdoc(value), name
+
+
+def test_the_api_tells_its_version_and_has_nothing_for_making_hooks_of_ones_own() -> None:
+    assert lastcall.__version__ == metadata.version("lastcall")
+    assert not hasattr(lastcall, "hookspec")
 
 
 def test_only_the_hypervisor_room_imports_libvirt() -> None:

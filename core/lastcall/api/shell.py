@@ -59,16 +59,15 @@ class Shell(Protocol):
         ...
 
 
-class ShellSession(Protocol):
-    """An open connection of a `GuestShell` to one guest."""
+class ShellSession(ABC):
+    """Base class for an open connection of a `GuestShell` to one guest, which ends with the hook call it is for."""
 
+    @abstractmethod
     def execute(self, command: Command) -> CommandResult:
-        """Execute an argv in the guest."""
-        ...
+        """Execute an argv in the guest; raises `ShellError`, of the kind that says whether it was started."""
 
-    def close(self) -> None:
-        """Give the connection back."""
-        ...
+    def close(self) -> None:  # noqa: B027  most have nothing to do here
+        """Give the connection back; there may be nothing to give back."""
 
 
 class GuestShell(ABC):

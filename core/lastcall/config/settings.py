@@ -13,6 +13,7 @@ from lastcall.api.matching import is_like
 from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
+from lastcall.errors import OnFailure
 from lastcall.formats.quantities import parse_size
 from lastcall.options import Duration
 
@@ -156,7 +157,7 @@ class PluginHookSettings(Section):
     """How one plugin's hook calls are treated; what is not given is taken from `hooks`."""
 
     timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call.")
-    on_failure: Literal["continue", "skip_guest", "abort"] | None = Field(
+    on_failure: OnFailure | None = Field(
         default=None, description="What a failed call means for the guest, or for a voluntary run."
     )
 
@@ -165,7 +166,7 @@ class HookSettings(Section):
     """Hooks: time boxes, failure policy, blocking, order."""
 
     timeout: Duration = Field(default=60.0, gt=0, description="The time box of one call.")
-    on_failure: Literal["continue", "skip_guest", "abort"] = Field(
+    on_failure: OnFailure = Field(
         default="continue",
         description="What a failed call means: nothing, do not ask this guest to stop now, or abort a voluntary run.",
     )

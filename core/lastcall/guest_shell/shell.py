@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from lastcall.api.guests import Guest
 from lastcall.api.shell import CommandResult, GuestShell, ShellSession
 from lastcall.errors import NoShell, ShellError, ShellRefused, ShellUnreachable, in_words
+from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.secret_text import SecretText
 from lastcall.guest_shell.command_wrapper import require_text, wrap_command
 
@@ -58,7 +59,7 @@ class ChosenShell:
             plugin, provider = self._providers[name]
             view = self._view(plugin)
             try:
-                session = self._session or self._connect(provider, view)
+                session = self._session or self._connect(plugin, provider, view)
                 left = view.remaining()
                 seconds = left if timeout is None else min(timeout, left)
                 frame = wrap_command(argv, timeout=seconds, stdin=data, user=user, env=plain)
@@ -82,12 +83,16 @@ class ChosenShell:
         if session is not None:
             session.close()
 
-    def _connect(self, provider: GuestShell, view: "Run") -> ShellSession:
+    def _connect(self, plugin: str, provider: GuestShell, view: "Run") -> ShellSession:
         why = provider.unfit(self._guest, view)
         if why:
             raise ShellUnreachable(why)
-        self._session = provider.connect(self._guest, view)
-        return self._session
+        session = cast("object", provider.connect(self._guest, view))
+        # Nothing was started yet, so that the guest's next shell may still be used.
+        if not isinstance(session, ShellSession):
+            raise ShellRefused(f"{plugin} connects to {bounded(shown(session))}, which is no ShellSession")
+        self._session = session
+        return session
 
 
 def _revealed(value: T | SecretText) -> T | str:

@@ -23,6 +23,7 @@ from lastcall import (
     ShellError,
     ShellLost,
     ShellRefused,
+    ShellSession,
     ShellUnreachable,
 )
 from lastcall_plugins.ssh.addresses import Address, addresses
@@ -57,8 +58,8 @@ def shown_key(guest: Guest, run: Run, settings: SshSettings) -> HostKey:
         return _shown(_reach(guest, run, settings, opened, []))
 
 
-class SshSession:
-    """Implements `lastcall.ShellSession`; one command at a time."""
+class SshSession(ShellSession):
+    """A verified connection; one command at a time."""
 
     def __init__(self, transport: paramiko.Transport, opened: ExitStack) -> None:
         self._transport = transport

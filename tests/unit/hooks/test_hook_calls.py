@@ -4,12 +4,13 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lastcall
 from firing import fire
-from lastcall import CallExpired, Guest, Json, NoShell, Outcome, Problem, Run, Verdict
+from lastcall import CallExpired, Guest, HookFailed, Json, NoShell, OnFailure, Outcome, Problem, Run, Verdict
 from lastcall.config.settings import HookSettings, PluginHookSettings
 from lastcall.hooks.dispatch import Dispatcher
 from lastcall.hooks.registry import Registry
@@ -164,3 +165,45 @@ def test_hooks_that_answer_give_their_answers_with_their_plugins_name() -> None:
     assert fired.answers == [("looks", {"colour": "g"})]
     fired, _ = fire({"looks": _Looks()}, "check", HookSettings(), guest=None)
     assert fired.answers[0][1][0].remedy == "mount it"
+
+
+@pytest.mark.parametrize("word", ["skip-guest", "SKIP_GUEST", "ignore", "", "stop"])
+def test_a_failure_with_a_policy_that_is_none_is_told_where_it_is_made(word: Any) -> None:
+    class Fails:
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            raise HookFailed("the disk is full", on_failure=word)
+
+    fired, stream = fire({"fails": Fails()}, "on_guest_stop", HookSettings())
+    (record,) = stream.story.result(GUEST.key).hooks
+    assert f"on_failure {word!r} is none of abort, continue, skip_guest" in record.message
+    assert "the disk is full" in record.message
+    assert fired.verdict == "go on"
+
+
+def test_a_policy_that_is_changed_afterwards_into_a_word_that_is_none_leaves_what_is_configured() -> None:
+    class Changed(HookFailed):
+        def __init__(self, word: Any) -> None:
+            super().__init__("no", on_failure="continue")
+            self.on_failure = word
+
+    class Fails:
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            raise Changed("skip-guest")
+
+    fired, _ = fire({"fails": Fails()}, "on_guest_stop", HookSettings(on_failure="skip_guest"))
+    assert fired.verdict == "skip_guest"
+
+
+@pytest.mark.parametrize(
+    ("policy", "verdict"), [("skip_guest", "skip_guest"), ("continue", "go on"), ("abort", "go on")]
+)
+def test_a_failure_may_say_itself_what_it_means(policy: OnFailure, verdict: str) -> None:
+    class Fails:
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            raise HookFailed("no", on_failure=policy)
+
+    settings = HookSettings(on_failure="continue" if policy == "skip_guest" else "skip_guest")
+    assert fire({"fails": Fails()}, "on_guest_stop", settings)[0].verdict == verdict

@@ -94,15 +94,12 @@ def test_a_password_that_no_command_can_take_is_named_by_its_variable(tmp_path: 
 def test_secrets_are_handed_on_as_they_are_and_arrive_as_what_they_are() -> None:
     given: list[bytes] = []
 
-    class Session:
+    class Session(lastcall.ShellSession):
         def execute(self, command: lastcall.Command) -> lastcall.CommandResult:
             given.append(command.input)
             assert "hunter2" not in repr(command)
             said = f"\n{command.argv[4]} exit 0\n"
             return lastcall.CommandResult(exit_code=0, stdout="", stderr=said, truncated=False, duration=0, shell="s")
-
-        def close(self) -> None:
-            pass
 
     class Provider(lastcall.GuestShell):
         def connect(self, guest: Guest, run: Run) -> Any:

@@ -43,7 +43,7 @@ class Room(GuestShell):
         return RoomSession(self, guest)
 
 
-class RoomSession:
+class RoomSession(ShellSession):
     def __init__(self, room: Room, guest: Guest) -> None:
         self._room, self._guest = room, guest
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from lastcall.api.results import Verdict
-from lastcall.errors import CallExpired, HookFailed, LastcallError, Skip, in_words, whence, with_remedy
+from lastcall.errors import FAILURE_POLICIES, CallExpired, HookFailed, LastcallError, Skip, in_words, whence, with_remedy
 from lastcall.formats.bounded_text import TRACE_LIMIT, bounded, said
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.error_trace import trace_of
@@ -50,4 +50,5 @@ def _policy_of(error: Exception) -> str | None:
         policy = error.on_failure if isinstance(error, HookFailed) else None
     except BaseException:  # noqa: BLE001  attributes of a plugin's error are the plugin's code
         return None
-    return policy if isinstance(policy, str) else None
+    # It may have been set later, by whoever derives from HookFailed: a word that is none is not asked for.
+    return policy if type(policy) is str and policy in FAILURE_POLICIES else None
