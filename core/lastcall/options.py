@@ -236,7 +236,7 @@ class StepOptions(Options):
 
 
 class RepeatableOptions(StepOptions):
-    """Base for the options of a stop method that may be asked for again."""
+    """Base for the options of a stop method that may be asked again: that it is safe is said by deriving from this."""
 
     resend: Duration = Field(
         default=10.0,

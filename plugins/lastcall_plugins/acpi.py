@@ -11,8 +11,6 @@ class Acpi(StopMethod[RepeatableOptions]):
     """Presses the button; again every `resend` seconds, as some guests (Windows, for one) overhear the first time."""
 
     name = "acpi"
-    repeatable = True
-    options = RepeatableOptions
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """libvirt refuses ACPI for a guest whose processors stand still."""

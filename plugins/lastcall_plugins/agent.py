@@ -31,7 +31,6 @@ from lastcall import (
     StopRequest,
     hookimpl,
 )
-from lastcall.options import StepOptions
 
 ANSWER_TIME = 3.0  # seconds in which a healthy agent answers; libvirt adds up to 5 of its own
 ASKED_TIME = 1.0  # seconds; an agent never answers to a shutdown, and libvirt cannot send without waiting
@@ -55,17 +54,16 @@ _LARGEST = 2**63  # a HANDLE of Windows is the largest number that an agent call
 _INTERNAL = 1  # libvirt's VIR_ERR_INTERNAL_ERROR
 
 
-class Agent(StopMethod[StepOptions]):
+class Agent(StopMethod):
     """Asks the guest's own agent to shut it down."""
 
     name = "agent"
-    options = StepOptions
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """Look at the agent's channel."""
         return _unfit(guest, run)
 
-    def request(self, call: StopRequest[StepOptions]) -> None:
+    def request(self, call: StopRequest) -> None:
         """Ask, and be back within seconds: libvirt's own agent shutdown blocks until the guest is off.
 
         The answer to a shutdown is silence, as that of an agent that hangs: so the agent is asked to say something

@@ -26,7 +26,6 @@ class Destroy(StopMethod[DestroyOptions]):
 
     name = "destroy"
     outcome = Outcome.FORCED
-    options = DestroyOptions
 
     def request(self, call: StopRequest[DestroyOptions]) -> None:
         """Pull the plug; hard at once as a last resort, or where no time is left for a failure."""

@@ -24,7 +24,6 @@ class Save(StopMethod[SaveOptions]):
 
     name = "save"
     outcome = Outcome.SAVED
-    options = SaveOptions
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """libvirt keeps images for persistent guests only, and some devices cannot be saved: a try may hang QEMU."""

@@ -34,7 +34,6 @@ class Signal(StopMethod[SignalOptions]):
     """Sends a signal to the container's init."""
 
     name = "signal"
-    options = SignalOptions
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """Only containers have an init that libvirt can reach."""

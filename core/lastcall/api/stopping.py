@@ -2,15 +2,22 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, get_args, get_origin
 
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.run import Run
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from lastcall.options import StepOptions
 
-StepT = TypeVar("StepT", bound="StepOptions")
+    StepT = TypeVar("StepT", bound="StepOptions", default="StepOptions")
+else:
+    # With a default from Python 3.13 on; before, only type checkers know of it, who bring typing_extensions themselves.
+    from typing import TypeVar
+
+    StepT = TypeVar("StepT")
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: with them, calling StopRequest[X](…) raises in Python 3.11
@@ -27,16 +34,34 @@ class StopRequest(Generic[StepT]):
     last_resort: bool = False
 
 
+class _InBrackets:
+    """The options of a method that does not set them: what stands in the brackets behind `StopMethod`."""
+
+    # Written twice, as brackets and as an attribute, the two could differ, and no type checker would say so.
+    def __get__(self, _method: object, kind: type) -> Any:
+        from lastcall.options import StepOptions  # here: pydantic is not free
+
+        for one in kind.__mro__:
+            for base in one.__dict__.get("__orig_bases__", ()):
+                origin: Any = get_origin(base)
+                if isinstance(origin, type) and issubclass(origin, StopMethod):
+                    given = next(iter(get_args(base)), None)
+                    if not isinstance(given, TypeVar):
+                        return given
+        return StepOptions
+
+
 class StopMethod(ABC, Generic[StepT]):
     """Base class for a stop method, offered through the hook `stop_methods`.
 
-    `outcome` is what a guest that goes off by this method counts as; `repeatable` says that asking again is harmless.
+    `outcome` is what a guest that goes off by this method counts as. `StopMethod[MyOptions]` has options of its own
+    behind its name in a ladder, a subclass of `lastcall.options.StepOptions`; without brackets it has that. Where they
+    derive from `RepeatableOptions`, asking again is harmless, and is done every `resend` seconds.
     """
 
     name: ClassVar[str]
     outcome: ClassVar[Outcome] = Outcome.STOPPED
-    repeatable: ClassVar[bool] = False
-    options: "type[StepT]"
+    options: "type[StepT]" = cast("Any", _InBrackets())
 
     def unfit(self, guest: Guest, run: Run) -> str | None:
         """Say why this method is no use for the guest, or None. Must not wait; the plan shows the answer."""

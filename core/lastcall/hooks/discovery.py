@@ -107,7 +107,7 @@ class Plugins:
                 self._report(one, f"{offer.name!r} cannot be the name of a stop method", "rename it")
                 return
             try:
-                self._call(one, lambda: _require_model(getattr(offer, "options", None), StepOptions))
+                self._call(one, lambda: _require_model(offer.options, StepOptions))
             except Exception as error:  # noqa: BLE001  that method's failure only
                 self._report(
                     one,

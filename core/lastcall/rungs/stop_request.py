@@ -25,6 +25,7 @@ from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
+from lastcall.options import RepeatableOptions
 from lastcall.planning.plan import Step
 from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
 from lastcall.threads.error_trace import trace_of
@@ -151,18 +152,18 @@ class MethodAsker:
 
     def repeats(self, step: Step) -> float:
         """The method's `resend`, if it may be asked again at all."""
-        method = self._methods[step.method][1]
-        return getattr(self._options(step), "resend", 0.0) if method.repeatable else 0.0
+        options = self._options(step)
+        return options.resend if isinstance(options, RepeatableOptions) else 0.0
 
     def insists(self, step: Step, error: BaseException) -> bool:
         """See `Asker.insists`. A job of somebody else ends; of other refusals, only what is harmless is repeated."""
         if not isinstance(error, HypervisorError) or isinstance(error, _IN_VAIN):
             return False
-        return step.insists or isinstance(error, DomainBusy) or self._methods[step.method][1].repeatable
+        return step.insists or isinstance(error, DomainBusy) or self._may_be_repeated(step)
 
     def returns_at_once(self, step: Step) -> bool:
         """See `Asker.returns_at_once`. What may be asked again does not last until the guest is off."""
-        return not step.last_resort and self._methods[step.method][1].repeatable
+        return not step.last_resort and self._may_be_repeated(step)
 
     def outcome(self, method: str) -> Outcome:
         """See `Asker.outcome`."""
@@ -258,6 +259,9 @@ class MethodAsker:
     def _stop_request(self, guest: Guest, step: Step, call: HookCall, attempt: int) -> StopRequest[Any]:
         options = self._options(step)
         return StopRequest(guest=guest, options=options, run=call, attempt=attempt, last_resort=step.last_resort)
+
+    def _may_be_repeated(self, step: Step) -> bool:
+        return issubclass(self._methods[step.method][1].options, RepeatableOptions)
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()

@@ -49,7 +49,6 @@ class PowerOff(StopMethod[PowerOffOptions]):
     """Logs in and runs a command that powers the guest off."""
 
     name = "ssh"
-    options = PowerOffOptions
 
     def request(self, call: StopRequest[PowerOffOptions]) -> None:
         """Run it. That the connection ends with it is no failure: the guest's state tells."""
