@@ -73,6 +73,7 @@ def run_context(clock: Callable[[], float]) -> RunContext:
         terms=Terms(Reason.MANUAL, Deadline.after(clock(), None), clock),
         folders=Path("/nonexistent"),
         options=nothing,
+        settings=nothing,
         domain=nothing,
     )
 

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lastcall.api.guest_keys import GuestHooks, GuestSettings
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
     from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
     from lastcall.api.stopping import StopMethod, StopRequest
     from lastcall.errors import (
+        AmbiguousGuest,
         CallExpired,
         CommandFailed,
         CommandTimeout,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         ShellRefused,
         ShellUnreachable,
         Skip,
+        UnknownGuest,
     )
     from lastcall.formats.decoding import from_json
     from lastcall.formats.secret_text import SecretText, masked
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from lastcall.persistence.text_file import TextFile
 
 _HOMES = {
+    "lastcall.api.guest_keys": ("GuestHooks", "GuestSettings"),
     "lastcall.api.guests": (
         "Ended",
         "Guest",
@@ -73,6 +77,7 @@ _HOMES = {
         "StopRequest",
     ),
     "lastcall.errors": (
+        "AmbiguousGuest",
         "CallExpired",
         "CommandFailed",
         "CommandTimeout",
@@ -88,6 +93,7 @@ _HOMES = {
         "ShellRefused",
         "ShellUnreachable",
         "Skip",
+        "UnknownGuest",
     ),
     "lastcall.formats.decoding": ("from_json",),
     "lastcall.formats.secret_text": ("SecretText", "masked"),
@@ -112,6 +118,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "AmbiguousGuest",
     "Attempt",
     "CallExpired",
     "Command",
@@ -121,7 +128,9 @@ __all__ = [
     "Domain",
     "Ended",
     "Guest",
+    "GuestHooks",
     "GuestResult",
+    "GuestSettings",
     "GuestShell",
     "GuestState",
     "HookFailed",
@@ -151,6 +160,7 @@ __all__ = [
     "StopMethod",
     "StopRequest",
     "TextFile",
+    "UnknownGuest",
     "Verdict",
     "from_json",
     "hookimpl",

@@ -18,6 +18,8 @@ LastcallError                 expected: one line and a remedy, no traceback
 ├── CallExpired               a hook call used its run after its time was over
 ├── Skip, HookFailed          raised by plugins: skipped, failed without a traceback
 ├── PluginFailed              a plugin's code failed where somebody asked it for something
+├── UnknownGuest              nobody is called so
+├── AmbiguousGuest            several are, on several connections
 └── ShellError                NoShell, ShellUnreachable, ShellRefused, CommandTimeout, ShellLost, CommandFailed
 """
 
@@ -190,6 +192,14 @@ class PluginFailed(LastcallError):
     def __init__(self, message: str, remedy: str = "", where: str = "", trace: str = "") -> None:
         super().__init__(message, remedy)
         self.where, self.trace = where, trace
+
+
+class UnknownGuest(LastcallError):
+    """No guest has this name or UUID, or none on that connection."""
+
+
+class AmbiguousGuest(LastcallError):
+    """Several guests, on several connections, have this name or UUID."""
 
 
 class ShellError(LastcallError):

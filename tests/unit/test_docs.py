@@ -44,7 +44,8 @@ def test_every_hook_stands_in_the_hooks_page_with_its_exact_arguments(hook: str)
 
 
 def test_the_hooks_page_names_no_hook_that_is_not_there() -> None:
-    named = set(re.findall(r"^\| `(\w+)\(", (ROOT / "docs" / "hooks.md").read_text(), re.MULTILINE))
+    table = (ROOT / "docs" / "hooks.md").read_text().split("## Rules")[0]
+    named = set(re.findall(r"^\| `(\w+)\(", table, re.MULTILINE))
     assert named == set(HOOKS)
 
 
@@ -64,6 +65,12 @@ def test_the_public_api_is_sorted_and_documented() -> None:
     for name in lastcall.__all__:
         value = getattr(lastcall, name)
         assert name in {"Json", "OnFailure", "hookimpl"} or inspect.getdoc(value), name
+
+
+def test_the_hooks_page_has_everything_that_a_hook_can_ask_its_run() -> None:
+    table = (ROOT / "docs" / "hooks.md").read_text().split("## What a hook can ask its run")[1].split("\n\n")[1]
+    told = {name for row in table.splitlines() for name in re.findall(r"`(\w+)", row.split("|")[1])} - {"run"}
+    assert told == {name for name in vars(lastcall.Run) if not name.startswith("_")}
 
 
 def test_the_api_tells_its_version_and_has_nothing_for_making_hooks_of_ones_own() -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
+from lastcall.api.guest_keys import GuestSettings
 from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.shell import Shell
 from lastcall.formats.values import value
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 OptionsT = TypeVar("OptionsT", bound="Options")
+DefaultT = TypeVar("DefaultT")
 
 ShutdownMode: TypeAlias = Literal["default", "acpi", "agent", "signal"]
 AddressSource: TypeAlias = Literal["lease", "agent", "arp"]
@@ -108,6 +110,16 @@ class Run(Protocol):
         ...
 
     @property
+    def voluntary(self) -> bool:
+        """True where nothing forces the run, as it does not a run by hand; False when the host is going down."""
+        ...
+
+    @property
+    def plugin(self) -> str:
+        """The name of the plugin that is called: its section is `plugins.<name>`, its guest key `<name>`."""
+        ...
+
+    @property
     def rehearsal(self) -> bool:
         """True when nothing is going to be stopped: change nothing that a stop would have to justify."""
         ...
@@ -115,6 +127,13 @@ class Run(Protocol):
     @property
     def guests(self) -> tuple[Guest, ...]:
         """Every guest of the run, as planned."""
+        ...
+
+    def guest(self, name: str, *, uri: str | None = None) -> Guest:
+        """Return the guest of the run with this name or UUID, on the connection `uri` where that is given.
+
+        Raises `UnknownGuest` where there is none, and `AmbiguousGuest` where several connections have one.
+        """
         ...
 
     @property
@@ -136,16 +155,34 @@ class Run(Protocol):
         """Seconds since this hook was first fired for this guest; more than 0 only for `guest_ready`, asked again."""
         ...
 
-    def deadline(self) -> float | None:
-        """Seconds left to the run; None = no limit."""
+    def run_remaining(self) -> float | None:
+        """Seconds left to the whole run; None = no limit."""
         ...
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises `CallExpired` as soon as the call's time is over."""
         ...
 
-    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:
-        """Return this plugin's validated options: those of `plugins.<name>`, or of the guest key `<name>`."""
+    @overload
+    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT: ...
+    @overload
+    def options(
+        self, model: type[OptionsT], guest: Guest | None = None, *, default: DefaultT
+    ) -> OptionsT | DefaultT: ...
+    def options(self, model: type[Any], guest: Guest | None = None, *, default: Any = None) -> Any:
+        """Return this plugin's validated options: those of `plugins.<name>`, or of the guest key `<name>`.
+
+        Where nothing is set they are the model's defaults, or what is given as `default` (None, say). Raises
+        `LastcallError` for a model that the plugin did not declare, and where the model needs what is not set.
+        """
+        ...
+
+    def has_options(self, guest: Guest | None = None) -> bool:
+        """Say whether anything is set in `plugins.<name>`, or under the guest key `<name>` for this guest."""
+        ...
+
+    def settings(self, guest: Guest) -> GuestSettings:
+        """Return what counts for a guest of the core's own keys: its ladder, its order, its shell and so on."""
         ...
 
     def shell(self, guest: Guest, *, use: Sequence[str] = ()) -> Shell:

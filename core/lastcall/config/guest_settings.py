@@ -8,6 +8,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from lastcall.api.guest_keys import GuestHooks, GuestSettings
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.matching import matches
 from lastcall.options import BY_METADATA, Duration, NamedChoice
@@ -93,7 +94,7 @@ class Match(Section):
 
     @model_serializer
     def _only_given(self) -> dict[str, str] | str:
-        given = {key: str(getattr(self, key)) for key in type(self).model_fields if getattr(self, key) is not None}
+        given = _written(self)
         return given["name"] if list(given) == ["name"] else given
 
     def covers(self, guest: Guest) -> bool:
@@ -158,15 +159,41 @@ class GuestPolicy(Section):
         default=GuestHookSettings.model_construct(), description="What differs for this guest's hooks."
     )
 
-    def overlaid(self, over: "GuestPolicy") -> Self:
-        """This policy with every key that `over` gives."""
-        given = over.model_fields_set - {"match"}
-        merged = self.model_copy(update={key: getattr(over, key) for key in given})
-        merged.__pydantic_fields_set__.update(given)
-        return merged
-
 
 class GuestRule(GuestPolicy):
     """A policy for the guests that `match`."""
 
     match: Match = Field(description="Which guests: a name glob, or a mapping of name, uuid, uri and state.")
+
+
+# No methods of the policy: each would take a name from plugins, whose guest keys are its fields.
+def overlay(policy: GuestPolicy, over: GuestPolicy) -> GuestPolicy:
+    """The policy with every key that `over` gives."""
+    given = over.model_fields_set - {"match"}
+    merged = policy.model_copy(update={key: getattr(over, key) for key in given})
+    merged.__pydantic_fields_set__.update(given)
+    return merged
+
+
+def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
+    """What a policy comes to, for plugins to read. `ready_timeout`: that of all guests."""
+    return GuestSettings(
+        manage=policy.manage,
+        depends_on=tuple(_written(match) for match in policy.depends_on),
+        order=policy.order,
+        stop=tuple(step.chosen[0] for step in policy.stop),
+        timeout=policy.timeout,
+        last_resort=tuple(step.chosen[0] for step in policy.last_resort),
+        paused=policy.paused,
+        jobs=policy.jobs,
+        transient=policy.transient,
+        restore=policy.restore,
+        start_delay=policy.start_delay,
+        ready_timeout=ready_timeout if policy.ready_timeout is None else policy.ready_timeout,
+        shell=policy.shell,
+        hooks=GuestHooks(timeout=policy.hooks.timeout),
+    )
+
+
+def _written(match: Match) -> dict[str, str]:
+    return {key: str(getattr(match, key)) for key in Match.model_fields if getattr(match, key) is not None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
-from lastcall.config.guest_settings import GuestPolicy, GuestRule
+from lastcall.config.guest_settings import GuestPolicy, GuestRule, overlay
 from lastcall.config.settings import Settings
 from lastcall.formats.values import value
 
@@ -60,7 +60,7 @@ class Policies:
         if learnt.policy is None:
             policy = self._defaults
             for layer in self.layers(guest):
-                policy = policy.overlaid(layer.policy)
+                policy = overlay(policy, layer.policy)
             learnt.policy = policy
         return learnt.policy
 

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
+from lastcall.api.guest_keys import GuestSettings
 from lastcall.api.guests import Guest, Reason, RunKind
-from lastcall.api.run import Domain, Json, OptionsT
+from lastcall.api.matching import only_one
+from lastcall.api.run import DefaultT, Domain, Json, OptionsT
 from lastcall.api.shell import GuestShell, Shell
-from lastcall.errors import CallExpired, LastcallError
+from lastcall.errors import CallExpired, LastcallError, in_words
 from lastcall.formats.plain_values import plain_evidence
 from lastcall.guest_shell.shell import ChosenShell, Providers
 from lastcall.hooks.environment import program_environment
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
 class OptionLookup(Protocol):
     """Finds a plugin's validated options."""
 
-    def __call__(self, plugin: str, model: "type[Options]", guest: Guest | None) -> "Options":
-        """Return the plugin's settings, or those for one guest."""
+    def __call__(self, plugin: str, guest: Guest | None) -> "tuple[type[Options] | None, Options | None]":
+        """The model that it has declared, for itself or for guests, and what is set; None where there is none."""
         ...
+
+
+_NOT_GIVEN = object()
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -43,6 +48,7 @@ class RunContext:
     terms: Terms
     folders: Path
     options: OptionLookup
+    settings: Callable[[Guest], GuestSettings]
     domain: Callable[[Guest, Call, Callable[[], None] | None], Domain]
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     guests: tuple[Guest, ...] = ()
@@ -126,6 +132,17 @@ class HookCall:
         return self._alive().terms.reason
 
     @property
+    def voluntary(self) -> bool:
+        """Whether nothing forces the run."""
+        return self.reason.voluntary
+
+    @property
+    def plugin(self) -> str:
+        """Whose call it is."""
+        self._alive()
+        return self._plugin
+
+    @property
     def rehearsal(self) -> bool:
         """True when nothing is going to be stopped."""
         return self._alive().rehearsal
@@ -134,6 +151,10 @@ class HookCall:
     def guests(self) -> tuple[Guest, ...]:
         """Every guest of the run."""
         return self._alive().guests
+
+    def guest(self, name: str, *, uri: str | None = None) -> Guest:
+        """The guest of this name or UUID."""
+        return only_one(name, self._alive().guests, uri)
 
     @property
     def folder(self) -> Path:
@@ -145,7 +166,7 @@ class HookCall:
 
     def environment(self, guest: Guest | None = None) -> dict[str, str]:
         """The environment for a program of this call."""
-        context, deadline = self._alive(), self.deadline()
+        context, deadline = self._alive(), self.run_remaining()
         facts = {
             "LASTCALL_RUN_ID": context.id,
             "LASTCALL_REASON": context.terms.reason.value,
@@ -165,7 +186,7 @@ class HookCall:
         now = self._alive().terms.clock()
         return 0.0 if self._since is None else now - self._since
 
-    def deadline(self) -> float | None:
+    def run_remaining(self) -> float | None:
         """Seconds left to the run."""
         return self._alive().terms.left()
 
@@ -177,12 +198,37 @@ class HookCall:
             self._end.let_pass()  # a wait may end a hair before the clock says so
         self._alive()
 
-    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT:
+    @overload
+    def options(self, model: type[OptionsT], guest: Guest | None = None) -> OptionsT: ...
+    @overload
+    def options(
+        self, model: type[OptionsT], guest: Guest | None = None, *, default: DefaultT
+    ) -> OptionsT | DefaultT: ...
+    def options(self, model: type[Any], guest: Guest | None = None, *, default: Any = _NOT_GIVEN) -> Any:
         """Return this plugin's options."""
-        found = self._alive().options(self._plugin, model, guest)
-        if not isinstance(found, model):
-            raise LastcallError(f"{self._plugin} declares no options of type {model.__name__}")
-        return found
+        declared, found = self._alive().options(self._plugin, guest)
+        if declared is None or not issubclass(declared, model):
+            whose = "for itself" if guest is None else "for guests"
+            why = f"{self._plugin} declares no options of type {model.__name__} {whose}"
+            raise LastcallError(why, "return them in `plugin_options`: PluginOptions(settings=…, guest=…)")
+        if found is not None:
+            return found
+        if default is not _NOT_GIVEN:
+            return default
+        try:
+            return declared()
+        except ValueError as error:  # pydantic's: a field without a default
+            where = f"plugins.{self._plugin}" if guest is None else f"{self._plugin} of {guest.name}"
+            missing = ", ".join(name for name, one in declared.model_fields.items() if one.is_required())
+            raise LastcallError(f"{where} is not set, and needs {missing or in_words(error)}") from None
+
+    def has_options(self, guest: Guest | None = None) -> bool:
+        """Say whether any are set."""
+        return self._alive().options(self._plugin, guest)[1] is not None
+
+    def settings(self, guest: Guest) -> GuestSettings:
+        """Return what counts for a guest."""
+        return self._alive().settings(guest)
 
     def shell(self, guest: Guest, *, use: Sequence[str] = ()) -> Shell:
         """Return the guest's shell."""

@@ -67,7 +67,7 @@ def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
         "hook": hook,
         "run": {"id": run.id, "kind": run.kind, "reason": run.reason, "rehearsal": run.rehearsal},
         "timeout": _own_time(run),
-        "deadline": run.deadline(),
+        "deadline": run.run_remaining(),
         **arguments,
     }
     if "guest" not in arguments:

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
+from lastcall.config.guest_settings import view_of
 from lastcall.config.policies import Policies
 from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
@@ -240,7 +242,8 @@ def _context(
         terms=Terms(request.reason, deadline, loop.time),
         folders=loaded.settings.paths.state / "plugins",
         environment=loaded.settings.hooks.environment,
-        options=_option_lookup(loaded.settings, policies),
+        options=_option_lookup(loaded, policies),
+        settings=lambda guest: view_of(policies.of(guest), loaded.settings.restore.ready_timeout),
         domain=outside.hypervisor.domain,
         wait=outside.wait,
         shells={
@@ -280,11 +283,13 @@ def _keeping(loaded: Loaded, workers: Workers, terms: Terms) -> Callable[[], Awa
     return keep_in_time
 
 
-def _option_lookup(settings: Settings, policies: Policies) -> OptionLookup:
-    def look_up(plugin: str, model: type[Options], guest: Guest | None) -> Options:
-        section = settings.plugins if guest is None else policies.of(guest)
-        found = getattr(section, plugin, None)
-        return model() if found is None else found
+def _option_lookup(loaded: Loaded, policies: Policies) -> OptionLookup:
+    def look_up(plugin: str, guest: Guest | None) -> tuple[type[Options] | None, Options | None]:
+        options = loaded.plugins.options.get(plugin, PluginOptions())
+        declared = options.settings if guest is None else options.guest
+        section = loaded.settings.plugins if guest is None else policies.of(guest)
+        # What is not declared is none of its options: a plugin may have the name of a guest key of the core.
+        return declared, getattr(section, plugin, None) if declared else None
 
     return look_up
 

@@ -41,7 +41,7 @@ def test_after_the_end_of_its_time_box_a_call_can_do_nothing_more() -> None:
                 seen.append(name)
             for call in (
                 run.remaining,
-                run.deadline,
+                run.run_remaining,
                 lambda: run.log("x"),
                 lambda: run.evidence(after=1),
                 lambda: run.domain(guest),
@@ -126,7 +126,7 @@ class _Asks:
     def on_guest_stop(self, guest: Guest, run: Run) -> None:
         with pytest.raises(NoShell, match="no shell is configured for g"):
             run.shell(guest)
-        run.evidence(deadline=run.deadline(), folder=run.folder.name)
+        run.evidence(deadline=run.run_remaining(), folder=run.folder.name)
 
 
 def test_a_guest_without_a_shell_is_a_clear_error(tmp_path: Path) -> None:
