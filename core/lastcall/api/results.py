@@ -8,7 +8,8 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
-from lastcall.api.guests import Ended, GuestState, Outcome, Reason, RunKind
+from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
+from lastcall.api.matching import only_one
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 
@@ -26,12 +27,14 @@ class Verdict(StrEnum):
 class Attempt:
     """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict.
 
+    Compare it with `==`: `failed` and `skipped` are both, and `Outcome.FAILED == Verdict.FAILED`.
+
     `where` is `file:line` of the plugin at which the method failed, or stood when its time was up; `traceback` only for
     unexpected failures.
     """
 
     method: str
-    result: str
+    result: Verdict | Outcome
     started: float
     duration: float
     message: str = ""
@@ -78,6 +81,15 @@ class GuestResult:
     message: str = ""
     attempts: tuple[Attempt, ...] = ()
     hooks: tuple[HookRecord, ...] = ()
+    driver: str = "QEMU"
+
+    @property
+    def guest(self) -> Guest:
+        """The guest that it is about, as it was at planning: for `run.options`, say, or `run.domain`."""
+        return Guest(
+            uri=self.uri, uuid=self.uuid, name=self.name, driver=self.driver, persistent=self.persistent,
+            state=self.state_before,
+        )  # fmt: skip
 
 
 @value(frozen=True, kw_only=True)
@@ -106,3 +118,10 @@ class Report:
     guests: tuple[GuestResult, ...]
     hooks: tuple[HookRecord, ...]
     problems: tuple[Problem, ...]
+
+    def guest(self, name: str, *, uri: str | None = None) -> GuestResult:
+        """What became of the guest with this name or UUID, on the connection `uri` where that is given.
+
+        Raises `UnknownGuest` where there is none, and `AmbiguousGuest` where several connections have one.
+        """
+        return only_one(name, self.guests, uri)

@@ -3,6 +3,7 @@
 pydantic does this and more; building its validators for a dozen records takes longer than reading a hundred logs.
 """
 
+import contextlib
 import json
 import math
 import types
@@ -52,7 +53,7 @@ def _decoded(kind: Any, given: Any, where: str) -> Any:
     if kind is Any or _is_mapping(origin, given):
         return given  # mappings hold what JSON holds: versions, evidence
     if origin in {Union, types.UnionType}:
-        return None if given is None else _decoded(_without_none(kind), given, where)
+        return _one_of([one for one in get_args(kind) if one is not types.NoneType or given is None], given, where)
     if origin is Literal and given in get_args(kind):
         return given
     if origin is tuple and isinstance(given, list):
@@ -91,8 +92,14 @@ def _items(kind: Any, given: list[Any], where: str) -> list[Any]:
     return [_decoded(one, item, where) for one, item in zip(kinds, given, strict=True)]
 
 
-def _without_none(kind: Any) -> Any:
-    return next(one for one in get_args(kind) if one is not type(None))
+def _one_of(kinds: list[Any], given: Any, where: str) -> Any:
+    """The first of a union's kinds that fits; raises what the last one raises."""
+    if given is None and types.NoneType in kinds:
+        return None
+    for kind in kinds[:-1]:
+        with contextlib.suppress(ValueError):
+            return _decoded(kind, given, where)
+    return _decoded(kinds[-1], given, where)
 
 
 def _is_mapping(origin: Any, given: object) -> bool:

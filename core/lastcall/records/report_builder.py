@@ -148,6 +148,7 @@ class ReportBuilder:
             duration=round((end.at if end else self._last) - started, 3),
             state_before=story.guest.state,
             persistent=story.guest.persistent,
+            driver=story.guest.driver,
             ended=end.ended if end else None,
             asked=story.asked,
             waited_for=story.waited_for,

@@ -99,9 +99,9 @@ class Rung:
         if ending and (not refused or (asks and ending.came_with(self._latest, self._refusal, self._loop.time()))):
             self._hear()
         if ending and ending.is_by_method(asked=self._asked_at is not None):
-            result, message, self._whence = ending.outcome.value, "", ("", "")
+            result, message, self._whence = ending.outcome, "", ("", "")
         else:
-            result = verdict.value
+            result = verdict
             if ended and verdict is Verdict.TIMEOUT:
                 message = BY_OTHERS.get(ended, message)
         attempt = Attempt(

@@ -38,7 +38,7 @@ RECORDS: list[Record] = [
     GuestBegun(at=1.0, guest=KEY, waited_for=("web", "mail")),
     GuestAsked(at=1.0, guest=KEY, method="acpi", attempt=2, out_of_order=True),
     GuestWentOff(at=1.0, guest=KEY, ended=Ended.DESTROYED),
-    AttemptEnded(at=1.0, guest=KEY, attempt=Attempt(method="acpi", result="ok", started=0.5, duration=0.5)),
+    AttemptEnded(at=1.0, guest=KEY, attempt=Attempt(method="acpi", result=Verdict.OK, started=0.5, duration=0.5)),
     HookBegun(at=1.0, guest=None, hook="pre_shutdown", plugin="p"),
     HookSaid(at=1.0, guest=KEY, hook="on_guest_stop", plugin="p", line="said"),
     HookEnded(
@@ -56,6 +56,20 @@ RECORDS: list[Record] = [
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_a_record_comes_back_as_it_was(record: Record) -> None:
     assert decoded(type(record), json.loads(to_json(record))) == record
+
+
+@pytest.mark.parametrize("result", [*Verdict, *Outcome])
+def test_how_an_attempt_went_comes_back_as_one_of_its_words(result: Verdict | Outcome) -> None:
+    attempt = Attempt(method="acpi", result=result, started=0.5, duration=0.5)
+    back = decoded(Attempt, json.loads(to_json(attempt)))
+    assert back == attempt
+    assert isinstance(back.result, Verdict | Outcome)
+
+
+@pytest.mark.parametrize("odd", ["nonsense", None, 7, ["ok"]])
+def test_a_word_for_how_an_attempt_went_that_there_is_not_is_refused(odd: object) -> None:
+    with pytest.raises(ValueError, match=r"nonsense|None|7|ok"):
+        decoded(Attempt, {"method": "acpi", "result": odd, "started": 0, "duration": 0})
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_the_weight_of_a_record_is_what_it_takes_in_the_log(tmp_path: Path) -> N
     call = HookRecord(hook="h", plugin="p", result=Verdict.FAILED, started=1.0, duration=1.0, message="m" * 2000)
     problem = Problem(what="w" * 255, where="\u202e" * 2000, message="m" * 2000, remedy="r" * 2000)
     key = ("qemu:///system", "11111111-2222-3333-4444-555555555555")
-    attempt = Attempt(method="m", result="r", started=0, duration=0)
+    attempt = Attempt(method="m", result=Verdict.OK, started=0, duration=0)
     records: list[Record] = [
         HookEnded(at=1.0, guest=key, record=replace(call, evidence=evidence, traceback="line\n" * 4000)),
         HookSaid(at=1.0, guest=key, hook="h", plugin="p", line="\x1b" * 8000),
