@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
     from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
-    from lastcall.api.run import Domain, Json, PluginOptions, Run
+    from lastcall.api.run import AddressSource, Domain, Json, PluginOptions, Run
     from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
     from lastcall.api.stopping import StopMethod, StopRequest
     from lastcall.errors import (
@@ -60,6 +60,7 @@ _HOMES = {
         "Verdict",
     ),
     "lastcall.api.run": (
+        "AddressSource",
         "Domain",
         "Json",
         "PluginOptions",
@@ -118,6 +119,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "AddressSource",
     "AmbiguousGuest",
     "Attempt",
     "CallExpired",

@@ -65,27 +65,17 @@ def _agent_answers(guest: Guest, run: Run) -> bool:
 
 def _accepts(target: int | str, guest: Guest, run: Run) -> bool:
     host, _, port = str(target).rpartition(":")
-    for address in [host.strip("[]")] if host else _addresses(guest, run):
+    try:
+        addresses = (host.strip("[]"),) if host else run.domain(guest).addresses()
+    except HypervisorError:
+        return False  # raised, it would be no opinion, and the guest would count as ready
+    for address in addresses:
         try:
             socket.create_connection((address, int(port)), timeout=min(PATIENCE, run.remaining())).close()
         except OSError:
             continue
         return True
     return False
-
-
-def _addresses(guest: Guest, run: Run) -> list[str]:
-    """The guest's addresses, as libvirt's DHCP, the agent and the host's neighbours know them."""
-    domain, found = run.domain(guest), list[str]()
-    for source in ("lease", "agent", "arp"):
-        # Seen in the XML: to ask an agent that nobody is behind would cost a call in the few places for blocking ones.
-        if source == "agent" and not domain.agent_connected():
-            continue
-        try:
-            found += domain.addresses(source)
-        except HypervisorError:
-            continue
-    return list(dict.fromkeys(found))
 
 
 def _succeeds(command: str, guest: Guest, run: Run) -> bool:

@@ -45,8 +45,8 @@ class PlainDomain:
 
 
 def make_context(folder: Path, settings: SshSettings, domain: PlainDomain | None = None) -> RunContext:
-    def options(_plugin: str, model: Any, guest: Guest | None) -> Any:
-        return model() if guest else settings
+    def options(_plugin: str, guest: Guest | None) -> Any:
+        return SshSettings, None if guest else settings
 
     def find(*_: object) -> Any:
         return domain or PlainDomain()

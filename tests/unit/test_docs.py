@@ -64,7 +64,7 @@ def test_the_public_api_is_sorted_and_documented() -> None:
     assert lastcall.__all__ == sorted(lastcall.__all__)
     for name in lastcall.__all__:
         value = getattr(lastcall, name)
-        assert name in {"Json", "OnFailure", "hookimpl"} or inspect.getdoc(value), name
+        assert name in {"AddressSource", "Json", "OnFailure", "hookimpl"} or inspect.getdoc(value), name
 
 
 def test_the_hooks_page_has_everything_that_a_hook_can_ask_its_run() -> None:

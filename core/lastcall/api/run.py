@@ -79,8 +79,13 @@ class Domain(Protocol):
         """Send one command to the QEMU guest agent and return its `return` value."""
         ...
 
-    def addresses(self, source: AddressSource) -> tuple[str, ...]:
-        """Return the guest's IP addresses, as the named source knows them."""
+    def addresses(self, source: AddressSource | None = None) -> tuple[str, ...]:
+        """Return the guest's IP addresses, as the named source knows them; by default as any does.
+
+        Any: DHCP leases first, then what a connected agent tells, then the host's neighbours, each address once. Of
+        them, one that cannot tell is passed over; none may know of any. `HypervisorError` means that nobody could be
+        asked: the connection is lost, or the guest gone.
+        """
         ...
 
     def sync_time(self) -> None:

@@ -117,7 +117,7 @@ def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
     Example:
         @hookimpl
         def describe_guest(guest, run):
-            return {"addresses": list(run.domain(guest).addresses("lease"))}
+            return {"addresses": list(run.domain(guest).addresses())}
     """
 
 

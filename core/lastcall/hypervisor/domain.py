@@ -31,6 +31,8 @@ _MODES = {
     "agent": libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
     "signal": libvirt.VIR_DOMAIN_SHUTDOWN_SIGNAL,
 }
+# A lease is what the guest was given and costs libvirt no question; a neighbour may be gone for long.
+ANY_SOURCE: tuple[AddressSource, ...] = ("lease", "agent", "arp")
 _ADDRESSES = {
     "lease": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
     "arp": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
@@ -147,14 +149,26 @@ class LibvirtDomain:
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise HypervisorError(f"the guest agent's answer to {command} is malformed: {in_words(error)}") from None
 
-    def addresses(self, source: AddressSource) -> tuple[str, ...]:
+    def addresses(self, source: AddressSource | None = None) -> tuple[str, ...]:
         """Return the guest's addresses without loopback ones. libvirt's own question to an agent has no time limit."""
+        if source is None:
+            return tuple(dict.fromkeys(address for one in ANY_SOURCE for address in self._addresses_if_known(one)))
         if source == "agent":
             cards: Any = self.agent("guest-network-get-interfaces", timeout=AGENT_TIME)
             return tuple(address for address in _told_by_agent(cards) if _from_outside(address))
         found: Any = self._ask(lambda domain: domain.interfaceAddresses(_ADDRESSES[source]))
         addresses: list[str] = [entry["addr"] for card in found.values() for entry in card["addrs"] or ()]
         return tuple(address for address in addresses if _from_outside(address))
+
+    def _addresses_if_known(self, source: AddressSource) -> tuple[str, ...]:
+        try:
+            # Seen in the XML: to ask an agent that nobody is behind would cost a call in the few places for blocking
+            # ones.
+            return self.addresses(source) if source != "agent" or self.agent_connected() else ()
+        except (ConnectionLost, GuestGone):
+            raise
+        except HypervisorError:  # a driver without leases, say, or an agent that hangs
+            return ()
 
     def sync_time(self) -> None:
         """Set the guest's clock from its RTC; as libvirt would, but in a bounded time."""

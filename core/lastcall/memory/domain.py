@@ -93,7 +93,7 @@ class FakeDomain:
             raise HypervisorError(f"the agent of a fake guest knows no {command}")
         return {}
 
-    def addresses(self, source: AddressSource) -> tuple[str, ...]:
+    def addresses(self, source: AddressSource | None = None) -> tuple[str, ...]:
         """What the test says, whoever is asked."""
         return self._fake.addresses
 

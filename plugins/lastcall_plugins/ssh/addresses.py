@@ -55,6 +55,7 @@ def addresses(guest: Guest, run: Run, settings: SshSettings) -> Iterator[Address
 
 def _from_libvirt(guest: Guest, run: Run) -> Iterator[str]:
     domain = run.domain(guest)
+    # One by one: where the address of its lease answers, nobody has to be asked for more.
     for source in ("lease", "agent", "arp"):
         # Seen in the XML: to ask an agent that nobody is behind would cost a call in the few places for blocking ones.
         if source != "agent" or domain.agent_connected():
