@@ -1,4 +1,9 @@
-"""The guest keys of the core: what they come to for one guest."""
+"""The guest keys of the core: what they come to for one guest, and which names are kept for them.
+
+In a rule the core's keys and those of plugins, which are called like the plugin, stand side by side. So no name may be
+both, now or later: a plugin that has a guest key has none of the `KEPT` names, nor one that begins as in `BEGINNINGS`,
+and a key that the core, or a bundled plugin, gets after this has one of them.
+"""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -35,3 +40,17 @@ class GuestSettings:
     ready_timeout: float
     shell: tuple[str, ...]
     hooks: GuestHooks
+
+
+# Those of today, and some that may be wanted. Nothing is added to it, or a plugin that has the name would lose it.
+KEPT = frozenset({
+    "deadline", "depends_on", "grace", "group", "hooks", "jobs", "last_resort", "manage", "match", "migrate", "needs",
+    "order", "parallel", "paused", "power", "priority", "ready_timeout", "restore", "shed", "shell", "start_delay",
+    "stop", "timeout", "transient", "units",
+})  # fmt: skip
+BEGINNINGS = ("guest_", "restore_", "start_", "stop_")
+
+
+def is_kept(name: str) -> bool:
+    """Whether a guest key of this name is, or may become, the core's or a bundled plugin's."""
+    return name in KEPT or name.startswith(BEGINNINGS)

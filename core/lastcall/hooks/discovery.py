@@ -6,12 +6,15 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from pydantic import BaseModel
+
+from lastcall.api.guest_keys import is_kept
 from lastcall.api.markers import PROJECT
 from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
-from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep
+from lastcall.config.guest_settings import LadderStep
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import LastcallError, Problem, in_words
 from lastcall.formats.bounded_text import bounded, said, shown
@@ -76,12 +79,11 @@ class Plugins:
             options = self._ask(one, _as_options)
             if options is None:
                 self.registry.failed.append(one.position.source)  # its sections stay unread
-            elif hasattr(GuestRule, one.plugin):
-                # As a field, `copy` or `model_config` would take the place of what every model has.
-                self.registry.failed.append(one.position.source)
-                self._report(one, f"{one.plugin!r} cannot be the name of a section", "rename the plugin")
-            elif options.guest and one.plugin in {*GuestPolicy.model_fields, "match"}:
-                self._report(one, f"the guest key {one.plugin!r} is the core's", "rename the plugin")
+            elif why := _unusable_name(one.position.source, options):
+                # Its hooks would go on without what is set for them.
+                self.registry.withdraw(
+                    one.position.source, f"{one.plugin!r} {why}", "rename the plugin: docs/hooks.md has the names"
+                )
             else:
                 found[one.plugin] = options
         return found
@@ -137,6 +139,16 @@ class Plugins:
         self.registry.report(
             Problem(what="plugin", where=where, message=bounded(f"{one.hook}: {message}"), remedy=remedy)
         )
+
+
+def _unusable_name(source: Source, options: PluginOptions) -> str:
+    """Why a plugin that has these options cannot be called as it is; nothing where it can."""
+    # As a field, `copy` or `model_config` would take the place of what every model has.
+    if hasattr(BaseModel, source.name) and (options.settings or options.guest):
+        return "cannot be the name of a section"
+    if options.guest and is_kept(source.name) and source.origin is not Origin.BUNDLED:
+        return "is kept for a guest key of lastcall itself"
+    return ""
 
 
 def _as_options(answer: object) -> PluginOptions:

@@ -74,6 +74,9 @@ class _Manager(pluggy.PluginManager):
             self._notice_unmarked(plugin, name, function)
             return None
         hook = options.get("specname") or name
+        # Of a later lastcall, say: that it may be unknown here is what its plugin says of it.
+        if options.get("optionalhook") and hook not in self.arguments:
+            return None
         wrong = self._wrong(hook, function, wrapper=bool(options.get("wrapper") or options.get("hookwrapper")))
         if wrong:
             # To pluggy, None is no implementation at all: it goes on with the plugin's other functions.
@@ -83,7 +86,8 @@ class _Manager(pluggy.PluginManager):
 
     def _wrong(self, hook: str, function: Any, *, wrapper: bool) -> tuple[str, str] | None:
         if hook not in self.arguments:
-            return f"unknown hook{did_you_mean(hook, self.arguments)}", "`lastcall plugins` lists the hooks"
+            remedy = "`lastcall plugins` lists the hooks; hookimpl(optionalhook=True) is for those of a later lastcall"
+            return f"unknown hook{did_you_mean(hook, self.arguments)}", remedy
         # Implementations are called one by one, so a wrapper would stand around nothing.
         if wrapper:
             return "wrappers are not supported", "use tryfirst or trylast"
@@ -149,6 +153,12 @@ class Registry:
         self._problems.append(
             Problem(what="plugin", where=f"{source.name} ({source.where})", message=message, remedy=remedy)
         )
+
+    def withdraw(self, source: Source, message: str, remedy: str) -> None:
+        """Refuse one that is registered already: nothing of it is used any more."""
+        self._manager.unregister(name=source.name)
+        del self._sources[source.name]
+        self.refuse(source, message, remedy)
 
     def report(self, problem: Problem) -> None:
         """Record a problem of a plugin that is used all the same."""

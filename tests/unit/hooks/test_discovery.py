@@ -152,8 +152,41 @@ def test_an_offer_that_cannot_even_be_read_costs_itself_only() -> None:
 
 
 @pytest.mark.parametrize("name", ["model_config", "copy", "dict"])
-def test_a_plugin_with_a_name_that_no_section_can_have_costs_its_options_only(name: str) -> None:
+def test_a_plugin_with_a_name_that_no_section_can_have_is_not_used_and_costs_nobody_else(name: str) -> None:
     plugins = Plugins(Bootstrap(), {name: _Declares()})
     assert f"{name!r} cannot be the name of a section" in plugins.registry.problems[0].message
+    assert name not in {source.name for source in plugins.registry.sources}
     text = f"plugins: {{{name}: {{size: 2}}}}\nguests: [{{match: a, {name}: {{size: 3}}}}]"
     assert parse(text).settings(plugins.vocabulary).guests[0].match.name == "a"
+
+
+class _Later:
+    """A plugin that knows hooks of a later lastcall, and one that it has misspelt."""
+
+    @lastcall.hookimpl(optionalhook=True)
+    def on_host_asleep(self, run: Any, depth: int) -> None:
+        """Nothing."""
+
+    @lastcall.hookimpl(optionalhook=True, specname="on_guest_frozen")
+    def chill(self, guest: Any) -> None:
+        """Nothing."""
+
+    @lastcall.hookimpl
+    def on_guest_stpo(self, guest: Any) -> None:
+        """Nothing."""
+
+    @lastcall.hookimpl(optionalhook=True)
+    def on_guest_stop(self, guest: Any) -> None:
+        """Nothing."""
+
+    @lastcall.hookimpl(optionalhook=True)
+    def on_guest_started(self, guest: Any, depth: int) -> None:
+        """Nothing."""
+
+
+def test_a_hook_that_may_be_unknown_is_none_here_and_any_other_unknown_one_is_told() -> None:
+    plugins = Plugins(Bootstrap(), {"later": _Later()})
+    told = [problem.message.partition(";")[0] for problem in plugins.registry.problems]
+    assert told == ["on_guest_started: unknown argument 'depth'", "on_guest_stpo: unknown hook"]
+    assert "optionalhook=True" in plugins.registry.problems[1].remedy
+    assert [one.plugin for one in plugins.registry.implementations("on_guest_stop")][-1] == "later"
