@@ -16,6 +16,7 @@ from lastcall.errors import CallExpired, LastcallError, in_words
 from lastcall.formats.plain_values import plain_evidence
 from lastcall.guest_shell.shell import ChosenShell, Providers
 from lastcall.hooks.environment import program_environment
+from lastcall.hooks.sources import NUMBER
 from lastcall.hypervisor.ports import Call
 from lastcall.persistence.files import private_folder
 from lastcall.timing.terms import Terms
@@ -57,6 +58,16 @@ class RunContext:
     concerns: Callable[[str, Guest], bool] = lambda _plugin, _guest: True
     shell_names: Callable[[Guest], Sequence[str]] = lambda _guest: ()
     called: Callable[[str], str] = lambda plugin: f"plugin {plugin!r}"
+
+
+def _folder_name(plugin: str) -> str:
+    """What a plugin's folder is called; that of executables, which are called `hook/NN-name`, by their name.
+
+    Programs of one name in several hooks have one: what is done before a shutdown is put right after a restore.
+    """
+    _, inside, file = plugin.partition("/")
+    # With a sign that no name of another plugin has.
+    return f"executable-{NUMBER.sub('', file)}" if inside else plugin
 
 
 class _End:
@@ -159,8 +170,7 @@ class HookCall:
     @property
     def folder(self) -> Path:
         """This plugin's private folder, made when first asked for."""
-        # An executable is called `hook/file`, which must not become a folder within a folder.
-        folder = self._alive().folders / self._plugin.replace("/", "-")
+        folder = self._alive().folders / _folder_name(self._plugin)
         private_folder(folder)
         return folder
 
@@ -169,6 +179,7 @@ class HookCall:
         context, deadline = self._alive(), self.run_remaining()
         facts = {
             "LASTCALL_RUN_ID": context.id,
+            "LASTCALL_KIND": context.kind.value,
             "LASTCALL_REASON": context.terms.reason.value,
             "LASTCALL_REHEARSAL": "1" if context.rehearsal else "",
             "LASTCALL_DEADLINE": "" if deadline is None else f"{deadline:.1f}",

@@ -13,12 +13,11 @@ from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_b
 from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.occasions.occasions import Occasions
 from lastcall.hooks.registry import Registry
-from lastcall.hooks.sources import Origin, Source
+from lastcall.hooks.sources import NUMBER, Origin, Source
 
 # What editors and package managers leave beside a file: an old version of a hook would fire as well.
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
 _LONGEST_MODULE = 4 << 20  # bytes
-_NUMBER = re.compile(r"^\d+-")
 _EXECUTABLE_HOOKS = frozenset({
     "pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown",
     "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
@@ -86,7 +85,7 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
 
 
 def _module_source(path: Path) -> Source:
-    name = _NUMBER.sub("", path.stem).replace("-", "_")
+    name = NUMBER.sub("", path.stem).replace("-", "_")
     return Source(name=name, origin=Origin.DROPIN, where=str(path), sort_key=path.name)
 
 

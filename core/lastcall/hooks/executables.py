@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from lastcall.api.guests import Guest
+from lastcall.api.results import GuestResult
 from lastcall.api.run import Run
-from lastcall.errors import HookFailed, Skip
+from lastcall.errors import HookFailed, Skip, in_words
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import open_trusted
 from lastcall.hooks.environment import UMASK
@@ -38,7 +39,9 @@ def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
         # Then run by its path: run through the descriptor, a script's $0 is
         # /proc/self/fd/3 and finds nothing beside it.
         os.close(open_trusted(path))  # it may have changed since it was found
-        code = _Process(path, _environment(hook, run, arguments.get("guest")), _facts(hook, run, arguments), run).wait()
+        state = _state(run)
+        environment = _environment(hook, run, state, arguments.get("guest"), arguments.get("result"))
+        code = _Process(path, environment, _facts(hook, run, state, arguments), run).wait()
         return _verdict(hook, code)
 
     return run_executable
@@ -57,15 +60,38 @@ def _verdict(hook: str, code: int) -> bool | None:
     return None
 
 
-def _environment(hook: str, run: Run, guest: Guest | None) -> dict[str, str]:
-    return {**run.environment(guest), "LASTCALL_HOOK": hook, "LASTCALL_TIMEOUT": f"{_own_time(run):.1f}"}
+def _state(run: Run) -> str:
+    """The folder that is kept for it; nothing where it cannot be made, as a full disk must cost no guest its hook."""
+    try:
+        return str(run.folder)
+    except OSError as error:
+        run.log(f"LASTCALL_STATE is empty: {in_words(error)}")
+        return ""
 
 
-def _facts(hook: str, run: Run, arguments: dict[str, Any]) -> str:
+def _environment(hook: str, run: Run, state: str, guest: Guest | None, result: GuestResult | None) -> dict[str, str]:
+    return {
+        **run.environment(guest),
+        "LASTCALL_HOOK": hook,
+        "LASTCALL_TIMEOUT": f"{_own_time(run):.1f}",
+        "LASTCALL_STATE": state,
+        **({"LASTCALL_OUTCOME": result.outcome.value} if result else {}),
+    }
+
+
+def _facts(hook: str, run: Run, state: str, arguments: dict[str, Any]) -> str:
+    # What is in it is promised, by docs/hooks.md: fields are added, and none is taken away.
     facts: dict[str, Any] = {
         "version": 1,
         "hook": hook,
-        "run": {"id": run.id, "kind": run.kind, "reason": run.reason, "rehearsal": run.rehearsal},
+        "run": {
+            "id": run.id,
+            "kind": run.kind,
+            "reason": run.reason,
+            "voluntary": run.voluntary,
+            "rehearsal": run.rehearsal,
+        },
+        "state": state,
         "timeout": _own_time(run),
         "deadline": run.run_remaining(),
         **arguments,

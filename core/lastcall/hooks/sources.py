@@ -10,6 +10,7 @@ from pathlib import Path
 from lastcall.api.markers import PROJECT
 from lastcall.formats.values import value
 
+NUMBER = re.compile(r"^\d+-")  # before the name of a drop-in, for its place in the order
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
