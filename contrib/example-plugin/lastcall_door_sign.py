@@ -15,7 +15,7 @@ class Settings(Options):
     file: str = Field(default="/run/closed", description="Where the sign is written.")
 
 
-class GuestSettings(Options):
+class ForGuest(Options):
     """The guest key `door_sign`."""
 
     mention: bool = Field(default=True, description="Mention this guest on the sign.")
@@ -24,7 +24,7 @@ class GuestSettings(Options):
 @hookimpl
 def plugin_options() -> PluginOptions:
     """Declare both."""
-    return PluginOptions(settings=Settings, guest=GuestSettings)
+    return PluginOptions(settings=Settings, guest=ForGuest)
 
 
 @hookimpl
@@ -41,7 +41,7 @@ def on_guest_stop(guest: Guest, run: Run) -> None:
     """Remember whom to mention, in the folder that survives."""
     if run.rehearsal:  # the guest goes on
         return
-    if run.options(GuestSettings, guest).mention:
+    if run.options(ForGuest, guest).mention:
         TextFile(run.folder / f"{guest.file_name}.txt").write(guest.name)
 
 

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lastcall.api.command_line import CommandLine
     from lastcall.api.guest_keys import GuestHooks, GuestSettings
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from lastcall.persistence.text_file import TextFile
 
 _HOMES = {
+    "lastcall.api.command_line": ("CommandLine",),
     "lastcall.api.guest_keys": ("GuestHooks", "GuestSettings"),
     "lastcall.api.guests": (
         "Ended",
@@ -125,6 +127,7 @@ __all__ = [
     "CallExpired",
     "Command",
     "CommandFailed",
+    "CommandLine",
     "CommandResult",
     "CommandTimeout",
     "Domain",

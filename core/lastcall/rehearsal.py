@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-import click
-
 from lastcall.api.guests import Guest, RunKind
 from lastcall.errors import HypervisorError, LastcallError
 from lastcall.hooks.call import HookCall
@@ -13,30 +11,53 @@ from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.threads.own_code import OwnCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lastcall.api.run import Run
+    from lastcall.config.load import Document
+    from lastcall.hooks.discovery import Plugins
     from lastcall.runs.assembly import Parts
 
 T = TypeVar("T")
 
 
-def rehearse(
-    plugin: str, names: Sequence[str], work: "Callable[[Guest, Run], T]", *, timeout: float = 60.0
-) -> list[tuple[Guest, T | LastcallError]]:
-    """Call `work` for running guests by name, UUID or glob, all at once, as `plugin`; for use inside a click command.
+class Rehearsal:
+    """Implements `lastcall.CommandLine` for the commands of one plugin, with those that have registered them.
 
-    Returns (guest, answer) in the order of the names; the answer is the LastcallError that the work raised, or one that
-    says what else it raised and where, or where it stood after `timeout` seconds. Raises UsageError for one that no
-    running guest answers to.
+    Loaded anew, the plugin would know its options by another class than the one that its command was made with.
     """
-    from lastcall.runs.assembly import RunRequest, assemble
-    from lastcall.runs.loading import load
 
-    config: Path | None = click.get_current_context().find_root().params.get("config")
-    loop = asyncio.new_event_loop()
-    parts = assemble(load(config), RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
-    return loop.run_until_complete(_all(parts, plugin, names, work, timeout))
+    def __init__(self, plugin: str, document: "Document", plugins: "Plugins") -> None:
+        self._plugin = plugin
+        self._document = document
+        self._plugins = plugins
+
+    @property
+    def plugin(self) -> str:
+        """Whose commands it is for."""
+        return self._plugin
+
+    def each_guest(
+        self, names: Sequence[str], work: "Callable[[Guest, Run], T]", *, timeout: float = 60.0
+    ) -> list[tuple[Guest, T | LastcallError]]:
+        """Call `work` for running guests; see `CommandLine.each_guest`."""
+        parts = self._assembled()
+        return parts.loop.run_until_complete(_all(parts, self._plugin, names, work, timeout))
+
+    def once(self, work: "Callable[[Run], T]", *, timeout: float = 60.0) -> T:
+        """Call `work` for no guest; see `CommandLine.once`."""
+        parts = self._assembled()
+        answer = parts.loop.run_until_complete(_one(parts, self._plugin, OwnCode(work), work, timeout))
+        if isinstance(answer, LastcallError):
+            raise answer
+        return answer
+
+    def _assembled(self) -> "Parts":
+        from lastcall.runs.assembly import RunRequest, assemble
+        from lastcall.runs.loading import Loaded
+
+        settings = self._document.settings(self._plugins.vocabulary)
+        loaded = Loaded(settings, self._plugins, "file" if self._document.files else "defaults", self._document)
+        loop = asyncio.new_event_loop()
+        return assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
 
 
 async def _all(
@@ -53,23 +74,27 @@ async def _all(
     guests = list(dict.fromkeys(guest for name in names for guest in Selection([name]).active(running)))
     await parts.inventory.learn(guests)
     parts.context.guests = tuple(guests)
-    answers = await asyncio.gather(*(_one(parts, plugin, guest, work, timeout) for guest in guests))
+
+    def of(guest: Guest) -> "Callable[[Run], T]":
+        return lambda run: work(guest, run)
+
+    answers = await asyncio.gather(*(_one(parts, plugin, OwnCode(work), of(guest), timeout) for guest in guests))
     return list(zip(guests, answers, strict=True))
 
 
 async def _one(
-    parts: "Parts", plugin: str, guest: Guest, work: "Callable[[Guest, Run], T]", timeout: float
+    parts: "Parts", plugin: str, own: OwnCode, work: "Callable[[Run], T]", timeout: float
 ) -> T | LastcallError:
     call = HookCall(parts.context, plugin, expires=parts.loop.time() + timeout)
 
     def perform() -> T:
         try:
-            return work(guest, call)
+            return work(call)
         finally:
             call.release()
 
     try:
-        return await ask_worker(parts.workers, parts.context.called(plugin), OwnCode(work), perform, timeout)
+        return await ask_worker(parts.workers, parts.context.called(plugin), own, perform, timeout)
     except LastcallError as error:  # the plugin's failure with this guest, and not with the others
         return error
     finally:

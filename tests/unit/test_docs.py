@@ -87,7 +87,7 @@ def test_only_the_hypervisor_room_imports_libvirt() -> None:
 def test_bundled_plugins_use_the_public_api_only() -> None:
     for path in (ROOT / "plugins").rglob("*.py"):
         for module in re.findall(r"^\s*(?:from|import) (lastcall(?:\.[\w.]+)?) ", path.read_text(), re.MULTILINE):
-            assert module in {"lastcall", "lastcall.options", "lastcall.rehearsal", "lastcall.testing"}, path
+            assert module in {"lastcall", "lastcall.options", "lastcall.testing"}, path
 
 
 def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:

@@ -71,7 +71,8 @@ def register_commands(group: "click.Group") -> None:
     """Add subcommands to `lastcall`.
 
     Fires when the command line is loaded and names a command that the core does not have. `group` is the click group
-    of `lastcall`. When it raises, the plugin's commands are missing and the failure is reported.
+    of `lastcall`. Its commands and their subcommands are handed a `lastcall.CommandLine` by `@click.pass_obj`.
+    When it raises, the plugin's commands are missing and the failure is reported.
 
     Example:
         @hookimpl

@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from lastcall import Guest, HypervisorError, LastcallError, Run, ShellError, masked, visible
-from lastcall.rehearsal import rehearse
+from lastcall import CommandLine, Guest, HypervisorError, LastcallError, Run, ShellError, masked, visible
 from lastcall_plugins.ssh.hostkeys import NEW_KEYS, HostKey, KnownKeys, parse
 from lastcall_plugins.ssh.settings import settings_of
 
@@ -26,7 +25,8 @@ def ssh() -> None:
 @click.argument("guests", nargs=-1, required=True, metavar="GUEST...")
 @click.option("--ask", is_flag=True, help="Take the key that the guest's SSH server shows, after asking.")
 @click.option("--replace", is_flag=True, help="Replace keys that are known already.")
-def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
+@click.pass_obj
+def enroll(command_line: CommandLine, guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
     """Learn the host keys of running guests through the guest agent, which nobody on the network can fake.
 
     They are kept under the domain's UUID and its connection. With --ask, for guests without an agent, the key is the
@@ -46,7 +46,7 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
         KnownKeys(guest, run).admit(keys)
         return keys
 
-    learnt = apart(dict(rehearse("ssh", guests, learn)))
+    learnt = apart(dict(command_line.each_guest(guests, learn)))
     taken = {
         guest: keys
         for guest, keys in learnt.items()
@@ -57,7 +57,7 @@ def enroll(guests: tuple[str, ...], *, ask: bool, replace: bool) -> int:
         if guest in taken:  # another daemon's may have the same UUID
             KnownKeys(guest, run).write(taken[guest])
 
-    written = dict(rehearse("ssh", sorted({guest.uuid for guest in taken}), remember)) if taken else {}
+    written = dict(command_line.each_guest(sorted({guest.uuid for guest in taken}), remember)) if taken else {}
     kept = [guest for guest in taken if guest in written and not _refused(guest, written[guest])]
     if len(kept) < len(taken):
         return _NOT_KEPT

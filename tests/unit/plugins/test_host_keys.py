@@ -87,7 +87,7 @@ def test_a_file_that_is_no_text_and_a_name_with_a_line_end_harm_nobody(tmp_path:
         keys_of(TWO, tmp_path).admit(A)
 
 
-def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path) -> None:
     def no_shell(*_: object, **__: object) -> Any:
         raise ShellError("none")
 
@@ -95,14 +95,14 @@ def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path, mo
     domain = SimpleNamespace(agent_connected=lambda: True, agent=lambda *_, **__: shown)  # pyright: ignore[reportUnknownLambdaType]
     run: Any = SimpleNamespace(folder=tmp_path / "gone", domain=lambda _: domain, shell=no_shell)  # pyright: ignore[reportUnknownLambdaType]
 
-    def rehearse(_plugin: str, _names: object, work: Any) -> list[tuple[Guest, Any]]:
+    def each_guest(_names: object, work: Any) -> list[tuple[Guest, Any]]:
         try:
             return [(ONE, work(ONE, run))]
         except LastcallError as error:
             return [(ONE, error)]
 
-    monkeypatch.setattr(commands, "rehearse", rehearse)
-    done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False)
+    command_line = SimpleNamespace(each_guest=each_guest)
+    done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False, obj=command_line)
     assert done.return_value == 4
     assert "✗ db one: " in done.output
     assert f"{tmp_path}/gone/{ONE.file_name}.pub cannot be written" in done.output

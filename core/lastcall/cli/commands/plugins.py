@@ -1,5 +1,6 @@
 """`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,6 +21,7 @@ from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Source
+from lastcall.rehearsal import Rehearsal
 from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
@@ -103,6 +105,7 @@ def register_plugin_commands(
         known = dict(group.commands)
         try:
             ask_box(box, one.position.source.called, one.own, partial(_register, one, group), REGISTER_TIMEOUT)
+            _hand_over(Rehearsal(one.plugin, document, plugins), known, group)
         except LastcallError as error:  # that plugin's failure only
             group.commands = known
             failed.append(error)
@@ -121,3 +124,11 @@ def _missing(one: Implementation, error: LastcallError) -> str:
 
 def _register(one: Implementation, group: click.Group) -> None:
     one.function(**dict.fromkeys(one.argnames, group))
+
+
+def _hand_over(command_line: Rehearsal, known: Mapping[str, click.Command], group: click.Group) -> None:
+    """Let the commands that a plugin has added be handed the guests and options behind the command line."""
+    for name, command in group.commands.items():
+        if known.get(name) is not command:
+            # As a setting of its context: its subcommands inherit it, and a test can hand over guests of its own.
+            command.context_settings = {**command.context_settings, "obj": command_line}
