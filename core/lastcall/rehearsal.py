@@ -1,7 +1,8 @@
 """Work on guests outside a run, with the configuration of the command line. Nothing is stopped."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from lastcall.api.guests import Guest, RunKind
@@ -22,13 +23,13 @@ T = TypeVar("T")
 class Rehearsal:
     """Implements `lastcall.CommandLine` for the commands of one plugin, with those that have registered them.
 
-    Loaded anew, the plugin would know its options by another class than the one that its command was made with.
+    Loaded anew, the plugin would know its options by another class than the one that its command was made with: so
+    `assembled` makes the parts of a rehearsal with the plugins that there are.
     """
 
-    def __init__(self, plugin: str, document: "Document", plugins: "Plugins") -> None:
+    def __init__(self, plugin: str, assembled: "Callable[[], AbstractContextManager[Parts]]") -> None:
         self._plugin = plugin
-        self._document = document
-        self._plugins = plugins
+        self._assembled = assembled
 
     @property
     def plugin(self) -> str:
@@ -39,25 +40,28 @@ class Rehearsal:
         self, names: Sequence[str], work: "Callable[[Guest, Run], T]", *, timeout: float = 60.0
     ) -> list[tuple[Guest, T | LastcallError]]:
         """Call `work` for running guests; see `CommandLine.each_guest`."""
-        parts = self._assembled()
-        return parts.loop.run_until_complete(_all(parts, self._plugin, names, work, timeout))
+        with self._assembled() as parts:
+            return parts.loop.run_until_complete(_all(parts, self._plugin, names, work, timeout))
 
     def once(self, work: "Callable[[Run], T]", *, timeout: float = 60.0) -> T:
         """Call `work` for no guest; see `CommandLine.once`."""
-        parts = self._assembled()
-        answer = parts.loop.run_until_complete(_one(parts, self._plugin, OwnCode(work), work, timeout))
+        with self._assembled() as parts:
+            answer = parts.loop.run_until_complete(_one(parts, self._plugin, OwnCode(work), work, timeout))
         if isinstance(answer, LastcallError):
             raise answer
         return answer
 
-    def _assembled(self) -> "Parts":
-        from lastcall.runs.assembly import RunRequest, assemble
-        from lastcall.runs.loading import Loaded
 
-        settings = self._document.settings(self._plugins.vocabulary)
-        loaded = Loaded(settings, self._plugins, "file" if self._document.files else "defaults", self._document)
-        loop = asyncio.new_event_loop()
-        return assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+@contextmanager
+def with_plugins(document: "Document", plugins: "Plugins") -> "Generator[Parts]":
+    """The parts of a rehearsal by this configuration, with plugins that are loaded already."""
+    from lastcall.runs.assembly import RunRequest, assemble
+    from lastcall.runs.loading import Loaded
+
+    loaded = Loaded(document.settings(plugins.vocabulary), plugins, "file" if document.files else "defaults", document)
+    loop = asyncio.new_event_loop()
+    # Left as it is: a worker that is abandoned may still speak to it.
+    yield assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
 
 
 async def _all(

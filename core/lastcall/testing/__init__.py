@@ -9,6 +9,7 @@ def test_tells_people(lastcall_lab):
     assert db.shell.calls == ["wall 'down in a minute'"]
 """
 
+from lastcall.testing.command import CommandOutcome
 from lastcall.testing.conformance import NotConforming, check_shell_provider, check_stop_method
 from lastcall.testing.failures import BlockedInRealTime, LabFailure, PluginUnusable
 from lastcall.testing.guest import LabGuest
@@ -18,6 +19,7 @@ from lastcall.testing.shell import AnsweringShell, Says, ShellCall, UnansweredCo
 __all__ = [
     "AnsweringShell",
     "BlockedInRealTime",
+    "CommandOutcome",
     "Lab",
     "LabFailure",
     "LabGuest",

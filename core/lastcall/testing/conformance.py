@@ -13,7 +13,7 @@ from lastcall.api.shell import GuestShell, Shell
 from lastcall.api.stopping import StopMethod
 from lastcall.errors import CommandTimeout, LastcallError, in_words
 from lastcall.guest_shell.command_wrapper import OUTPUT_LIMIT
-from lastcall.options import StepOptions
+from lastcall.options import RepeatableOptions, StepOptions
 from lastcall.testing.failures import LabFailure
 from lastcall.testing.guest import LabGuest
 from lastcall.testing.lab import Lab
@@ -210,7 +210,7 @@ def _asked(plugin: _Offers, config: str, define: Callable[[Lab], LabGuest]) -> l
         failures.append(f"it is unfit for the guest of the suite: {first.message!r}")
     elif first.result == "failed":
         failures.append(f"its request failed: {first.message}")
-    if plugin.method.repeatable and took > 10 * AT_ONCE:
+    if issubclass(plugin.method.options, RepeatableOptions) and took > 10 * AT_ONCE:
         failures.append(f"what can be asked again returns at once, the ladder alone waits: it took {took:.1f} s")
     return failures
 

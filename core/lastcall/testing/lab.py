@@ -4,18 +4,25 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.results import HookRecord, Report
 from lastcall.api.run import Json
+from lastcall.cli.commands.check import find_problems
+from lastcall.cli.commands.plan import look_at_plan, plan_json
+from lastcall.cli.invocation import Invocation
+from lastcall.errors import Problem
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.memory.guest import URI, FakeGuest
 from lastcall.memory.hypervisor import FakeHypervisor
 from lastcall.memory.runs import load_in_memory, own_places
 from lastcall.planning.selection import Selection
 from lastcall.records.records import GuestPlanned, HookSaid, Record
+from lastcall.rehearsal import Rehearsal
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.testing.command import CommandOutcome, run_command_of_plugin
 from lastcall.testing.failures import Failures, PluginUnusable
 from lastcall.testing.guest import LabGuest
 from lastcall.testing.lab_plugin import LabPlugin
@@ -128,10 +135,39 @@ class Lab:
         with self._assembled(request) as (parts, loop):
             return loop.run_until_complete(_fire(parts, hook, guest and guest.guest))
 
+    def plan(self, *guests: LabGuest | str, reason: Reason = Reason.MANUAL) -> Mapping[str, Any]:
+        """Return what `lastcall plan --json` says of such a shutdown."""
+        request = RunRequest(kind=RunKind.SHUTDOWN, reason=reason, rehearsal=True, started=0.0, sinks=self._sinks)
+        with self._assembled(request) as (parts, loop):
+            seen = loop.run_until_complete(look_at_plan(parts, _selection(guests), Invocation()))
+            problems = parts.stream.story.report().problems
+            return json.loads(plan_json(parts, self._loaded, seen, problems))
+
+    def check(self) -> tuple[Problem, ...]:
+        """Return what `lastcall check` finds in this lab: in its configuration, in its guests, and by its plugins."""
+        request = RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, started=0.0, sinks=self._sinks)
+        with self._assembled(request) as (parts, loop):
+            loop.run_until_complete(find_problems(parts, self._loaded))
+            return parts.stream.story.report().problems
+
+    def command(self, *words: str, answers: str = "") -> CommandOutcome:
+        """Run a command of a plugin under test, as `lastcall WORDS` does, on these guests; `answers` are what it reads.
+
+        Raises what the command raises and does not mean to.
+        """
+        plugins = self._load().plugins
+        return run_command_of_plugin(words, plugins, lambda plugin: Rehearsal(plugin, self._rehearsed), answers=answers)
+
+    @contextmanager
+    def _rehearsed(self) -> Generator[Parts]:
+        request = RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, started=0.0, sinks=self._sinks)
+        with self._assembled(request) as (parts, _):
+            yield parts
+
     @contextmanager
     def _assembled(self, request: RunRequest) -> Generator[tuple[Parts, LabLoop]]:
         """The parts of a run in this lab; what nobody meant to happen in it fails the test."""
-        loaded = self._load().for_reason(request.reason)
+        loaded = self._loaded = self._load().for_reason(request.reason)
         self.lines.clear()
         with closing(LabLoop()) as loop:
             loop.computing.patience = self.patience

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from lastcall.api.guests import Guest
 from lastcall.api.run import Run
-from lastcall.api.shell import Command, CommandResult, GuestShell
+from lastcall.api.shell import Command, CommandResult, GuestShell, ShellSession
 from lastcall.errors import CommandTimeout
 from lastcall.testing.failures import LabFailure
 
@@ -109,7 +109,7 @@ class LabShell(GuestShell):
         return _Session(shell, run, self._now, self._failures)
 
 
-class _Session:
+class _Session(ShellSession):
     """A connection to an answering shell."""
 
     def __init__(self, shell: AnsweringShell, run: Run, now: Callable[[], float], failures: "Failures") -> None:
@@ -134,9 +134,6 @@ class _Session:
             exit_code=0, stdout=said.stdout, stderr=f"{said.stderr}\n{nonce} exit {said.exit_code}\n", truncated=False,
             duration=said.takes, shell=NAME,
         )  # fmt: skip
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def _unwrapped(command: Command, now: float) -> tuple[str, ShellCall]:

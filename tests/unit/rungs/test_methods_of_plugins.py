@@ -10,8 +10,8 @@ from lastcall import Reason, StopMethod, StopRequest
 from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
+from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Duration, RepeatableOptions, StepOptions
-from lastcall.testing import FakeGuest, run_shutdown
 
 
 class Knocks(RepeatableOptions):

@@ -7,8 +7,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lastcall import Command, CommandResult, Guest, GuestShell, HypervisorError, Outcome, Run, StopMethod, StopRequest
-from lastcall.options import StepOptions
+from lastcall import (
+    Command,
+    CommandResult,
+    Guest,
+    GuestShell,
+    HypervisorError,
+    Outcome,
+    Run,
+    ShellSession,
+    StopMethod,
+    StopRequest,
+)
+from lastcall.options import RepeatableOptions
 from lastcall.testing import NotConforming, check_shell_provider, check_stop_method
 from lastcall_plugins.acpi import Acpi
 from lastcall_plugins.agent import Agent
@@ -18,7 +29,7 @@ from lastcall_plugins.save import Save
 Change = Callable[[Command], Command]
 
 
-class Here(GuestShell):
+class Here(GuestShell, ShellSession):
     """A guest shell whose guest is this machine; what a subclass changes is wrong with it."""
 
     name: ClassVar[str] = "here"
@@ -114,14 +125,13 @@ def test_our_own_stop_methods_conform(method: StopMethod[Any]) -> None:
     check_stop_method(method)
 
 
-class Asks(StopMethod[StepOptions]):
+class Asks(StopMethod[RepeatableOptions]):
     """A stop method by the power button; what a subclass changes is wrong with it."""
 
     name: ClassVar[str] = "asks"
-    repeatable: ClassVar[bool] = True
-    options = StepOptions
+    options = RepeatableOptions
 
-    def request(self, call: StopRequest[StepOptions]) -> None:
+    def request(self, call: StopRequest[RepeatableOptions]) -> None:
         """Press it."""
         call.run.domain(call.guest).shutdown("acpi")
 
@@ -133,7 +143,7 @@ def test_a_stop_method_that_does_what_it_should_conforms() -> None:
 class HidesRefusals(Asks):
     """Claims what libvirt did not confirm."""
 
-    def request(self, call: StopRequest[StepOptions]) -> None:
+    def request(self, call: StopRequest[RepeatableOptions]) -> None:
         """Hide it."""
         try:
             call.run.domain(call.guest).save()
@@ -144,7 +154,7 @@ class HidesRefusals(Asks):
 class Fails(Asks):
     """Breaks."""
 
-    def request(self, call: StopRequest[StepOptions]) -> None:
+    def request(self, call: StopRequest[RepeatableOptions]) -> None:
         """Break."""
         raise HypervisorError("the box is not there")
 
@@ -152,7 +162,7 @@ class Fails(Asks):
 class NeedsOptions(Asks):
     """Cannot be named alone."""
 
-    class Needs(StepOptions):
+    class Needs(RepeatableOptions):
         """What it needs."""
 
         address: str

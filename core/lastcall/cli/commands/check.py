@@ -43,13 +43,9 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation)), loop)
-    names = KnownNames(loaded.plugins)
-    named = named_rules(loaded.document.node, loaded.settings.guests)
-    unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
-    parts.stream.problems((*unknown, *named, *_folders(loaded), *find_missing(loaded.settings)))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
-    seen = loop.run_until_complete(_ask(parts, loaded, names))
+    seen = loop.run_until_complete(find_problems(parts, loaded))
     seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else []
     problems = parts.stream.story.report().problems
     if as_json:
@@ -61,8 +57,14 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-async def _ask(parts: Parts, loaded: Loaded, names: KnownNames) -> list[str]:
-    """Connect, look at the order and at what speaks against it, and let the plugins look; returns what was seen."""
+async def find_problems(parts: Parts, loaded: Loaded) -> list[str]:
+    """Look at the configuration, connect, look at the order and at what speaks against it, and let the plugins look;
+    returns what was seen. Problems go to the stream.
+    """
+    names = KnownNames(loaded.plugins)
+    named = named_rules(loaded.document.node, loaded.settings.guests)
+    unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
+    parts.stream.problems((*unknown, *named, *_folders(loaded), *find_missing(loaded.settings)))
     inventory, connections = parts.inventory, parts.connections
     await connections.connect()
     guests = await connections.active()

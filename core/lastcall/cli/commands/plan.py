@@ -37,7 +37,7 @@ from lastcall.timing.deadline import Deadline
 
 
 @value
-class _Seen:
+class PlanSeen:
     """The plan, what it is going to be like, and what plugins say about each guest."""
 
     plan: Plan
@@ -68,16 +68,19 @@ def plan_command(
     loaded = load(invocation.config).for_reason(Reason(reason))
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
-    seen = loop.run_until_complete(_look(parts, chosen, invocation))
+    seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary
-    click.echo(_json(parts, loaded, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced))
+    click.echo(
+        plan_json(parts, loaded, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced)
+    )
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
 
 
-async def _look(parts: Parts, chosen: Selection, invocation: Invocation) -> _Seen:
+async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) -> PlanSeen:
+    """Connect, plan for those chosen, and look ahead; problems go to the stream."""
     inventory, connections = parts.inventory, parts.connections
     parallel = parts.settings.shutdown.parallel
     await connections.connect()
@@ -104,7 +107,7 @@ async def _look(parts: Parts, chosen: Selection, invocation: Invocation) -> _See
         _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
     ]
-    return _Seen(plan, outlook, await asyncio.gather(*lines))
+    return PlanSeen(plan, outlook, await asyncio.gather(*lines))
 
 
 def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
@@ -162,7 +165,8 @@ async def _line(
     return Line(planned, after, unfit, facts)
 
 
-def _json(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...]) -> str:
+def plan_json(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...]) -> str:
+    """The plan as JSON, as `lastcall plan --json` prints it."""
     outlook = seen.outlook
     guests = [_guest_facts(outlook, line) for line in seen.lines]
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
@@ -181,7 +185,7 @@ def _json(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ..
     return to_json({"version": 1, "run": run, "guests": guests, "hooks": hooks, "problems": problems}, indent=1)
 
 
-def _chain(total: float, path: tuple[Key, ...], seen: _Seen) -> dict[str, Any]:
+def _chain(total: float, path: tuple[Key, ...], seen: PlanSeen) -> dict[str, Any]:
     names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
     return {"seconds": round(total, 2), "path": [names[key] for key in path]}
 
@@ -211,7 +215,7 @@ def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
     }
 
 
-def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ...], *, forced: bool) -> str:
+def _text(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...], *, forced: bool) -> str:
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
     lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced)
@@ -221,7 +225,7 @@ def _text(parts: Parts, loaded: Loaded, seen: _Seen, problems: tuple[Problem, ..
     return page([*lines, *chain.from_iterable(map(problem_lines, problems))])
 
 
-def _calls(parts: Parts, loaded: Loaded, seen: _Seen) -> dict[str, dict[str, str]]:
+def _calls(parts: Parts, loaded: Loaded, seen: PlanSeen) -> dict[str, dict[str, str]]:
     """The hooks that the run fires, each with its plugins in firing order, and why one of them is not called."""
     reason, guests = parts.context.terms.reason, [line.planned.guest for line in seen.lines]
     found: dict[str, dict[str, str]] = {}

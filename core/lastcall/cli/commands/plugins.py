@@ -1,6 +1,6 @@
 """`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lastcall.api.command_line import CommandLine
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.outlet import say
@@ -21,7 +22,7 @@ from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Source
-from lastcall.rehearsal import Rehearsal
+from lastcall.rehearsal import Rehearsal, with_plugins
 from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
@@ -99,13 +100,21 @@ def register_plugin_commands(
     plugins = Plugins(document.bootstrap)
     if named:
         document.settings(plugins.vocabulary)
+    behind = partial(with_plugins, document, plugins)
+    return add_commands(group, plugins, lambda plugin: Rehearsal(plugin, behind), verbose=verbose)
+
+
+def add_commands(
+    group: click.Group, plugins: Plugins, command_line: Callable[[str], CommandLine], *, verbose: bool = False
+) -> tuple[dict[str, Implementation], list[LastcallError]]:
+    """The same for plugins that are loaded; `command_line` makes what the commands of a plugin are handed."""
     owners, failed, box = dict[str, Implementation](), list[LastcallError](), Box()
     for one in plugins.registry.implementations("register_commands"):
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
             ask_box(box, one.position.source.called, one.own, partial(_register, one, group), REGISTER_TIMEOUT)
-            _hand_over(Rehearsal(one.plugin, document, plugins), known, group)
+            _hand_over(command_line(one.plugin), known, group)
         except LastcallError as error:  # that plugin's failure only
             group.commands = known
             failed.append(error)
@@ -126,7 +135,7 @@ def _register(one: Implementation, group: click.Group) -> None:
     one.function(**dict.fromkeys(one.argnames, group))
 
 
-def _hand_over(command_line: Rehearsal, known: Mapping[str, click.Command], group: click.Group) -> None:
+def _hand_over(command_line: CommandLine, known: Mapping[str, click.Command], group: click.Group) -> None:
     """Let the commands that a plugin has added be handed the guests and options behind the command line."""
     for name, command in group.commands.items():
         if known.get(name) is not command:

@@ -36,9 +36,7 @@ class GuardedShell(GuestShell):
             raise plugin_failed(self._called, OwnCode(self._shell), error) from None
 
 
-class _GuardedSession:
-    """Implements `ShellSession`."""
-
+class _GuardedSession(ShellSession):
     def __init__(self, shell: GuardedShell, session: ShellSession) -> None:
         self._shell, self._session = shell, session
 

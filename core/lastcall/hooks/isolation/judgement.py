@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import cast
 
 from lastcall.api.results import Verdict
-from lastcall.errors import FAILURE_POLICIES, CallExpired, HookFailed, LastcallError, Skip, in_words, whence, with_remedy
+from lastcall.errors import (
+    FAILURE_POLICIES,
+    CallExpired,
+    HookFailed,
+    LastcallError,
+    Skip,
+    in_words,
+    whence,
+    with_remedy,
+)
 from lastcall.formats.bounded_text import TRACE_LIMIT, bounded, said
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.error_trace import trace_of
