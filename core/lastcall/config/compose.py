@@ -86,8 +86,7 @@ class _Schema(GenerateJsonSchema):
 
 def _optional(model: type[Options]) -> Any:
     """What a plugin declares, or nothing. The core's own models know what YAML is; a plugin's are judged as JSON."""
-    judged: Any = Annotated[model, AsJson()]
-    return judged | None
+    return Annotated[model | None, AsJson()]
 
 
 def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:

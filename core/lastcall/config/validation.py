@@ -4,7 +4,7 @@ import types
 import typing
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -209,5 +209,5 @@ def _unwrapped(kind: Any) -> Any:
         if isinstance(mark, Elsewhere):
             return mark.model()
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        kind = next((part for part in typing.get_args(kind) if part is not type(None)), None)
-    return typing.get_args(kind)[0] if typing.get_origin(kind) is Annotated else kind
+        return next((part for part in typing.get_args(kind) if part is not type(None)), None)
+    return kind
