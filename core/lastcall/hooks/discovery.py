@@ -17,12 +17,13 @@ from lastcall.config.compose import Vocabulary
 from lastcall.config.guest_settings import LadderStep
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import LastcallError, Problem, in_words
-from lastcall.formats.bounded_text import bounded, said, shown
+from lastcall.formats.bounded_text import bounded, shown
 from lastcall.hooks.dropins import load_dropins
-from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime, wording
+from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source, bundled_alone
 from lastcall.options import Options, StepOptions
+from lastcall.threads.own_code import OwnCode
 
 if TYPE_CHECKING:
     from importlib import metadata
@@ -110,12 +111,9 @@ class Plugins:
                 return
             try:
                 self._call(one, lambda: _require_model(offer.options, StepOptions))
-            except Exception as error:  # noqa: BLE001  that method's failure only
-                self._report(
-                    one,
-                    f"the options of {offer.name!r} are no model: {said(error)}",
-                    "see lastcall.options.StepOptions",
-                )
+            except LastcallError as error:  # that method's failure only
+                message = f"the options of {offer.name!r} are no model: {error}"
+                self._report(one, message, "see lastcall.options.StepOptions", placed=True)
                 return
         source, other = one.position.source, found.get(offer.name)
         if other is None:
@@ -127,14 +125,17 @@ class Plugins:
         """Call an implementation and convert what it returns, both in its time box; None when that fails."""
         try:
             return self._call(one, lambda: convert(one.function()))
-        except Exception as error:  # noqa: BLE001  that plugin's failure only
-            self._report(one, in_words(error))
+        except LastcallError as error:  # that plugin's failure only
+            self._report(one, str(error), error.remedy, placed=True)
             return None
 
     def _call(self, one: Implementation, work: Callable[[], T]) -> T:
-        return self._time.call(one.position.source, wording(work), self._timeout)
+        return self._time.call(one.position.source, work, one.own, self._timeout)
 
-    def _report(self, one: Implementation, message: str, remedy: str = "") -> None:
+    def _report(self, one: Implementation, message: str, remedy: str = "", *, placed: bool = False) -> None:
+        # Nothing was raised: what is offered is wrong, and where that is done can be told.
+        message = message if placed or not one.own.definition else f"{message}, {one.own.definition}"
+        remedy = remedy or f"mend it, or add {one.plugin} to hooks.block"
         where = f"{one.plugin} ({one.position.source.where})"
         self.registry.report(
             Problem(what="plugin", where=where, message=bounded(f"{one.hook}: {message}"), remedy=remedy)
@@ -212,11 +213,17 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float, *, own_on
             continue
         try:
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
-            plugin = time.call(source, wording(load), timeout)
-        except Exception as error:  # noqa: BLE001  one that cannot be imported is that plugin's failure only
-            registry.refuse(source, f"cannot be imported: {in_words(error)}", _reinstall(source))
+            plugin = time.call(source, load, OwnCode(_top_level(load)), timeout)
+        except LastcallError as error:  # one that cannot be imported is that plugin's failure only
+            registry.refuse(source, f"cannot be imported: {error}", _reinstall(source))
         else:
             registry.add(source, plugin)
+
+
+def _top_level(load: Loader) -> str:
+    """The package that is being imported: which of it is a namespace is not known before."""
+    point = getattr(load, "__self__", None)
+    return str(getattr(point, "module", "lastcall_plugins")).partition(".")[0]
 
 
 def _found(registry: Registry) -> list[tuple[Source, Loader]]:

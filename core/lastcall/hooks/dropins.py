@@ -8,12 +8,15 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.errors import Problem, in_words
+from lastcall.errors import LastcallError, Problem, in_words
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes, read_start
 from lastcall.hooks.load_time import LoadTime
 from lastcall.hooks.occasions.occasions import Occasions
+from lastcall.hooks.refusals.interpreters import obstacle
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import NUMBER, Origin, Source
+from lastcall.threads.own_code import OwnCode
 
 # What editors and package managers leave beside a file: an old version of a hook would fire as well.
 _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rpm[a-z]+|\.ucf-[a-z]+)$")
@@ -76,11 +79,14 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
             # What was checked is what is run: read by name again, it could be another file by then.
             code = read_bytes(path, _LONGEST_MODULE, trusted=True)
             # Within a limit: an import that waits for something would hold up a host stop before it has begun.
-            module = time.call(source, lambda: _module(source.name, path, code), timeout)
+            own = OwnCode(f"lastcall_dropin_{source.name}")
+            module = time.call(source, lambda: _module(source.name, path, code), own, timeout)
             # Python is called in rehearsals whatever its header says: it has `run.rehearsal` to look at.
             words = _occasions(code, path, registry).words
             registry.add(source, module, Occasions(words))
-        except Exception as error:  # noqa: BLE001  whatever its import raises is this drop-in's failure only
+        except LastcallError as error:  # whatever its import raises is this drop-in's failure only
+            registry.refuse(source, str(error), error.remedy or f"mend it, or add {source.name} to hooks.block")
+        except OSError as error:
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
 
 
@@ -104,10 +110,7 @@ def _module(name: str, path: Path, code: bytes) -> types.ModuleType:
 def _load_executables(folder: Path, registry: Registry) -> None:
     hook = folder.name
     if hook not in _EXECUTABLE_HOOKS:
-        known = ", ".join(sorted(_EXECUTABLE_HOOKS))
-        registry.report(
-            Problem(what="plugin", where=str(folder), message=f"no hook is called {hook!r}", remedy=f"hooks: {known}")
-        )
+        registry.report(_no_folder_of_a_hook(folder, registry))
         return
     from lastcall.hooks.executables import executable_hook
 
@@ -116,21 +119,36 @@ def _load_executables(folder: Path, registry: Registry) -> None:
         if not registry.admits(source):
             continue
         try:
-            start = _start_of_executable(path)
+            start = _start_of_executable(path, registry.search_path)
         except OSError as error:
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
         else:
             registry.add_function(source, hook, executable_hook(path, hook), _occasions(start, path, registry, hook))
 
 
-def _start_of_executable(path: Path) -> bytes:
+def _no_folder_of_a_hook(folder: Path, registry: Registry) -> Problem:
+    hook, known = folder.name, ", ".join(sorted(_EXECUTABLE_HOOKS))
+    if hook in registry.hook_names():
+        message = f"{hook} is a hook for Python only: an executable could neither be given what it takes, nor answer"
+        remedy = f"write {folder.parent}/NN-name.py with a function {hook}; executables can serve {known}"
+        return Problem(what="plugin", where=str(folder), message=message, remedy=remedy)
+    message = f"no hook is called {hook!r}{did_you_mean(hook, _EXECUTABLE_HOOKS)}"
+    return Problem(what="plugin", where=str(folder), message=message, remedy=f"hooks: {known}")
+
+
+def _start_of_executable(path: Path, search: str) -> bytes:
+    """Its first bytes. Raises OSError for what may not be run, or could not be."""
     from lastcall.hooks.occasions.header import LONGEST_START
 
     descriptor = open_trusted(path)
     try:
         if not os.fstat(descriptor).st_mode & stat.S_IXUSR:
             raise Untrusted(path, "is not executable", f"chmod u+x {path}")
-        return read_start(descriptor, LONGEST_START)
+        start = read_start(descriptor, LONGEST_START)
+        found = obstacle(path, start, search)
+        if found:
+            raise Untrusted(path, *found)
+        return start
     finally:
         os.close(descriptor)
 
@@ -154,8 +172,6 @@ def _refused(path: Path, error: Exception) -> Problem:
 def _why(error: Exception) -> str:
     if isinstance(error, Unreadable):
         return str(error)
-    if isinstance(error, SyntaxError):
-        return f"SyntaxError: {error.msg} (line {error.lineno})"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror.lower()}: {error.filename}" if error.filename else error.strerror.lower()
     return in_words(error)

@@ -1,20 +1,24 @@
 """Which plugins there are, what each implements, and what of it could not be used and why."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pluggy
 
 from lastcall.api.markers import PROJECT
 from lastcall.config.settings import HookSettings
-from lastcall.errors import Problem
+from lastcall.errors import Problem, Severity
 from lastcall.formats.bounded_text import said
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks import hookspecs
+from lastcall.hooks.environment import PATH
+from lastcall.hooks.isolation.outside_runs import placed
 from lastcall.hooks.occasions.occasions import ALWAYS, Occasions
 from lastcall.hooks.order import RUN_HOOKS, Position, firing_order
+from lastcall.hooks.refusals.module_mistakes import marked_methods, mistakes_of
+from lastcall.hooks.refusals.signatures import mistake_in
 from lastcall.hooks.sources import Origin, Source
 from lastcall.threads.own_code import OwnCode
 
@@ -77,28 +81,13 @@ class _Manager(pluggy.PluginManager):
         # Of a later lastcall, say: that it may be unknown here is what its plugin says of it.
         if options.get("optionalhook") and hook not in self.arguments:
             return None
-        wrong = self._wrong(hook, function, wrapper=bool(options.get("wrapper") or options.get("hookwrapper")))
+        wrapper = bool(options.get("wrapper") or options.get("hookwrapper"))
+        wrong = mistake_in(hook, function, self.arguments, wrapper=wrapper)
         if wrong:
             # To pluggy, None is no implementation at all: it goes on with the plugin's other functions.
             self._refuse(plugin, name, function, *wrong)
             return None
         return options
-
-    def _wrong(self, hook: str, function: Any, *, wrapper: bool) -> tuple[str, str] | None:
-        if hook not in self.arguments:
-            remedy = "`lastcall plugins` lists the hooks; hookimpl(optionalhook=True) is for those of a later lastcall"
-            return f"unknown hook{did_you_mean(hook, self.arguments)}", remedy
-        # Implementations are called one by one, so a wrapper would stand around nothing.
-        if wrapper:
-            return "wrappers are not supported", "use tryfirst or trylast"
-        # Called like a function it does nothing, and looks like a success.
-        if inspect.iscoroutinefunction(function):
-            return "is async", "write a plain function: hooks run in worker threads"
-        unknown = sorted(set(_argnames(function)) - self.arguments[hook])
-        if unknown:
-            known = ", ".join(sorted(self.arguments[hook])) or "none"
-            return f"unknown argument {', '.join(map(repr, unknown))}", f"arguments of {hook}: {known}"
-        return None
 
     def _notice_unmarked(self, plugin: object, name: str, function: object) -> None:
         if (
@@ -138,6 +127,11 @@ class Registry:
         self.unseen: list[str] = []
 
     @property
+    def search_path(self) -> str:
+        """The `PATH` that executables get."""
+        return self._settings.environment.get("PATH", PATH)
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The plugins in use, by origin and name."""
         return tuple(sorted(self._sources.values(), key=lambda source: (source.origin, source.sort_key)))
@@ -146,6 +140,24 @@ class Registry:
     def problems(self) -> tuple[Problem, ...]:
         """What could not be loaded or used, and why."""
         return (*self._problems, *self._manager.problems)
+
+    def stray_names(self) -> Iterator[Problem]:
+        """Names in `hooks.first`, `last`, `block` and `plugins` that no plugin has: they do nothing, without a word."""
+        known = {source.name for source in (*self._sources.values(), *self.blocked, *self.failed)}
+        given = self._settings
+        for key, names in (
+            ("first", given.first),
+            ("last", given.last),
+            ("block", given.block),
+            ("plugins", given.plugins),
+        ):
+            for name in names if not self.unseen else ():
+                if name not in known:
+                    message = f"no plugin is called {name!r}{did_you_mean(name, known)}"
+                    yield Problem(
+                        what="plugin", where=f"hooks.{key}", message=message, remedy="`lastcall plugins` lists them",
+                        severity=Severity.WARNING,
+                    )  # fmt: skip
 
     def refuse(self, source: Source, message: str, remedy: str = "") -> None:
         """Record a plugin that is not used."""
@@ -180,14 +192,18 @@ class Registry:
         """Register what a plugin implements; its unusable functions become problems."""
         # Registered as it is, each of its methods would be refused for the argument `self`, which explains nothing.
         if inspect.isclass(plugin):
-            self.refuse(source, "is a class", "name a module or an instance")
+            methods = marked_methods(plugin)
+            where = f", {OwnCode(methods[0]).definition}" if methods else ""
+            self.refuse(source, f"is a class{where}", "name a module or an instance")
             return
         try:
             self._manager.register(plugin, source.name)
         except Exception as error:  # noqa: BLE001  pluggy's own refusals, and whatever the plugin's attributes raise
-            self.refuse(source, f"cannot be registered: {said(error)}")
+            self.refuse(source, f"cannot be registered: {placed(error, OwnCode(plugin))}")
             return
         self._take(source, occasions)
+        if source.origin is not Origin.BUNDLED and inspect.ismodule(plugin):
+            self._problems += mistakes_of(plugin)
 
     def add_function(self, source: Source, hook: str, function: Callable[..., Any], occasions: Occasions) -> None:
         """Register one function (an executable drop-in) that takes every argument of its hook."""
@@ -235,10 +251,3 @@ class Registry:
 def _hook_names() -> tuple[str, ...]:
     marker = f"{PROJECT}_spec"
     return tuple(name for name, value in vars(hookspecs).items() if hasattr(value, marker))
-
-
-def _argnames(function: Any) -> list[str]:
-    """The arguments that pluggy passes: positional ones without a default (`self` of a bound method is none)."""
-    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    parameters = inspect.signature(function).parameters.values()
-    return [one.name for one in parameters if one.kind in positional and one.default is one.empty]

@@ -323,3 +323,5 @@ def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float
     )
     parts.stream.problems(loaded.problems, source="configuration")
     parts.stream.problems(loaded.plugins.registry.problems)
+    if not request.rehearsal:  # `check` and its like tell them with their places in the file
+        parts.stream.problems(loaded.plugins.registry.stray_names())

@@ -6,11 +6,13 @@ No file is read for it: a disk that does not answer must not hold up who asks wh
 import inspect
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from lastcall.formats.values import value
+
+T = TypeVar("T")
 
 MOST = 200  # frames that are looked at, the innermost
 TOLD = 20  # frames of a stack that are told
@@ -32,7 +34,10 @@ class CodeLine:
 
 
 class OwnCode:
-    """The code of one plugin: everything in the package (or the module) that a thing of it comes from."""
+    """The code of one plugin: everything in the package (or the module) that a thing of it comes from.
+
+    The thing is a function, a class, an instance or a module; or the name of one that is not there yet.
+    """
 
     def __init__(self, thing: object) -> None:
         self._thing = thing
@@ -83,6 +88,15 @@ class Standpoint:
     def __exit__(self, *_: object) -> None:
         self._thread = None
 
+    def watching(self, work: Callable[[], T]) -> Callable[[], T]:
+        """The same work, of which it is known from now on where it is."""
+
+        def watched() -> T:
+            with self:
+                return work()
+
+        return watched
+
     def stack(self) -> Sequence[CodeLine]:
         """The frames, the innermost last; none where the work has not begun, or is over."""
         thread = self._thread
@@ -128,6 +142,8 @@ def _frame(frame: FrameType, line: int | None) -> CodeLine:
 
 def _module_name(thing: object) -> str:
     """The module of a function, class, module or instance; what it says may be anything."""
+    if isinstance(thing, str):
+        return thing
     try:
         name = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
     except BaseException:  # noqa: BLE001  somebody else's attributes

@@ -76,6 +76,7 @@ def hook_command(
         parts = assemble(loaded.for_reason(why), request, loop)
         # For the plugins alone: with a run log, `report` would take a single hook for the last run.
         parts.context.rehearsal = not for_real
+        parts.stream.problems(loaded.plugins.registry.stray_names())
         fired = loop.run_until_complete(_fire(parts, name, guests))
     problems = parts.stream.story.report().problems
     if as_json:

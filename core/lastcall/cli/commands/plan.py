@@ -68,6 +68,7 @@ def plan_command(
     loaded = load(invocation.config).for_reason(Reason(reason))
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
+    parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     problems = parts.stream.story.report().problems
     forced = force or not Reason(reason).voluntary

@@ -56,7 +56,7 @@ def _facts(plugins: Plugins) -> dict[str, Any]:
         "hooks": {hook: [one.plugin for one in registry.implementations(hook)] for hook in registry.hook_names()},
         "stop_methods": {name: source.name for name, (source, _) in sorted(plugins.methods.items())},
         "guest_shells": {name: source.name for name, (source, _) in sorted(plugins.shells.items())},
-        "problems": registry.problems,
+        "problems": [*registry.problems, *registry.stray_names()],
     }
 
 
@@ -72,7 +72,7 @@ def _text(plugins: Plugins) -> str:
     unused = [hook for hook, names in facts["hooks"].items() if not names]
     lines.append(f"  nobody implements: {', '.join(unused)}" if unused else "  every hook has an implementation")
     lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts["stop_methods"].items()))
-    return page([*lines, *chain.from_iterable(map(problem_lines, plugins.registry.problems))])
+    return page([*lines, *chain.from_iterable(map(problem_lines, facts["problems"]))])
 
 
 def _occasions(registry: Registry, source: Source) -> dict[str, Any]:

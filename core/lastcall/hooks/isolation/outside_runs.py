@@ -7,7 +7,7 @@ why and where.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from lastcall.errors import LastcallError, PluginFailed, in_words
+from lastcall.errors import LastcallError, PluginFailed, in_words, whence
 from lastcall.formats.bounded_text import bounded
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
@@ -16,6 +16,21 @@ from lastcall.threads.own_code import CodeLine, OwnCode, Standpoint, frames_of, 
 from lastcall.threads.workers import Workers
 
 T = TypeVar("T")
+
+
+def placed(error: Exception, own: OwnCode) -> str:
+    """What an error says, and where in the plugin it was raised, as far as that can be told."""
+    where = whence(error)[0] or _syntax(error)
+    where = where or own.place(error.frames if isinstance(error, WorkerExit) else frames_of(error))
+    words = str(error) if type(error) is WorkerExit else in_words(error)
+    return bounded(f"{words}, {where}" if where else words)
+
+
+def _syntax(error: Exception) -> str:
+    """Where a text is no Python: that was not run, and has no frame."""
+    if type(error) is SyntaxError or isinstance(error, IndentationError):
+        return f"{error.filename}:{error.lineno}" if error.filename else ""
+    return ""
 
 
 def plugin_failed(called: str, own: OwnCode, error: BaseException, stood: Sequence[CodeLine] = ()) -> LastcallError:
