@@ -10,6 +10,7 @@ from lastcall.errors import HypervisorError, LastcallError
 from lastcall.hooks.call import HookCall
 from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.threads.own_code import OwnCode
+from lastcall.threads.standard_output import withheld
 
 if TYPE_CHECKING:
     from lastcall.api.run import Run
@@ -60,8 +61,9 @@ def with_plugins(document: "Document", plugins: "Plugins") -> "Generator[Parts]"
 
     loaded = Loaded(document.settings(plugins.vocabulary), plugins, "file" if document.files else "defaults", document)
     loop = asyncio.new_event_loop()
-    # Left as it is: a worker that is abandoned may still speak to it.
-    yield assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
+    with withheld():  # what the work prints is no result of the command
+        # Left as it is: a worker that is abandoned may still speak to it.
+        yield assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
 
 
 async def _all(

@@ -13,6 +13,7 @@ import click
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
+from lastcall.threads.standard_output import lent
 
 if TYPE_CHECKING:
     from lastcall.hooks.registry import Implementation
@@ -66,6 +67,8 @@ class _Group(click.Group):
         if cmd_name not in self.commands and self._failed and not ctx.resilient_parsing:
             # It may well be one of theirs: that there is no such command is not for us to say.
             raise LastcallError(f"no command is called {cmd_name!r}, and some plugins' could not be loaded")
+        if cmd_name in self.commands:
+            ctx.with_resource(lent())  # now that everything is loaded: what it and its programs print is its answer
         return self.commands.get(cmd_name)
 
     def _ask_plugins(self, ctx: click.Context) -> None:

@@ -10,6 +10,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.reading import Unreadable
 from lastcall.formats.secret_text import masked
+from lastcall.threads import standard_output
 
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
@@ -128,6 +129,7 @@ def main() -> NoReturn:
         # of an announcement just then stopped no guest.
         invocation.signals.hold()
     _open_missing()
+    standard_output.take()
     # pydantic looks through every installed package for plugins of its own, as root and while the host waits.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.umask(0o022)  # who may read what is written, plugins' files and folders too, is not for the caller to decide

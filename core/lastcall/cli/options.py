@@ -1,11 +1,8 @@
 """Arguments, options and output that several subcommands share."""
 
 import functools
-import os
-import sys
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -65,24 +62,6 @@ def reason_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--reason", type=click.Choice(reasons), default=Reason.MANUAL.value, show_default=True, help=text
     )(function)
-
-
-@contextmanager
-def only_output(*, wanted: bool) -> Generator[None]:
-    """Keep standard output for the result: what plugins and the programs they start print goes to standard error."""
-    if not wanted:
-        yield
-        return
-    sys.stdout.flush()
-    # The descriptor and not only sys.stdout: programs that a hook starts inherit it, and would write into the JSON.
-    ours = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(ours, 1)
-        os.close(ours)
 
 
 def confirmed(invocation: Invocation, question: str) -> Invocation:

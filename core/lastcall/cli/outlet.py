@@ -11,9 +11,10 @@ from collections.abc import Callable
 from lastcall.errors import Problem
 from lastcall.formats.secret_text import masked
 from lastcall.formats.visible_text import page
+from lastcall.threads import standard_output
 from lastcall.threads.outbox import Outbox
+from lastcall.threads.standard_output import ERROR, OUTPUT
 
-OUTPUT, ERROR = 1, 2
 LAST_WORDS = 5.0  # seconds for the last lines to somebody who reads slowly
 STILL = 1.0  # seconds without a move after which nobody reads any more
 ROOM = 4096  # lines that wait; a reader who is there never lets so many come together
@@ -26,7 +27,9 @@ class Outlet:
     """
 
     def __init__(self, descriptor: int, *, room: float = ROOM) -> None:
-        self._descriptor = descriptor
+        self._descriptor, self._is_output = descriptor, descriptor == OUTPUT
+        if self._is_output:
+            self._descriptor = standard_output.descriptor()
         self._lines = Outbox(self._deliver, "lastcall-outlet", room=room)
 
     def write(self, text: str) -> None:
@@ -46,9 +49,9 @@ class Outlet:
         return device and isinstance(error, OSError) and error.errno == errno.EIO
 
     def _deliver(self, lines: list[str], dropped: int) -> None:
-        file = sys.stdout if self._descriptor == OUTPUT else sys.stderr
-        if self._descriptor == OUTPUT:
-            file.flush()  # what plugins have printed comes first
+        file = sys.stdout if self._is_output else sys.stderr
+        if self._is_output:
+            file.flush()  # what the command has printed comes first
         head = f"({dropped} lines were dropped here: nobody read them in time)\n" if dropped else ""
         data = (head + "".join(lines)).encode(file.encoding, "backslashreplace")
         while data:

@@ -7,7 +7,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import ERROR, LAST_WORDS, Outlet, say
 from lastcall.errors import LastcallError
 from lastcall.persistence.files import LAST_MOMENT
-from lastcall.records.records import HookEnded, Record, RunEnded, RunJoined, RunStarted, Sink
+from lastcall.records.records import HookEnded, HookSaid, Record, RunEnded, RunJoined, RunStarted, Sink
 from lastcall.report.narrator import Narrator
 from lastcall.report.text import trace_lines
 
@@ -44,9 +44,11 @@ class BackgroundProgress:
 
 
 def trace_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:
-    """With -v, a sink for the tracebacks of calls that fail, of a command that tells the failures themselves."""
+    """With -v, a sink for what plugins say and for tracebacks, of a command that tells itself which calls failed."""
 
     def take(record: Record) -> None:
+        if isinstance(record, HookSaid):
+            say(f"{record.plugin}: {record.line}")
         if isinstance(record, HookEnded) and record.record.traceback:
             call = record.record
             say(f"{call.hook} of {call.plugin}:", *trace_lines(call.traceback))

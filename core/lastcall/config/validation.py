@@ -26,6 +26,7 @@ from lastcall.config.nodes import (
 from lastcall.errors import Problem, in_words
 from lastcall.formats.nearest import nearest
 from lastcall.options import Elsewhere
+from lastcall.threads.standard_output import lines_of
 
 WIDEST = 80  # characters of a value that are shown
 
@@ -33,7 +34,8 @@ WIDEST = 80  # characters of a value that are shown
 def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, list[Located]]:
     """Validate a document; returns (settings, []) or (None, errors sorted by place)."""
     try:
-        return model.model_validate(plain(node)), []
+        with lines_of("configuration"):  # validators of plugins may print
+            return model.model_validate(plain(node)), []
     except ValidationError as error:
         details = error.errors(include_url=False)
     except Exception as error:  # noqa: BLE001  what a plugin's validator raises is an error in what it judged

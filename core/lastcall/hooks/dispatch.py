@@ -23,6 +23,7 @@ from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
 from lastcall.threads.own_code import Standpoint
+from lastcall.threads.standard_output import Heard
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import Share
 from lastcall.timing.deadline import soonest
@@ -214,7 +215,7 @@ class Dispatcher:
             self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
         found, answer, standpoint = Judged(Verdict.OK, ""), None, Standpoint()
         try:
-            answer = await self._workers.call(_bound(one, guest, call, box, arguments, standpoint), timeout=box)
+            answer = await self._workers.call(_bound(one, guest, call, box, arguments, standpoint, said), timeout=box)
             _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
@@ -278,6 +279,7 @@ def _bound(
     box: float,
     arguments: Mapping[str, Any],
     standpoint: Standpoint,
+    said: CallLines,
 ) -> Callable[[], Any]:
     """The call with the arguments it takes; what it returns or raises is consumed and judged inside the time box."""
     available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
@@ -285,7 +287,7 @@ def _bound(
     wanted = {name: available[name] for name in one.argnames}
 
     def work() -> Any:
-        with standpoint:
+        with standpoint, Heard(said.say):
             try:
                 return _checked(one.hook, one.function(**wanted), call)
             except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is the plugin's code

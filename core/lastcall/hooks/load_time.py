@@ -11,6 +11,7 @@ from lastcall.hooks.sources import Origin, Source
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
 from lastcall.threads.own_code import OwnCode, Standpoint
+from lastcall.threads.standard_output import lines_of
 from lastcall.timing.budget import STEP
 
 T = TypeVar("T")
@@ -19,14 +20,15 @@ IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not 
 LEAST = 0.01  # seconds that are worth a try
 
 
-def wording(work: Callable[[], T], own: OwnCode) -> Callable[[], T]:
+def wording(work: Callable[[], T], own: OwnCode, source: Source) -> Callable[[], T]:
     """The same work; what it raises is put into words there and then, as that is its own time, too. They tell where in
     the plugin's `own` code it was.
     """
 
     def worded_work() -> T:
         try:
-            return work()
+            with lines_of(source.name):
+                return work()
         except Exception as error:  # noqa: BLE001  whatever it is, its words are the plugin's code
             raise LastcallError(placed(error, own), _remedy(error)) from None
 
@@ -59,7 +61,7 @@ class LoadTime:
             raise TimeoutError("no time was left for it")
         standpoint = Standpoint()
         try:
-            return self._box.call(standpoint.watching(wording(work, own)), timeout=min(timeout, share))
+            return self._box.call(standpoint.watching(wording(work, own, source)), timeout=min(timeout, share))
         except TimeoutError as error:
             located(error, own.place(standpoint.stack()))
             raise LastcallError(placed(error, own)) from None

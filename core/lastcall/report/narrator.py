@@ -77,4 +77,5 @@ class Narrator:
                 return None
 
     def _prefix(self, guest: Key | None) -> str:
-        return f"{self._names[guest]}: " if guest else ""
+        # Plugins are asked for a guest's settings before it is known whether it belongs to the run.
+        return f"{self._names.get(guest, guest[1])}: " if guest else ""

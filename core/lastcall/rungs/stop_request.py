@@ -30,6 +30,7 @@ from lastcall.planning.plan import Step
 from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
 from lastcall.threads.error_trace import trace_of
 from lastcall.threads.own_code import OwnCode, Standpoint, frames_of, stack_text
+from lastcall.threads.standard_output import lines_of
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
@@ -202,7 +203,7 @@ class MethodAsker:
         own, standpoint = OwnCode(method.request), Standpoint()
 
         def ask() -> None:
-            with standpoint:
+            with standpoint, lines_of(plugin):
                 try:
                     why = _why_unfit(method, guest, looking)
                 except Exception as error:  # noqa: BLE001  its words are made here, in the worker

@@ -24,6 +24,7 @@ from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.report.text import problem_line
 from lastcall.runs.loading import load
+from lastcall.threads.standard_output import lines_of
 
 
 @click.group("config")
@@ -58,7 +59,9 @@ def show_config(invocation: Invocation, *, as_json: bool) -> int:
     """Print the configuration in force, defaults included."""
     import yaml
 
-    shown = load(invocation.config).settings.model_dump(mode="json", exclude_none=False)
+    settings = load(invocation.config).settings
+    with lines_of("configuration"):  # what a plugin's model does when it is shown is the plugin's code
+        shown = settings.model_dump(mode="json", exclude_none=False)
     click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
     return ExitCode.OK
 
@@ -106,7 +109,8 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
         if isinstance(layer.policy, GuestRule):
             where += f", match {json.dumps(layer.policy.match.model_dump(mode='json'))}"
         sources |= dict.fromkeys(layer.policy.model_fields_set, where)
-    shown = parts.policies.of(guest).model_dump(mode="json")
+    with lines_of("configuration"):
+        shown = parts.policies.of(guest).model_dump(mode="json")
     rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]
     return rows, parts.stream.story.report().problems
 
@@ -115,8 +119,9 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
 @click.pass_obj
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the configuration with the loaded plugins, for editors."""
-    told = settings_schema(load(invocation.config).plugins.vocabulary)
-    content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}
+    vocabulary = load(invocation.config).plugins.vocabulary
+    with lines_of("configuration"):
+        content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings_schema(vocabulary)}
     click.echo(json.dumps(content, indent=1))
     return ExitCode.OK
 

@@ -11,7 +11,7 @@ import click
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import confirmed, json_option, only_output
+from lastcall.cli.options import confirmed, json_option
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.formats.json_text import to_json
@@ -69,15 +69,12 @@ def hook_command(
     if for_real:
         invocation = _agreed(invocation, loaded, name, guests, why, yes=yes)
     loop = asyncio.new_event_loop()
-    with only_output(wanted=as_json):
-        request = RunRequest(
-            kind=kind, reason=why, rehearsal=True, sinks=_progress(invocation), started=invocation.started
-        )
-        parts = assemble(loaded.for_reason(why), request, loop)
-        # For the plugins alone: with a run log, `report` would take a single hook for the last run.
-        parts.context.rehearsal = not for_real
-        parts.stream.problems(loaded.plugins.registry.stray_names())
-        fired = loop.run_until_complete(_fire(parts, name, guests))
+    request = RunRequest(kind=kind, reason=why, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
+    parts = assemble(loaded.for_reason(why), request, loop)
+    # For the plugins alone: with a run log, `report` would take a single hook for the last run.
+    parts.context.rehearsal = not for_real
+    parts.stream.problems(loaded.plugins.registry.stray_names())
+    fired = loop.run_until_complete(_fire(parts, name, guests))
     problems = parts.stream.story.report().problems
     if as_json:
         shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]

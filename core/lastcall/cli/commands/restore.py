@@ -7,7 +7,7 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, confirmed, json_option, only_output, selection_arguments
+from lastcall.cli.options import DurationType, confirmed, json_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
@@ -63,8 +63,7 @@ def restore_command(
     if fresh and not yes and sys.stdin.isatty():
         question = f"Start {chosen} without saved images? What was in their memory is lost."
         invocation = confirmed(invocation, question)
-    with only_output(wanted=as_json):
-        report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline, fresh=fresh)
+    report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline, fresh=fresh)
     if report is None:
         empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
         click.echo(to_json(empty, indent=1) if as_json else "nothing is due")

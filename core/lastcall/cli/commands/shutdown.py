@@ -8,7 +8,7 @@ import click
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, confirmed, json_option, only_output, reason_option, selection_arguments
+from lastcall.cli.options import DurationType, confirmed, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
@@ -64,8 +64,7 @@ def shutdown_command(
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
-    with only_output(wanted=as_json):
-        report = _stop(invocation, chosen, why, deadline, force=force)
+    report = _stop(invocation, chosen, why, deadline, force=force)
     return tell(report, report_json(report) if as_json else as_text(report), invocation)
 
 

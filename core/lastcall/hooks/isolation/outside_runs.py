@@ -13,6 +13,7 @@ from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
 from lastcall.threads.error_trace import trace_of
 from lastcall.threads.own_code import CodeLine, OwnCode, Standpoint, frames_of, stack_text
+from lastcall.threads.standard_output import lines_of
 from lastcall.threads.workers import Workers
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def _overrun(called: str, own: OwnCode, timeout: float, standpoint: Standpoint) 
 
 def _named(called: str, own: OwnCode, work: Callable[[], T], standpoint: Standpoint) -> Callable[[], T]:
     def named_work() -> T:
-        with standpoint:
+        with standpoint, lines_of(called):
             try:
                 return work()
             except Exception as error:  # noqa: BLE001  its words are made here: they are the plugin's code, too

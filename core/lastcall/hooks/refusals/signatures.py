@@ -16,7 +16,8 @@ Mistake = tuple[str, str]
 def mistake_in(hook: str, function: Any, arguments: Mapping[str, frozenset[str]], *, wrapper: bool) -> Mistake | None:
     """Why a function is no implementation of the hook; `arguments` are those of every hook."""
     if hook not in arguments:
-        return f"unknown hook{did_you_mean(hook, arguments)}", "`lastcall plugins` lists the hooks"
+        remedy = "`lastcall plugins` lists the hooks; hookimpl(optionalhook=True) is for those of a later lastcall"
+        return f"unknown hook{did_you_mean(hook, arguments)}", remedy
     # Implementations are called one by one, so a wrapper would stand around nothing.
     if wrapper:
         return "wrappers are not supported", "use tryfirst or trylast"
