@@ -29,6 +29,7 @@ class FakeGuest:
     `bad_image`: no start from its saved image succeeds; `drops_image`: libvirt removes that image, and boots.
     `lacks`: what it needs for its start and is not there: a start is refused meanwhile.
     `quiet`: no event says that it went off.
+    `stopped_by`: the setting of the daemon by which it is off, or goes off without being asked.
     `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
     `xml`, `addresses`: what libvirt tells of it. `commands`: what its agent answers to commands beside the two that all
@@ -51,6 +52,7 @@ class FakeGuest:
     bad_image: bool = False
     drops_image: bool = False
     lacks: str = ""
+    stopped_by: str = ""
     traits: GuestFacts = PLAIN
     appears_at: float | None = None
     reboots: int = 0
