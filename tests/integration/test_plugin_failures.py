@@ -221,12 +221,13 @@ def test_a_plugin_whose_commands_fail_costs_the_core_no_completion(tmp_path: Pat
 
 
 REHEARSES = """
-from lastcall.rehearsal import rehearse
+
 def work(guest, run):
     {}
 @click.command("enroll")
-def enroll():
-    for guest, answer in rehearse("bmc", ["test"], work, timeout=1):
+@click.pass_obj
+def enroll(command_line):
+    for guest, answer in command_line.each_guest(["test"], work, timeout=1):
         click.echo(f"{{guest.name}}: {{answer}}")
 @lastcall.hookimpl
 def register_commands(group):

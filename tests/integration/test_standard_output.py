@@ -13,7 +13,6 @@ PRINTS = """
 import os, subprocess, sys, threading
 import click, lastcall
 from lastcall.options import Options, StepOptions
-from lastcall.rehearsal import rehearse
 from pydantic import field_validator
 
 def shout(where):
@@ -81,8 +80,9 @@ def on_guest_stop(guest):
 def work(guest, run):
     shout("work")
 @click.command("enroll")
-def enroll():
-    rehearse("prints", ["test"], work)
+@click.pass_obj
+def enroll(command_line):
+    command_line.each_guest(["test"], work)
     print("printed by the command", flush=True)
     subprocess.run(["echo", "and by its program"], check=True)
 @lastcall.hookimpl

@@ -6,13 +6,12 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from lastcall import Outcome, Reason, Report
+from lastcall import Reason
 from lastcall.memory import FakeGuest, run_shutdown
 from support import report_of, run_lastcall, write_config
 
@@ -92,14 +91,6 @@ def test_every_sample_that_does_something_in_a_run_knows_of_rehearsals_and_reaso
             assert any(word in text for word in knows), path
             assert "reason" in text, path
     assert "run.rehearsal" in (ROOT / "contrib" / "example-plugin" / "lastcall_door_sign.py").read_text()
-
-
-def test_the_fixtures_for_plugin_authors_run_whole_runs(
-    lastcall_shutdown: Callable[..., Report], lastcall_restore: Callable[..., Report]
-) -> None:
-    guests = [FakeGuest("a", takes=3)]
-    assert lastcall_shutdown(guests).guests[0].outcome is Outcome.STOPPED
-    assert lastcall_restore(guests).guests[0].outcome is Outcome.STARTED
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from lastcall.api.run import Json
 from lastcall.cli.commands.check import find_problems
 from lastcall.cli.commands.plan import look_at_plan, plan_json
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.rehearsal import Rehearsal
 from lastcall.errors import Problem
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.memory.guest import URI, FakeGuest
@@ -19,7 +20,6 @@ from lastcall.memory.hypervisor import FakeHypervisor
 from lastcall.memory.runs import load_in_memory, own_places
 from lastcall.planning.selection import Selection
 from lastcall.records.records import GuestPlanned, HookSaid, Record
-from lastcall.rehearsal import Rehearsal
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
 from lastcall.testing.command import CommandOutcome, run_command_of_plugin

@@ -2,7 +2,7 @@
 
 import click
 
-from lastcall.cli.demo_world import run_demo
+from lastcall.cli.commands.demo_world import run_demo
 
 
 @click.command("demo")

@@ -12,6 +12,7 @@ from lastcall.api.command_line import CommandLine
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.outlet import say
+from lastcall.cli.rehearsal import Rehearsal, with_plugins
 from lastcall.config.files import config_file
 from lastcall.config.load import read
 from lastcall.errors import ExitCode, LastcallError
@@ -22,7 +23,6 @@ from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Source
-from lastcall.rehearsal import Rehearsal, with_plugins
 from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
@@ -113,8 +113,8 @@ def add_commands(
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
         try:
-            ask_box(box, one.position.source.called, one.own, partial(_register, one, group), REGISTER_TIMEOUT)
-            _hand_over(command_line(one.plugin), known, group)
+            work = partial(_register, one, group, known, command_line(one.plugin))
+            ask_box(box, one.position.source.called, one.own, work, REGISTER_TIMEOUT)
         except LastcallError as error:  # that plugin's failure only
             group.commands = known
             failed.append(error)
@@ -131,12 +131,11 @@ def _missing(one: Implementation, error: LastcallError) -> str:
     return f"{head}{what}{said.removeprefix(head)}"
 
 
-def _register(one: Implementation, group: click.Group) -> None:
+def _register(
+    one: Implementation, group: click.Group, known: Mapping[str, click.Command], command_line: CommandLine
+) -> None:
+    """Let a plugin add its commands, and those be handed the guests and options behind the command line."""
     one.function(**dict.fromkeys(one.argnames, group))
-
-
-def _hand_over(command_line: CommandLine, known: Mapping[str, click.Command], group: click.Group) -> None:
-    """Let the commands that a plugin has added be handed the guests and options behind the command line."""
     for name, command in group.commands.items():
         if known.get(name) is not command:
             # As a setting of its context: its subcommands inherit it, and a test can hand over guests of its own.

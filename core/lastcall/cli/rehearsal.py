@@ -59,9 +59,10 @@ def with_plugins(document: "Document", plugins: "Plugins") -> "Generator[Parts]"
     from lastcall.runs.assembly import RunRequest, assemble
     from lastcall.runs.loading import Loaded
 
-    loaded = Loaded(document.settings(plugins.vocabulary), plugins, "file" if document.files else "defaults", document)
-    loop = asyncio.new_event_loop()
-    with withheld():  # what the work prints is no result of the command
+    with withheld():  # what the work prints, or the plugin's options as they are judged, is no result of the command
+        settings = document.settings(plugins.vocabulary)
+        loaded = Loaded(settings, plugins, "file" if document.files else "defaults", document)
+        loop = asyncio.new_event_loop()
         # Left as it is: a worker that is abandoned may still speak to it.
         yield assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
 
