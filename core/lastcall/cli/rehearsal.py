@@ -60,7 +60,7 @@ def with_plugins(document: "Document", plugins: "Plugins") -> "Generator[Parts]"
     from lastcall.runs.loading import Loaded
 
     with withheld():  # what the work prints, or the plugin's options as they are judged, is no result of the command
-        settings = document.settings(plugins.vocabulary)
+        settings = plugins.settings(document)
         loaded = Loaded(settings, plugins, "file" if document.files else "defaults", document)
         loop = asyncio.new_event_loop()
         # Left as it is: a worker that is abandoned may still speak to it.

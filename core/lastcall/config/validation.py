@@ -26,6 +26,7 @@ from lastcall.config.nodes import (
 from lastcall.errors import Problem, in_words
 from lastcall.formats.nearest import nearest
 from lastcall.options import Elsewhere
+from lastcall.threads.own_code import foreign_place, frames_of
 from lastcall.threads.standard_output import lines_of
 
 WIDEST = 80  # characters of a value that are shown
@@ -57,7 +58,9 @@ def _unjudged(model: type[BaseModel], node: MapNode, error: Exception) -> Locate
     """What made a validator raise something else than that a value is wrong."""
     path = _culprit(model, node, lambda whole: whole)
     mark = locate(node, path, key=True)
-    message = f"{path_text(path)}: cannot be judged: {in_words(error)}".removeprefix(": ")
+    where = foreign_place(frames_of(error))
+    words = f"{in_words(error)}, {where}" if where else in_words(error)
+    message = f"{path_text(path)}: cannot be judged: {words}".removeprefix(": ")
     return mark, Problem(what="config", where=str(mark), message=message, remedy="a bug of the plugin that it is for")
 
 

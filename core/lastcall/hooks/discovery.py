@@ -14,8 +14,10 @@ from lastcall.api.run import PluginOptions
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
 from lastcall.config.compose import Vocabulary
+from lastcall.config.files import Located
 from lastcall.config.guest_settings import LadderStep
-from lastcall.config.settings import Bootstrap
+from lastcall.config.load import Document
+from lastcall.config.settings import Bootstrap, Settings
 from lastcall.errors import LastcallError, Problem, in_words
 from lastcall.formats.bounded_text import bounded, shown
 from lastcall.hooks.dropins import load_dropins
@@ -73,6 +75,11 @@ class Plugins:
         out_of_use = frozenset(source.name for source in (*self.registry.failed, *self.registry.blocked))
         methods = {name: method for name, (_, method) in self.methods.items()}
         return Vocabulary(self.options, methods, out_of_use - self.options.keys())
+
+    def settings(self, document: Document, more: Iterable[Located] = ()) -> Settings:
+        """Validate a configuration with what the plugins declare, in bounded time; see `Document.settings`."""
+        words, file = self.vocabulary, str(next(iter(document.files), "configuration"))
+        return self._time.judge(lambda: document.settings(words, more), file)
 
     def _options(self) -> dict[str, PluginOptions]:
         found: dict[str, PluginOptions] = {}

@@ -13,8 +13,8 @@ from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
 from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.plain_values import plain_evidence, plain_settings
-from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.isolation.failed_call import FailedCall
 from lastcall.hooks.isolation.judgement import Judged, judged
 from lastcall.hooks.occasions.passed_over import PassedOver
 from lastcall.hooks.registry import Implementation
@@ -33,29 +33,6 @@ _ASKED_AGAIN = "guest_ready"
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
-
-
-@value
-class FailedCall:
-    """A call that failed: whose and of which hook, why, and the plugin's own `file:line`."""
-
-    plugin: str
-    origin: str
-    hook: str
-    message: str
-    where: str = ""
-
-    @property
-    def words(self) -> str:
-        """Why, and where."""
-        return f"{self.message}, {self.where}" if self.where else self.message
-
-    def problem(self, guest: Guest | None = None) -> Problem:
-        """The same as a problem, for a command that has asked."""
-        whom = f" for {guest.name}" if guest else ""
-        remedy = f"mend it, or add {self.plugin} to hooks.block"
-        where = f"{self.plugin} ({self.origin})" if self.origin else self.plugin
-        return Problem(what="plugin", where=where, message=f"{self.hook}{whom} failed: {self.words}", remedy=remedy)
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -5,18 +5,19 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lastcall.errors import LastcallError, located
+from lastcall.errors import ConfigInvalid, LastcallError, Problem, located
 from lastcall.hooks.isolation.outside_runs import placed
 from lastcall.hooks.sources import Origin, Source
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
-from lastcall.threads.own_code import OwnCode, Standpoint
+from lastcall.threads.own_code import OwnCode, Standpoint, foreign_place
 from lastcall.threads.standard_output import lines_of
 from lastcall.timing.budget import STEP
 
 T = TypeVar("T")
 
 IMPORT_TIMEOUT = 15.0  # seconds for one plugin's import; longer is a hang, not a slow disk
+JUDGING = 1.0  # seconds for a whole configuration, which is milliseconds
 LEAST = 0.01  # seconds that are worth a try
 
 
@@ -58,15 +59,36 @@ class LoadTime:
         share = STEP.of(self._ends - now) if source.origin is Origin.BUNDLED else (self._until - now) / 2
         # One that has no time is not begun: its thread would go on with it behind our back.
         if share < LEAST:
-            raise TimeoutError("no time was left for it")
+            raise LastcallError("no time was left for it")
         standpoint = Standpoint()
         try:
             return self._box.call(standpoint.watching(wording(work, own, source)), timeout=min(timeout, share))
-        except TimeoutError as error:
-            located(error, own.place(standpoint.stack()))
-            raise LastcallError(placed(error, own)) from None
+        except LastcallError:
+            raise
+        except Exception as error:  # noqa: BLE001  an exit, no answer in time, or no thread to be had: it costs that plugin
+            stack = standpoint.stack()
+            raise LastcallError(placed(located(error, own.place(stack)) if stack else error, own)) from None
+
+    def judge(self, work: Callable[[], T], file: str) -> T:
+        """Have a configuration judged, in which validators of plugins have a say: those may hang, or leave.
+
+        Raises what the work raises, and ConfigInvalid where it does not come to its end.
+        """
+        standpoint = Standpoint()
+        # Not begun it would cost the whole configuration: what is milliseconds gets a moment in any case.
+        share = max(JUDGING, STEP.of(self._ends - time.monotonic()))
+        try:
+            return self._box.call(standpoint.watching(work), timeout=min(IMPORT_TIMEOUT, share))
         except WorkerExit as error:
-            raise LastcallError(placed(error, own)) from None
+            why, frames = str(error), error.frames
+        except TimeoutError as error:
+            why, frames = str(error), standpoint.stack()
+        finally:
+            self._box.close()
+        where = foreign_place(frames)
+        message = f"cannot be used: {why}, {where}" if where else f"cannot be used: {why}"
+        remedy = "a bug of the plugin whose code that is: add it to hooks.block"
+        raise ConfigInvalid([Problem(what="config", where=file, message=message, remedy=remedy)])
 
     def close(self) -> None:
         """Everything is loaded."""

@@ -103,7 +103,7 @@ def load_in_memory(texts: Mapping[Path, str], plugins: Mapping[str, object] | No
     """A configuration of these texts, in their order, with these plugins. Raises ConfigInvalid."""
     document = read_texts(texts)
     loaded = Plugins(Bootstrap(hooks=document.bootstrap.hooks, paths=document.bootstrap.paths), plugins)
-    return Loaded(document.settings(loaded.vocabulary), loaded, "file", document)
+    return Loaded(loaded.settings(document), loaded, "file", document)
 
 
 def own_places(folder: Path, uris: Iterable[str]) -> str:

@@ -123,7 +123,7 @@ class _Loader:
         if self._allowance and not self._time:
             self._time = LoadTime(self._allowance.ends(document, self._reason))
         plugins = Plugins(document.bootstrap, load_time=self._time, bundled_only=bundled_only)
-        return Loaded(document.settings(plugins.vocabulary), plugins, origin, document, tuple(problems))
+        return Loaded(plugins.settings(document), plugins, origin, document, tuple(problems))
 
     def fall_back(self, problems: Sequence[Problem]) -> Loaded:
         """The last good configuration, as far as today's plugins understand it; else the defaults. Each first with all

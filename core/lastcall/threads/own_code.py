@@ -115,6 +115,13 @@ def frames_of(error: BaseException) -> Sequence[CodeLine]:
         return ()
 
 
+def foreign_place(frames: Sequence[CodeLine]) -> str:
+    """`file:line` of the innermost frame that is neither ours, nor Python's, nor pydantic's, whoever's it is."""
+    ours = (*sys.stdlib_module_names, "lastcall", "pydantic", "pydantic_core", "")
+    found = [one for one in frames if one.module.partition(".")[0] not in ours]
+    return found[-1].place if found else ""
+
+
 def stack_text(frames: Sequence[CodeLine]) -> str:
     """Frames as Python tells them, without the text of the lines."""
     return "".join(f'  File "{one.file}", line {one.line}, in {one.function}\n' for one in frames[-TOLD:])

@@ -47,7 +47,7 @@ def check_config(invocation: Invocation) -> int:
     unsure = [problem for _, problem in names if problem.severity is not Severity.ERROR]
     for problem in (*plugins.registry.problems, *unsure):
         click.echo(problem_line(problem), err=True)
-    document.settings(plugins.vocabulary, errors)
+    plugins.settings(document, errors)
     click.echo(visible("valid: " + (", ".join(map(str, document.files)) or "no file, built-in defaults")))
     return ExitCode.OK
 

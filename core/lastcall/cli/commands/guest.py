@@ -9,11 +9,13 @@ from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
-from lastcall.errors import ExitCode, Severity, UsageError
+from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
 from lastcall.formats.visible_text import page
 from lastcall.presence.lookup import find_guest
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import load
+
+JUDGING = 5.0  # seconds for what is given, which is milliseconds
 
 
 @click.group("guest")
@@ -66,7 +68,11 @@ async def _write(
     after = change(before)
     # Only what changes is judged: a key that is left from a plugin of yesterday must not block all others.
     changed = {key: text for key, text in after.items() if before.get(key) != text}
-    policy, problems = read_metadata(type(parts.settings.defaults), guest, changed)
+    model = type(parts.settings.defaults)
+    try:  # plugins have a say in what is right for their keys
+        policy, problems = await parts.workers.call(lambda: read_metadata(model, guest, changed), timeout=JUDGING)
+    except TimeoutError:
+        raise LastcallError(f"a plugin does not come to an end with {', '.join(changed)}") from None
     if policy:
         problems += [one for one in names.unknown_of(policy, guest.name) if one.severity is Severity.ERROR]
     if problems:

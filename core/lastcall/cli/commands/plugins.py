@@ -99,7 +99,7 @@ def register_plugin_commands(
     document = read(config)
     plugins = Plugins(document.bootstrap)
     if named:
-        document.settings(plugins.vocabulary)
+        plugins.settings(document)
     behind = partial(with_plugins, document, plugins)
     return add_commands(group, plugins, lambda plugin: Rehearsal(plugin, behind), verbose=verbose)
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 from lastcall.api.guests import Guest
 from lastcall.api.run import Run
 from lastcall.api.shell import Command, CommandResult, GuestShell, ShellSession
+from lastcall.errors import LastcallError
 from lastcall.hooks.isolation.outside_runs import plugin_failed
 from lastcall.threads.own_code import OwnCode
 
@@ -30,7 +31,7 @@ class GuardedShell(GuestShell):
         """Do some work of the shell's. A time that is over is not the shell's failure, but that of who has waited."""
         try:
             return work()
-        except TimeoutError:
+        except (LastcallError, TimeoutError):  # as they are: by their kind it is decided what is tried next
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the next line knows whose it is
             raise plugin_failed(self._called, OwnCode(self._shell), error) from None

@@ -5,9 +5,9 @@ why and where.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from lastcall.errors import LastcallError, PluginFailed, in_words, whence
+from lastcall.errors import LastcallError, PluginFailed, in_words, whence, worded
 from lastcall.formats.bounded_text import bounded
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
@@ -38,7 +38,8 @@ def plugin_failed(called: str, own: OwnCode, error: BaseException, stood: Sequen
     """The error as one of ours; `called` is the plugin as people know it. What it means to say stays as it is."""
     kind = type(error)
     if issubclass(kind, LastcallError):
-        return error  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        # In plain words: whoever tells them is not in a worker any more.
+        return cast("LastcallError", worded(cast("Exception", error)))
     frames = error.frames if isinstance(error, WorkerExit) else stood or frames_of(error)
     where, late = own.place(frames), issubclass(kind, TimeoutError)
     words = bounded(str(error) if kind is WorkerExit else in_words(error))
