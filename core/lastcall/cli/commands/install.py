@@ -87,7 +87,7 @@ def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Re
         if text is None:
             return load(None, reason).settings
         document = parse(text, str(Path("/") / CONFIG))
-        return document.settings(Plugins(document.bootstrap).vocabulary)
+        return Plugins(document.bootstrap).settings(document)
 
     def known() -> Mapping[str, Guest]:
         return _guests(invocation)
