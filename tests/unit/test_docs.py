@@ -31,8 +31,7 @@ def test_every_hook_says_when_it_fires_what_it_returns_what_a_failure_means_and_
     assert "Returns" in text or "returns" in text or hook == "register_commands"
     assert "When it raises" in text
     example = inspect.cleandoc(text.split("Example:\n", 1)[1])
-    (function,) = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.FunctionDef)]
-    assert function.name == hook
+    (function,) = [one for one in ast.parse(example).body if isinstance(one, ast.FunctionDef) and one.name == hook]
     known = set(inspect.signature(getattr(hookspecs, hook)).parameters)
     assert {argument.arg for argument in function.args.args} <= known
 

@@ -33,7 +33,7 @@ def plugin_options() -> PluginOptions | None:  # pyright: ignore[reportReturnTyp
             url: str = "https://example.org"
 
         @hookimpl
-        def plugin_options():
+        def plugin_options() -> PluginOptions:
             return PluginOptions(settings=Settings)
     """
 
@@ -46,8 +46,15 @@ def stop_methods() -> Iterable[StopMethod[Any]]:  # pyright: ignore[reportReturn
     beats a package's beats a bundled one. When it raises, the plugin offers none and the failure is reported.
 
     Example:
+        class SuspendToDisk(StopMethod[StepOptions]):
+            name = "suspend"
+            options = StepOptions
+
+            def request(self, call: StopRequest[StepOptions]) -> None:
+                call.run.domain(call.guest).agent("guest-suspend-disk")
+
         @hookimpl
-        def stop_methods():
+        def stop_methods() -> list[SuspendToDisk]:
             return [SuspendToDisk()]
     """
 
@@ -60,9 +67,32 @@ def guest_shells() -> Iterable[GuestShell]:  # pyright: ignore[reportReturnType]
     the failure is reported.
 
     Example:
+        import subprocess
+
+        class Session(ShellSession):
+            def __init__(self, guest: Guest) -> None:
+                self._enter = ["virsh", "-c", guest.uri, "lxc-enter-namespace", guest.name, "--"]
+
+            def execute(self, command: Command) -> CommandResult:
+                words = [*self._enter, *command.argv]
+                done = subprocess.run(words, input=command.input, capture_output=True, timeout=command.timeout)
+                out, err = done.stdout.decode(), done.stderr.decode()
+                return CommandResult(
+                    exit_code=done.returncode, stdout=out, stderr=err, truncated=False, duration=0.0, shell="lxc"
+                )
+
+            def close(self) -> None:
+                pass
+
+        class Container(GuestShell):
+            name = "lxc"
+
+            def connect(self, guest: Guest, run: Run) -> ShellSession:
+                return Session(guest)
+
         @hookimpl
-        def guest_shells():
-            return [SerialConsole()]
+        def guest_shells() -> list[Container]:
+            return [Container()]
     """
 
 
@@ -71,13 +101,19 @@ def register_commands(group: "click.Group") -> None:
     """Add subcommands to `lastcall`.
 
     Fires when the command line is loaded and names a command that the core does not have. `group` is the click group
-    of `lastcall`. Its commands and their subcommands are handed a `lastcall.CommandLine` by `@click.pass_obj`.
-    When it raises, the plugin's commands are missing and the failure is reported.
+    of `lastcall`. Its commands and their subcommands are handed a `lastcall.CommandLine` by `@click.pass_obj`. Returns
+    nothing. When it raises, the plugin's commands are missing and the failure is reported.
 
     Example:
+        import click
+
+        @click.command("doorbell")
+        def doorbell() -> None:
+            click.echo("ding")
+
         @hookimpl
-        def register_commands(group):
-            group.add_command(enroll)
+        def register_commands(group: click.Group) -> None:
+            group.add_command(doorbell)
     """
 
 
@@ -88,10 +124,13 @@ def check(run: Run) -> Iterable[Problem] | None:
     Fires in `lastcall check`. Returns problems with remedies, or None. When it raises, that is reported as a problem.
 
     Example:
+        from pathlib import Path
+
         @hookimpl
-        def check(run):
-            if not Path("/mnt/backup").is_mount():
-                return [Problem(what="mount", where="/mnt/backup", message="is not mounted", remedy="mount it")]
+        def check() -> list[Problem]:
+            if Path("/mnt/backup").is_mount():
+                return []
+            return [Problem(what="mount", where="/mnt/backup", message="is not mounted", remedy="mount it")]
     """
 
 
@@ -103,9 +142,10 @@ def check_guest(guest: Guest, run: Run) -> Iterable[Problem] | None:
 
     Example:
         @hookimpl
-        def check_guest(guest, run):
-            if not run.domain(guest).agent_connected():
-                return [Problem(what="agent", where=guest.name, message="no agent answers", remedy="install qemu-ga")]
+        def check_guest(guest: Guest, run: Run) -> list[Problem]:
+            if run.domain(guest).agent_connected():
+                return []
+            return [Problem(what="agent", where=guest.name, message="no agent answers", remedy="install qemu-ga")]
     """
 
 
@@ -113,11 +153,11 @@ def check_guest(guest: Guest, run: Run) -> Iterable[Problem] | None:
 def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
     """Tell facts about a guest.
 
-    Fires in `lastcall plan -v`, per guest. Returns a mapping of facts to show, or None. When it raises, that is shown.
+    Fires in `lastcall -v plan`, per guest. Returns a mapping of facts to show, or None. When it raises, that is shown.
 
     Example:
         @hookimpl
-        def describe_guest(guest, run):
+        def describe_guest(guest: Guest, run: Run) -> dict[str, Json]:
             return {"addresses": list(run.domain(guest).addresses())}
     """
 
@@ -132,8 +172,8 @@ def guest_settings(guest: Guest, run: Run) -> Mapping[str, Json] | None:
 
     Example:
         @hookimpl
-        def guest_settings(guest, run):
-            return {"manage": False} if guest.name in resources_of_pacemaker() else None
+        def guest_settings(guest: Guest) -> dict[str, Json] | None:
+            return {"manage": False} if guest.name.startswith("ha-") else None
     """
 
 
@@ -146,7 +186,7 @@ def pre_shutdown(run: Run) -> None:
 
     Example:
         @hookimpl
-        def pre_shutdown(run):
+        def pre_shutdown(run: Run) -> None:
             run.log(f"{len(run.guests)} guests are about to stop")
     """
 
@@ -160,7 +200,7 @@ def on_guest_stop(guest: Guest, run: Run) -> None:
 
     Example:
         @hookimpl
-        def on_guest_stop(guest, run):
+        def on_guest_stop(guest: Guest, run: Run) -> None:
             run.shell(guest).run("sync", timeout=10).check()
     """
 
@@ -173,8 +213,10 @@ def on_guest_stuck(guest: Guest, attempts: Sequence[Attempt], run: Run) -> None:
     at most. Returns nothing. When it raises, that is recorded.
 
     Example:
+        from collections.abc import Sequence
+
         @hookimpl
-        def on_guest_stuck(guest, attempts, run):
+        def on_guest_stuck(guest: Guest, attempts: Sequence[Attempt], run: Run) -> None:
             run.log(f"{guest.name} did not stop by {', '.join(attempt.method for attempt in attempts)}")
     """
 
@@ -188,7 +230,7 @@ def on_guest_stopped(guest: Guest, result: GuestResult, run: Run) -> None:
 
     Example:
         @hookimpl
-        def on_guest_stopped(guest, result, run):
+        def on_guest_stopped(guest: Guest, result: GuestResult, run: Run) -> None:
             run.log(f"{guest.name}: {result.outcome} after {result.duration:.1f} s")
     """
 
@@ -197,12 +239,14 @@ def on_guest_stopped(guest: Guest, result: GuestResult, run: Run) -> None:
 def post_shutdown(run: Run, report: Report) -> None:
     """Do what comes after the last guest.
 
-    Fires once. `report` is so far, lacking this hook itself. Returns nothing. When it raises, that is recorded.
+    Fires once, after the last guest. `report` is so far, lacking this hook itself. Returns nothing. When it raises,
+    that is recorded.
 
     Example:
         @hookimpl
-        def post_shutdown(run, report):
-            Path("/run/guests-are-off").touch()
+        def post_shutdown(run: Run, report: Report) -> None:
+            if not run.rehearsal:
+                TextFile(run.folder / "last").write(f"{run.reason}: {len(report.guests)} guests")
     """
 
 
@@ -214,9 +258,13 @@ def pre_restore(run: Run) -> None:
     nothing is lost, the list of guests stays).
 
     Example:
+        import subprocess
+
         @hookimpl
-        def pre_restore(run):
-            subprocess.run(["mount", "/srv/images"], check=True, timeout=run.remaining())
+        def pre_restore(run: Run) -> None:
+            if not run.rehearsal:
+                words = ["mount", "/srv/images"]
+                subprocess.run(words, env=run.environment(), check=True, timeout=run.remaining())
     """
 
 
@@ -228,9 +276,13 @@ def on_guest_start(guest: Guest, run: Run) -> None:
     (`on_failure: skip_guest` leaves it off and on the list).
 
     Example:
+        import subprocess
+
         @hookimpl
-        def on_guest_start(guest, run):
-            subprocess.run(["unlock-disk", guest.name], check=True, timeout=run.remaining())
+        def on_guest_start(guest: Guest, run: Run) -> None:
+            if not run.rehearsal:
+                words = ["cryptsetup", "open", f"/dev/vg0/{guest.uuid}", guest.uuid, "--key-file", "/etc/lastcall/key"]
+                subprocess.run(words, env=run.environment(guest), check=True, timeout=run.remaining())
     """
 
 
@@ -244,7 +296,7 @@ def guest_ready(guest: Guest, run: Run) -> bool | None:
 
     Example:
         @hookimpl
-        def guest_ready(guest, run):
+        def guest_ready(guest: Guest, run: Run) -> bool:
             return run.domain(guest).agent_connected()
     """
 
@@ -253,11 +305,12 @@ def guest_ready(guest: Guest, run: Run) -> bool | None:
 def on_guest_started(guest: Guest, result: GuestResult, run: Run) -> None:
     """React to a guest that is running and ready, or was given up.
 
-    Fires per guest. `result` says what became of it. Returns nothing. When it raises, that is recorded.
+    Fires per guest, when it is ready, was already there, or no further attempt is made. `result` says what became of
+    it. Returns nothing. When it raises, that is recorded.
 
     Example:
         @hookimpl
-        def on_guest_started(guest, result, run):
+        def on_guest_started(guest: Guest, result: GuestResult, run: Run) -> None:
             run.log(f"{guest.name}: {result.outcome}")
     """
 
@@ -266,10 +319,11 @@ def on_guest_started(guest: Guest, result: GuestResult, run: Run) -> None:
 def post_restore(run: Run, report: Report) -> None:
     """Do what comes after the last guest is back.
 
-    Fires once. `report` is so far, lacking this hook itself. Returns nothing. When it raises, that is recorded.
+    Fires once, after the last guest. `report` is so far, lacking this hook itself. Returns nothing. When it raises,
+    that is recorded.
 
     Example:
         @hookimpl
-        def post_restore(run, report):
+        def post_restore(run: Run, report: Report) -> None:
             run.log(f"{len(report.guests)} guests are back")
     """
