@@ -17,7 +17,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container
 DEB_PACKAGES := debhelper dpkg-dev man-db lintian rpm shellcheck
 
-.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench deb clean
+.PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench docs deb clean
 
 demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
@@ -97,12 +97,16 @@ packages: $(STAMPS)/venv $(STAMPS)/deb
 bench: $(STAMPS)/venv $(STAMPS)/lab
 	PYTHONPATH=tests $(AS_ROOT) $(BIN)/python -m bench
 
+# The documentation as a site, into site/; a link that leads nowhere fails it. `make unit` builds it, too.
+docs: $(STAMPS)/venv
+	PYTHONPATH=docs $(BIN)/python -m book
+
 # Packages for Debian 12 (and Ubuntu 24.04) and Debian 13, into dist/.
 deb: $(STAMPS)/venv $(STAMPS)/deb
 	@$(BIN)/python contrib/debian/build.py
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis dist site
 
 # Installed only where something is missing, so that nobody is asked twice for sudo.
 define install_packages
@@ -127,7 +131,7 @@ $(STAMPS)/deb: Makefile
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible --group docs
 	@$(BIN)/python -m compileall -q core plugins  # as pip does for whoever installs it: a start must not compile
 	@touch $@
 

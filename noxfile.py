@@ -12,7 +12,9 @@ import nox
 PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 """Which versions uv is to choose of those that pyproject.toml allows; of what these need in turn, always the newest."""
-QUICK = ("-n", "4", "--dist", "loadscope", "-m", "not real_guests", "tests/integration", "tests/unit")
+QUICK = ("-n", "4", "--dist", "loadscope", "-m", "not real_guests", "--ignore=tests/unit/docs", "tests/integration",
+         "tests/unit")  # fmt: skip
+"""Without the tests of the site and of what its pages show: these want the generator and what judges types, too."""
 KEPT = "PYTHONPATH,PYTHONDONTWRITEBYTECODE,HYPOTHESIS_STORAGE_DIRECTORY"
 
 # pyenv keeps each Python in a folder of its own, and shows of them only who was chosen.

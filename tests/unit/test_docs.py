@@ -90,7 +90,7 @@ def test_bundled_plugins_use_the_public_api_only() -> None:
 
 
 def test_the_links_of_the_readme_and_the_docs_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")):
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

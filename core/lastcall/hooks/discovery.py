@@ -90,7 +90,9 @@ class Plugins:
             elif why := _unusable_name(one.position.source, options):
                 # Its hooks would go on without what is set for them.
                 self.registry.withdraw(
-                    one.position.source, f"{one.plugin!r} {why}", "rename the plugin: docs/hooks.md has the names"
+                    one.position.source,
+                    f"{one.plugin!r} {why}",
+                    "rename the plugin: docs/authors/options.md has the names",
                 )
             else:
                 found[one.plugin] = options

@@ -80,7 +80,7 @@ def _environment(hook: str, run: Run, state: str, guest: Guest | None, result: G
 
 
 def _facts(hook: str, run: Run, state: str, arguments: dict[str, Any]) -> str:
-    # What is in it is promised, by docs/hooks.md: fields are added, and none is taken away.
+    # What is in it is promised, by docs/authors/executables.md: fields are added, and none is taken away.
     facts: dict[str, Any] = {
         "version": 1,
         "hook": hook,

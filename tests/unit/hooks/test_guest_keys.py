@@ -17,7 +17,7 @@ from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Options
 from support import by_name
 
-PAGE = Path(__file__).parents[3] / "docs" / "hooks.md"
+PAGE = Path(__file__).parents[3] / "docs" / "authors" / "options.md"
 BUNDLED = {"commands", "databases", "ready", "ssh"}  # that had a guest key before names were kept
 
 
@@ -87,7 +87,7 @@ def test_every_later_guest_key_of_a_bundled_plugin_is_kept() -> None:
 
 
 def test_the_page_for_authors_has_exactly_the_names_that_are_kept() -> None:
-    section = PAGE.read_text().split("### Names of guest keys")[1].split("\n#")[0]
+    section = PAGE.read_text().split("## Names of guest keys")[1].split("\n#")[0]
     rows = section.split("\n\n")[2].split("\n- ")
     names, beginnings = (set(re.findall(r"`(\w+)`", row)) for row in rows)
     assert names == KEPT

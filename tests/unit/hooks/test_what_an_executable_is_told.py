@@ -15,7 +15,7 @@ from lastcall.hooks.dropins import _EXECUTABLE_HOOKS as HOOKS  # pyright: ignore
 from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name
 
-PAGE = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "authors" / "executables.md").read_text()
 TELL = """#!/bin/sh
 env | grep ^LASTCALL_ > {said}/$LASTCALL_HOOK.env
 cat > {said}/$LASTCALL_HOOK.json
