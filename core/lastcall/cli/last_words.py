@@ -5,9 +5,10 @@ import time
 
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.outlet import LAST_WORDS, OUTPUT, STILL, Outlet
+from lastcall.cli.outlet import LAST_WORDS, STILL, Outlet
 from lastcall.errors import ExitCode
 from lastcall.persistence.files import LAST_MOMENT
+from lastcall.threads.standard_output import OUTPUT
 
 PATIENCE = 1.0  # seconds that a run by hand waits in any case for whoever reads its report
 

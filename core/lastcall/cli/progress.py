@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.outlet import ERROR, LAST_WORDS, Outlet, say
+from lastcall.cli.outlet import LAST_WORDS, Outlet, say
 from lastcall.errors import LastcallError
 from lastcall.persistence.files import LAST_MOMENT
 from lastcall.records.records import HookEnded, HookSaid, Record, RunEnded, RunJoined, RunStarted, Sink
 from lastcall.report.narrator import Narrator
 from lastcall.report.text import trace_lines
+from lastcall.threads.standard_output import ERROR
 
 
 class Progress:

@@ -9,8 +9,7 @@ from types import ModuleType
 from typing import Any, get_args
 
 from lastcall.api.markers import PROJECT
-from lastcall.config.settings import OnFailure
-from lastcall.errors import Problem
+from lastcall.errors import OnFailure, Problem
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.reading import read_bytes
 from lastcall.threads.own_code import OwnCode
