@@ -117,10 +117,10 @@ class Settings(Options):
 def plugin_options():
     return lastcall.PluginOptions(guest=Settings)
 """,
-        "optionless": """
+        "oddoptions": """
 import lastcall
 class Mine(lastcall.StopMethod):
-    name = "mine"
+    name, options = "mine", int
     def request(self, call):
         pass
 @lastcall.hookimpl
@@ -193,7 +193,7 @@ def test_a_hook_that_hangs_ends_with_its_time_box_and_the_process_exits_at_once(
     [
         ("nomodel", "nomodel (fakeplugins 1.0)", "is no subclass of Options"),
         ("unbuildable", "unbuildable (fakeplugins 1.0)", "NotThere"),
-        ("optionless", "optionless (fakeplugins 1.0)", "the options of 'mine' are no model"),
+        ("oddoptions", "oddoptions (fakeplugins 1.0)", "the options of 'mine' are no model"),
         ("Bad-Name", "Bad-Name (fakeplugins 1.0)", "not a usable plugin name"),
         ("noimport", "noimport (fakeplugins 1.0)", "No module named 'a_module_that_is_not_there'"),
         ("nosyntax", "nosyntax (fakeplugins 1.0)", "SyntaxError"),
