@@ -142,6 +142,10 @@ $(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
 	@touch $@
 
 # The rooms of docs/architecture.md, drawn from the code.
-.PHONY: picture
+.PHONY: picture promise
 picture: $(STAMPS)/venv
 	$(BIN)/python docs/rooms.py --write
+
+# What docs/compatibility.md promises, line by line, from the code.
+promise: $(STAMPS)/venv
+	PYTHONPATH=docs $(BIN)/python -m book.promise --write

@@ -58,7 +58,7 @@ def api_text() -> str:
 
 def _entry(one: Named) -> str:
     head = f"### {one.name}\n\n*since {since(one.module, one.name)}*"
-    lines = list(_lines(one.node))
+    lines = list(signature_lines(one.node))
     signature = "```text\n" + "\n".join(lines) + "\n```"
     return "\n\n".join(part for part in (head, _first(one.text), signature) if part)
 
@@ -109,7 +109,8 @@ def _first(text: str) -> str:
     return head + "." if stop else line
 
 
-def _lines(node: ast.stmt) -> Iterator[str]:
+def signature_lines(node: ast.stmt) -> Iterator[str]:
+    """What a statement offers: its signature, and behind four spaces its members, each with its first sentence."""
     if isinstance(node, ast.FunctionDef):
         yield _function(node)
     elif isinstance(node, ast.ClassDef):

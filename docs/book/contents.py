@@ -44,6 +44,7 @@ AUTHORS = {
 }
 PROJECT = {
     "The house on one page": "architecture.md",
+    "What stays as it is": "compatibility.md",
     "Dependencies": "dependencies.md",
     "Contributing": "CONTRIBUTING.md",
     "Changelog": "CHANGELOG.md",

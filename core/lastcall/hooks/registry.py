@@ -1,7 +1,8 @@
 """Which plugins there are, what each implements, and what of it could not be used and why."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pluggy
@@ -87,7 +88,18 @@ class _Manager(pluggy.PluginManager):
             # To pluggy, None is no implementation at all: it goes on with the plugin's other functions.
             self._refuse(plugin, name, function, *wrong)
             return None
+        for notice in self._what_is_to_go(hook, function):
+            self._tell(plugin, name, function, str(notice), severity=Severity.WARNING)
         return options
+
+    def _what_is_to_go(self, hook: str, function: Any) -> Iterator[Warning]:
+        """What the specification says of a hook, or of an argument that the function takes, which are to go."""
+        spec = getattr(self.hook, hook).spec
+        if spec.warn_on_impl:
+            yield spec.warn_on_impl
+        arguments: Mapping[str, Warning] = spec.warn_on_impl_args or {}
+        taken = inspect.signature(function).parameters
+        yield from (notice for name, notice in arguments.items() if name in taken)
 
     def _notice_unmarked(self, plugin: object, name: str, function: object) -> None:
         if (
@@ -101,11 +113,23 @@ class _Manager(pluggy.PluginManager):
             )
 
     def _refuse(self, plugin: object, name: str, function: object, message: str, remedy: str = "") -> None:
+        self._tell(plugin, name, function, message, remedy)
+
+    def _tell(
+        self,
+        plugin: object,
+        name: str,
+        function: object,
+        message: str,
+        remedy: str = "",
+        severity: Severity = Severity.ERROR,
+    ) -> None:
         where = getattr(plugin, "__file__", None) or type(plugin).__name__
         code = getattr(function, "__code__", None)
         if code is not None:
             where = f"{code.co_filename}:{code.co_firstlineno}"
-        self.problems.append(Problem(what="plugin", where=str(where), message=f"{name}: {message}", remedy=remedy))
+        told = f"{name}: {message}"
+        self.problems.append(Problem(what="plugin", where=str(where), message=told, remedy=remedy, severity=severity))
 
 
 class Registry:
@@ -197,7 +221,9 @@ class Registry:
             self.refuse(source, f"is a class{where}", "name a module or an instance")
             return
         try:
-            self._manager.register(plugin, source.name)
+            with warnings.catch_warnings():  # what is to go is told as a problem, to whoever asks for those
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._manager.register(plugin, source.name)
         except Exception as error:  # noqa: BLE001  pluggy's own refusals, and whatever the plugin's attributes raise
             self.refuse(source, f"cannot be registered: {placed(error, OwnCode(plugin))}")
             return

@@ -15,7 +15,7 @@ from lastcall.cli.outlet import say
 from lastcall.cli.rehearsal import Rehearsal, with_plugins
 from lastcall.config.files import config_file
 from lastcall.config.load import read
-from lastcall.errors import ExitCode, LastcallError
+from lastcall.errors import ExitCode, LastcallError, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
@@ -41,7 +41,8 @@ def plugins_command(invocation: Invocation, *, as_json: bool) -> int:
     # What it shows is by no more than a part of the configuration; a file with errors is not to look like a good one.
     plugins = load_anyway(invocation.config, lambda line: click.echo(visible(line), err=True)).plugins
     click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))
-    return ExitCode.NOT_AS_PLANNED if plugins.registry.problems else ExitCode.OK
+    errors = any(problem.severity is Severity.ERROR for problem in plugins.registry.problems)
+    return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
 def _facts(plugins: Plugins) -> dict[str, Any]:
