@@ -96,13 +96,16 @@ class PowerState:
             told.discard(key)
 
     def confirm_off(self, key: Key, ended: Ended, *, kept: bool = False) -> None:
-        """Note that libvirt said the guest is off; the first word about how it ended stays. `kept`: for its backup."""
+        """Note that libvirt said the guest is off; the first word about how stays. `kept`: for its backup."""
         # Of a guest with an agent that powered off beside a backup libvirt 9.0 said so 30 s later, and of all others as
         # late. A plug that is pulled meanwhile finds nothing that it could cut off.
         if ended is Ended.DESTROYED and key in self._powered_off:
             ended = Ended.SHUTDOWN
-        # The event knows the reason; a question asked later may only find that there is no such domain.
-        self._ended.setdefault(key, ended)
+        # The event knows the reason; a question asked later may only find that there is no such domain. But one that
+        # had migrated away and ended here in another way was back meanwhile, unheard: it would have been on no list.
+        first = self._ended.get(key)
+        if first is None or (first is Ended.MIGRATED and ended is not Ended.VANISHED):
+            self._ended[key] = ended
         (self._kept.add if kept else self._kept.discard)(key)
         self._tell(key)
 

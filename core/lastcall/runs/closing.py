@@ -109,7 +109,7 @@ class Closing:
         if any(self._stream.story.decided(guest.key) for guest in guests):
             listed = await self._active(uri, until)
         runs = {guest.key: guest.state for guest in listed or ()}
-        await asyncio.gather(*(self._doubt(guest, until) for guest in guests if guest.key in runs))
+        await asyncio.gather(*(self._doubt(guest, until) for guest in guests if self._is_doubtful(guest.key, runs)))
         open_ = [guest for guest in guests if self._needs_look(guest.key)]
         again = [guest.key for guest in open_ if not self._still_runs(guest, None if listed is None else runs)]
         for key in runs.keys() & set(again):
@@ -118,10 +118,13 @@ class Closing:
                 again.remove(key)
         await asyncio.gather(*(self._stops[key].account(until=until) for key in again))
 
+    def _is_doubtful(self, key: Key, runs: Container[Key]) -> bool:
+        """It was off and is listed, so somebody has started it, or the list is older than its end; or it was away and
+        may be back."""
+        ended = self._sight.status.ended(key) if self._stream.story.decided(key) else None
+        return ended is not None and (ended is Ended.MIGRATED or key in runs)
+
     async def _doubt(self, guest: Guest, until: float) -> None:
-        """It is listed: if it was off, somebody has started it, or the list is older than its end."""
-        if not self._sight.status.ended(guest.key) or not self._stream.story.decided(guest.key):
-            return
         # The event of its start was lost, and a run that was interrupted called it stopped.
         if await self._sight.look_again(guest, until) not in {GuestState.OFF, GuestState.UNKNOWN}:
             self._sight.status.confirm_start(guest.key)

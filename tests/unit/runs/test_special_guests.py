@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lastcall
-from lastcall import Attempt, Guest, GuestState, Outcome, Reason, Run
+from lastcall import Attempt, Ended, Guest, GuestState, Outcome, Reason, Run
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.planning.history import History
@@ -102,6 +102,33 @@ def test_a_guest_that_migrates_away_in_time_is_no_longer_ours(tmp_path: Path) ->
     assert guest.asked == []
     assert by_name(report, "away").outcome is Outcome.SKIPPED
     assert waiting_guests(tmp_path) == [], "it must not run on two hosts"
+
+
+@pytest.mark.parametrize(
+    ("now", "outcome"),
+    [
+        (Ended.SHUTDOWN, Outcome.STOPPED),
+        (Ended.DESTROYED, Outcome.FORCED),
+        (Ended.SAVED, Outcome.SAVED),
+        (Ended.CRASHED, Outcome.FAILED),
+    ],
+)
+def test_a_guest_that_migrated_away_came_back_and_ended_here_unheard_is_told_of_by_that_and_listed(
+    tmp_path: Path, now: Ended, outcome: Outcome
+) -> None:
+    """Its start and its end went unheard; only libvirt's word about how it is off now says that it is nowhere else."""
+    guest, beside = FakeGuest("away", traits=GuestFacts(job=OtherJob.MIGRATION)), FakeGuest("beside", takes=50)
+
+    def end_unheard(_: FakeHypervisor) -> None:
+        guest.ended = now
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        at(10, lambda it: it.stop(guest, Ended.MIGRATED))(hypervisor, run)
+        at(30, end_unheard)(hypervisor, run)
+
+    report = run_shutdown(tmp_path, [guest, beside], reason=Reason.POWER, meanwhile=meanwhile)
+    assert (by_name(report, "away").outcome, by_name(report, "away").ended) == (outcome, now)
+    assert "away" in waiting_guests(tmp_path)
 
 
 def test_a_migration_that_takes_too_long_is_ended_and_the_guest_asked(tmp_path: Path) -> None:
