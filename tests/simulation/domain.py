@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lastcall import Json
 from lastcall.api.guests import Ended, GuestState
-from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, OperationInvalid, StartedAnew
+from lastcall.errors import ConnectionLost, DomainBusy, GuestGone, HypervisorError, OperationInvalid, StartedAnew
 from lastcall.hypervisor.ports import Call, Condition
 from lastcall.memory.domain import FakeDomain
 from simulation.guest import PLUGS, PREPARES, Request, SimulatedGuest
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from simulation.hypervisor import SimulatedHypervisor
 
 LOCK_TIME = 30.0  # seconds that libvirt waits for a domain's job
+LOCK_LOOK = 0.5  # seconds between two looks whether that is over
+SHORTEST = 0.001  # seconds; less is lost in the sum of a moment and a time
 GOING_OFF = 1.8  # seconds: only a guest that is off so soon can be gone before its request has returned
 
 
@@ -95,7 +97,15 @@ class SimulatedDomain(FakeDomain):
             except StartedAnew as error:
                 request.answer = "refused"  # found as its domain is looked up: the plug itself never left
                 self._refuse(request, error)
+        self._go_through(request, effect)
+
+    def _go_through(self, request: Request, effect: Callable[[], None]) -> None:
+        """As soon as somebody's job is over, which libvirt waits for."""
+        guest, how = self._guest, request.how
         error, after = self._refusal(how)
+        left = LOCK_TIME - (self._world.loop.time() - request.at)
+        if isinstance(error, DomainBusy) and left > SHORTEST:
+            raise self._late(request, min(LOCK_LOOK, left), partial(self._go_through, request, effect))
         if error and after:
             raise self._late(request, after, partial(self._refuse, request, error))
         if error:
@@ -146,7 +156,7 @@ class SimulatedDomain(FakeDomain):
             return None, 0.0
         # A backup lets everything through but what has to have the domain for itself.
         if guest.job and (guest.job.what != "backup" or how == "save"):
-            return HypervisorError("cannot acquire state change lock", code=68), LOCK_TIME
+            return DomainBusy("cannot acquire state change lock", code=68), 0.0
         awake = guest.state is GuestState.RUNNING or how in PREPARES or how == "save"
         return (None if awake else OperationInvalid("domain is not running", code=55)), 0.0
 

@@ -54,7 +54,16 @@ class PatientWorkers(InlineWorkers):
     def _give_up(self, late: Late, arrives: float) -> None:
         late.given_up()
         if arrives != math.inf:
-            self._loop.call_at(arrives, _unheard, late.then)
+            self._loop.call_at(arrives, self._unheard, late.then)
+
+    def _unheard(self, then: Callable[[], object]) -> None:
+        """Nobody waits for it, and it goes its way all the same."""
+        try:
+            with contextlib.suppress(Exception):
+                then()
+        except Late as later:
+            if later.seconds != math.inf:
+                self._loop.call_later(later.seconds, self._unheard, later.then)
 
 
 def _caught(work: Callable[[], T], late: list[Late]) -> T:
@@ -63,8 +72,3 @@ def _caught(work: Callable[[], T], late: list[Late]) -> T:
     except Late as error:
         late.append(error)
     return None  # pyright: ignore[reportReturnType]  nobody looks at it where there is a late answer
-
-
-def _unheard(then: Callable[[], object]) -> None:
-    with contextlib.suppress(Exception, Late):
-        then()

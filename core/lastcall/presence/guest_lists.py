@@ -14,6 +14,7 @@ from lastcall.timing.terms import Terms
 
 LIST_TIMEOUT = 10.0  # seconds; listing a thousand guests takes a tenth of one
 RETRY = 0.5  # seconds until a connection that died is asked again
+NAMES_TIMEOUT = 2.0  # seconds for names that only tell a mistyped one from one of a guest that is off
 
 
 class GuestLists:
@@ -73,6 +74,21 @@ class GuestLists:
         """The guests of these connections that are defined and off."""
         lists = (self._listed(uri, self._hypervisor.inactive, patient=True) for uri in uris)
         return [guest for guests in await asyncio.gather(*lists) for guest in guests]
+
+    async def names(self, uris: Sequence[str]) -> list[str]:
+        """The names of all guests of these connections that answer soon; what does not is no problem of the run's.
+
+        Nobody is to wait for them: a daemon that hung over these lists kept the guests of all others from being asked.
+        """
+        lists = [ask(uri) for uri in uris for ask in (self._hypervisor.inactive, self._hypervisor.active)]
+        asked = {asyncio.ensure_future(one) for one in lists}
+        if not asked:
+            return []
+        answered, late = await asyncio.wait(asked, timeout=min(NAMES_TIMEOUT, self._terms.share(STEP)))
+        for one in late:
+            one.cancel()
+        found = (one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError))
+        return [guest.name for guests in found for guest in guests]
 
     async def _listed(self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool) -> list[Guest]:
         """List guests; a connection that dies meanwhile is asked again when it is back."""

@@ -80,14 +80,13 @@ class Inventory:
 
     async def plan(self, guests: Sequence[Guest], parallel: int, *, limited: bool) -> Plan:
         """Make the plan for these guests. `limited`: the run has a deadline."""
-        others = list[Guest]()
         # Two further listings, only where somebody needs a guest that may exist and not run.
-        if any(self.policies.of(guest).depends_on for guest in guests):
-            others = [*await self.connections.inactive(), *await self.connections.active()]
+        needs = any(self.policies.of(guest).depends_on for guest in guests)
+        others = await self.connections.names() if needs else ()
         around = Circumstances(
             methods=self._methods,
             facts=self.facts,
-            others=[guest.name for guest in others],
+            others=others,
             limited=limited,
             slots=parallel,
         )

@@ -1,6 +1,8 @@
 """Whom libvirt has stopped by its own settings as the host goes down: said, and known for the list of guests."""
 
+import asyncio
 from collections.abc import Container, Sequence
+from itertools import chain
 
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import LastcallError
@@ -30,7 +32,8 @@ class OwnStops:
         if self._terms.reason.voluntary:
             return []
         keys = {guest.key for guest in known}
-        found = [one for uri in self._inventory.connections.uris for one in await self._ask(uri)]
+        asked = await asyncio.gather(*(self._ask(uri) for uri in self._inventory.connections.uris))
+        found = list(chain.from_iterable(asked))
         fresh = [
             one
             for one in found

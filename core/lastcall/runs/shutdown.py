@@ -94,17 +94,19 @@ class Shutdown:
         plan = await self._plan(choose_active(chosen, everybody, self._stream))
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
-        await self._closing.note_own_stops(self._context.guests, self._context.id)
+        # Beside all that follows: a daemon that hangs over this kept the guests of all others waiting.
+        own_stops = self._loop.create_task(self._note_own_stops())
         stopping = self._enlist(plan, seen_at)
         if await self._announce():
             await self._stop_everybody(stopping)
         self._is_closing = True
+        await own_stops
         await self._remember_the_unplanned()
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
         if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
             await self._keeping
         await self._closing.catch_up()
-        await self._closing.note_own_stops(self._context.guests, self._context.id)
+        await self._note_own_stops()
         await self._tell_the_end()
         return conclude(self._stream, self._sight.hypervisor)
 
@@ -173,6 +175,9 @@ class Shutdown:
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
         await self._books.keep(begun=begun)
+
+    async def _note_own_stops(self) -> None:
+        await self._closing.note_own_stops(self._context.guests, self._context.id)
 
     async def _remember_the_unplanned(self) -> None:
         """List those whose planning the end has cut short, or whom a run by hand had left when the host stop joined it:

@@ -98,11 +98,13 @@ def asked_is_when_it_was_asked(history: History) -> Iterator[str]:
 def _seems_to_obey(seen: Evidence, guest: SimulatedGuest) -> bool:
     """Whether it went off as it was asked to about when that was refused because it is not running (error 55).
 
-    So libvirt answers, too, where a guest obeys before its request has returned: nobody can tell the two apart.
+    So libvirt answers, too, where a guest obeys before its request has returned: nobody can tell the two apart. How a
+    transient guest has ended, that is gone, libvirt does not say.
     """
     for one in seen.asked(guest):
         obeyed = Ended.SAVED if one.how == "save" else Ended.SHUTDOWN
-        off = next((change.at for change in seen.changes(guest) if change.ended is obeyed), math.inf)
+        ends = (change for change in seen.changes(guest) if change.ended)
+        off = next((change.at for change in ends if change.ended is obeyed or guest.gone), math.inf)
         # Where its event is lost, or late as its daemon hangs, nobody can tell when it went off either.
         unheard = any(not delivery.copies for delivery in guest.nature.deliveries)
         since = -math.inf if unheard or seen.hung_until(guest.uri, one.at) else one.at - _FRESH

@@ -1,5 +1,6 @@
 """Guests that libvirt stops by its own settings, before lastcall asks them: said, and brought back."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from lastcall import GuestState, Outcome, Reason
 from lastcall.api.guests import Ended
 from lastcall.errors import Problem
+from lastcall.hypervisor.ports import OwnStop
 from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.runs.shutdown import Shutdown
 from support import by_name, waiting_guests
@@ -65,3 +67,17 @@ def test_whom_a_run_by_hand_stopped_just_before_was_not_stopped_by_libvirt(tmp_p
     guests[0].stopped_by = SETTING
     report = run_shutdown(tmp_path, guests, reason=Reason.POWEROFF)
     assert told(report.problems) == []
+
+
+def test_a_daemon_that_hangs_over_this_keeps_nobody_from_being_asked(tmp_path: Path) -> None:
+    guest = FakeGuest("g", takes=5)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        async def hangs(uri: str, *, since: float) -> list[OwnStop]:
+            await asyncio.sleep(1000)
+            raise TimeoutError(f"{uri}: no answer after {since} s")
+
+        hypervisor.own_stops = hangs
+
+    report = run_shutdown(tmp_path, [guest], reason=Reason.POWEROFF, meanwhile=meanwhile)
+    assert by_name(report, "g").asked == 0

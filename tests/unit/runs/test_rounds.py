@@ -9,6 +9,7 @@ import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import Standing
 from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.presence.guest_lists import NAMES_TIMEOUT
 from lastcall.runs.rounds import CLOSEST
 from lastcall.runs.shutdown import Shutdown
 from lastcall.timing.budget import ROUND
@@ -57,6 +58,25 @@ def test_a_connection_that_hangs_keeps_nobody_from_asking_another_for_guests_who
     assert by_name(report, "unheard").duration <= 12 + ROUND.seconds, (
         "found in the next round, however long another takes"
     )
+
+
+def test_who_needs_a_guest_that_may_be_off_waits_for_no_daemon_that_hangs_over_its_names(tmp_path: Path) -> None:
+    """They only tell a mistyped name from that of a guest that is off."""
+    hung, web = FakeGuest("hung", uri=HUNG), FakeGuest("web", uri="fake:///a", takes=5)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        async def slow(uri: str) -> list[Guest]:
+            await asyncio.sleep(1000 if uri == HUNG else 0)
+            return []
+
+        hypervisor.inactive = slow
+        hang(hypervisor, run)
+
+    config = "guests: [{match: web, depends_on: [nobody]}]"
+    report = run_shutdown(tmp_path, [hung, web], config=config, meanwhile=meanwhile)
+    assert by_name(report, "web").asked == pytest.approx(NAMES_TIMEOUT)
+    assert [one.where for one in report.problems if "no guest is called 'nobody'" in one.message] == ["web"]
+    assert not [one for one in report.problems if "cannot be listed" in one.message], "nobody is missed for that"
 
 
 @pytest.mark.parametrize("deadline", [8, 15, 30, 60, 600])
