@@ -256,6 +256,33 @@ def test_plan_shows_each_guest_and_touches_none(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "state.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([], "poweroff"),
+        (["--reason", "reboot"], "reboot"),
+        (["--deadline", "1min"], "poweroff"),
+        (["--manual"], "manual"),
+        (["--manual", "--reason", "manual"], "manual"),
+        (["--force"], "manual"),
+        (["test"], "manual"),
+        (["--match", "name=test"], "manual"),
+        (["test", "--reason", "power"], "power"),
+    ],
+)
+def test_plan_shows_what_happens_as_the_host_stops_unless_somebody_asks_for_a_run_by_hand(
+    words: list[str], reason: str, tmp_path: Path
+) -> None:
+    planned = json.loads(run_lastcall(write_config(tmp_path, WORLD), "plan", *words, "--json").stdout)
+    assert planned["run"]["reason"] == reason
+
+
+def test_plan_is_not_for_two_runs_at_once(tmp_path: Path) -> None:
+    done = run_lastcall(write_config(tmp_path, WORLD), "plan", "--manual", "--reason", "power")
+    assert done.returncode == 2
+    assert "--manual and --reason power are two different runs" in done.stderr
+
+
 def test_the_demo_runs_by_itself_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(

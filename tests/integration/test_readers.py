@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,57 @@ def test_progress_on_a_full_disk_is_no_matter_of_the_run(tmp_path: Path) -> None
         told = subprocess.run([*command[:-1]], stdout=full, stderr=subprocess.PIPE, check=False, timeout=LONGEST)
         assert told.returncode == 1, "half a report is not the whole"
         assert b"Traceback" not in told.stderr
+
+
+PRINTS = (
+    ("--help",), ("--version",), ("plan", "--help"), ("plan",), ("plan", "--json"), ("status",), ("report",),
+    ("plugins",), ("config", "show"), ("config", "schema"), ("config", "check"), ("hook", "pre_shutdown"), ("check",),
+    ("demo",),
+)  # fmt: skip
+
+
+def full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def gone_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def gone_terminal() -> int:
+    primary, secondary = pty.openpty()
+    os.close(primary)
+    return secondary
+
+
+@pytest.mark.parametrize(
+    ("words", "nowhere"),
+    [
+        *((words, full_disk) for words in PRINTS),
+        *((words, nowhere) for words in PRINTS[::4] for nowhere in (gone_reader, gone_terminal)),
+    ],
+)
+def test_output_that_nobody_takes_is_told_in_a_line_and_is_no_bug(
+    words: tuple[str, ...], nowhere: Callable[[], int], tmp_path: Path
+) -> None:
+    config, writer = write_config(tmp_path, WORLD), nowhere()
+    done = subprocess.run(
+        [PROGRAM, "--config", config, *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+        timeout=LONGEST,
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("lastcall: standard output does not take")]
+    assert len(told) == (0 if nowhere is gone_reader else 1), done.stderr
+
+
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "xx_YY"}])
+def test_a_terminal_without_a_letter_is_shown_what_it_can_show(env: dict[str, str], tmp_path: Path) -> None:
+    command = [PROGRAM, "--config", write_config(tmp_path, WORLD), "plan"]
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, check=False, timeout=LONGEST)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"acpi" in done.stdout

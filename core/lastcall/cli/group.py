@@ -13,7 +13,7 @@ import click
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
-from lastcall.threads.standard_output import lent
+from lastcall.threads.standard_output import OutputLost, lent
 
 if TYPE_CHECKING:
     from lastcall.hooks.registry import Implementation
@@ -42,7 +42,7 @@ class _Group(click.Group):
         """Run the subcommand; what one of a plugin raises that it does not mean to is that plugin's failure."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit, LastcallError, BrokenPipeError):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, LastcallError, BrokenPipeError, OutputLost):
             raise
         except (Exception, SystemExit) as error:
             owner = self._owners.get(ctx.invoked_subcommand or "")

@@ -39,6 +39,9 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
     # `lastcall report | head` closes our output early: that is no bug, and yet not everything was told.
     except BrokenPipeError:
         return ExitCode.NOT_AS_PLANNED
+    except standard_output.OutputLost as error:
+        _say(f"lastcall: standard output does not take what is printed: {error.strerror}")
+        return ExitCode.NOT_AS_PLANNED
     except Exception:  # noqa: BLE001  the boundary: whatever is left is a bug, and says so
         import traceback
 

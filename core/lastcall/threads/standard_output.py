@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from lastcall.formats.secret_text import masked
@@ -18,6 +18,10 @@ from lastcall.formats.visible_text import visible
 OUTPUT, ERROR = 1, 2
 _LONGEST = 8192  # characters of a line that is never ended
 Say = Callable[[str], object]
+
+
+class OutputLost(OSError):
+    """Standard output does not take what a command prints: its disk is full, or its terminal gone."""
 
 
 class _Here(threading.local):
@@ -63,11 +67,17 @@ class CommandOutput(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         """Write it, or have it heard."""
         if _is_the_commands():
-            return super().write(text)
+            with _told():
+                return super().write(text)
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  by this click knows a stream of texts
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         _hear(text)
         return len(text)
+
+    def flush(self) -> None:
+        """Write what waits; raises OutputLost where nothing takes it."""
+        with _told():
+            super().flush()
 
     def fileno(self) -> int:
         """The descriptor, which to others is that of the programs that they start."""
@@ -77,6 +87,17 @@ class CommandOutput(io.TextIOWrapper):
     def buffer(self) -> Any:
         """The same for bytes."""
         return super().buffer if _is_the_commands() else _HeardBytes()
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """A disk that is full is no bug; a reader who has read enough is no failure either, and known by its own error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error.errno, (error.strerror or str(error)).lower()) from None
 
 
 class _HeardBytes(io.RawIOBase):
@@ -101,8 +122,10 @@ def take() -> None:
     os.dup2(ERROR, OUTPUT)
     sys.stdout = CommandOutput(
         os.fdopen(_OURS[-1], "wb", closefd=False),
-        encoding=old.encoding, errors=old.errors, line_buffering=getattr(old, "line_buffering", False),
-    )  # fmt: skip
+        encoding=old.encoding,
+        errors="backslashreplace",  # a terminal without the letter is to show what it can
+        line_buffering=getattr(old, "line_buffering", False),
+    )
 
 
 def descriptor() -> int:
@@ -121,7 +144,8 @@ def lent() -> Generator[None]:
     try:
         yield
     finally:
-        sys.stdout.flush()
+        with suppress(OutputLost):  # as it ends, the program tells of that
+            sys.stdout.flush()
         os.dup2(ERROR, OUTPUT)
 
 

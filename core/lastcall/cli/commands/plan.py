@@ -12,7 +12,7 @@ from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import tell_trace, trace_sinks
-from lastcall.errors import ExitCode, LastcallError, Problem, Severity
+from lastcall.errors import ExitCode, LastcallError, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -47,37 +47,56 @@ class PlanSeen:
 
 @click.command("plan")
 @selection_arguments
-@reason_option
+@reason_option(None)
+@click.option("--manual", is_flag=True, help="Plan a run by hand; the same as --reason manual.")
 @click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
 @click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
 @json_option
 @click.pass_obj
 def plan_command(
-    invocation: Invocation, chosen: Selection, reason: str, deadline: float | None, *, force: bool, as_json: bool
+    invocation: Invocation,
+    chosen: Selection,
+    reason: str | None,
+    deadline: float | None,
+    *,
+    manual: bool,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Show what a shutdown would do, without doing it: who is asked when and how, what comes then, and if it fits.
 
-    With guests, by name, UUID or quoted glob, it is what `lastcall shutdown` does with these.
+    As it is, the one of a host that is powered off. With guests, by name, UUID or quoted glob, with --force or
+    --manual, it is what `lastcall shutdown` does by hand.
 
     `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
     is used up. With -v (before the command) it also shows what plugins tell about each guest.
     """
+    why = _reason(reason, manual=manual, by_hand=force or bool(chosen))
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=Reason(reason), deadline=deadline, rehearsal=True, sinks=trace_sinks(invocation)
+        kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, rehearsal=True, sinks=trace_sinks(invocation)
     )
-    loaded = load(invocation.config).for_reason(Reason(reason))
+    loaded = load(invocation.config).for_reason(why)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     problems = parts.stream.story.report().problems
-    forced = force or not Reason(reason).voluntary
+    forced = force or not why.voluntary
     click.echo(
         plan_json(parts, loaded, seen, problems) if as_json else _text(parts, loaded, seen, problems, forced=forced)
     )
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
+
+
+def _reason(given: str | None, *, manual: bool, by_hand: bool) -> Reason:
+    """Whoever asks for no run in particular wants to know what happens when the host stops."""
+    if manual and given not in {None, Reason.MANUAL}:
+        raise UsageError(f"--manual and --reason {given} are two different runs", "leave one of them out")
+    if given:
+        return Reason(given)
+    return Reason.MANUAL if manual or by_hand else Reason.POWEROFF
 
 
 async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) -> PlanSeen:

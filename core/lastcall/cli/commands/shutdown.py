@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("shutdown")
 @selection_arguments
-@reason_option
+@reason_option(Reason.MANUAL)
 @click.option(
     "--deadline",
     type=DurationType(),
