@@ -9,9 +9,9 @@ guest shell:
         compose: {grace: 30s}
 
 When a guest powers off, Docker stops all its containers at once, and kills them after 10 s. `docker compose stop` heeds
-`depends_on` and `stop_grace_period`; but what it has stopped stays down at the next boot, `restart: unless-stopped` or
-not. So what ran is noted, and started again when lastcall brings the guest back, or has not got it down. In a guest that
-somebody starts by hand, `docker compose start` is by hand, too.
+`depends_on` and `stop_grace_period`; but what it has stopped stays down at the next boot, also with `restart:
+unless-stopped`. So what ran is noted, and started again when lastcall brings the guest back, or has not got it down. In
+a guest that somebody starts by hand, `docker compose start` is by hand, too.
 
 It is for every reason. In a rehearsal it says what it would stop. Give it more time than a minute where projects need
 it: `hooks: {plugins: {compose: {timeout: 3min}}}`.

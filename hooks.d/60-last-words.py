@@ -5,11 +5,11 @@ Copy it to /etc/lastcall/hooks.d/ (owned by root, not writable by others). Nothi
     plugins:
       last_words: {keep: 20, megabytes: 50, serial: 65536}
 
-For each guest whose ladder is over and that still runs there is a folder in /var/lib/lastcall/plugins/last_words, which
-is root's alone. `facts.json` is what was tried, its state, and whether its agent answers; `serial.log` the end of what it
-said on a console that goes to a file (in its `<serial>`: `<log file='…'/>`); `screen.png`, or `screen.ppm`, what it shows
-(by virsh). The oldest folders go. There are 5 s at most; what takes longer is left out. It is for every reason. In a
-rehearsal it says what it would keep.
+For each guest whose ladder is over and that still runs there is a folder in /var/lib/lastcall/plugins/last_words,
+which is root's alone. `facts.json` is what was tried, its state, and whether its agent answers. `serial.log` is the
+end of what it said on a console that goes to a file (in its `<serial>`: `<log file='…'/>`). `screen.png`, or
+`screen.ppm`, is what it shows (by virsh). The oldest folders go. There are 5 s at most; what takes longer is left out.
+It is for every reason. In a rehearsal it says what it would keep.
 """
 
 import json

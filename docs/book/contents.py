@@ -23,6 +23,7 @@ OPERATORS = {
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",
     "Databases": "databases.md",
+    "Ready-made drop-ins": "samples.md",
     "Troubleshooting": "troubleshooting.md",
     "Security": "security.md",
     "Reliability": "reliability.md",

@@ -1,0 +1,182 @@
+"""What we ship as examples works as it is written there, and says what it is for."""
+
+import importlib.util
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lastcall import Reason, Verdict
+from lastcall.api.reasons import REASON_WORDS
+from lastcall.memory import FakeGuest, run_shutdown
+from lastcall.testing import Lab
+from samples import ROOT, SAMPLES, all_samples, example, plugin_name, record, said, stage
+from support import run_lastcall, write_config
+
+EXAMPLE_PLUGIN = ROOT / "contrib" / "example-plugin" / "lastcall_door_sign.py"
+PAGE = ROOT / "docs" / "samples.md"
+CONFIGURED = [one for one in all_samples() if one.endswith(".py") and one != "20-slow-guests.py"]
+LANGUAGES = {"#!/bin/sh": "sh", "#!/usr/bin/perl": "Perl"}
+
+
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_"), path)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def language(sample: str) -> str:
+    return "Python" if sample.endswith(".py") else LANGUAGES[(SAMPLES / sample).read_text().splitlines()[0]]
+
+
+def header(sample: str) -> str:
+    """The words of its header, if it has one."""
+    found = re.search(r"^# lastcall: (.*)$", "\n".join((SAMPLES / sample).read_text().splitlines()[:10]), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def test_the_example_plugin_does_what_it_says(tmp_path: Path) -> None:
+    config = f"plugins: {{door_sign: {{file: {tmp_path}/sign}}}}\nguests: [{{match: b, door_sign: {{mention: false}}}}]"
+    guests = [FakeGuest("a"), FakeGuest("b")]
+    plugins = {"door_sign": module(EXAMPLE_PLUGIN)}
+    report = run_shutdown(tmp_path, guests, plugins=plugins, config=config, reason=Reason.REBOOT)
+    assert (tmp_path / "sign").read_text() == "closed (reboot), 2 guests: a\n"
+    assert report.run.exit_code == 0, report
+    assert stat.S_IMODE((tmp_path / "plugins" / "door_sign").stat().st_mode) == 0o700
+
+
+def test_in_a_rehearsal_the_example_plugin_changes_nothing(tmp_path: Path) -> None:
+    lab = Lab(
+        tmp_path,
+        plugins={"door_sign": module(EXAMPLE_PLUGIN)},
+        config=f"plugins: {{door_sign: {{file: {tmp_path}/sign}}}}",
+    )
+    lab.guest("a")
+    lab.fire("post_shutdown")
+    assert f"would write {tmp_path}/sign" in "\n".join(lab.lines)
+    assert not (tmp_path / "sign").exists()
+
+
+def test_all_samples_can_be_copied_as_they_are(tmp_path: Path) -> None:
+    """By the program itself: trusted, understood, in the order of their names, and without a word of warning."""
+    config = write_config(tmp_path, "test:///default")
+    shutil.rmtree(tmp_path / "hooks.d")
+    shutil.copytree(SAMPLES, tmp_path / "hooks.d", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (tmp_path / "hooks.d").rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o022)
+    done = run_lastcall(config, "plugins")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    for sample in all_samples():
+        assert re.search(rf"^ +{re.escape(plugin_name(sample))} +dropin ", done.stdout, re.MULTILINE), done.stdout
+    checked = run_lastcall(config, "check")
+    assert "nothing wrong found" in checked.stdout, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("sample", CONFIGURED)
+def test_the_configuration_in_a_sample_is_valid_as_written(tmp_path: Path, sample: str) -> None:
+    given: dict[str, Any] = example(sample)
+    for rule in given.get("guests", ()):
+        rule.pop("shell", None)  # there are others in the lab
+    lab = stage(tmp_path, sample, config=given)
+    lab.guest("nas")
+    lab.plan()
+
+
+def test_whatever_is_not_set_every_sample_does_nothing_and_is_no_failure_in_any_run(tmp_path: Path) -> None:
+    """On a host with none of the tools, no configuration, and guests that nobody has named."""
+    lab = stage(tmp_path, *all_samples())
+    guests = [lab.guest("db-1"), lab.guest("router")]
+    for reason in (Reason.MANUAL, Reason.REBOOT, Reason.POWER):
+        report = lab.shutdown(reason=reason)
+        calls = [*report.hooks, *(one for guest in report.guests for one in guest.hooks)]
+        mine = {one.plugin: one for one in calls if one.plugin in map(plugin_name, all_samples())}
+        assert {one.result for one in mine.values() if one.plugin != "slow_guests"} == {Verdict.SKIPPED}, mine
+        assert report.run.exit_code == 0
+        report = lab.restore()
+        assert (report.run.exit_code, {one.result for one in report.hooks}) == (0, {Verdict.SKIPPED})
+    assert all("shutdown" not in guest.asked for guest in guests)
+    assert not [path for path in (tmp_path / "plugins").rglob("*") if path.is_file()]
+
+
+def test_the_sample_of_slow_guests_names_those_that_took_long(tmp_path: Path) -> None:
+    lab = stage(tmp_path, "20-slow-guests.py")
+    lab.guest("fast")
+    assert record(lab.shutdown(), "20-slow-guests.py", "post_shutdown").message == "nobody was slow"
+    lab.guest("slow", takes=61)
+    report = lab.shutdown("slow", reason=Reason.REBOOT)
+    assert record(report, "20-slow-guests.py", "post_shutdown").evidence == {"slow": ["slow"]}
+    assert "slow is about to stop because of reboot" in lab.lines
+    lab.fire("on_guest_stop", lab.guests["fast"])
+    assert lab.lines == ["fast would stop now because of manual"]
+
+
+def test_the_sample_of_stopvm_is_for_host_stops_and_not_run_in_a_rehearsal(tmp_path: Path) -> None:
+    sample = "pre_shutdown/50-stopvm.sh"
+    lab = stage(tmp_path, sample, tools={"virsh": 'echo "$@" >>"$here/asked"', "sleep": "exit 0"})
+    lab.guest("db-1")
+    assert "meant for host stops" in record(lab.shutdown(), sample).message
+    for reason in (Reason.MANUAL, Reason.REBOOT):
+        assert [one.result for one in lab.fire("pre_shutdown", reason=reason)] == [Verdict.SKIPPED]
+    assert not said(tmp_path, "asked")
+    lab.guest("db-1")
+    assert record(lab.shutdown(reason=Reason.REBOOT), sample).result is Verdict.OK
+    assert said(tmp_path, "asked") == "shutdown router\n"
+
+
+@pytest.mark.parametrize("sample", all_samples())
+def test_every_sample_says_its_reasons_and_knows_of_rehearsals(sample: str) -> None:
+    text = (SAMPLES / sample).read_text()
+    knows = "run.rehearsal" if sample.endswith(".py") else "# lastcall: "
+    assert knows in text
+    assert "reasons=" in header(sample) or "for every reason" in text
+    assert " rehears" in text, "in words, too, for whoever reads it"
+    mode = stat.S_IMODE((SAMPLES / sample).stat().st_mode)
+    assert mode & 0o111 == (0 if sample.endswith(".py") else 0o111)
+
+
+def test_the_page_has_every_sample_with_its_language_its_hooks_and_its_reasons() -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert sorted(row[0].strip("` |") for row in rows) == all_samples()
+    for name, _, spoken, hooks, reasons, _ in rows:
+        sample = name.strip("` |")
+        assert spoken == language(sample), sample
+        text = (SAMPLES / sample).read_text()
+        own = re.findall(r"^@lastcall.hookimpl\ndef (\w+)", text, re.MULTILINE) or [sample.partition("/")[0]]
+        assert re.findall(r"`(\w+)`", hooks) == [one for one in own if one != "plugin_options"], sample
+        words = re.search(r"reasons=(\S+)", header(sample))
+        assert re.findall(r"`([\w-]+)`", reasons) == (words[1].split(",") if words else []), sample
+        assert set(re.findall(r"`([\w-]+)`", reasons)) <= set(REASON_WORDS)
+    assert {row[2] for row in rows} == {"Python", "sh", "Perl"}
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
+@pytest.mark.parametrize("sample", [one for one in all_samples() if not one.endswith(".py")])
+def test_what_is_no_python_satisfies_its_checker(sample: str) -> None:
+    words = ["shellcheck", "--norc"] if language(sample) == "sh" else ["perl", "-cw"]
+    done = subprocess.run([*words, SAMPLES / sample], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [("echo 600", "300s"), ("echo 17.5", "30s"), ("exit 1", "90s"), ("echo nonsense", "90s")]
+)
+def test_the_script_for_nut_announces_what_the_battery_lasts_and_powers_off(
+    tmp_path: Path, answer: str, seconds: str
+) -> None:
+    for name, body in (("upsc", answer), ("lastcall", 'echo lastcall "$@"'), ("systemctl", 'echo systemctl "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    script = ROOT / "contrib" / "ups" / "nut-shutdown"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    told = subprocess.run([script], capture_output=True, text=True, check=True, env=environment).stdout.splitlines()
+    assert told == [f"lastcall announce --reason power --deadline {seconds}", "systemctl poweroff"]
