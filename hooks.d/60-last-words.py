@@ -52,7 +52,7 @@ def on_guest_stuck(guest: lastcall.Guest, attempts: Sequence[lastcall.Attempt], 
         return
     settings = run.options(Settings)
     # Sorted by time; a name may be anything, and lead elsewhere.
-    folder = run.folder / f"{run.id}-{re.sub(r'[^A-Za-z0-9_-]', '_', guest.name)[:40]}-{guest.uuid[:8]}"
+    folder = run.folder / f"{run.id}-{re.sub(r'[^A-Za-z0-9_-]', '_', guest.name)[:40]}-{guest.file_name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     lacking: dict[str, str] = {}
     facts: dict[str, lastcall.Json] = {
@@ -108,7 +108,8 @@ def _keep_serial_log(guest: lastcall.Guest, run: lastcall.Run, folder: Path, lim
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError(f"{paths[0]} is no plain file")
         log.seek(max(0, facts.st_size - limit))
-        _private(folder / "serial.log", log.read(limit))
+        words = log.read(limit).decode("utf-8", "replace")
+    lastcall.TextFile(folder / "serial.log", limit=4 * limit).write(words)
 
 
 def _logs(xml: str) -> list[str]:
@@ -148,12 +149,6 @@ def _keep_screen(guest: lastcall.Guest, run: lastcall.Run, folder: Path) -> None
         raise ValueError(f"it has more than {LARGEST_SCREEN} bytes")
     with shot.open("rb") as file:
         shot.rename(shot.with_suffix(".png" if file.read(8).startswith(b"\x89PNG") else ".ppm"))
-
-
-def _private(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
 
 
 def _make_room(own: Path, settings: Settings) -> None:

@@ -75,6 +75,14 @@ def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_
     assert {"lastcall/py.typed", "lastcall_plugins/py.typed", "lastcall/systemd/last-line.sh"} <= expected
 
 
+def test_a_wheel_has_the_programs_among_the_samples_with_their_mode(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        modes = {one.filename: one.external_attr >> 16 & 0o777 for one in packed.infolist()}
+    for name in tracked("hooks.d"):
+        wanted = 0o644 if name.endswith(".py") else 0o755
+        assert modes[f"{DATA}/examples/{name}"] == wanted, name
+
+
 def test_an_sdist_has_every_file_of_the_repository_but_those_of_its_ci(source: Path) -> None:
     there = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
     expected = {name for name in tracked(".") if not name.startswith((".ci/", ".git"))}

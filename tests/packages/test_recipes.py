@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from lastcall.formats.version import __version__
 from lastcall.installation.packaged import packaged_units
-from packages.distributions import PROJECT, build, run
+from packages.distributions import PROJECT, build, run, tracked
 from packages.recipes import CONTRIB, DROP_IN, Moment, Recipe, Stage, build_arch, build_rpm, pkgbuild, scriptlets
 
 DISTRIBUTIONS = ("deb", "rpm", "arch")
@@ -84,7 +84,9 @@ def test_what_they_bring_belongs_to_root_and_runs_where_debian_has_it(rpm: Path,
     modes = {name: mode for name, mode, _ in listed(rpm)}
     assert {owner for _, _, owner in listed(rpm)} == {"root"}
     assert not [name for name, mode in modes.items() if mode[0] == "-" and "w" in mode[4:]]
-    for name in ("usr/bin/lastcall", "usr/lib/lastcall/lastcall/systemd/last-line.sh"):
+    samples = [f"usr/share/doc/lastcall/examples/{name}" for name in tracked("hooks.d") if not name.endswith(".py")]
+    assert len(samples) > 5, "they are copied with their mode"
+    for name in ("usr/bin/lastcall", "usr/lib/lastcall/lastcall/systemd/last-line.sh", *samples):
         assert modes[name] == "-rwxr-xr-x"
         assert (arch / name).stat().st_mode & 0o777 == 0o755
     for name, text in packaged_units().items():
