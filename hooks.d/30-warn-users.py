@@ -40,7 +40,8 @@ def on_guest_stop(guest: lastcall.Guest, run: lastcall.Run) -> None:
     if not users:
         raise lastcall.Skip("nobody is logged in")
     run.evidence(users=users)
-    wait = _wait(options.wait, run)
+    # On battery every second is one of the guests'. A wait as long as the call would end with it, as a failure.
+    wait = 0.0 if run.reason is lastcall.Reason.POWER else min(options.wait, run.remaining() / 2)
     if run.rehearsal:
         run.log(f"would tell {', '.join(users)}, and wait {wait:.0f} s")
         return
@@ -51,11 +52,3 @@ def on_guest_stop(guest: lastcall.Guest, run: lastcall.Run) -> None:
     told.check()
     run.log(f"told {', '.join(users)}; waiting {wait:.0f} s")
     run.sleep(wait)
-
-
-def _wait(wanted: float, run: lastcall.Run) -> float:
-    """Seconds: of a call that is over the guest would be none the wiser, and a short run is for stopping guests."""
-    if run.reason is lastcall.Reason.POWER:
-        return 0.0
-    left = run.run_remaining()
-    return min(wanted, run.remaining() / 2, wanted if left is None else left / 4)

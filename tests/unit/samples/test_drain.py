@@ -116,6 +116,7 @@ def test_what_an_earlier_stop_has_drained_is_put_right(tmp_path: Path, balancer:
     lab = lab_of(tmp_path, f"{balancer.url}/one")
     lab.shutdown(reason=Reason.REBOOT)
     lab.shutdown(reason=Reason.REBOOT)  # without a restore in between
+    assert not [line for line in lab.lines if "somebody else" in line]
     assert back(lab).result is Verdict.OK
     assert balancer.states["/one"] == READY
 

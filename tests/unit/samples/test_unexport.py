@@ -44,6 +44,10 @@ def test_where_it_goes_on_it_exports_again(tmp_path: Path, way: str) -> None:
         assert "exportfs -ra" not in nas.shell.calls
         lab.restore()
     assert nas.shell.calls[-1] == "exportfs -ra"
+    nas.shell.answers({"exportfs -s": ""})
+    lab.shutdown()
+    lab.restore()
+    assert nas.shell.calls.count("exportfs -ra") == 1, "once"
 
 
 def test_a_guest_without_exports_is_flushed_all_the_same(tmp_path: Path) -> None:

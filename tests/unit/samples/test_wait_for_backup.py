@@ -49,7 +49,9 @@ def test_it_waits_no_longer_than_its_limit_and_its_box(tmp_path: Path, box: floa
 
 def test_a_lock_that_nobody_holds_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "backup.lock").touch()
-    lab = lab_of(tmp_path, {"flock": 'exec /usr/bin/flock "$@"'}, BACKUP_LOCKS=f"{tmp_path}/backup.lock /gone")
+    lab = lab_of(
+        tmp_path, {"flock": 'exec /usr/bin/flock "$@"'}, BACKUP_LOCKS=f"{tmp_path}/backup.lock {tmp_path}/gone"
+    )
     assert record(lab.shutdown(reason=Reason.REBOOT), SAMPLE).result is Verdict.SKIPPED
     assert lab.lines == ["no backup is at work"]
     assert not (tmp_path / "gone").exists(), "looking makes none"
