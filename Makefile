@@ -14,7 +14,7 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container
+	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck
 DEB_PACKAGES := debhelper dpkg-dev man-db lintian rpm shellcheck
 
 .PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench docs deb clean

@@ -159,7 +159,6 @@ def test_the_page_has_every_sample_with_its_language_its_hooks_and_its_reasons()
     assert {row[2] for row in rows} == {"Python", "sh", "Perl"}
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
 @pytest.mark.parametrize("sample", [one for one in all_samples() if not one.endswith(".py")])
 def test_what_is_no_python_satisfies_its_checker(sample: str) -> None:
     words = ["shellcheck", "--norc"] if language(sample) == "sh" else ["perl", "-cw"]
