@@ -160,8 +160,11 @@ def environment(home: Path) -> dict[str, str]:
     pip = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false", "PIP_NO_DEPS": "1", "PIP_CONFIG_FILE": os.devnull}
     python = os.pathsep.join(str(ROOT / part) for part in ("core", "plugins"))
     path = f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin"
+    temporary = home / "tmp"  # of its own: pytest sweeps where others are at work, and warns of what it cannot
+    temporary.mkdir()
     return {
         "HOME": str(home),
+        "TMPDIR": str(temporary),
         "PATH": path,
         "PYTHONPATH": python,
         "LANG": "C.UTF-8",

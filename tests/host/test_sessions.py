@@ -45,7 +45,7 @@ def test_a_guest_of_a_session_is_asked_by_hand_and_check_and_plan_say_that_a_hos
         (problem,) = [one for one in json.loads(told)["problems"] if one["what"] == "session"]
         assert (problem["where"], problem["severity"]) == (URI, "warning")
         assert "runs by hand only" in problem["message"]
-    assert "by hand only" not in installed.run("lastcall plan")
+    assert "by hand only" not in installed.run("lastcall plan --manual")
     installed.run("lastcall shutdown hers --yes")
     assert "Power down" in installed.serial("alice/hers")
     installed.run("lastcall restore hers")

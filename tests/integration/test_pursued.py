@@ -181,7 +181,7 @@ def test_settings_that_a_plugin_cannot_tell_are_a_problem_of_plan_and_check(lab:
             assert "guest_settings of cmdb" in done.stdout, done
             assert "no inventory" in done.stdout
             assert done.returncode == 1
-        (guest,) = json.loads(run_lastcall(config, "plan", "--json").stdout)["guests"]
+        (guest,) = json.loads(run_lastcall(config, "plan", "--manual", "--json").stdout)["guests"]
         assert "guest_settings of cmdb" in guest["left_because"]
         (guest,) = json.loads(run_lastcall(config, "plan", "--reason", "power", "--json").stdout)["guests"]
         assert guest["left_because"] is None
