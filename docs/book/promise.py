@@ -22,7 +22,7 @@ from lastcall.hooks.discovery import Plugins
 
 DOCS = Path(__file__).parents[1]
 FILE = DOCS / "promise.txt"
-_VARIABLE = re.compile(r"`(LASTCALL_[A-Z_]+)`")
+_VARIABLE = re.compile(r"`(LASTCALL_[A-Z_]+)(?:=1)?`")
 
 
 def promised() -> list[str]:
@@ -86,7 +86,8 @@ def _paths(schema: Mapping[str, Any], root: Mapping[str, Any], path: str) -> Ite
 
 
 def _variables() -> Iterator[str]:
-    told = (DOCS / "authors" / "executables.md").read_text()
+    pages = (DOCS / "authors" / "executables.md", DOCS / "commands.md")
+    told = "".join(page.read_text() for page in pages)
     yield from (f"variable: {name}" for name in sorted(set(_VARIABLE.findall(told))))
 
 

@@ -21,7 +21,8 @@ def shout(where):
     sys.stdout.buffer.write(f"{where} wrote bytes\\n".encode())
     print(f"{where} flushed", flush=True)
     click.echo(f"{where} echoed")
-    print(f"{where} of old", file=sys.__stdout__, flush=True)
+    sys.__stdout__.write(f"{where} of old\\n")  # in one piece, as it would not be by print where PYTHONUNBUFFERED is set
+    sys.__stdout__.flush()
     os.write(1, f"{where} by descriptor\\n".encode())
     subprocess.run(["echo", f"{where} by a program"], check=True)
     subprocess.run(["echo", f"{where} by a program that was given it"], stdout=sys.stdout, check=True)
@@ -128,13 +129,17 @@ def test_what_plugins_print_is_told_on_standard_error_and_the_json_is_json(
         assert [way for way in WAYS if f"{name} {way}\n" not in done.stderr] == [], name
 
 
-def test_what_a_hook_prints_is_a_line_of_its_call_in_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hook", "where"), [("on_guest_stop", "on_guest_stop"), ("stop_methods", "unfit"), ("stop_methods", "request")]
+)
+def test_what_a_call_prints_is_a_line_of_it_in_the_log(tmp_path: Path, hook: str, where: str) -> None:
     done = run_lastcall(world(tmp_path), "shutdown", "--json")
     said: list[Any] = records(tmp_path, report_of(done), "HookSaid")
-    lines = [record["line"] for record in said if (record["plugin"], record["hook"]) == ("prints", "on_guest_stop")]
+    told = [record["line"] for record in said if (record["plugin"], record["hook"]) == ("prints", hook)]
     # Of programs and descriptors nobody knows whose they are.
-    assert lines == [f"on_guest_stop {way}" for way in ("printed", "wrote", "wrote bytes", "flushed", "echoed")]
-    assert "test: prints: on_guest_stop printed\n" in done.stderr
+    ways = ("printed", "wrote", "wrote bytes", "flushed", "echoed")
+    assert [line for line in told if line.startswith(where)] == [f"{where} {way}" for way in ways]
+    assert f"test: prints: {where} printed\n" in done.stderr
 
 
 def test_what_a_plugins_own_command_prints_is_its_answer(tmp_path: Path) -> None:

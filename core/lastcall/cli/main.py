@@ -17,6 +17,7 @@ INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 UNIT_CALLS = frozenset({
     ("stamp",), ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again"), ("restore", "--from-unit"),
 })  # fmt: skip
+TRACE = "LASTCALL_TRACE"  # the variable by which somebody wants every hook call told
 RUNS = frozenset({"shutdown", "restore"})
 
 
@@ -123,6 +124,13 @@ def _flushed(*, soon: bool) -> bool:
     return True
 
 
+def _traced(arguments: Sequence[str], invocation: Invocation) -> int:
+    from lastcall.cli.progress import traced  # nobody else pays for it
+
+    with traced(invocation.started):
+        return run(arguments, invocation)
+
+
 def main() -> NoReturn:
     """The program `lastcall`: leaves at once, whatever an abandoned worker or a plugin's thread still does."""
     invocation, arguments = Invocation(), sys.argv[1:]
@@ -137,7 +145,8 @@ def main() -> NoReturn:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.umask(0o022)  # who may read what is written, plugins' files and folders too, is not for the caller to decide
     gc.disable()  # until everything is loaded: what imports make lives as long as the process, and has no garbage
-    code = run(arguments, invocation)
+    is_traced = os.environ.get(TRACE, "0") not in {"", "0"}
+    code = _traced(arguments, invocation) if is_traced else run(arguments, invocation)
     # os._exit flushes nothing. To leave in the ordinary way would wait for a plugin's executor, or for a thread that
     # hangs in libvirt, and with it the host would wait. With 0 somebody would take half a report for the whole.
     if not _flushed(soon=runs):

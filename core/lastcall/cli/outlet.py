@@ -56,9 +56,15 @@ class Outlet:
         data = (head + "".join(lines)).encode(file.encoding, "backslashreplace")
         while data:
             try:
-                data = data[os.write(self._descriptor, data[:_CHUNK]) :]
+                data = data[os.write(self._descriptor, _whole_lines(data)) :]
             except BlockingIOError:  # whoever started us may have left it like that
                 select.select([], [self._descriptor], [])
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """What is written at once: to its last line end, as somebody else may write to the same terminal in between."""
+    end = data.rfind(b"\n", 0, _CHUNK) + 1
+    return data[: end or _CHUNK]
 
 
 def say(*lines: str) -> None:

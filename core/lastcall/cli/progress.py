@@ -1,7 +1,8 @@
 """What a person sees while a run goes on: a line for what matters."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import LAST_WORDS, Outlet, say
@@ -42,6 +43,21 @@ class BackgroundProgress:
             self._ends = math.inf if record.deadline is None else record.deadline
         elif isinstance(record, RunEnded):
             self._outlet.close(max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)))
+
+
+@contextmanager
+def traced(started: float) -> Generator[None]:
+    """What `LASTCALL_TRACE=1` wants: every hook call that is made meanwhile is told on standard error.
+
+    `started`: when the program was, on the monotonic clock.
+    """
+    from lastcall.hooks.tracing.onlooker import watched_by
+    from lastcall.hooks.tracing.trace import HookTrace
+
+    outlet = Outlet(ERROR)
+    with watched_by(HookTrace(lambda line: outlet.write(f"{line}\n"), started=started)):
+        yield
+    outlet.close(LAST_WORDS)
 
 
 def trace_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:

@@ -24,6 +24,7 @@ from lastcall.hooks.dropins import load_dropins
 from lastcall.hooks.load_time import IMPORT_TIMEOUT, LoadTime
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Origin, Source, bundled_alone
+from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.options import Options, StepOptions
 from lastcall.threads.own_code import OwnCode
 
@@ -132,11 +133,15 @@ class Plugins:
 
     def _ask(self, one: Implementation, convert: Callable[[object], T]) -> T | None:
         """Call an implementation and convert what it returns, both in its time box; None when that fails."""
+        looked_at = onlooker().loading(one.hook, one.plugin)
         try:
-            return self._call(one, lambda: convert(one.function()))
+            answer = self._call(one, looked_at.watching(lambda: convert(one.function()), {}))
         except LastcallError as error:  # that plugin's failure only
+            looked_at.ended(f"failed: {error}", failed=True)
             self._report(one, str(error), error.remedy, placed=True)
             return None
+        looked_at.ended()
+        return answer
 
     def _call(self, one: Implementation, work: Callable[[], T]) -> T:
         return self._time.call(one.position.source, work, one.own, self._timeout)

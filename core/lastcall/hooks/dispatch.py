@@ -2,28 +2,26 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
-from lastcall.formats.bounded_text import bounded, shown
-from lastcall.formats.plain_values import plain_evidence, plain_settings
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hooks.isolation.bound_call import bound_call
 from lastcall.hooks.isolation.failed_call import FailedCall
 from lastcall.hooks.isolation.judgement import Judged, judged
 from lastcall.hooks.occasions.passed_over import PassedOver
 from lastcall.hooks.registry import Implementation
-from lastcall.records.found_problems import first_problems
+from lastcall.hooks.tracing.onlooker import CallOnlooker, onlooker
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
 from lastcall.threads.own_code import Standpoint
-from lastcall.threads.standard_output import Heard
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import Share
 from lastcall.timing.deadline import soonest
@@ -114,6 +112,7 @@ class Dispatcher:
         self._lines = SaidLines(workers, loop)
         self._found: dict[str, list[Implementation]] = {}
         self._passed_over = PassedOver(context, stream)
+        self._onlooker = onlooker()
 
     async def fire(
         self,
@@ -131,15 +130,18 @@ class Dispatcher:
         fired, one = Fired(), None
         try:
             async with self._bounded(share):
-                for one in self._implementations(hook, guest):
+                ones = self._implementations(hook, guest)
+                looked_at = self._onlooker.firing(hook, guest, ones, self._loop.time)
+                for one in ones:
                     if not self._passed_over.lets(one, guest, missed=missed):
+                        looked_at.not_called(one, self._passed_over.why(one) or "has been called already")
                         continue
                     # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
                     limit = self._box(one, until, box)
                     expires = self._loop.time() + limit
-                    said = self._lines_of(one, guest)
+                    said = self.lines_of(hook, one.plugin, guest)
                     call = HookCall(self._context, one.plugin, expires=expires, say=said.say, since=since)
-                    await self._call(one, guest, fired, call, said, limit, arguments)
+                    await self._call(one, guest, fired, call, said, limit, arguments, looked_at.call(one))
         except TimeoutError:  # those behind it are not called
             self._apply_policy(fired, self._failed(hook, one.plugin if one else "", _CUT_OFF), None)
         return fired
@@ -184,6 +186,7 @@ class Dispatcher:
         said: CallLines,
         box: float,
         arguments: Mapping[str, Any],
+        looked_at: CallOnlooker,
     ) -> None:
         key = guest.key if guest else None
         started = self._stream.now()
@@ -192,7 +195,8 @@ class Dispatcher:
             self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
         found, answer, standpoint = Judged(Verdict.OK, ""), None, Standpoint()
         try:
-            answer = await self._workers.call(_bound(one, guest, call, box, arguments, standpoint, said), timeout=box)
+            work = bound_call(one, guest, call, box, arguments, standpoint, said, looked_at)
+            answer = await self._workers.call(work, timeout=box)
             _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
@@ -208,6 +212,8 @@ class Dispatcher:
             call.expire()
             said.end()  # what a call says comes before its end
             where = (found.where or one.file) if found.verdict in _FAILED else ""
+            words = "" if found.verdict is Verdict.OK else found.words(where)
+            looked_at.ended(words, failed=found.verdict in _FAILED)
             record = HookRecord(
                 hook=one.hook, plugin=one.plugin, result=found.verdict, started=started,
                 duration=self._stream.since(started), message=found.message, where=where, traceback=found.trace,
@@ -234,11 +240,12 @@ class Dispatcher:
             fired.verdict = policy
             fired.because = f"{failed.hook} of {failed.plugin}: {failed.message}"
 
-    def _lines_of(self, one: Implementation, guest: Guest | None) -> CallLines:
+    def lines_of(self, hook: str, plugin: str, guest: Guest | None) -> CallLines:
+        """Where a call's lines go that a plugin was asked for through this hook, or offers by it."""
         key = guest.key if guest else None
 
         def emit(line: str) -> None:
-            self._stream.emit(HookSaid(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin, line=line))
+            self._stream.emit(HookSaid(at=self._stream.now(), guest=key, hook=hook, plugin=plugin, line=line))
 
         return self._lines.of_call(emit)
 
@@ -247,44 +254,3 @@ def _require_in_time(call: HookCall) -> None:
     """Raise TimeoutError for a call that came back in the very moment, having been told that it was too late."""
     if call.expired:
         raise TimeoutError
-
-
-def _bound(
-    one: Implementation,
-    guest: Guest | None,
-    call: HookCall,
-    box: float,
-    arguments: Mapping[str, Any],
-    standpoint: Standpoint,
-    said: CallLines,
-) -> Callable[[], Any]:
-    """The call with the arguments it takes; what it returns or raises is consumed and judged inside the time box."""
-    available = {**arguments, "run": call, **({"guest": guest} if guest else {})}
-    # Only what it names: hooks may get further arguments, and plugins of today still fit.
-    wanted = {name: available[name] for name in one.argnames}
-
-    def work() -> Any:
-        with standpoint, Heard(said.say):
-            try:
-                return _checked(one.hook, one.function(**wanted), call)
-            except Exception as error:  # noqa: BLE001  whatever it is, its words are made here: that is the plugin's code
-                raise judged(error, one.own, box) from None
-            finally:
-                call.release()
-
-    return work
-
-
-def _checked(hook: str, answer: Any, call: HookCall) -> Any:
-    if hook in {"check", "check_guest"}:
-        # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
-        return first_problems(answer or (), lambda: call.expired)
-    if hook in {"describe_guest", "guest_settings"}:
-        if answer is None or isinstance(answer, Mapping):
-            facts = cast("Mapping[str, Any] | None", answer)
-            if facts is None or hook == "describe_guest":
-                return plain_evidence(facts)
-            return plain_settings(facts)
-    elif answer is None or (hook == "guest_ready" and isinstance(answer, bool)):
-        return answer
-    raise TypeError(f"returned {bounded(shown(answer))}")

@@ -14,8 +14,9 @@ from lastcall.records.records import AttemptEnded, GuestAsked
 from lastcall.rungs.asking import Asking
 from lastcall.rungs.ending import GOING_OFF, Ending
 from lastcall.rungs.hang_watch import HangWatch
+from lastcall.rungs.method_work import Unfit
 from lastcall.rungs.rung_tools import RungTools
-from lastcall.rungs.stop_request import Notices, Unfit
+from lastcall.rungs.stop_request import Notices
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.moment import Moment
 

@@ -4,7 +4,8 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.stopping import StopMethod, StopRequest
@@ -18,19 +19,18 @@ from lastcall.errors import (
     StartedAnew,
     Unsupported,
     in_words,
-    located,
-    worded,
 )
-from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
+from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.options import RepeatableOptions
 from lastcall.planning.plan import Step
+from lastcall.records.said_lines import CallLines
 from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
-from lastcall.threads.error_trace import trace_of
-from lastcall.threads.own_code import OwnCode, Standpoint, frames_of, stack_text
-from lastcall.threads.standard_output import lines_of
+from lastcall.rungs.method_work import ask_method, require_fit, why_unfit
+from lastcall.threads.own_code import OwnCode, Standpoint, stack_text
+from lastcall.threads.standard_output import Heard
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WITHDRAWAL
@@ -43,8 +43,9 @@ FEW = 4  # the same, of requests that take no time: libvirtd has five workers fr
 _IN_VAIN = (Unsupported, NotPermitted, GuestGone, StartedAnew)  # it would be refused again, or must not be made again
 
 
-class Unfit(LastcallError):
-    """The method is no use for this guest; nothing was sent."""
+_OFFERED_BY = "stop_methods"  # the hook by which plugins offer methods; what those say is told as its lines
+LinesOf: TypeAlias = Callable[[str, str, Guest], CallLines]
+"""The lines of a call, by the hook, the plugin and the guest that it is for."""
 
 
 @value
@@ -122,6 +123,7 @@ class MethodAsker:
         workers: Workers,
         loop: asyncio.AbstractEventLoop,
         timeout_of: Callable[[Guest], float],
+        lines_of: LinesOf,
     ) -> None:
         core = [CoreShutdown(), CoreResume(), CoreWake()]
         self._methods = {**{method.name: ("core", method) for method in core}, **methods}
@@ -129,6 +131,8 @@ class MethodAsker:
         self._workers = workers
         self._loop = loop
         self._timeout_of = timeout_of
+        self._lines_of = lines_of
+        self._onlooker = onlooker()
         self._under_way: set[_UnderWay] = set()
         self._unanswered: set[Key] = set()  # guests whose latest request was given up
         # Who is known to hang does not keep others from being let in: the lanes have places for those.
@@ -173,16 +177,19 @@ class MethodAsker:
     async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
         """Ask the method; see `Asker.unfit`."""
         plugin, method = self._methods[step.method]
-        call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT)
+        said = self._lines_of(_OFFERED_BY, plugin, guest)
+        call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT, say=said.say)
         called, own = self._context.called(plugin), OwnCode(method.unfit)
         try:
-            return await ask_worker(self._workers, called, own, lambda: _why_unfit(method, guest, call), UNFIT_TIMEOUT)
+            work = partial(why_unfit, method, guest, call, said)
+            return await ask_worker(self._workers, called, own, work, UNFIT_TIMEOUT)
         except LastcallError as error:  # shown in the plan, where somebody can do something about it
             if isinstance(error, PluginFailed):
                 return error
             return PluginFailed(f"{called} failed: {in_words(error)}", error.remedy)
         finally:
             call.expire()
+            said.end()
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
@@ -198,42 +205,48 @@ class MethodAsker:
     async def _send(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         plugin, method = self._methods[step.method]
         under_way = _UnderWay(guest, step.timeout or self._timeout_of(guest), notices, self._loop.time)
-        call = HookCall(self._context, plugin, expires=until, sent=under_way.sent)
-        looking = HookCall(self._context, plugin, expires=until)  # what it looks up for `unfit` is no request yet
-        own, standpoint = OwnCode(method.request), Standpoint()
+        said = self._lines_of(_OFFERED_BY, plugin, guest)
+        call = HookCall(self._context, plugin, expires=until, say=said.say, sent=under_way.sent)
+        # What it looks up for `unfit` is no request yet.
+        looking = HookCall(self._context, plugin, expires=until, say=said.say)
+        standpoint, looked_at = Standpoint(), self._onlooker.asking(step.method, plugin, guest, self._loop.time)
+        request = looked_at.watching(
+            lambda: method.request(self._stop_request(guest, step, call, attempt)),
+            {"guest": guest, "run": call, "attempt": attempt},
+        )
 
         def ask() -> None:
-            with standpoint, lines_of(plugin):
-                try:
-                    why = _why_unfit(method, guest, looking)
-                except Exception as error:  # noqa: BLE001  its words are made here, in the worker
-                    raise _told(error, OwnCode(method.unfit)) from None
-                if why:
-                    raise Unfit(why)
+            with standpoint:
+                require_fit(method, guest, looking, said)
                 call.remaining()  # a call that was given up must not say that it begins
                 self._workers.post(notices.begun)
                 try:
-                    method.request(self._stop_request(guest, step, call, attempt))
-                except Exception as error:  # noqa: BLE001  as above
-                    raise _told(error, own) from None
+                    ask_method(method, request, said)
                 finally:
                     call.release()
 
         left = None if until == math.inf else max(0.0, until - self._loop.time())
+        otherwise, failed = "not waited for any longer", False
         try:
             async with under_way.end:
                 await self._watched(under_way, step, self._workers.call(ask, timeout=left))
+            otherwise = ""
         except (TimeoutError, asyncio.CancelledError) as error:
             stack = standpoint.stack()
             if stack:
-                notices.stood(own.last_of(stack), stack_text(stack))
+                notices.stood(OwnCode(method.request).last_of(stack), stack_text(stack))
             if isinstance(error, asyncio.CancelledError) or not under_way.gives_way:
                 raise
             await self.withdraw(guest, step)
             raise TimeoutError("no answer in its time, and others wait for libvirt") from None
+        except Exception as error:
+            otherwise, failed = f"failed: {in_words(error)}", True
+            raise
         finally:
             call.expire()
             looking.expire()
+            said.end()
+            looked_at.ended(otherwise, failed=failed)
 
     async def _watched(self, under_way: _UnderWay, step: Step, answer: Coroutine[Any, Any, None]) -> None:
         """Wait for the answer, as one that may have to make room; not a last resort, which ends what hangs."""
@@ -248,14 +261,20 @@ class MethodAsker:
         """Take the request back; see `Asker.withdraw`."""
         plugin, method = self._methods[step.method]
         limit = self._context.terms.share(WITHDRAWAL)
-        call = HookCall(self._context, plugin, expires=self._loop.time() + limit)
+        said = self._lines_of(_OFFERED_BY, plugin, guest)
+        call = HookCall(self._context, plugin, expires=self._loop.time() + limit, say=said.say)
+
+        def take_back() -> None:
+            with Heard(said.say):
+                method.withdraw(self._stop_request(guest, step, call, attempt=1))
+
         try:
-            request = self._stop_request(guest, step, call, attempt=1)
-            await self._workers.call(lambda: method.withdraw(request), timeout=limit)
+            await self._workers.call(take_back, timeout=limit)
         except Exception:  # noqa: BLE001, S110  the next rung is tried in any case
             pass
         finally:
             call.expire()
+            said.end()
 
     def _stop_request(self, guest: Guest, step: Step, call: HookCall, attempt: int) -> StopRequest[Any]:
         options = self._options(step)
@@ -266,15 +285,3 @@ class MethodAsker:
 
     def _options(self, step: Step) -> Any:
         return step.options if step.options is not None else self._methods[step.method][1].options()
-
-
-def _why_unfit(method: StopMethod[Any], guest: Guest, call: HookCall) -> str:
-    """What the method says, as plain text; in the worker, as its answer and its error may be code of its own."""
-    why = method.unfit(guest, call)
-    return bounded(str(why)) if why else ""
-
-
-def _told(error: Exception, own: OwnCode) -> Exception:
-    """A method's error in plain words, with its place, and with a traceback where nobody has expected it."""
-    expected = issubclass(type(error), LastcallError | TimeoutError)
-    return located(worded(error), own.place(frames_of(error)), "" if expected else trace_of(error))

@@ -188,7 +188,9 @@ def assemble(
     hooks = Dispatcher(loaded.plugins.registry, loaded.settings.hooks, context, outside.workers, stream, loop)
     methods = {name: (source.name, method) for name, (source, method) in loaded.plugins.methods.items()}
     status, found = PowerState(), {name: method for name, (_, method) in methods.items()}
-    asker = MethodAsker(methods, context, outside.workers, loop, lambda guest: policies.of(guest).timeout)
+    asker = MethodAsker(
+        methods, context, outside.workers, loop, lambda guest: policies.of(guest).timeout, hooks.lines_of
+    )
     connections = Connections(
         outside.hypervisor, status, stream, context.terms, loaded.settings.connections,
         # Who stands in front of it wants to know now that a daemon is down; a host that goes down has no second try.

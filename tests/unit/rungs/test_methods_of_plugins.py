@@ -6,12 +6,13 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 import lastcall
-from lastcall import Reason, StopMethod, StopRequest
+from lastcall import Guest, Reason, Run, StopMethod, StopRequest
 from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
 from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Duration, RepeatableOptions, StepOptions
+from lastcall.records.records import HookSaid, Record
 
 
 class Knocks(RepeatableOptions):
@@ -41,6 +42,20 @@ class Wait(StopMethod[Waits]):
 
     def request(self, call: StopRequest[Waits]) -> None:
         call.run.domain(call.guest).shutdown("acpi")
+
+
+class Chats(StopMethod):
+    name = "chats"
+
+    def unfit(self, guest: Guest, run: Run) -> None:
+        run.log(f"looks at {guest.name}")
+
+    def request(self, call: StopRequest) -> None:
+        call.run.log("asks\nin two lines")
+        call.run.domain(call.guest).shutdown("acpi")
+
+    def withdraw(self, call: StopRequest) -> None:
+        call.run.log("takes it back")
 
 
 AnyT = TypeVar("AnyT", bound=StepOptions)
@@ -117,3 +132,17 @@ def test_a_method_is_asked_again_where_its_options_are_those_of_one_that_may_be(
     plugins = {"offers": Offers(Bare(), Knock(), Wait())}
     run_shutdown(tmp_path, [guest], plugins=plugins, config=config, reason=Reason.REBOOT)
     assert [at for at, how in guest.asked if how == "acpi" and at < 25] == asked
+
+
+def test_what_a_method_logs_are_lines_of_its_guest_in_the_run_log(tmp_path: Path) -> None:
+    said = list[HookSaid]()
+
+    def take(record: Record) -> None:
+        if isinstance(record, HookSaid):
+            said.append(record)
+
+    guest = FakeGuest("deaf", hangs_in=frozenset({"acpi"}))
+    plugins, config = {"offers": Offers(Chats())}, "defaults: {stop: [chats], timeout: 5s}"
+    run_shutdown(tmp_path, [guest], plugins=plugins, config=config, reason=Reason.REBOOT, sink=take)
+    assert {(one.hook, one.plugin, one.guest) for one in said} == {("stop_methods", "offers", guest.guest.key)}
+    assert [one.line for one in said] == ["looks at deaf", "asks", "in two lines", "takes it back"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -60,7 +61,7 @@ def hook_command(
     if why not in possible_reasons(name):
         known = ", ".join(one.value for one in Reason if one in possible_reasons(name))
         raise UsageError(f"{name} is never fired for {why.value}", f"--reason {known}")
-    for_guests = name.startswith(("on_guest_", "guest_"))
+    for_guests = is_for_guests(name)
     if for_guests != bool(guests):
         raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
                          "give --guest" if for_guests else "leave --guest out")  # fmt: skip
@@ -74,7 +75,7 @@ def hook_command(
     # For the plugins alone: with a run log, `report` would take a single hook for the last run.
     parts.context.rehearsal = not for_real
     parts.stream.problems(loaded.plugins.registry.stray_names())
-    fired = loop.run_until_complete(_fire(parts, name, guests))
+    fired = loop.run_until_complete(fire_hook(parts, name, guests))
     problems = parts.stream.story.report().problems
     if as_json:
         shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]
@@ -87,6 +88,11 @@ def hook_command(
     wrong = any(one.result in failed for _, calls in fired for one in calls)
     wrong |= any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
     return ExitCode.NOT_AS_PLANNED if wrong else ExitCode.OK
+
+
+def is_for_guests(name: str) -> bool:
+    """Whether a hook is fired for each guest, and not once."""
+    return name.startswith(("on_guest_", "guest_")) or name in {"check_guest", "describe_guest"}
 
 
 def _agreed(
@@ -111,9 +117,10 @@ def _progress(invocation: Invocation) -> list[tuple[str, Sink]]:
     return [] if invocation.quiet else [("progress", progress.take)]
 
 
-async def _fire(parts: Parts, name: str, names: tuple[str, ...]) -> list[tuple[Guest | None, tuple[HookRecord, ...]]]:
+async def fire_hook(parts: Parts, name: str, names: Sequence[str]) -> list[tuple[Guest | None, tuple[HookRecord, ...]]]:
+    """Fire a hook for these guests, or for the run where none is named; returns what each call did."""
     guests = [await find_guest(parts.inventory, parts.stream, one) for one in names]
-    if not guests:
+    if not is_for_guests(name):
         await parts.connections.connect()
         guests = await parts.connections.active()
         await parts.inventory.learn(guests)
@@ -121,7 +128,7 @@ async def _fire(parts: Parts, name: str, names: tuple[str, ...]) -> list[tuple[G
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
     story = parts.stream.story
-    if not names:
+    if not is_for_guests(name):
         await parts.hooks.fire(name, report=story.report())
         # Before them there were calls of `guest_settings`, of guests that were not planned yet.
         return [(None, tuple(call for call in story.report().hooks if call.hook == name))]

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lastcall.api.command_line import CommandLine
+from lastcall.cli.commands.plugins_trace import trace_command
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.outlet import say
@@ -23,6 +24,7 @@ from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.hooks.registry import Implementation, Registry
 from lastcall.hooks.sources import Source
+from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
@@ -30,14 +32,21 @@ from lastcall.threads.box import Box
 REGISTER_TIMEOUT = 5.0  # seconds
 
 
-@click.command("plugins")
+@click.group("plugins", invoke_without_command=True)
 @json_option
-@click.pass_obj
-def plugins_command(invocation: Invocation, *, as_json: bool) -> int:
+@click.pass_context
+def plugins_command(ctx: click.Context, *, as_json: bool) -> int:
     """Show every plugin, the firing order of every hook, and what could not be loaded and why.
 
     Exit code 1 when something could not be loaded.
     """
+    return ExitCode.OK if ctx.invoked_subcommand else _list(ctx.obj, as_json=as_json)
+
+
+plugins_command.add_command(trace_command)
+
+
+def _list(invocation: Invocation, *, as_json: bool) -> int:
     # What it shows is by no more than a part of the configuration; a file with errors is not to look like a good one.
     plugins = load_anyway(invocation.config, lambda line: click.echo(visible(line), err=True)).plugins
     click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))
@@ -113,10 +122,15 @@ def add_commands(
     for one in plugins.registry.implementations("register_commands"):
         # One that fails halfway may have added some commands, or taken the name of another plugin's.
         known = dict(group.commands)
+        looked_at = onlooker().loading(one.hook, one.plugin)
         try:
             work = partial(_register, one, group, known, command_line(one.plugin))
-            ask_box(box, one.position.source.called, one.own, work, REGISTER_TIMEOUT)
+            ask_box(
+                box, one.position.source.called, one.own, looked_at.watching(work, {"group": group}), REGISTER_TIMEOUT
+            )
+            looked_at.ended()
         except LastcallError as error:  # that plugin's failure only
+            looked_at.ended(f"failed: {error}", failed=True)
             group.commands = known
             failed.append(error)
             trace = trace_lines(error.trace) if verbose else ()

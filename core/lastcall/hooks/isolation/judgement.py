@@ -31,6 +31,10 @@ class Judged(Exception):
         self.message, self.trace = bounded(message), bounded(trace, TRACE_LIMIT)
         self.verdict, self.where, self.asked_for = verdict, where, asked_for
 
+    def words(self, where: str) -> str:
+        """The verdict, why, and where."""
+        return ", ".join(filter(None, (": ".join(filter(None, (self.verdict.value, self.message))), where)))
+
 
 def judged(error: Exception, own: OwnCode, box: float, stood: Sequence[CodeLine] = ()) -> Judged:
     """The judgement on an error; `stood` are the frames of a call that did not come to its end in its `box` (seconds).

@@ -22,7 +22,7 @@ class PassedOver:
         place = (one.hook, one.plugin, key)
         known = place in self._known
         # Asked each time: a host stop that joins makes a run by hand another one.
-        why = one.occasions.refusal(one.hook, self._context.terms.reason, rehearsal=self._context.rehearsal)
+        why = self.why(one)
         if not why:
             self._known.discard(place)
             return known or not missed
@@ -30,6 +30,10 @@ class PassedOver:
             self._known.add(place)
             self._tell(one, key, why)
         return False
+
+    def why(self, one: Implementation) -> str:
+        """Why it is not called now; nothing where it is."""
+        return one.occasions.refusal(one.hook, self._context.terms.reason, rehearsal=self._context.rehearsal)
 
     def _tell(self, one: Implementation, key: Key | None, why: str) -> None:
         now = self._stream.now()

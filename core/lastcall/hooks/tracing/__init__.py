@@ -1,0 +1,1 @@
+"""Hook calls as they are told to plugin authors."""
