@@ -21,7 +21,7 @@ def shout(where):
     sys.stdout.buffer.write(f"{where} wrote bytes\\n".encode())
     print(f"{where} flushed", flush=True)
     click.echo(f"{where} echoed")
-    sys.__stdout__.write(f"{where} of old\\n")  # in one piece, as it would not be by print where PYTHONUNBUFFERED is set
+    sys.__stdout__.write(f"{where} of old\\n")  # in one piece: print does not, where PYTHONUNBUFFERED is set
     sys.__stdout__.flush()
     os.write(1, f"{where} by descriptor\\n".encode())
     subprocess.run(["echo", f"{where} by a program"], check=True)

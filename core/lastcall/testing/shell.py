@@ -1,22 +1,28 @@
 """A shell in guests in memory: it answers what the test says, and keeps what it was asked."""
 
+import os
 import shlex
+import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from lastcall.api.guests import Guest
 from lastcall.api.run import Run
 from lastcall.api.shell import Command, CommandResult, GuestShell, ShellSession
-from lastcall.errors import CommandTimeout
+from lastcall.errors import CommandTimeout, ShellRefused
 from lastcall.testing.failures import LabFailure
 
 if TYPE_CHECKING:
     from lastcall.testing.failures import Failures
 
 NAME = "lab"
-_FIRST = 9  # of a wrapped command's words, the first that is the command's own; see guest_shell/command_wrapper.py
+_FRAME = 10.0  # seconds for the frame to end, once the command's time is over
+_USER = 7  # of a wrapped command's words, the user that it is to be run as,
+_FIRST = 9  # and the first that is the command's own; see guest_shell/command_wrapper.py
 
 
 class UnansweredCommand(LabFailure):
@@ -53,12 +59,18 @@ ShellAnswer: TypeAlias = "str | Says | Exception | Callable[[ShellCall], str | S
 
 
 class AnsweringShell:
-    """The shell of one guest in the lab: `answers` before a run, `calls` after it."""
+    """The shell of one guest in the lab: `answers` before a run, `calls` after it.
+
+    `open_sessions`: logins that nobody has given back yet.
+    """
 
     def __init__(self, guest: str) -> None:
         self._guest = guest
         self._answers: dict[str, ShellAnswer] = {}
+        self.here: _RunsHere | None = None
+        self.refusal = ""
         self.details: list[ShellCall] = []
+        self.open_sessions = 0
 
     @property
     def calls(self) -> list[str]:
@@ -68,6 +80,21 @@ class AnsweringShell:
     def answers(self, answers: Mapping[str, ShellAnswer]) -> None:
         """Say what commands do: by their line or a glob (`systemctl stop *`); later ones win."""
         self._answers |= answers
+
+    def runs_here(self, *, path: Path | None = None) -> None:
+        """Have commands that no answer is said of run on this machine, by its user, whoever they are to be run as.
+
+        `path`: a folder whose programs come before those of this machine.
+        """
+        self.here = _RunsHere(path)
+
+    def refuses_logins(self, why: str) -> None:
+        """Let nobody in."""
+        self.refusal = why
+
+    def knows(self, line: str) -> bool:
+        """Whether the test has said what such a command does."""
+        return any(fnmatchcase(line, known) or line == known for known in self._answers)
 
     def answer(self, call: ShellCall) -> Says:
         """Keep the call and answer it; raises UnansweredCommand where the test says nothing of it."""
@@ -106,6 +133,9 @@ class LabShell(GuestShell):
         """Reach the guest."""
         shell = self._find(guest)
         assert shell is not None  # noqa: S101  `unfit` has said so
+        if shell.refusal:
+            raise ShellRefused(shell.refusal)
+        shell.open_sessions += 1
         return _Session(shell, run, self._now, self._failures)
 
 
@@ -121,6 +151,9 @@ class _Session(ShellSession):
     def execute(self, command: Command) -> CommandResult:
         """Answer a command in its frame, in the frame's words."""
         nonce, call = _unwrapped(command, self._now())
+        if self._shell.here and not self._shell.knows(call.line):
+            self._shell.details.append(call)
+            return self._shell.here.run(command)
         try:
             said = self._shell.answer(call)
         except UnansweredCommand as failure:
@@ -133,6 +166,37 @@ class _Session(ShellSession):
         return CommandResult(
             exit_code=0, stdout=said.stdout, stderr=f"{said.stderr}\n{nonce} exit {said.exit_code}\n", truncated=False,
             duration=said.takes, shell=NAME,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Give it back."""
+        self._shell.open_sessions -= 1
+
+
+class _RunsHere:
+    """Runs commands in their frame on this machine, and as the user that we are."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def run(self, command: Command) -> CommandResult:
+        """Run one; raises CommandTimeout for a frame that does not end."""
+        argv = list(command.argv)
+        argv[_USER] = ""
+        before = f"{self._path}:" if self._path else ""
+        environment = {**os.environ, "PATH": f"{before}{os.environ.get('PATH', os.defpath)}"}
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                argv, input=command.input, capture_output=True, timeout=command.timeout + _FRAME, check=False,
+                env=environment,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise CommandTimeout(f"did not end within {command.timeout:.0f} s") from None
+        out, err = (data.decode("utf-8", "surrogateescape") for data in (done.stdout, done.stderr))
+        return CommandResult(
+            exit_code=done.returncode, stdout=out, stderr=err, truncated=False, duration=time.monotonic() - began,
+            shell=NAME,
         )  # fmt: skip
 
 

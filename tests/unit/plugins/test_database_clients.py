@@ -1,7 +1,8 @@
-"""The clients of databases, run for real in a shell of this host: what a server answers runs nothing, and a server that
-is somebody else's is not asked.
+"""The clients of databases, run for real on this host, for guests of the lab: what a server answers runs nothing, and a
+server that is somebody else's is not asked.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -9,69 +10,50 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from lab.patience import LONGEST
-from lastcall import CommandResult, Guest, HookFailed, SecretText
-from lastcall.guest_shell.command_wrapper import wrap_command
+from lastcall import Guest, HookRecord, Run, Verdict, hookimpl
+from lastcall.testing import Lab
+from lastcall.testing.pytest_plugin import MakeLab
 from lastcall_plugins.databases import detection
-from lastcall_plugins.databases.engine import Engine, Flush, Unproven, figures, number
-from lastcall_plugins.databases.flushing import repair_all
-from lastcall_plugins.databases.kinds import Database
-from lastcall_plugins.databases.mariadb import MariadbOptions, Mysql
+from lastcall_plugins.databases.engine import Unproven, figures, number
 from lastcall_plugins.databases.ownership import OWN
-from lastcall_plugins.databases.postgresql import Postgresql, PostgresqlOptions
-from lastcall_plugins.databases.redis import Redis, RedisOptions
-from lastcall_plugins.databases.sqlite import Sqlite, SqliteOptions
 
-GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db")
 MINE = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="another user's server needs another user")
 
 
-class LocalShell:
-    """Runs commands in their frame on this host, with `path` before everything else."""
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        timeout: float | None = None,
-        user: str | None = None,
-        env: Mapping[str, str | SecretText] | None = None,
-    ) -> CommandResult:
-        plain = {name: text.reveal() if isinstance(text, SecretText) else text for name, text in (env or {}).items()}
-        if self._path:
-            plain["PATH"] = f"{self._path}:{os.environ['PATH']}"
-        frame = wrap_command(command, timeout=timeout or LONGEST, env=plain, user=None)
-        done = subprocess.run(frame.command.argv, input=frame.command.input, capture_output=True, timeout=LONGEST)
-        out, err = (data.decode("utf-8", "surrogateescape") for data in (done.stdout, done.stderr))
-        return frame.read(
-            CommandResult(exit_code=done.returncode, stdout=out, stderr=err, truncated=False, duration=0, shell="here")
-        )
+def flushed(lab: Lab, kind: str, path: Path | None = None, **options: Any) -> HookRecord:
+    """What the call did that flushed this database of a guest, whose commands run on this host: those in `path` before
+    all others.
+    """
+    lab.config = json.dumps({"guests": [{"match": "db", "databases": [{kind: options}]}]})
+    db = lab.guest("db")
+    db.shell.runs_here(path=path)
+    (record,) = lab.fire("on_guest_stop", db, rehearsal=False)
+    return record
 
 
-def flush(engine: Engine[Any], options: Any, folder: Path, path: Path | None = None) -> Flush[Any]:
-    run: Any = SimpleNamespace(rehearsal=False, folder=folder, log=print)
-    shell: Any = LocalShell(path)
-    one = Flush(GUEST, run, shell, options)
-    engine.flush(one)
-    return one
+def unproven(record: HookRecord, words: str = "") -> bool:
+    """Whether it failed because nobody can prove it, in these words; and not in a way that nobody has thought of."""
+    evidence: Any = record.evidence
+    assert (record.result, record.traceback) == (Verdict.FAILED, "")
+    assert [one["proven"] for one in evidence.values()] == [False]
+    assert "its answer is malformed" not in record.message
+    return words in record.message
 
 
-def note_of(socket: Path) -> str:
-    """The file in which the values of a MySQL server are kept."""
-    return f"{GUEST.file_name}-{quote(str(socket), safe='')}.json"
+def note_of(lab: Lab, what: object) -> Path:
+    """The file in which the values of a MySQL server are kept, at that port or socket."""
+    folder = lab.folder / "plugins" / "databases"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder / f"{lab.guest('db').guest.file_name}-{quote(str(what), safe='')}.json"
 
 
 def client(folder: Path, name: str, script: str) -> Path:
@@ -135,11 +117,13 @@ def evil_postgresql(columns: dict[str, str]) -> Callable[[socket.socket], None]:
 @pytest.mark.parametrize(
     "value", ["0/0 \\! touch {}\n", "`touch {}`", "'; \\! touch {}\n--", "f\n\\! touch {}\n", "\\! touch {}"]
 )
-def test_whatever_a_postgresql_server_answers_psql_runs_nothing(tmp_path: Path, column: str, value: str) -> None:
+def test_whatever_a_postgresql_server_answers_psql_runs_nothing(
+    lastcall_lab: MakeLab, tmp_path: Path, column: str, value: str
+) -> None:
     made = tmp_path / "made"
     columns = {"standby": "f", "began": "0/0", column: value.format(made)}
-    with unix_server(tmp_path / ".s.PGSQL.5432", evil_postgresql(columns)), pytest.raises(Unproven):
-        flush(Postgresql(), PostgresqlOptions(socket=str(tmp_path), user=MINE, owner=MINE), tmp_path)
+    with unix_server(tmp_path / ".s.PGSQL.5432", evil_postgresql(columns)):
+        assert unproven(flushed(lastcall_lab(), "postgresql", socket=str(tmp_path), user=MINE, owner=MINE))
     assert not made.exists()
 
 
@@ -148,25 +132,28 @@ def test_whatever_a_postgresql_server_answers_psql_runs_nothing(tmp_path: Path, 
     ["pct=1\\! touch {}\nlwm=0", "pct=90\nlwm=0; \\! touch {}", "pct=\\! touch {}\nlwm=`touch {}`", "", "pct=90",
      "lwm=" + "9" * 5000],
 )  # fmt: skip
-def test_whatever_a_mysql_server_answers_is_no_part_of_the_next_statement(tmp_path: Path, answer: str) -> None:
+def test_whatever_a_mysql_server_answers_is_no_part_of_the_next_statement(
+    lastcall_lab: MakeLab, tmp_path: Path, answer: str
+) -> None:
+    lab = lastcall_lab()
     made, said = tmp_path / "made", tmp_path / "statements"
     answers = answer.format(made, made)
     script = f'for last in "$@"; do :; done; printf "%s\\n" "$last" >> {said}\ncat <<"END"\n{answers}\nEND'
     path = client(tmp_path / "bin", "mariadb", script)
-    with unix_server(tmp_path / "my.sock", lambda _: None), pytest.raises(Unproven, match="no numbers"):
-        flush(Mysql(), MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE), tmp_path, path)
+    with unix_server(tmp_path / "my.sock", lambda _: None):
+        assert unproven(flushed(lab, "mysql", path, socket=str(tmp_path / "my.sock"), owner=MINE), "no numbers")
     assert "\\!" not in said.read_text()
     assert not made.exists()
-    (tmp_path / note_of(tmp_path / "2.sock")).write_text('{"pct": "1 \\\\! touch x", "lwm": 0}')
-    with unix_server(tmp_path / "2.sock", lambda _: None), pytest.raises(Unproven, match="no numbers"):
-        flush(Mysql(), MariadbOptions(socket=str(tmp_path / "2.sock"), owner=MINE), tmp_path, path)
+    note_of(lab, tmp_path / "2.sock").write_text('{"pct": "1 \\\\! touch x", "lwm": 0}')
+    with unix_server(tmp_path / "2.sock", lambda _: None):
+        assert unproven(flushed(lab, "mysql", path, socket=str(tmp_path / "2.sock"), owner=MINE), "no numbers")
 
 
-def test_a_mysql_client_gives_a_server_no_files_and_knows_where_it_goes(tmp_path: Path) -> None:
+def test_a_mysql_client_gives_a_server_no_files_and_knows_where_it_goes(lastcall_lab: MakeLab, tmp_path: Path) -> None:
     said = tmp_path / "arguments"
     path = client(tmp_path / "bin", "mariadb", f'printf "%s\\n" "$@" >> {said}; echo "pct=1; lwm=x"')
-    with unix_server(tmp_path / "my.sock", lambda _: None), pytest.raises(Unproven):
-        flush(Mysql(), MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE), tmp_path, path)
+    with unix_server(tmp_path / "my.sock", lambda _: None):
+        assert unproven(flushed(lastcall_lab(), "mysql", path, socket=str(tmp_path / "my.sock"), owner=MINE))
     arguments = said.read_text().splitlines()
     assert {"--local-infile=0", "--protocol=socket", f"--socket={tmp_path}/my.sock"} <= set(arguments)
 
@@ -189,19 +176,20 @@ esac"""
     ],
     ids=["huge", "a word", "underlined", "a pipe that nobody writes to"],
 )
-def test_what_a_redis_server_answers_is_a_figure_or_a_failure(tmp_path: Path, info: str, file: str) -> None:
+def test_what_a_redis_server_answers_is_a_figure_or_a_failure(
+    lastcall_lab: MakeLab, tmp_path: Path, info: str, file: str
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     path = client(tmp_path / "bin", "redis-cli", REDIS.format(info=info, dir=tmp_path, file=file))
-    with unix_server(tmp_path / "r.sock", lambda _: None), pytest.raises(Unproven):
-        flush(Redis(), RedisOptions(socket=str(tmp_path / "r.sock"), owner=MINE), tmp_path, path)
+    with unix_server(tmp_path / "r.sock", lambda _: None):
+        assert unproven(flushed(lastcall_lab(), "redis", path, socket=str(tmp_path / "r.sock"), owner=MINE))
 
 
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="there is no sqlite3 here")
-def test_a_pipe_where_a_log_should_be_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_pipe_where_a_log_should_be_holds_nobody_up(lastcall_lab: MakeLab, tmp_path: Path) -> None:
     subprocess.run(["sqlite3", tmp_path / "a.db", "CREATE TABLE t (x)"], check=True)
     os.mkfifo(tmp_path / "a.db-wal")
-    with pytest.raises(Unproven):
-        flush(Sqlite(), SqliteOptions(paths=(str(tmp_path / "*.db"),)), tmp_path)
+    assert unproven(flushed(lastcall_lab(), "sqlite", paths=[str(tmp_path / "*.db")]))
 
 
 @pytest.mark.parametrize("text", ["", "x", "1_0", "١", "9" * 5000, "1.5", "0x1", " 1", "1\n", "-", None])
@@ -270,7 +258,9 @@ def test_a_port_of_somebody_else_is_not_asked() -> None:
 
 @AS_ROOT
 @pytest.mark.skipif(not shutil.which("psql"), reason="there is no psql here")
-def test_a_password_does_not_reach_a_server_that_somebody_else_has_started(tmp_path: Path) -> None:
+def test_a_password_does_not_reach_a_server_that_somebody_else_has_started(
+    lastcall_lab: MakeLab, tmp_path: Path
+) -> None:
     folder = Path("/tmp") / f"lastcall-peer-{os.getpid()}"
     folder.mkdir(mode=0o1777)
     password = tmp_path / "password"
@@ -279,34 +269,47 @@ def test_a_password_does_not_reach_a_server_that_somebody_else_has_started(tmp_p
     try:
         folder.chmod(0o1777)
         given = {"socket": str(folder), "user": MINE, "owner": "postgres", "password_file": str(password)}
-        options = PostgresqlOptions.model_validate(given)
-        with server_of("nobody", "unix", str(folder / ".s.PGSQL.5432")), pytest.raises(Unproven, match="requirepeer"):
-            flush(Postgresql(), options, tmp_path)
+        with server_of("nobody", "unix", str(folder / ".s.PGSQL.5432")):
+            assert unproven(flushed(lastcall_lab(), "postgresql", None, **given), "requirepeer")
     finally:
         shutil.rmtree(folder)
 
 
-class Told:
-    def __init__(self, text: str) -> None:
-        self._text = text
+class Looks:
+    """A plugin that looks for databases as `auto` does."""
 
-    def run(self, *_: Any, **__: Any) -> Any:
-        return SimpleNamespace(stdout=self._text)
+    def __init__(self) -> None:
+        self.found = list[tuple[str, dict[str, Any]]]()
 
-
-def found(text: str) -> list[tuple[str, dict[str, Any]]]:
-    shell: Any = Told(text)
-    return [(one.kind, one.options) for one in detection.detect(shell)]
+    @hookimpl
+    def on_guest_stop(self, guest: Guest, run: Run) -> None:
+        self.found = [(one.kind, dict(one.options)) for one in detection.detect(run.shell(guest))]
 
 
-def test_only_what_belongs_to_the_usual_users_is_taken_for_a_database() -> None:
+def looked_for(lastcall_lab: MakeLab, text: str) -> tuple[HookRecord, list[tuple[str, dict[str, Any]]]]:
+    """The call, and what it found in a guest that tells this of itself."""
+    looks = Looks()
+    lab = lastcall_lab(plugins={"looks": looks})
+    db = lab.guest("db")
+    db.shell.answers({"*": text})
+    (record,) = lab.fire("on_guest_stop", db)
+    return record, looks.found
+
+
+def found(lastcall_lab: MakeLab, text: str) -> list[tuple[str, dict[str, Any]]]:
+    record, ones = looked_for(lastcall_lab, text)
+    assert record.result is Verdict.OK
+    return ones
+
+
+def test_only_what_belongs_to_the_usual_users_is_taken_for_a_database(lastcall_lab: MakeLab) -> None:
     users = "user=postgres 104\nuser=mysql 105\nuser=redis 106\n"
     real = "process=104 postgres x\nsocket=104 /run/postgresql/.s.PGSQL.5432\nprocess=106 redis-server *:6380\n"
     eve = "process=1001 mysqld --socket=/tmp/eve\nsocket=1001 /tmp/.s.PGSQL.5433\nprocess=1001 redis-server *:1\n"
-    assert sorted(found(users + real + eve)) == [
+    assert sorted(found(lastcall_lab, users + real + eve)) == [
         ("postgresql", {"socket": "/run/postgresql", "port": 5432}), ("redis", {"port": 6380}),
     ]  # fmt: skip
-    assert found(eve) == []
+    assert found(lastcall_lab, eve) == []
 
 
 @pytest.mark.parametrize(
@@ -315,9 +318,9 @@ def test_only_what_belongs_to_the_usual_users_is_taken_for_a_database() -> None:
      "process=106 redis-server *:" + "9" * 5000, "user=postgres", "=", "\0",
      "process=104 postgres\nsocket= /x/.s.PGSQL.1"],
 )  # fmt: skip
-def test_a_guest_that_answers_rubbish_has_no_databases_and_no_error(text: str) -> None:
+def test_a_guest_that_answers_rubbish_has_no_databases_and_no_error(lastcall_lab: MakeLab, text: str) -> None:
     users = "user=postgres 104\nuser=redis 106\nprocess=104 postgres x\n"
-    assert [one for one in found(users + text) if one != ("redis", {})] == []
+    assert [one for one in found(lastcall_lab, users + text) if one != ("redis", {})] == []
 
 
 MYSQL = """for last in "$@"; do :; done
@@ -337,11 +340,13 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", [*DAMAGED, "a directory", "a named pipe"])
-def test_a_damaged_note_costs_the_put_back_and_not_the_flush_and_is_kept(tmp_path: Path, kind: str) -> None:
-    said, options = tmp_path / "statements", MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE)
+def test_a_damaged_note_costs_the_put_back_and_not_the_flush_and_is_kept(
+    lastcall_lab: MakeLab, tmp_path: Path, kind: str
+) -> None:
+    lab = lastcall_lab()
+    said, options = tmp_path / "statements", {"socket": str(tmp_path / "my.sock"), "owner": MINE}
     path = client(tmp_path / "bin", "mariadb", MYSQL.format(said=said))
-    (tmp_path / "notes").mkdir()
-    note = tmp_path / "notes" / note_of(tmp_path / "my.sock")
+    note = note_of(lab, tmp_path / "my.sock")
     if kind == "a directory":
         note.mkdir()
     elif kind == "a named pipe":
@@ -349,48 +354,50 @@ def test_a_damaged_note_costs_the_put_back_and_not_the_flush_and_is_kept(tmp_pat
     else:
         note.write_text(DAMAGED[kind])
     with unix_server(tmp_path / "my.sock", lambda _: None):
-        with pytest.raises(HookFailed, match="are not put back: ") as caught:
-            flush(Mysql(), options, tmp_path / "notes", path)
+        record = flushed(lab, "mysql", path, **options)
+        assert (record.result, record.traceback) == (Verdict.FAILED, "")
+        assert "are not put back: " in record.message
         statements = said.read_text()
         assert "SET GLOBAL innodb_max_dirty_pages_pct_lwm=0, GLOBAL innodb_max_dirty_pages_pct=0" in statements
         assert not {"\\!", "DROP"} & set(statements.split())
-        (kept,) = (tmp_path / "notes").iterdir()
-        assert str(note) in str(caught.value)
-        assert str(kept) in str(caught.value)
+        (kept,) = note.parent.iterdir()
+        assert str(note) in record.message
+        assert str(kept) in record.message
         assert kept != note
-        flush(Mysql(), options, tmp_path / "notes", path)  # the next one finds nothing odd
+        assert flushed(lab, "mysql", path, **options).result is Verdict.OK, "the next one finds nothing odd"
 
 
-def test_what_another_daemons_guest_of_the_same_uuid_has_noted_is_put_back_nowhere_else(tmp_path: Path) -> None:
-    said, options = tmp_path / "statements", MariadbOptions(socket=str(tmp_path / "my.sock"), owner=MINE)
+def test_what_another_daemons_guest_of_the_same_uuid_has_noted_is_put_back_nowhere_else(
+    lastcall_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = lastcall_lab()
+    said, options = tmp_path / "statements", {"socket": str(tmp_path / "my.sock"), "owner": MINE}
     path = client(tmp_path / "bin", "mariadb", MYSQL.format(said=said))
-    (tmp_path / "notes").mkdir()
-    other = Guest(uri="qemu+ssh://b/system", uuid=GUEST.uuid, name="db")
-    (tmp_path / "notes" / f"{other.file_name}-usual.json").write_text('{"pct": "7", "lwm": "7"}')
+    other = Guest(uri="qemu+ssh://b/system", uuid=lab.guest("db").guest.uuid, name="db")
+    notes = note_of(lab, "usual").parent
+    (notes / f"{other.file_name}-usual.json").write_text('{"pct": "7", "lwm": "7"}')
     with unix_server(tmp_path / "my.sock", lambda _: None):
-        flush(Mysql(), options, tmp_path / "notes", path)
+        assert flushed(lab, "mysql", path, **options).result is Verdict.OK
     assert "pct=7" not in said.read_text()
 
 
-def test_a_note_that_cannot_be_removed_keeps_no_other_database_from_its_repair(tmp_path: Path) -> None:
-    run: Any = SimpleNamespace(rehearsal=False, folder=tmp_path, log=print)
-    ports = (3306, 3307)
-    notes = [tmp_path / f"{GUEST.file_name}-{port}.json" for port in ports]
+def test_a_note_that_cannot_be_removed_keeps_no_other_database_from_its_repair(lastcall_lab: MakeLab) -> None:
+    lab, ports = lastcall_lab(), (3306, 3307)
+    lab.guest("db")
+    lab.shutdown()
+    notes = [note_of(lab, port) for port in ports]
     notes[0].mkdir()
     notes[1].write_text("{}")
-    with pytest.raises(HookFailed, match=f"mysql: {notes[0]} cannot be removed"):
-        repair_all([Database.model_validate({"mysql": {"port": port}}) for port in ports], GUEST, run)
+    lab.config = json.dumps({"guests": [{"match": "db", "databases": [{"mysql": {"port": port}} for port in ports]}]})
+    (record,) = lab.restore().guest("db").hooks
+    assert (record.hook, record.result, record.traceback) == ("on_guest_started", Verdict.FAILED, "")
+    assert f"mysql: {notes[0]} cannot be removed" in record.message
     assert not notes[1].exists()
 
 
-def test_a_guest_that_says_it_has_thousands_of_databases_has_none_of_them_flushed() -> None:
+def test_a_guest_that_says_it_has_thousands_of_databases_has_none_of_them_flushed(lastcall_lab: MakeLab) -> None:
     lines = "".join(f"process=105 redis-server x:{port}\n" for port in range(1, 5000))
-
-    class Says:
-        def run(self, *_: object, **__: object) -> Any:
-            return SimpleNamespace(stdout=f"user=redis 105\n{lines}")
-
-    says: Any = Says()
-    with pytest.raises(HookFailed, match="more than 100 databases") as caught:
-        detection.detect(says)
-    assert "name them" in caught.value.remedy
+    record, ones = looked_for(lastcall_lab, f"user=redis 105\n{lines}")
+    assert (record.result, record.traceback, ones) == (Verdict.FAILED, "", [])
+    assert "more than 100 databases" in record.message
+    assert "name them" in record.message.partition(" → ")[2]

@@ -2,17 +2,17 @@
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import paramiko  # noqa: TID253  to hash a host's name
 import pytest
-from click.testing import CliRunner
 
-from lastcall import Guest, LastcallError, ShellError, ShellRefused
-from lastcall_plugins.ssh import commands
+from lastcall import Guest, Json, LastcallError, ShellRefused
+from lastcall.testing import Lab, LabGuest
+from lastcall.testing.pytest_plugin import MakeLab
 from lastcall_plugins.ssh.hostkeys import HostKey, KnownKeys, keys_of_host, parse
 
 ONE = Guest(uri="qemu:///system", uuid="11111111-0000-0000-0000-000000000000", name="db one")
@@ -54,27 +54,56 @@ def test_a_guest_that_shows_the_key_of_another_is_told_with_both_names(tmp_path:
             keys_of(TWO, tmp_path).verify(A[0])
 
 
-def test_a_key_that_another_guest_has_is_not_learnt(tmp_path: Path) -> None:
-    keys_of(ONE, tmp_path).admit(A)  # nobody is enrolled
-    keys_of(ONE, tmp_path).write(A)
-    keys_of(ONE, tmp_path).admit(A)
-    keys_of(TWO, tmp_path).admit(B)
-    with pytest.raises(LastcallError, match="its host key is that of db one, too") as caught:
-        keys_of(TWO, tmp_path).admit([*B, *A])
-    assert "copy or db one" in caught.value.remedy
+def showing(lab: Lab, name: str, *texts: str) -> LabGuest:
+    """A guest whose agent gives these host keys away."""
+    guest = lab.guest(name, agent=True)
+    shown = "".join(f"ssh-ed25519 {text}\n" for text in texts)
+
+    def read(arguments: Mapping[str, Json]) -> Json:
+        return {"buf-b64": base64.b64encode(shown.encode() if "ed25519" in str(arguments["handle"]) else b"").decode()}
+
+    guest.agent_answers({
+        "guest-file-open": lambda arguments: arguments["path"], "guest-file-read": read, "guest-file-close": {},
+    })  # fmt: skip
+    return guest
 
 
-def test_of_guests_that_are_enrolled_at_once_and_share_a_key_none_is_the_first() -> None:
-    three = Guest(uri="qemu:///system", uuid="33333333-0000-0000-0000-000000000000", name="three")
-    gone = LastcallError("no agent")
-    apart = commands.apart({ONE: [*A, *B], TWO: A, three: keys("CCCC"), Guest(uri="u", uuid="4", name="four"): gone})
-    first, second, third, fourth = apart.values()
-    assert isinstance(first, LastcallError)
-    assert "that of copy" in str(first)
-    assert isinstance(second, LastcallError)
-    assert "that of db one" in str(second)
-    assert third == keys("CCCC")
-    assert fourth is gone
+def kept(lab: Lab) -> set[str]:
+    """The guests whose keys are known."""
+    files = {file.name for file in (lab.folder / "plugins" / "ssh").glob("*.pub")}
+    return {name for name, guest in lab.guests.items() if f"{guest.guest.file_name}.pub" in files}
+
+
+def test_a_key_that_another_guest_has_is_not_learnt(lastcall_lab: MakeLab) -> None:
+    lab = lastcall_lab()
+    showing(lab, "db one", "AAAA")
+    assert lab.command("ssh", "enroll", "db one").exit_code == 0  # nobody is enrolled
+    assert lab.command("ssh", "enroll", "db one").exit_code == 1
+    assert lab.command("ssh", "enroll", "--replace", "db one").exit_code == 0
+    showing(lab, "copy", "BBBB", "AAAA")
+    done = lab.command("ssh", "enroll", "copy")
+    assert done.exit_code == 1
+    assert "its host key is that of db one, too" in done.errors
+    assert "copy or db one" in done.errors.partition("→")[2]
+    assert kept(lab) == {"db one"}
+    showing(lab, "copy", "BBBB")
+    assert lab.command("ssh", "enroll", "copy").exit_code == 0
+    assert kept(lab) == {"db one", "copy"}
+
+
+def test_of_guests_that_are_enrolled_at_once_and_share_a_key_none_is_the_first(lastcall_lab: MakeLab) -> None:
+    lab = lastcall_lab()
+    showing(lab, "db one", "AAAA", "BBBB")
+    showing(lab, "copy", "AAAA")
+    showing(lab, "three", "CCCC")
+    lab.guest("four")
+    done = lab.command("ssh", "enroll", "db one", "copy", "three", "four")
+    assert done.exit_code == 1
+    assert "✗ db one: its host key is that of copy, too" in done.errors
+    assert "✗ copy: its host key is that of db one, too" in done.errors
+    assert "✗ four: the guest agent is not connected" in done.errors
+    assert done.output.startswith("✓ three: ssh-ed25519 ")
+    assert kept(lab) == {"three"}
 
 
 def test_a_file_that_is_no_text_and_a_name_with_a_line_end_harm_nobody(tmp_path: Path) -> None:
@@ -87,25 +116,15 @@ def test_a_file_that_is_no_text_and_a_name_with_a_line_end_harm_nobody(tmp_path:
         keys_of(TWO, tmp_path).admit(A)
 
 
-def test_keys_that_cannot_be_written_are_told_and_exit_code_4(tmp_path: Path) -> None:
-    def no_shell(*_: object, **__: object) -> Any:
-        raise ShellError("none")
-
-    shown = {"buf-b64": base64.b64encode(b"ssh-ed25519 AAAA\n").decode()}
-    domain = SimpleNamespace(agent_connected=lambda: True, agent=lambda *_, **__: shown)  # pyright: ignore[reportUnknownLambdaType]
-    run: Any = SimpleNamespace(folder=tmp_path / "gone", domain=lambda _: domain, shell=no_shell)  # pyright: ignore[reportUnknownLambdaType]
-
-    def each_guest(_names: object, work: Any) -> list[tuple[Guest, Any]]:
-        try:
-            return [(ONE, work(ONE, run))]
-        except LastcallError as error:
-            return [(ONE, error)]
-
-    command_line = SimpleNamespace(each_guest=each_guest)
-    done = CliRunner().invoke(commands.ssh, ["enroll", "db one"], standalone_mode=False, obj=command_line)
-    assert done.return_value == 4
-    assert "✗ db one: " in done.output
-    assert f"{tmp_path}/gone/{ONE.file_name}.pub cannot be written" in done.output
+def test_keys_that_cannot_be_written_are_told_and_exit_code_4(lastcall_lab: MakeLab) -> None:
+    lab = lastcall_lab()
+    one = showing(lab, "db one", "AAAA").guest
+    folder = lab.folder / "plugins" / "ssh"
+    (folder / f"{one.file_name}.pub").mkdir(parents=True)
+    done = lab.command("ssh", "enroll", "--replace", "db one")
+    assert done.exit_code == 4
+    assert "✗ db one: " in done.errors
+    assert f"{folder}/{one.file_name}.pub cannot be written" in done.errors
 
 
 ODD_FILES: dict[str, Callable[[Path], object]] = {

@@ -1,5 +1,7 @@
 """The shell of a guest in the lab: what it answers, and what it keeps."""
 
+from pathlib import Path
+
 import pytest
 
 import lastcall
@@ -114,3 +116,50 @@ def test_a_guest_may_have_no_shell(lastcall_lab: MakeLab) -> None:
     lab = lab_with(lastcall_lab, Runs("uptime"))
     lab.guest("db-1", shell=False)
     assert "no shell is configured" in lab.shutdown().guests[0].hooks[0].message
+
+
+def test_where_the_test_says_so_commands_run_for_real_whoever_they_are_for(
+    lastcall_lab: MakeLab, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "pg_ctl"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nread line; echo "$line of $GREETED"; echo odd >&2; exit 3\n')
+    program.chmod(0o755)
+    plugin = Runs("pg_ctl", user="nobody-at-all", env={"GREETED": "db"}, input="greetings\n", timeout=5)
+    lab = lab_with(lastcall_lab, plugin)
+    db = lab.guest("db-1")
+    db.shell.runs_here(path=program.parent)
+    lab.shutdown()
+    (result,) = plugin.results
+    assert (result.stdout, result.stderr, result.exit_code) == ("greetings of db\n", "odd\n", 3)
+    assert (db.shell.calls, db.shell.details[0].user) == (["pg_ctl"], "nobody-at-all")
+
+
+def test_an_answer_comes_before_what_would_run_and_a_hang_has_the_commands_time(lastcall_lab: MakeLab) -> None:
+    plugin = Runs("sleep 100", timeout=1)
+    lab = lab_with(lastcall_lab, plugin)
+    db = lab.guest("db-1")
+    db.shell.runs_here()
+    assert "did not end within 1 s" in lab.shutdown().guests[0].hooks[0].message
+    lab.guest("db-2").shell.answers({"sleep *": "no need"})
+    lab.guests["db-2"].shell.runs_here()
+    lab.shutdown()
+    assert plugin.results[0].stdout == "no need"
+
+
+def test_a_shell_that_lets_nobody_in_and_sessions_that_are_given_back(lastcall_lab: MakeLab) -> None:
+    plugin = Runs("true")
+    lab = lab_with(lastcall_lab, plugin)
+    closed, there = lab.guest("closed"), lab.guest("there")
+    closed.shell.refuses_logins("nobody is let in")
+    seen = list[int]()
+
+    def answer(_call: ShellCall) -> str:
+        seen.append(there.shell.open_sessions)
+        return ""
+
+    there.shell.answers({"*": answer})
+    report = lab.shutdown()
+    assert "nobody is let in" in report.guest("closed").hooks[0].message
+    assert closed.shell.calls == []
+    assert (seen, there.shell.open_sessions, closed.shell.open_sessions) == ([1], 0, 0)
