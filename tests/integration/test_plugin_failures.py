@@ -242,3 +242,63 @@ def test_work_of_a_command_on_guests_that_fails_is_an_answer_that_names_it(tmp_p
     done = run_lastcall(config, "enroll")
     assert done.stdout.startswith(f"test: plugin 'bmc' ({file}) failed: {words}")
     assert done.stdout.endswith(f", {file}:6\n")
+
+
+MODELS = """
+from lastcall.options import Options
+from pydantic import field_serializer, model_serializer
+from typing import Annotated, Any
+class Colour(str):
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return handler(str)
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema, handler):
+        SCHEMA
+        return handler(schema)
+class Settings(Options):
+    colour: Colour = Colour("red")
+    @field_serializer("colour")
+    def shown(self, value):
+        SHOWN
+        return str(value)
+class Steps(StepOptions):
+    size: int = 1
+    @field_serializer("size")
+    def shown(self, value):
+        SHOWN
+        return value
+class Mine(lastcall.StopMethod):
+    name, options = "mine", Steps
+    def request(self, call):
+        pass
+@lastcall.hookimpl
+def plugin_options():
+    return lastcall.PluginOptions(settings=Settings, guest=Settings)
+@lastcall.hookimpl
+def stop_methods():
+    return [Mine()]
+"""
+
+
+@pytest.mark.parametrize("way", ["raises", "exits", "hangs"])
+@pytest.mark.parametrize("command", [["show", "--json"], ["guest", "test", "--json"], ["schema"]])
+def test_a_model_that_fails_where_the_configuration_is_shown_costs_what_is_its_own(
+    tmp_path: Path, command: list[str], way: str
+) -> None:
+    statement, words = WAYS[way]
+    where = "SCHEMA" if command == ["schema"] else "SHOWN"
+    text = MODELS.replace(where, statement).replace("SCHEMA", "pass").replace("SHOWN", "pass")
+    more = "plugins: {bmc: {}}\ndefaults: {bmc: {}, timeout: 77s, stop: [mine, acpi]}\nguests: [{match: test, bmc: {}}]"
+    config, file = with_plugin(tmp_path, text, more)
+    done = run_lastcall(config, "config", *command)
+    assert done.returncode == 1
+    assert f"plugin 'bmc' ({file}) failed: " in done.stderr
+    line = next(number for number, one in enumerate((HEAD + text).splitlines(), 1) if statement in one)
+    assert f"{file}:{line}" in done.stderr
+    assert words in done.stderr
+    shown = json.loads(done.stdout)
+    assert "bmc" not in json.dumps(shown)
+    assert "reserve" in json.dumps(shown) or "77" in json.dumps(shown)
+    assert f"line {line}" not in done.stderr
+    assert f'File "{file}", line {line}' in run_lastcall(config, "-v", "config", *command).stderr

@@ -73,9 +73,14 @@ class Plugins:
     @property
     def vocabulary(self) -> Vocabulary:
         """What the plugins add to the configuration."""
+        return self.vocabulary_without(frozenset())
+
+    def vocabulary_without(self, names: frozenset[str]) -> Vocabulary:
+        """What those add that are not called so."""
         out_of_use = frozenset(source.name for source in (*self.registry.failed, *self.registry.blocked))
-        methods = {name: method for name, (_, method) in self.methods.items()}
-        return Vocabulary(self.options, methods, out_of_use - self.options.keys())
+        options = {name: one for name, one in self.options.items() if name not in names}
+        methods = {name: method for name, (source, method) in self.methods.items() if source.name not in names}
+        return Vocabulary(options, methods, out_of_use - self.options.keys())
 
     def settings(self, document: Document, more: Iterable[Located] = ()) -> Settings:
         """Validate a configuration with what the plugins declare, in bounded time; see `Document.settings`."""

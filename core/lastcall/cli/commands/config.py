@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.cli.progress import trace_sinks
+from lastcall.cli.outlet import say
+from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.config.compose import settings_schema
 from lastcall.config.guest_settings import GuestRule
 from lastcall.config.load import read
@@ -22,9 +24,9 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
+from lastcall.hooks.isolation.plugin_models import PluginModels
 from lastcall.report.text import problem_line
-from lastcall.runs.loading import load
-from lastcall.threads.standard_output import lines_of
+from lastcall.runs.loading import Loaded, load
 
 
 @click.group("config")
@@ -59,11 +61,39 @@ def show_config(invocation: Invocation, *, as_json: bool) -> int:
     """Print the configuration in force, defaults included."""
     import yaml
 
-    settings = load(invocation.config).settings
-    with lines_of("configuration"):  # what a plugin's model does when it is shown is the plugin's code
-        shown = settings.model_dump(mode="json", exclude_none=False)
+    loaded = load(invocation.config)
+    models = PluginModels(loaded.plugins.registry)
+    shown = models.perform(partial(_shown, loaded))
     click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
-    return ExitCode.OK
+    return _missing(models, invocation)
+
+
+def _shown(loaded: Loaded, without: frozenset[str]) -> dict[str, Any]:
+    """All settings, but for what these plugins have a say in."""
+    return loaded.settings.model_dump(
+        mode="json",
+        exclude={
+            "plugins": set(without),
+            "defaults": _left_out(loaded.plugins, without),
+            "guests": {"__all__": _left_out(loaded.plugins, without)},
+        },
+    )
+
+
+def _left_out(plugins: Plugins, without: frozenset[str]) -> dict[str, Any]:
+    """The keys of a guest's settings that are these plugins', their steps of ladders too, as pydantic wants them."""
+    steps = {name for name, (source, _) in plugins.methods.items() if source.name in without}
+    in_ladder = {"__all__": dict.fromkeys(steps, True)} if steps else {}
+    ladders = {"stop": in_ladder, "last_resort": in_ladder} if steps else {}
+    return {**dict.fromkeys(without, True), **ladders}
+
+
+def _missing(models: PluginModels, invocation: Invocation) -> ExitCode:
+    """Say what could not be shown, and why."""
+    for error in models.failed.values():
+        say(f"lastcall: {error}")
+        tell_trace(error, invocation)
+    return ExitCode.NOT_AS_PLANNED if models.failed else ExitCode.OK
 
 
 @config_command.command("guest")
@@ -77,10 +107,10 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
     """
     import yaml
 
-    rows, problems = _settings_of(invocation, name)
+    rows, problems, code = _settings_of(invocation, name)
     # What is shown is not all that was to be known.
     failed = any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
-    code = ExitCode.NOT_AS_PLANNED if failed else ExitCode.OK
+    code = ExitCode.NOT_AS_PLANNED if failed else code
     if as_json:
         facts = {key: {"value": value, "from": source} for key, value, source in rows}
         click.echo(to_json({"version": 1, "guest": name, "settings": facts, "problems": problems}, indent=1))
@@ -93,8 +123,8 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
     return code
 
 
-def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...]]:
-    """Rows of key, value and source."""
+def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...], ExitCode]:
+    """Rows of key, value and source; what plugins failed in; and the exit code, where some could not be shown."""
     from lastcall.presence.lookup import find_guest
     from lastcall.runs.assembly import RunRequest, assemble
 
@@ -109,21 +139,21 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
         if isinstance(layer.policy, GuestRule):
             where += f", match {json.dumps(layer.policy.match.model_dump(mode='json'))}"
         sources |= dict.fromkeys(layer.policy.model_fields_set, where)
-    with lines_of("configuration"):
-        shown = parts.policies.of(guest).model_dump(mode="json")
+    policy, models = parts.policies.of(guest), PluginModels(loaded.plugins.registry)
+    shown = models.perform(lambda without: policy.model_dump(mode="json", exclude=_left_out(loaded.plugins, without)))
     rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]
-    return rows, parts.stream.story.report().problems
+    return rows, parts.stream.story.report().problems, _missing(models, invocation)
 
 
 @config_command.command("schema")
 @click.pass_obj
 def schema(invocation: Invocation) -> int:
     """Print the JSON Schema of the configuration with the loaded plugins, for editors."""
-    vocabulary = load(invocation.config).plugins.vocabulary
-    with lines_of("configuration"):
-        content = {"$schema": "https://json-schema.org/draft/2020-12/schema", **settings_schema(vocabulary)}
-    click.echo(json.dumps(content, indent=1))
-    return ExitCode.OK
+    plugins = load(invocation.config).plugins
+    models = PluginModels(plugins.registry)
+    found = models.perform(lambda without: settings_schema(plugins.vocabulary_without(without)))
+    click.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **found}, indent=1))
+    return _missing(models, invocation)
 
 
 @config_command.command("sample")
