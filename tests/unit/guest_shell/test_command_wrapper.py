@@ -1,9 +1,15 @@
 """The frame around commands, with the shells that guests have: dash and busybox."""
 
+import os
+import re
+import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +20,8 @@ from lastcall.guest_shell.command_wrapper import wrap_command
 
 BUSYBOX = [shutil.which("busybox") or "/bin/busybox", "sh"]
 SHELLS = pytest.mark.parametrize("shell", [["/bin/sh"], BUSYBOX], ids=["sh", "busybox"])
+MARK = f"LASTCALL_TEST={secrets.token_hex(8)}".encode()
+MARKED = {**os.environ, "LASTCALL_TEST": MARK.decode().partition("=")[2]}
 NASTY = ["a b", "$(touch /tmp/no)", "`id`", "'\"\\", "new\nline", "ümläut ☃", "-n", "", "*", "$HOME;x"]
 
 
@@ -21,7 +29,7 @@ def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = LONGE
     frame = wrap_command(argv, timeout=timeout, **options)
     began = time.monotonic()
     command = [*shell, *frame.command.argv[1:]]
-    done = subprocess.run(command, input=frame.command.input, capture_output=True, timeout=LONGEST)
+    done = subprocess.run(command, input=frame.command.input, capture_output=True, timeout=LONGEST, env=MARKED)
     texts = [data.decode("utf-8", "surrogateescape") for data in (done.stdout, done.stderr)]
     raw = CommandResult(
         exit_code=done.returncode, stdout=texts[0], stderr=texts[1], truncated=False,
@@ -30,9 +38,25 @@ def perform(shell: Sequence[str], argv: Sequence[str], *, timeout: float = LONGE
     return frame.read(raw)
 
 
-def running(word: str) -> list[str]:
-    found = subprocess.run(["pgrep", "-fa", word], capture_output=True, text=True).stdout
-    return [line for line in found.splitlines() if "pgrep" not in line]
+def running(words: str) -> list[int]:
+    """Processes of this module's frames whose command line fits the expression: known by a variable that they inherit,
+    as the parent of many is gone by then.
+    """
+    found = list[int]()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            ours = MARK in (folder / "environ").read_bytes()
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if ours and re.search(words, line):
+                found.append(int(folder.name))
+    return found
+
+
+def kill(words: str) -> None:
+    """Leave none of them behind."""
+    for pid in running(words):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @SHELLS
@@ -69,7 +93,9 @@ def test_when_nobody_listens_any_more_the_command_is_killed_all_the_same(shell: 
     """Who waits for it has the same time, and often hangs up a moment before."""
     frame = wrap_command(["sleep", "4716"], timeout=3)
     command = [*shell, *frame.command.argv[1:]]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=MARKED
+    ) as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -83,7 +109,7 @@ def test_when_nobody_listens_any_more_the_command_is_killed_all_the_same(shell: 
             assert running("sleep 4716") == []
         finally:
             process.kill()
-            subprocess.run(["pkill", "-KILL", "-f", "sleep 4716"], check=False)
+            kill("sleep 4716")
 
 
 @SHELLS
@@ -93,7 +119,7 @@ def test_a_background_process_that_keeps_the_output_open_holds_nobody_up_and_liv
         assert (result.exit_code, result.stdout, result.truncated) == (5, "started\n", True)
         assert running("sleep 4712"), "it was not waited for"
     finally:
-        subprocess.run(["pkill", "-f", "sleep 4712"])
+        kill("sleep 4712")
 
 
 @SHELLS
