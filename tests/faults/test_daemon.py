@@ -65,3 +65,12 @@ def test_a_libvirtd_that_hangs_or_dies_makes_no_run_say_what_is_not_true(
         what = f"{fault.__name__} {'for good' if for_good else 'for a moment'}"
         wrong = faults_of(run(world, Case(mode=mode, rules=[rule], what=what, meddle=meddle, calm=calm)))
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_judge_waits_for_a_daemon_that_is_on_its_way_back(some_worlds: Worlds) -> None:
+    with some_worlds.borrow() as world:
+        world.lab.kill()
+        back = threading.Timer(MOMENT, (world.lab.folder / "hold").unlink)
+        back.start()
+        assert world.states()
+        back.join()

@@ -12,7 +12,7 @@ from typing import Any
 import libvirt
 
 from lab.daemon import Daemon, daemon
-from lab.guests import driver_guests, opened, states
+from lab.guests import driver_guests, reached, states
 from support import write_config
 
 RUN: tuple[str, ...] = ("app", "db", "web")
@@ -53,7 +53,7 @@ class World:
 
     def states(self) -> dict[str, str]:
         """What the guests do, by a client that goes to the daemon directly."""
-        with opened(self.lab.test) as connection:
+        with reached(self.lab, self.lab.test) as connection:
             return states(connection)
 
     def listed(self) -> dict[str, bool]:

@@ -78,7 +78,7 @@ def firmware_guests(lab: Daemon, *names: str) -> Generator[libvirt.virConnect]:
 @contextmanager
 def driver_guests(lab: Daemon, names: Iterable[str]) -> Generator[libvirt.virConnect]:
     """Start guests of libvirt's test driver in the daemon; its world lasts as long as this connection."""
-    with opened(lab.test) as connection:
+    with reached(lab, lab.test) as connection:
         remove(connection, [domain.name() for domain in connection.listAllDomains()])
         for name in names:
             connection.defineXML(_TEST.format(name)).create()
@@ -90,6 +90,25 @@ def opened(uri: str) -> Generator[libvirt.virConnect]:
     """A connection, closed at the end."""
     libvirt.registerErrorHandler(_ignore, None)
     connection = libvirt.open(uri)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def reached(lab: Daemon, uri: str) -> Generator[libvirt.virConnect]:
+    """The same to a daemon that may just be coming back, and resets whoever is too early: as long as it moves."""
+    libvirt.registerErrorHandler(_ignore, None)
+
+    def connect() -> libvirt.virConnect | None:
+        try:
+            return libvirt.open(uri)
+        except libvirt.libvirtError:
+            return None
+
+    connection = wait_until(connect, f"libvirtd lets somebody in at {uri}", process=lab.process.pid)
+    assert connection is not None
     try:
         yield connection
     finally:
