@@ -142,10 +142,16 @@ $(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
 	@touch $@
 
 # The rooms of docs/architecture.md, drawn from the code.
-.PHONY: picture promise
+.PHONY: picture promise example
 picture: $(STAMPS)/venv
 	$(BIN)/python docs/rooms.py --write
 
 # What docs/compatibility.md promises, line by line, from the code.
 promise: $(STAMPS)/venv
 	PYTHONPATH=docs $(BIN)/python -m book.promise --write
+
+# contrib/example-plugin, which `lastcall plugins new` has written.
+example: $(STAMPS)/venv
+	rm -rf contrib/example-plugin contrib/lastcall-door-sign
+	cd contrib && ../$(BIN)/lastcall plugins new door-sign --stop-method --shell --command
+	mv contrib/lastcall-door-sign contrib/example-plugin

@@ -71,13 +71,28 @@ def write(block: Block, folder: Path) -> Path:
     return path
 
 
-def loaded(path: Path) -> ModuleType:
-    """A file as a module."""
-    name = re.sub(r"^\d+-", "", path.stem).replace("-", "_")
+def module_name(path: Path) -> str:
+    """What a file is called as a module."""
+    stem = path.parent.name if path.name == "__init__.py" else path.stem
+    return re.sub(r"^\d+-", "", stem).replace("-", "_")
+
+
+def loaded(block: Block, folder: Path) -> ModuleType:
+    """A block as a module, written below a folder; one that is a package has the modules that the page shows of it."""
+    path = write(block, folder)
+    name = module_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
+    if path.name == "__init__.py":
+        for known in [one for one in sys.modules if one.partition(".")[0] == name]:
+            del sys.modules[known]
+        for beside in blocks(block.page):
+            if Path(beside.file).parent == Path(block.file).parent:
+                write(beside, folder)
     module = importlib.util.module_from_spec(spec)
+    if path.name == "__init__.py":
+        sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -119,12 +134,12 @@ def _line(line: str) -> str:
 
 
 class Terminal:
-    """A shell in which the commands of a page are given, one after the other."""
+    """A shell in which the commands of a page are given, one after the other. `where`: words that take it elsewhere."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], where: Sequence[str] = ()) -> None:
         self._shell = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=folder, env=environment, text=True,
+            [*where, "bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, cwd=folder, env=environment, text=True,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -14,7 +14,8 @@ import click
 
 from book.api_page import MODULES, named, signature_lines
 from book.hook_facts import hook_facts
-from lastcall.cli.group import COMMANDS, cli
+from lastcall.cli.commands import COMMANDS
+from lastcall.cli.group import cli
 from lastcall.config.compose import settings_schema
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import ExitCode

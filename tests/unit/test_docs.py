@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import lastcall
-from lastcall.cli.group import COMMANDS, cli
+from lastcall.cli.commands import COMMANDS
+from lastcall.cli.group import cli
 from lastcall.config import load
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.settings import Bootstrap

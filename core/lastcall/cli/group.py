@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastcall.cli.commands import COMMANDS
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
@@ -18,12 +19,6 @@ from lastcall.threads.standard_output import OutputLost, lent
 if TYPE_CHECKING:
     from lastcall.hooks.registry import Implementation
     from lastcall.threads.own_code import CodeLine
-
-COMMANDS = (
-    "shutdown", "restore", "plan", "status", "report", "announce", "forget", "check", "plugins", "hook", "config",
-    "guest", "install", "uninstall", "stamp", "demo",
-)  # fmt: skip
-
 
 COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 _ASKED = "lastcall.plugins_asked"

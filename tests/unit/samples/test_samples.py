@@ -1,36 +1,22 @@
 """What we ship as examples works as it is written there, and says what it is for."""
 
-import importlib.util
 import re
 import shutil
 import stat
 import subprocess
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from lastcall import Reason, Verdict
 from lastcall.api.reasons import REASON_WORDS
-from lastcall.memory import FakeGuest, run_shutdown
-from lastcall.testing import Lab
 from samples import ROOT, SAMPLES, all_samples, example, plugin_name, record, said, stage
 from support import run_lastcall, write_config
 
-EXAMPLE_PLUGIN = ROOT / "contrib" / "example-plugin" / "lastcall_door_sign.py"
 PAGE = ROOT / "docs" / "samples.md"
 CONFIGURED = [one for one in all_samples() if one.endswith(".py") and one != "20-slow-guests.py"]
 LANGUAGES = {"#!/bin/sh": "sh", "#!/usr/bin/perl": "Perl"}
-
-
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_"), path)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def language(sample: str) -> str:
@@ -41,28 +27,6 @@ def header(sample: str) -> str:
     """The words of its header, if it has one."""
     found = re.search(r"^# lastcall: (.*)$", "\n".join((SAMPLES / sample).read_text().splitlines()[:10]), re.MULTILINE)
     return found[1] if found else ""
-
-
-def test_the_example_plugin_does_what_it_says(tmp_path: Path) -> None:
-    config = f"plugins: {{door_sign: {{file: {tmp_path}/sign}}}}\nguests: [{{match: b, door_sign: {{mention: false}}}}]"
-    guests = [FakeGuest("a"), FakeGuest("b")]
-    plugins = {"door_sign": module(EXAMPLE_PLUGIN)}
-    report = run_shutdown(tmp_path, guests, plugins=plugins, config=config, reason=Reason.REBOOT)
-    assert (tmp_path / "sign").read_text() == "closed (reboot), 2 guests: a\n"
-    assert report.run.exit_code == 0, report
-    assert stat.S_IMODE((tmp_path / "plugins" / "door_sign").stat().st_mode) == 0o700
-
-
-def test_in_a_rehearsal_the_example_plugin_changes_nothing(tmp_path: Path) -> None:
-    lab = Lab(
-        tmp_path,
-        plugins={"door_sign": module(EXAMPLE_PLUGIN)},
-        config=f"plugins: {{door_sign: {{file: {tmp_path}/sign}}}}",
-    )
-    lab.guest("a")
-    lab.fire("post_shutdown")
-    assert f"would write {tmp_path}/sign" in "\n".join(lab.lines)
-    assert not (tmp_path / "sign").exists()
 
 
 def test_all_samples_can_be_copied_as_they_are(tmp_path: Path) -> None:

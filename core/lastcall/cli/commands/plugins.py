@@ -1,4 +1,4 @@
-"""`lastcall plugins`: what is loaded, in which order it fires, and what could not be loaded and why."""
+"""`lastcall plugins`: what is loaded, in which order it fires, what could not be loaded and why; `new` writes one."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lastcall.api.command_line import CommandLine
+from lastcall.cli.commands.new_plugin import new_plugin
 from lastcall.cli.commands.plugins_trace import trace_command
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
@@ -16,7 +17,7 @@ from lastcall.cli.outlet import say
 from lastcall.cli.rehearsal import Rehearsal, with_plugins
 from lastcall.config.files import config_file
 from lastcall.config.load import read
-from lastcall.errors import ExitCode, LastcallError, Severity
+from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
@@ -40,13 +41,18 @@ def plugins_command(ctx: click.Context, *, as_json: bool) -> int:
 
     Exit code 1 when something could not be loaded.
     """
-    return ExitCode.OK if ctx.invoked_subcommand else _list(ctx.obj, as_json=as_json)
+    if ctx.invoked_subcommand is None:
+        return _show(ctx.obj, as_json=as_json)
+    if as_json:
+        raise UsageError("--json is for the list of plugins", f"lastcall plugins {ctx.invoked_subcommand} --help")
+    return ExitCode.OK  # not the last word: the subcommand's own code is
 
 
+plugins_command.add_command(new_plugin)
 plugins_command.add_command(trace_command)
 
 
-def _list(invocation: Invocation, *, as_json: bool) -> int:
+def _show(invocation: Invocation, *, as_json: bool) -> int:
     # What it shows is by no more than a part of the configuration; a file with errors is not to look like a good one.
     plugins = load_anyway(invocation.config, lambda line: click.echo(visible(line), err=True)).plugins
     click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))

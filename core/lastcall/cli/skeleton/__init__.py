@@ -1,0 +1,1 @@
+"""What `lastcall plugins new` writes: a package of a plugin, or a drop-in, with tests."""
