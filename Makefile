@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 STAMPS := .cache/stamps
 comma := ,
 # The lab makes namespaces and runs a libvirtd of its own, which needs root.
-AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS$(comma)LASTCALL_RELEASES,)
+AS_ROOT := $(if $(SUDO),$(SUDO) --preserve-env=PYTHONPATH$(comma)LASTCALL_CYCLES$(comma)LASTCALL_EXAMPLES$(comma)LASTCALL_FAULTS$(comma)LASTCALL_RELEASES$(comma)LASTCALL_SKELETONS,)
 PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(AS_ROOT) $(BIN)/pytest
 
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
@@ -81,13 +81,14 @@ matrix: $(STAMPS)/matrix $(STAMPS)/lab
 	HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(MATRIX)/bin/nox $(ARGS)
 
 # The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs, each host on each
-# release of Debian, each Python: hours.
+# release of Debian, every skeleton of a plugin, each Python: hours.
 soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(MAKE) sim SEEDS=100000
 	$(MAKE) fuzz INPUTS=1000000
 	LASTCALL_CYCLES=20 LASTCALL_EXAMPLES=10 LASTCALL_FAULTS=every $(PYTEST) tests/integration/test_cycles.py tests/integration/test_faults.py \
 		tests/guests/test_daemon_dies.py tests/guests/test_killed_runner.py tests/unit/ordering/test_dependencies.py tests/unit/config/test_hostile_text.py tests/faults
 	LASTCALL_RELEASES=every $(PYTEST) tests/host
+	LASTCALL_SKELETONS=every $(PYTEST) tests/packages/test_skeletons.py
 	$(MAKE) matrix
 
 # What is given to others: the wheel and the sdist, recipes for packages, the ways to install.

@@ -21,6 +21,7 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+(?:\\\.\d+)?")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _END = "=== the end of a command ==="
 
 
@@ -122,8 +123,11 @@ def typed(text: str) -> Iterator[Typed]:
 
 
 def fits(said: str, prints: Sequence[str]) -> bool:
-    """Whether a command printed what the page says: numbers are any numbers, `…` is anything, alone any lines."""
-    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    """Whether a command printed what the page says: numbers are any numbers, `…` is anything, alone any lines.
+
+    Colours do not count.
+    """
+    lines = [" ".join(line.split()) for line in _COLOUR.sub("", said).splitlines() if line.strip()]
     pattern = "".join(r"(?:.*\n)*" if line.strip() == "…" else f"{_line(line)}\n" for line in prints if line.strip())
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
 

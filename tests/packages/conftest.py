@@ -11,3 +11,9 @@ from packages.distributions import build
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source as it is given to others."""
     return build("sdist", tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip installs."""
+    return build("wheel", tmp_path_factory.mktemp("wheel"))

@@ -109,6 +109,7 @@ def test_the_blocks_of_the_authors_pages_are_of_kinds_that_are_tried() -> None:
         (["…/x: no"], "/tmp/d/x: yes\n", False),
         ([], "anything\n", False),
         (["a.b"], "axb\n", False),
+        (["a b"], "\x1b[1;32ma\x1b[0m b\n", True),
     ],
 )
 def test_what_is_printed_is_compared_but_for_numbers_and_what_is_left_out(
