@@ -65,12 +65,15 @@ class Environment:
         only = ("--no-config", "--no-index", "--find-links", wheels())
         run(_UV, "pip", "install", "--quiet", "--python", self.python, *only, *wanted)
 
-    def run(self, command: str | Sequence[str | Path], folder: Path, *, code: int = 0, **variables: str) -> str:
+    def run(
+        self, command: str | Sequence[str | Path], folder: Path, *, config: Path | None = None, code: int = 0
+    ) -> str:
         """Run a line of a shell, or a program, that has to end so; returns what it prints."""
         environment = {
             "PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8",
             "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"{wheels()} {self.lastcall.parent}", "PIP_CONFIG_FILE": os.devnull,
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1", **variables,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONDONTWRITEBYTECODE": "1",
+            **({"LASTCALL_CONFIG": str(config)} if config else {}),
         }  # fmt: skip
         words: Sequence[str | Path] = ["sh", "-ec", command] if isinstance(command, str) else command
         done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -91,8 +94,9 @@ def steps(package: Path) -> list[str]:
     return [line for line in lines if "apt-get" not in line]
 
 
-def pretended_host(folder: Path, plugin: str, more: str = "") -> dict[str, str]:
-    """A configuration for `test:///default` that keeps everything in the folder; returns the variables that name it."""
+def pretended_host(folder: Path, plugin: str, more: str = "") -> Path:
+    """A configuration for `test:///default` that keeps everything in the folder."""
     (folder / "hooks.d").mkdir(parents=True)
-    (folder / "config.yaml").write_text(_HOST.format(host=folder, plugin=plugin) + more)
-    return {"LASTCALL_CONFIG": str(folder / "config.yaml")}
+    config = folder / "config.yaml"
+    config.write_text(_HOST.format(host=folder, plugin=plugin) + more)
+    return config

@@ -21,7 +21,7 @@ def test_it_is_a_guest_shell_as_lastcall_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     virsh = tmp_path / "virsh"  # which takes commands nowhere: they run here
-    virsh.write_text('#!/bin/sh\nshift 5\nexec "$@"\n')
+    virsh.write_text('#!/bin/sh\nshift 6\nexec "$@"\n')
     virsh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     check_shell_provider(Provider(), guest=container)

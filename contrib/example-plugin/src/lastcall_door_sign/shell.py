@@ -20,7 +20,7 @@ class Session(ShellSession):
     """Executes what lastcall hands to it: user, environment and bounds are in it already."""
 
     def __init__(self, guest: Guest) -> None:
-        self.way_in = ["virsh", "-c", guest.uri, "lxc-enter-namespace", guest.uuid, "--"]
+        self.way_in = ["virsh", "-q", "-c", guest.uri, "lxc-enter-namespace", guest.uuid, "--"]
 
     def execute(self, command: Command) -> CommandResult:
         """Execute a command; the kind of error says whether it was started."""
