@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ APPLETS = ("cat", "head", "kill", "printf", "setsid", "wc")  # beside those that
 
 
 def test_it_runs_commands_in_a_real_container(lab: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(SOURCE)
+    monkeypatch.setattr(sys, "path", [str(SOURCE), *sys.path])
     from lastcall_door_sign.shell import Provider
 
     # The lab's daemon is in namespaces of its own, and says of a container which process it is in these.

@@ -10,6 +10,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from lastcall.cli.skeleton.files import Offer, drop_in_files, package_files, write_files
+from lastcall.cli.skeleton.names import LONGEST, parse_names
 from packages.skeletons import Environment, Kind, pretended_host, steps, write
 
 OFFERS = ("stop-method", "shell", "command")
@@ -31,7 +33,6 @@ BREAKS = {
     "its refusal": ("stop_method.py", 'else "no shell is configured for it"', "else None"),
     "guest shell": ("shell.py", "return [Provider()]", "return []"),
     "its input": ("shell.py", "input=command.input", 'input=b""'),
-    "its bound": ("shell.py", "[: command.output_limit]", ""),
     "its reach": ("shell.py", 'guest.driver == "LXC"', "guest.driver"),
     "command": ("command.py", "group.add_command(ask)", "pass"),
     "its answer": ("command.py", "is not mentioned", "is mentioned"),
@@ -103,7 +104,16 @@ def serves(kind: Kind, host: Environment, folder: Path) -> None:
         host.run(f"lastcall {kind.name} 'te*'", folder, code=2, config=config)
 
 
-@pytest.mark.parametrize("name", ["doorbell", "y", "a" * 30] if EVERY else ["doorbell"])
+def test_however_long_its_name_is_every_line_is_formatted(developer: Environment, tmp_path: Path) -> None:
+    for length in range(1, LONGEST + 1):
+        names = parse_names("x" * length)
+        write_files(tmp_path, package_files(names, Offer))
+        write_files(tmp_path / f"drop-in-{length}", drop_in_files(names))
+    (tmp_path / "ruff.toml").write_text("line-length = 100\n")  # for the drop-ins
+    developer.run("ruff check . && ruff format --check .", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["doorbell", "x", "a" * 30] if EVERY else ["doorbell"])
 def test_a_drop_in_passes_its_test_and_serves_where_it_is_copied(
     name: str, developer: Environment, tmp_path: Path
 ) -> None:
