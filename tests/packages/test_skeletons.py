@@ -130,7 +130,7 @@ def test_a_drop_in_passes_its_test_and_serves_where_it_is_copied(
     assert (tmp_path / "host/said").read_text() == "closed (manual), 1 guests: test\n"
 
 
-@pytest.mark.parametrize("broken", [*BREAKS] if EVERY else [])
+@pytest.mark.parametrize("broken", [*BREAKS] if EVERY else ["hook"])
 def test_what_no_longer_works_fails_its_tests(broken: str, developer: Environment, tmp_path: Path) -> None:
     package = write(FULL, developer, tmp_path)
     name, what, into = BREAKS[broken]
