@@ -43,17 +43,19 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
         case Outcome.LEFT:
             return "" if active else off
         case Outcome.SKIPPED:
-            return "" if active or seen.migrated(guest) or _left_by_setting(guest, result) else off
+            return "" if active or seen.migrated(guest) or _left_alone(guest, result) else off
         case Outcome.UNKNOWN:
             return "libvirt could be asked" if seen.answers_at_the_end(guest.uri) else ""
         case _:
             return "that is no outcome of a shutdown"
 
 
-def _left_by_setting(guest: SimulatedGuest, result: GuestResult) -> bool:
-    """Also one that somebody has paused before it was planned: what becomes of it then is not ours to tell."""
+def _left_alone(guest: SimulatedGuest, result: GuestResult) -> bool:
+    """Also one that somebody has paused before it was planned, or that a run by hand has left as nothing was known of
+    it: what becomes of it then is not ours to tell."""
     paused = guest.nature.paused == "leave" and result.state_before is GuestState.PAUSED
-    return guest.nature.left_by_setting or paused
+    in_doubt = result.message.startswith("cannot be looked at") and not result.attempts
+    return guest.nature.left_by_setting or paused or in_doubt
 
 
 def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None, plugs: Sequence[Request]) -> str:
