@@ -2,13 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.markers import hookimpl
-from lastcall.api.run import Run
+from lastcall.api.run import PluginOptions, Run
 from lastcall.api.shell import GuestShell, Shell
 from lastcall.api.stopping import StopMethod
 from lastcall.errors import CommandTimeout, LastcallError, in_words
@@ -36,36 +36,49 @@ class NotConforming(LabFailure):
 
 
 def check_shell_provider(
-    shell: GuestShell, *, guest: Callable[[Lab], LabGuest] = _plain_guest, patience: float = 60.0
+    shell: GuestShell,
+    *,
+    guest: Callable[[Lab], LabGuest] = _plain_guest,
+    config: str = "",
+    options: PluginOptions | None = None,
+    plugin: str = "conformance",
+    patience: float = 60.0,
 ) -> None:
     """Have a guest shell execute commands, through the same frame as in production; raises NotConforming.
 
     It has to reach something that has `/bin/sh`, `setsid`, `head`, `cat` and `sleep`, as every guest has: for the test
-    that may be this machine. `guest`: what `Lab.guest` takes (`addresses=…`, `settings=…`).
+    that may be this machine. `guest` defines the guest, with what the shell needs (`addresses=…`, `settings=…`).
+    `options` are what the shell's plugin, of this name, declares; `config`, the lab's configuration, sets them.
     """
     failures = [*_wrong_name(shell.name, "guest shell")]
     if not failures:
-        plugin = _ShellTrial(shell)
+        trial = _ShellTrial(shell, options)
         with tempfile.TemporaryDirectory(prefix="lastcall-lab-") as folder:
-            lab = Lab(Path(folder), plugins={"conformance": plugin}, patience=patience)
+            lab = Lab(Path(folder), plugins={plugin: trial}, config=config, patience=patience)
             lab.fire("on_guest_stop", guest(lab))
-        failures = plugin.failures
+        failures = trial.failures
     if failures:
         raise NotConforming(f"the guest shell {shell.name!r}", failures)
 
 
 def check_stop_method(
-    method: StopMethod[Any], *, guest: Callable[[Lab], LabGuest] = _plain_guest, config: str = ""
+    method: StopMethod[Any],
+    *,
+    guest: Callable[[Lab], LabGuest] = _plain_guest,
+    config: str = "",
+    options: PluginOptions | None = None,
+    plugin: str = "conformance",
 ) -> None:
     """Have a stop method ask a guest in the lab, once and again, and take that back; raises NotConforming.
 
-    `guest` defines the guest, and `config` is the lab's configuration, with what the method needs to be of use.
+    `guest` defines the guest, and `config` is the lab's configuration, with what the method needs to be of use, and a
+    ladder with it. `options`, `plugin`: see `check_shell_provider`.
     """
     failures = [*_wrong_name(method.name, "stop method"), *_wrong_declarations(method)]
     if not failures:
-        plugin = _Offers(method)
-        failures += _asked(plugin, config, guest)
-        failures += _refused(plugin, config, guest)
+        offers = {plugin: _MethodTrial(method, options)}
+        failures += _asked(method, offers, config, guest)
+        failures += _refused(method, offers, config, guest)
     if failures:
         raise NotConforming(f"the stop method {method.name!r}", failures)
 
@@ -75,10 +88,23 @@ def _wrong_name(name: object, kind: str) -> list[str]:
     return [] if fits else [f"`name` of a {kind} is a word in lower-case letters, not {name!r}"]
 
 
-class _ShellTrial:
+class _Trial:
+    """A plugin with the options of the one whose offer is tried."""
+
+    def __init__(self, options: PluginOptions | None) -> None:
+        self._options = options or PluginOptions()
+
+    @hookimpl
+    def plugin_options(self) -> PluginOptions:
+        """Theirs."""
+        return self._options
+
+
+class _ShellTrial(_Trial):
     """Gives the commands of the suite in a hook of its own."""
 
-    def __init__(self, shell: GuestShell) -> None:
+    def __init__(self, shell: GuestShell, options: PluginOptions | None) -> None:
+        super().__init__(options)
         self._provider = shell
         self.failures: list[str] = []
 
@@ -160,16 +186,17 @@ _TRIALS: dict[str, Callable[[Shell], str]] = {
 }
 
 
-class _Offers:
-    """A plugin with one stop method."""
+class _MethodTrial(_Trial):
+    """Offers one stop method."""
 
-    def __init__(self, method: StopMethod[Any]) -> None:
-        self.method = method
+    def __init__(self, method: StopMethod[Any], options: PluginOptions | None) -> None:
+        super().__init__(options)
+        self._method = method
 
     @hookimpl
     def stop_methods(self) -> list[StopMethod[Any]]:
         """The one under test."""
-        return [self.method]
+        return [self._method]
 
 
 def _wrong_declarations(method: StopMethod[Any]) -> list[str]:
@@ -191,17 +218,19 @@ def _ladder(method: StopMethod[Any], config: str) -> str:
     return config or f"defaults: {{stop: [{{{method.name}: {{timeout: 60s}}}}, {{acpi: {{timeout: 1s}}}}]}}"
 
 
-def _asked(plugin: _Offers, config: str, define: Callable[[Lab], LabGuest]) -> list[str]:
+def _asked(
+    method: StopMethod[Any], offers: Mapping[str, object], config: str, define: Callable[[Lab], LabGuest]
+) -> list[str]:
     """A guest that takes longer than it has: the method asks, asks again, and takes that back."""
     with tempfile.TemporaryDirectory(prefix="lastcall-lab-") as folder:
-        lab = Lab(Path(folder), plugins={"conformance": plugin}, config=_ladder(plugin.method, config))
+        lab = Lab(Path(folder), plugins=offers, config=_ladder(method, config))
         guest = define(lab)
         guest.fake.takes = _SLOW
         guest.is_deaf_to("acpi")
         began = time.monotonic()
         report = lab.shutdown(deadline=_SLOW / 2)
         took = time.monotonic() - began
-    mine = [one for one in report.guests[0].attempts if one.method == plugin.method.name]
+    mine = [one for one in report.guests[0].attempts if one.method == method.name]
     if not mine:
         return ["the ladder never came to it"]
     failures: list[str] = []
@@ -210,22 +239,24 @@ def _asked(plugin: _Offers, config: str, define: Callable[[Lab], LabGuest]) -> l
         failures.append(f"it is unfit for the guest of the suite: {first.message!r}")
     elif first.result == "failed":
         failures.append(f"its request failed: {first.message}")
-    if issubclass(plugin.method.options, RepeatableOptions) and took > 10 * AT_ONCE:
+    if issubclass(method.options, RepeatableOptions) and took > 10 * AT_ONCE:
         failures.append(f"what can be asked again returns at once, the ladder alone waits: it took {took:.1f} s")
     return failures
 
 
-def _refused(plugin: _Offers, config: str, define: Callable[[Lab], LabGuest]) -> list[str]:
+def _refused(
+    method: StopMethod[Any], offers: Mapping[str, object], config: str, define: Callable[[Lab], LabGuest]
+) -> list[str]:
     """libvirt refuses everything: a request that was refused is never told as one that was made."""
     with tempfile.TemporaryDirectory(prefix="lastcall-lab-") as folder:
-        lab = Lab(Path(folder), plugins={"conformance": plugin}, config=_ladder(plugin.method, config))
+        lab = Lab(Path(folder), plugins=offers, config=_ladder(method, config))
         lab.tolerates(LastcallError)
         guest = define(lab)
         ways = ("acpi", "agent", "default", "save", "destroy", "graceful", *(f"signal {n}" for n in range(65)))
         guest.refuses(*ways)
         report = lab.shutdown(deadline=_SLOW)
         asked = [how for how in guest.asked if how != "acpi"]
-    mine = [one for one in report.guests[0].attempts if one.method == plugin.method.name]
+    mine = [one for one in report.guests[0].attempts if one.method == method.name]
     if asked and mine and mine[0].result not in {"failed", "skipped"}:
         return [f"it hides that libvirt refused its request: the attempt is {mine[0].result}"]
     return []

@@ -13,13 +13,15 @@ from lastcall import (
     Guest,
     GuestShell,
     HypervisorError,
+    LastcallError,
     Outcome,
+    PluginOptions,
     Run,
     ShellSession,
     StopMethod,
     StopRequest,
 )
-from lastcall.options import RepeatableOptions
+from lastcall.options import Options, RepeatableOptions
 from lastcall.testing import NotConforming, check_shell_provider, check_stop_method
 from lastcall_plugins.acpi import Acpi
 from lastcall_plugins.agent import Agent
@@ -63,6 +65,31 @@ class Here(GuestShell, ShellSession):
 
 def test_a_shell_that_does_what_it_should_conforms() -> None:
     check_shell_provider(Here())
+
+
+class Where(Options):
+    """What the plugin of a shell lets people set."""
+
+    via: str = "nowhere"
+
+
+class Elsewhere(Here):
+    """Goes where its plugin's options, of the host or of the guest, tell it to."""
+
+    def unfit(self, guest: Guest, run: Run) -> str | None:
+        """Where nothing leads there."""
+        ways = [run.options(Where).via, run.options(Where, guest).via]
+        return None if "here" in ways else f"leads to {' and '.join(ways)}"
+
+
+WHERE = PluginOptions(settings=Where, guest=Where)
+
+
+def test_a_shell_that_reads_its_plugins_options_is_tried_with_them() -> None:
+    for config in ("plugins: {gate: {via: here}}", "guests: [{match: guest, gate: {via: here}}]"):
+        check_shell_provider(Elsewhere(), options=WHERE, config=config, plugin="gate")
+    with pytest.raises(NotConforming, match="leads to nowhere and nowhere"):
+        check_shell_provider(Elsewhere(), options=WHERE, plugin="gate")
 
 
 class DropsInput(Here):
@@ -138,6 +165,24 @@ class Asks(StopMethod[RepeatableOptions]):
 
 def test_a_stop_method_that_does_what_it_should_conforms() -> None:
     check_stop_method(Asks())
+
+
+class AsksBy(Asks):
+    """Asks in the way that its plugin's options say."""
+
+    def request(self, call: StopRequest[RepeatableOptions]) -> None:
+        """Press it, or not."""
+        if call.run.options(Where).via != "button":
+            raise LastcallError("nobody has said how")
+        super().request(call)
+
+
+def test_a_stop_method_that_reads_its_plugins_options_is_tried_with_them() -> None:
+    ladder = "defaults: {stop: [{asks: {timeout: 60s}}, {acpi: {timeout: 1s}}]}"
+    options = PluginOptions(settings=Where)
+    check_stop_method(AsksBy(), options=options, config=f"{ladder}\nplugins: {{gate: {{via: button}}}}", plugin="gate")
+    with pytest.raises(NotConforming, match="nobody has said how"):
+        check_stop_method(AsksBy(), options=options, config=ladder, plugin="gate")
 
 
 class HidesRefusals(Asks):
