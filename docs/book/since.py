@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-FIRST = "0.1.0"
+FIRST = "0.2.0"
 LATER: Mapping[str, Mapping[str, str]] = {"lastcall": {}, "lastcall.options": {}, "lastcall.testing": {}}
 
 
