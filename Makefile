@@ -147,9 +147,10 @@ $(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
 picture: $(STAMPS)/venv
 	$(BIN)/python docs/rooms.py --write
 
-# What docs/compatibility.md promises, line by line, from the code.
+# What docs/compatibility.md promises, line by line and schema by schema, from the code.
 promise: $(STAMPS)/venv
 	PYTHONPATH=docs $(BIN)/python -m book.promise --write
+	PYTHONPATH=docs $(BIN)/python -m book.schemas --write
 
 # contrib/example-plugin, which `lastcall plugins new` has written.
 example: $(STAMPS)/venv

@@ -1,6 +1,7 @@
 """Arguments, options and output that several subcommands share."""
 
 import functools
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,25 @@ from lastcall.cli.invocation import Invocation
 from lastcall.formats.quantities import parse_duration
 from lastcall.planning.selection import Criterion, Selection
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+def json_option(document: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--json`, and beside it `--schema`, which prints the JSON Schema of the document that `--json` prints."""
+
+    def show(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+        if asked and not ctx.resilient_parsing:
+            from lastcall.cli.documents.schema import schema_of
+
+            words = ctx.command_path.partition(" ")[2]
+            click.echo(json.dumps(schema_of(document, f"lastcall {words} --json"), indent=1))
+            ctx.exit()
+
+    text = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+    # Eager: whoever asks what a document looks like has no guest to name yet.
+    schema = click.option(
+        "--schema", is_flag=True, is_eager=True, expose_value=False, callback=show,
+        help="Print the JSON Schema of what --json prints.",
+    )  # fmt: skip
+    return lambda function: text(schema(function))
 
 
 class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only

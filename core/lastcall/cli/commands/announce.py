@@ -3,11 +3,13 @@
 import click
 
 from lastcall.api.guests import Reason
+from lastcall.cli.documents.state import AnnounceDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType
+from lastcall.cli.options import DurationType, json_option
 from lastcall.errors import ExitCode, UsageError
+from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration
-from lastcall.formats.visible_text import visible
+from lastcall.formats.visible_text import page
 from lastcall.persistence.announcement import LIFETIME, NoticeBoard, announce
 from lastcall.persistence.mailbox import Request
 from lastcall.persistence.refusals import refusals_told
@@ -26,9 +28,10 @@ _REASONS = [reason.value for reason in Reason if not reason.voluntary]
     help="How long an announcement without a deadline counts; 10min by default.",
 )  # fmt: skip
 @click.option("--cancel", is_flag=True, help="Take it back: the power is back.")
+@json_option(AnnounceDocument)
 @click.pass_obj
 def announce_command(
-    invocation: Invocation, reason: str | None, deadline: float | None, lifetime: float, *, cancel: bool
+    invocation: Invocation, reason: str | None, deadline: float | None, lifetime: float, *, cancel: bool, as_json: bool
 ) -> int:
     """Tell the next host stop why it takes place and how long it may take. It stops nothing.
 
@@ -40,21 +43,23 @@ def announce_command(
         raise UsageError("give --reason, or --cancel", "lastcall announce --reason power --deadline 90s")
     paths = invocation.places()
     board, lock = NoticeBoard(paths.run), RunLock(paths.run)
-    if not reason:
-        click.echo("taken back" if board.cancel() else "nothing was announced")
-        _tell(lock, Request("", announced=True))
-        return ExitCode.OK
-    made = announce(Reason(reason), deadline, lifetime)
-    board.put(made)
-    told = f"{reason}" + ("" if deadline is None else f", over within {format_duration(deadline)} from now")
-    click.echo(f"the next host stop is for {told}")
-    _tell(lock, Request(reason, made.ends, announced=True))
+    made, taken_back = announce(Reason(reason), deadline, lifetime) if reason else None, False
+    if made:
+        board.put(made)
+    else:
+        taken_back = board.cancel()
+    with refusals_told(lock.path):  # a host stop that is under way is told, too
+        told = lock.tell(Request(made.reason, made.ends, announced=True) if made else Request("", announced=True))
+    facts = AnnounceDocument(announced=made, taken_back=taken_back, answer=told.message if told else None)
+    click.echo(to_json(facts, indent=1) if as_json else _text(facts, deadline))
     return ExitCode.OK
 
 
-def _tell(lock: RunLock, request: Request) -> None:
-    """Tell a host stop that is under way, and print what it makes of that."""
-    with refusals_told(lock.path):
-        answer = lock.tell(request)
-    if answer:
-        click.echo(visible(f"the one that is under way answers: {answer.message}"))
+def _text(facts: AnnounceDocument, deadline: float | None) -> str:
+    within = "" if deadline is None else f", over within {format_duration(deadline)} from now"
+    if facts.announced:
+        lines = [f"the next host stop is for {facts.announced.reason}{within}"]
+    else:
+        lines = ["taken back" if facts.taken_back else "nothing was announced"]
+    answered = [] if facts.answer is None else [f"the one that is under way answers: {facts.answer}"]
+    return page([*lines, *answered])

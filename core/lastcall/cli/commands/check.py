@@ -15,6 +15,7 @@ from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
+from lastcall.cli.documents.findings import CheckDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.progress import tell_trace, trace_sinks
@@ -33,7 +34,7 @@ from lastcall.systemd.unit_checks import check_units
 
 @click.command("check")
 @click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
-@json_option
+@json_option(CheckDocument)
 @click.pass_obj
 def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int:
     """Look for what would make a run fail, and say what to do about it.
@@ -49,7 +50,7 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else []
     problems = parts.stream.story.report().problems
     if as_json:
-        click.echo(to_json({"version": 1, "problems": problems}, indent=1))
+        click.echo(to_json(CheckDocument(problems=problems), indent=1))
     else:
         lines = [*seen, *chain.from_iterable(map(problem_lines, problems))]
         click.echo(page(lines if problems else [*lines, "nothing wrong found"]))

@@ -11,6 +11,13 @@ import click
 
 from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
+from lastcall.cli.documents.configuration import (
+    ConfigCheckDocument,
+    ConfigurationDocument,
+    GuestSettingsDocument,
+    ImportDocument,
+    SettingFacts,
+)
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.outlet import say
@@ -19,7 +26,7 @@ from lastcall.config.compose import settings_schema
 from lastcall.config.guest_settings import GuestRule
 from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
-from lastcall.errors import ExitCode, Problem, Severity, UsageError
+from lastcall.errors import ConfigInvalid, ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.visible_text import visible
@@ -35,27 +42,40 @@ def config_command() -> None:
 
 
 @config_command.command("check")
+@json_option(ConfigCheckDocument)
 @click.pass_obj
-def check_config(invocation: Invocation) -> int:
+def check_config(invocation: Invocation, *, as_json: bool) -> int:
     """Validate the configuration, plugin sections included; shows every error at once.
 
     Names of stop methods, guest shells and plugins that nothing has are errors, too; a run goes without those. Exit
     code 6 when there is an error.
     """
-    document = read(invocation.config)
-    plugins = Plugins(document.bootstrap)
-    names = list(islice(KnownNames(plugins).unknown_in(document.node), MISTAKES))
-    errors = [located for located in names if located[1].severity is Severity.ERROR]
-    unsure = [problem for _, problem in names if problem.severity is not Severity.ERROR]
-    for problem in (*plugins.registry.problems, *unsure):
-        click.echo(problem_line(problem), err=True)
-    plugins.settings(document, errors)
-    click.echo(visible("valid: " + (", ".join(map(str, document.files)) or "no file, built-in defaults")))
+    files, found = tuple[str, ...](), list[Problem]()
+    try:
+        document = read(invocation.config)
+        files = tuple(map(str, document.files))
+        plugins = Plugins(document.bootstrap)
+        names = list(islice(KnownNames(plugins).unknown_in(document.node), MISTAKES))
+        errors = [located for located in names if located[1].severity is Severity.ERROR]
+        found += (*plugins.registry.problems, *(one for _, one in names if one.severity is not Severity.ERROR))
+        if not as_json:
+            for problem in found:
+                click.echo(problem_line(problem), err=True)
+        plugins.settings(document, errors)
+    except ConfigInvalid as error:
+        if not as_json:
+            raise
+        facts = ConfigCheckDocument(valid=False, files=files, problems=(*found, *error.problems))
+        click.echo(to_json(facts, indent=1))
+        return error.exit_code
+    facts = ConfigCheckDocument(valid=True, files=files, problems=tuple(found))
+    text = visible("valid: " + (", ".join(files) or "no file, built-in defaults"))
+    click.echo(to_json(facts, indent=1) if as_json else text)
     return ExitCode.OK
 
 
 @config_command.command("show")
-@json_option
+@json_option(ConfigurationDocument)
 @click.pass_obj
 def show_config(invocation: Invocation, *, as_json: bool) -> int:
     """Print the configuration in force, defaults included."""
@@ -64,7 +84,8 @@ def show_config(invocation: Invocation, *, as_json: bool) -> int:
     loaded = load(invocation.config)
     models = PluginModels(loaded.plugins.registry)
     shown = models.perform(partial(_shown, loaded))
-    click.echo(json.dumps(shown, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
+    whole = {"version": 1, **shown}
+    click.echo(json.dumps(whole, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
     return _missing(models, invocation)
 
 
@@ -98,7 +119,7 @@ def _missing(models: PluginModels, invocation: Invocation) -> ExitCode:
 
 @config_command.command("guest")
 @click.argument("name", metavar="GUEST")
-@json_option
+@json_option(GuestSettingsDocument)
 @click.pass_obj
 def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
     """Show every setting of a guest, and where each comes from: default, configuration, metadata, plugin or rule.
@@ -112,8 +133,8 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
     failed = any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
     code = ExitCode.NOT_AS_PLANNED if failed else code
     if as_json:
-        facts = {key: {"value": value, "from": source} for key, value, source in rows}
-        click.echo(to_json({"version": 1, "guest": name, "settings": facts, "problems": problems}, indent=1))
+        facts: dict[str, SettingFacts] = {key: {"value": value, "from": source} for key, value, source in rows}
+        click.echo(to_json(GuestSettingsDocument(guest=name, settings=facts, problems=problems), indent=1))
         return code
     for key, value, source in rows:
         text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
@@ -167,7 +188,8 @@ def sample() -> int:
 
 @config_command.command("import")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]")
-def import_(file: Path | None) -> int:
+@json_option(ImportDocument)
+def import_(file: Path | None, *, as_json: bool) -> int:
     """Print libvirt-guests' settings (by default those of this host) as our configuration.
 
     The file is read, never run. What could not be read stands in a comment, and on standard error; exit code 1 then.
@@ -183,8 +205,17 @@ def import_(file: Path | None) -> int:
     except OSError as error:
         remedy = error.remedy if isinstance(error, Unreadable) else ""
         raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
-    click.echo(libvirt_guests.as_yaml(settings, str(found)).rstrip())
-    serial = settings.meaning.serial
-    for line in (*([f"note: {serial}"] if serial else ()), *settings.told(found)):
-        click.echo(visible(line), err=True)
+    serial, text = settings.meaning.serial, libvirt_guests.as_yaml(settings, str(found))
+    if as_json:
+        import yaml
+
+        facts = ImportDocument(
+            file=str(found), configuration=yaml.safe_load(text) or {}, notes=(serial,) if serial else (),
+            unread=tuple(settings.told(found)),
+        )  # fmt: skip
+        click.echo(to_json(facts, indent=1))
+    else:
+        click.echo(text.rstrip())
+        for line in (*([f"note: {serial}"] if serial else ()), *settings.told(found)):
+            click.echo(visible(line), err=True)
     return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK

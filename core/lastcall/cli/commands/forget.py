@@ -5,11 +5,13 @@ import os
 import click
 
 from lastcall.api.guests import Reason
+from lastcall.cli.documents.state import ForgetDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import selection_arguments
+from lastcall.cli.options import json_option, selection_arguments
 from lastcall.cli.outlet import say_problem
 from lastcall.errors import ExitCode, UsageError
-from lastcall.formats.visible_text import visible
+from lastcall.formats.json_text import to_json
+from lastcall.formats.visible_text import page
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
@@ -20,8 +22,9 @@ from lastcall.runs.lock import Holder, RunLock
 @click.command("forget")
 @selection_arguments
 @click.option("--all", "everyone", is_flag=True, help="Forget every guest on the list.")
+@json_option(ForgetDocument)
 @click.pass_obj
-def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool) -> int:
+def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool, as_json: bool) -> int:
     """Take guests off the list of those to be restored: those named, by name, UUID or quoted glob.
 
     The guests themselves and saved images are not touched.
@@ -44,6 +47,6 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool)
     if state.distrust:  # the list that was written has nothing doubtful on it any more
         say_problem(state.distrust)
     Motd(paths, wanted=paths.brings_back).refresh()
-    for entry in entries:
-        click.echo(visible(f"{entry.name} ({entry.uri}) is forgotten"))
+    lines = (f"{entry.name} ({entry.uri}) is forgotten" for entry in entries)
+    click.echo(to_json(ForgetDocument(forgotten=tuple(entries)), indent=1) if as_json else page(lines))
     return ExitCode.OK

@@ -7,9 +7,12 @@ import click
 
 from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
+from lastcall.cli.documents.configuration import MetadataDocument
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
 from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
+from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page
 from lastcall.presence.lookup import find_guest
 from lastcall.runs.assembly import Parts, RunRequest, assemble
@@ -26,8 +29,9 @@ def guest_command() -> None:
 @guest_command.command("set")
 @click.argument("name", metavar="GUEST")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@json_option(MetadataDocument)
 @click.pass_obj
-def set_(invocation: Invocation, name: str, settings: tuple[str, ...]) -> int:
+def set_(invocation: Invocation, name: str, settings: tuple[str, ...], *, as_json: bool) -> int:
     """Set keys in the guest's metadata; values are written as in the configuration file.
 
     For example `lastcall guest set db-1 depends_on=storage timeout=5min`. Keys of plugins that run commands cannot be
@@ -39,24 +43,30 @@ def set_(invocation: Invocation, name: str, settings: tuple[str, ...]) -> int:
         if not sign:
             raise UsageError(f"{setting!r} is not KEY=VALUE", "for example timeout=5min")
         given[key.strip()] = value.strip()
-    return _change(invocation, name, lambda texts: {**texts, **given})
+    return _change(invocation, name, lambda texts: {**texts, **given}, as_json=as_json)
 
 
 @guest_command.command("unset")
 @click.argument("name", metavar="GUEST")
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@json_option(MetadataDocument)
 @click.pass_obj
-def unset(invocation: Invocation, name: str, keys: tuple[str, ...]) -> int:
+def unset(invocation: Invocation, name: str, keys: tuple[str, ...], *, as_json: bool) -> int:
     """Take keys out of the guest's metadata."""
-    return _change(invocation, name, lambda texts: {key: text for key, text in texts.items() if key not in keys})
+    return _change(
+        invocation, name, lambda texts: {key: text for key, text in texts.items() if key not in keys}, as_json=as_json
+    )
 
 
-def _change(invocation: Invocation, name: str, change: Callable[[dict[str, str]], dict[str, str]]) -> int:
+def _change(
+    invocation: Invocation, name: str, change: Callable[[dict[str, str]], dict[str, str]], *, as_json: bool
+) -> int:
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True), loop)
     written = loop.run_until_complete(_write(parts, KnownNames(loaded.plugins), name, change))
-    click.echo(page(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata")
+    text = page(f"{key}: {text}" for key, text in written.items()) or "no settings in its metadata"
+    click.echo(to_json(MetadataDocument(guest=name, settings=written), indent=1) if as_json else text)
     return ExitCode.OK
 
 

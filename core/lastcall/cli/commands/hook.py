@@ -11,6 +11,7 @@ import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import HookRecord, Verdict
+from lastcall.cli.documents.findings import FiredHook, HookDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import confirmed, json_option
 from lastcall.cli.progress import Progress
@@ -38,7 +39,7 @@ from lastcall.runs.loading import Loaded, load
 )
 @click.option("--for-real", is_flag=True, help="No rehearsal: do what a run would have done. It asks first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, with --for-real; needed where there is no terminal.")
-@json_option
+@json_option(HookDocument)
 @click.pass_obj
 def hook_command(
     invocation: Invocation,
@@ -78,8 +79,8 @@ def hook_command(
     fired = loop.run_until_complete(fire_hook(parts, name, guests))
     problems = parts.stream.story.report().problems
     if as_json:
-        shown = [{"guest": guest.name if guest else None, "calls": calls} for guest, calls in fired]
-        click.echo(to_json({"version": 1, "hook": name, "fired": shown, "problems": problems}, indent=1))
+        shown = tuple(FiredHook(guest.name if guest else None, calls) for guest, calls in fired)
+        click.echo(to_json(HookDocument(hook=name, fired=shown, problems=problems), indent=1))
     else:
         lines = chain.from_iterable(_lines(name, guest, calls) for guest, calls in fired)
         # What else plugins failed in on the way, as in telling the guest's settings.

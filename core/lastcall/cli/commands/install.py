@@ -9,10 +9,13 @@ from pathlib import Path
 import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.cli.documents.installing import InstallDocument, other_stopper, step_facts
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import json_option
 from lastcall.config.load import parse
 from lastcall.config.settings import Settings
 from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
+from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.install import CONFIG, Installation
@@ -36,8 +39,11 @@ from lastcall.systemd.units import program_path
     default=True,
     help="Take over from libvirt-guests (the default), or do nothing where it is on duty.",
 )
+@json_option(InstallDocument)
 @click.pass_obj
-def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool, take_over: bool) -> int:
+def install_command(
+    invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool, take_over: bool, as_json: bool
+) -> int:
     """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
 
     Takes over from libvirt-guests: what it is configured to do is written as our configuration, the guests on its list
@@ -51,23 +57,28 @@ def install_command(invocation: Invocation, replace: tuple[str, ...], *, dry_run
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:
-        click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"))
+        click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"), err=as_json)
         for note in step.notes:
-            click.echo(visible(f"  {note}"))
+            click.echo(visible(f"  {note}"), err=as_json)
         # Before it is done: were a later step to fail, the next run would find a configuration, and say nothing of it.
         for line in step.lost:
             click.echo(visible(line), err=True)
         if not dry_run:
             do(step)
     # Last, so that it is seen: who goes on stopping guests, now that everything else is done.
-    for other in installation.others(dry_run=dry_run):
+    others = installation.others(dry_run=dry_run)
+    for other in others:
         click.echo(page((f"! {other.where}: {other.message}", f"    → {other.remedy}")), err=True)
-    if not dry_run:
-        click.echo(installation.duty())
-        click.echo("Next: `lastcall check`, `lastcall plan`.")
+    duty = None if dry_run else installation.duty()
+    if duty:
+        click.echo(f"{duty}\nNext: `lastcall check`, `lastcall plan`.", err=as_json)
     lost = sum(len(step.lost) for step in steps)
     if lost:
         click.echo(f"Not all of libvirt-guests' settings could be taken over; see the {lost} above.", err=True)
+    if as_json:
+        problems = tuple(map(other_stopper, others))
+        facts = InstallDocument(dry_run=dry_run, steps=step_facts(steps), duty=duty, problems=problems)
+        click.echo(to_json(facts, indent=1))
     return ExitCode.NOT_AS_PLANNED if lost else ExitCode.OK
 
 

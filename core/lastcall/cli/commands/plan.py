@@ -4,11 +4,19 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from itertools import chain
-from typing import Any
 
 import click
 
-from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
+from lastcall.api.guests import GuestState, Key, Reason, RunKind
+from lastcall.cli.documents.plan import (
+    Chain,
+    GuestPlan,
+    Milestones,
+    PlanDocument,
+    PlannedCall,
+    PlannedRun,
+    RungFacts,
+)
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import tell_trace, trace_sinks
@@ -51,7 +59,7 @@ class PlanSeen:
 @click.option("--manual", is_flag=True, help="Plan a run by hand; the same as --reason manual.")
 @click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
 @click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
-@json_option
+@json_option(PlanDocument)
 @click.pass_obj
 def plan_command(
     invocation: Invocation,
@@ -188,51 +196,47 @@ async def _line(
 def plan_json(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...]) -> str:
     """The plan as JSON, as `lastcall plan --json` prints it."""
     outlook = seen.outlook
-    guests = [_guest_facts(outlook, line) for line in seen.lines]
+    guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
-    run: dict[str, Any] = {
-        "reason": parts.context.terms.reason.value,
-        "deadline": parts.deadline.remaining(parts.stream.start),
-        "milestones": deadline,
-        "fits": outlook.fits,
-        "usual": _chain(outlook.usual.total, outlook.usual.path, seen),
-        "worst": _chain(outlook.before + outlook.worst.total, outlook.worst.path, seen),
-    }
+    run = PlannedRun(
+        reason=parts.context.terms.reason,
+        deadline=parts.deadline.remaining(parts.stream.start),
+        milestones=Milestones(**deadline),
+        fits=outlook.fits,
+        usual=_chain(outlook.usual.total, outlook.usual.path, seen),
+        worst=_chain(outlook.before + outlook.worst.total, outlook.worst.path, seen),
+    )
     hooks = {
-        hook: [{"plugin": plugin, "not_run": why or None} for plugin, why in calls.items()]
+        hook: tuple(PlannedCall(plugin, why or None) for plugin, why in calls.items())
         for hook, calls in _calls(parts, loaded, seen).items()
     }
-    return to_json({"version": 1, "run": run, "guests": guests, "hooks": hooks, "problems": problems}, indent=1)
+    return to_json(PlanDocument(run=run, guests=guests, hooks=hooks, problems=problems), indent=1)
 
 
-def _chain(total: float, path: tuple[Key, ...], seen: PlanSeen) -> dict[str, Any]:
+def _chain(total: float, path: tuple[Key, ...], seen: PlanSeen) -> Chain:
     names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
-    return {"seconds": round(total, 2), "path": [names[key] for key in path]}
+    return Chain(round(total, 2), tuple(names[key] for key in path))
 
 
 def _span(forecast: Forecast, key: Key) -> float:
     return forecast.ends.get(key, 0.0) - forecast.starts.get(key, 0.0)
 
 
-def _guest_facts(outlook: Outlook, line: Line) -> dict[str, Any]:
+def _guest_facts(outlook: Outlook, line: Line) -> GuestPlan:
     planned, key = line.planned, line.planned.guest.key
-    guest: Guest = planned.guest
-    steps = [
-        {"method": step.method, "timeout": step.timeout, "unfit": line.unfit.get(step.method)} for step in planned.steps
-    ]
-    return {
-        **dataclasses.asdict(guest),
-        "waits_for": line.after,
-        "asked_usually": None if key in outlook.unknown else round(outlook.usual.starts.get(key, 0.0), 2),
-        "asked_latest": round(outlook.latest(key), 2),
-        "takes_usually": None if key in outlook.unknown else round(_span(outlook.usual, key), 2),
-        "takes_at_worst": None if key in outlook.endless else round(_span(outlook.worst, key), 2),
-        "stop": steps,
-        "last_resort": [step.method for step in planned.last_resort],
-        "restore": planned.restore,
-        "left_because": planned.left_because or None,
-        "facts": line.facts,
-    }
+    return GuestPlan(
+        **dataclasses.asdict(planned.guest),
+        waits_for=line.after,
+        asked_usually=None if key in outlook.unknown else round(outlook.usual.starts.get(key, 0.0), 2),
+        asked_latest=round(outlook.latest(key), 2),
+        takes_usually=None if key in outlook.unknown else round(_span(outlook.usual, key), 2),
+        takes_at_worst=None if key in outlook.endless else round(_span(outlook.worst, key), 2),
+        stop=tuple(RungFacts(step.method, step.timeout, line.unfit.get(step.method)) for step in planned.steps),
+        last_resort=tuple(step.method for step in planned.last_resort),
+        restore=planned.restore,
+        left_because=planned.left_because or None,
+        facts=line.facts,
+    )
 
 
 def _text(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...], *, forced: bool) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
 
 from lastcall.api.command_line import CommandLine
 from lastcall.cli.commands.new_plugin import new_plugin
 from lastcall.cli.commands.plugins_trace import trace_command
+from lastcall.cli.documents.findings import PluginFacts, PluginsDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.outlet import say
@@ -24,17 +25,20 @@ from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.hooks.registry import Implementation, Registry
-from lastcall.hooks.sources import Source
+from lastcall.hooks.sources import Origin, Source
 from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.report.text import problem_lines, trace_lines
 from lastcall.runs.loading import load_anyway
 from lastcall.threads.box import Box
 
 REGISTER_TIMEOUT = 5.0  # seconds
+_ORIGINS: Mapping[Origin, Literal["bundled", "package", "dropin"]] = {
+    Origin.BUNDLED: "bundled", Origin.PACKAGE: "package", Origin.DROPIN: "dropin",
+}  # fmt: skip
 
 
 @click.group("plugins", invoke_without_command=True)
-@json_option
+@json_option(PluginsDocument)
 @click.pass_context
 def plugins_command(ctx: click.Context, *, as_json: bool) -> int:
     """Show every plugin, the firing order of every hook, and what could not be loaded and why.
@@ -60,47 +64,45 @@ def _show(invocation: Invocation, *, as_json: bool) -> int:
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-def _facts(plugins: Plugins) -> dict[str, Any]:
+def _facts(plugins: Plugins) -> PluginsDocument:
     registry = plugins.registry
-    return {
-        "version": 1,
-        "plugins": [
-            {"name": one.name, "origin": one.origin.name.lower(), "where": one.where, **_occasions(registry, one)}
-            for one in registry.sources
-        ],
-        "blocked": [source.name for source in registry.blocked],
-        "hooks": {hook: [one.plugin for one in registry.implementations(hook)] for hook in registry.hook_names()},
-        "stop_methods": {name: source.name for name, (source, _) in sorted(plugins.methods.items())},
-        "guest_shells": {name: source.name for name, (source, _) in sorted(plugins.shells.items())},
-        "problems": [*registry.problems, *registry.stray_names()],
-    }
+    return PluginsDocument(
+        plugins=tuple(_plugin(registry, one) for one in registry.sources),
+        blocked=tuple(source.name for source in registry.blocked),
+        hooks={hook: tuple(one.plugin for one in registry.implementations(hook)) for hook in registry.hook_names()},
+        stop_methods={name: source.name for name, (source, _) in sorted(plugins.methods.items())},
+        guest_shells={name: source.name for name, (source, _) in sorted(plugins.shells.items())},
+        problems=(*registry.problems, *registry.stray_names()),
+    )
 
 
 def _text(plugins: Plugins) -> str:
     facts, lines = _facts(plugins), ["plugins"]
-    lines += [f"  {one['name']}  {one['origin']}" + _where(one) for one in facts["plugins"]]
-    lines += [f"  {name}  blocked by hooks.block" for name in facts["blocked"]]
+    lines += [f"  {one.name}  {one.origin}" + _where(one) for one in facts.plugins]
+    lines += [f"  {name}  blocked by hooks.block" for name in facts.blocked]
     lines.append("firing order")
-    for hook, names in facts["hooks"].items():
+    for hook, names in facts.hooks.items():
         if names:
             mirrored = "  (mirrored, as it belongs to the restore)" if hook in RESTORE_HOOKS and len(names) > 1 else ""
             lines.append(f"  {hook}: {', '.join(names)}{mirrored}")
-    unused = [hook for hook, names in facts["hooks"].items() if not names]
+    unused = [hook for hook, names in facts.hooks.items() if not names]
     lines.append(f"  nobody implements: {', '.join(unused)}" if unused else "  every hook has an implementation")
-    lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts["stop_methods"].items()))
-    return page([*lines, *chain.from_iterable(map(problem_lines, facts["problems"]))])
+    lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts.stop_methods.items()))
+    return page([*lines, *chain.from_iterable(map(problem_lines, facts.problems))])
 
 
-def _occasions(registry: Registry, source: Source) -> dict[str, Any]:
-    """Reasons of the runs that its hooks are for, null = all, and whether it runs in rehearsals."""
+def _plugin(registry: Registry, source: Source) -> PluginFacts:
     occasions = registry.occasions(source)
-    return {"reasons": occasions.words or None, "rehearses": occasions.rehearses, "meant_for": occasions.meant_for()}
+    return PluginFacts(
+        name=source.name, origin=_ORIGINS[source.origin], where=source.where, reasons=occasions.words or None,
+        rehearses=occasions.rehearses, meant_for=occasions.meant_for(),
+    )  # fmt: skip
 
 
-def _where(one: dict[str, Any]) -> str:
-    said = [] if one["where"] == one["origin"] else [one["where"]]
-    said += [one["meant_for"]] if one["meant_for"] else []
-    return "".join(f"  {words}" for words in (*said, *([] if one["rehearses"] else ["not in rehearsals"])))
+def _where(one: PluginFacts) -> str:
+    said = [] if one.where == one.origin else [one.where]
+    said += [one.meant_for] if one.meant_for else []
+    return "".join(f"  {words}" for words in (*said, *([] if one.rehearses else ["not in rehearsals"])))
 
 
 def register_plugin_commands(

@@ -1,11 +1,11 @@
 """`lastcall report`: what earlier runs did."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 
 import click
 
+from lastcall.cli.documents.reports import LoggedReport, ReportDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, UsageError
@@ -21,7 +21,7 @@ _LISTED = 20
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
 @click.option("-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed.")
-@json_option
+@json_option(ReportDocument)
 @click.pass_obj
 def report_command(invocation: Invocation, run: str | None, *, listed: bool, traces: bool, as_json: bool) -> int:
     """Say what the last shutdown did, and the restore after it; or the run with this id.
@@ -32,8 +32,7 @@ def report_command(invocation: Invocation, run: str | None, *, listed: bool, tra
     with refusals_told(folder):
         runs = _chosen(past_runs(folder, _tell), run, listed=listed)
     if as_json:
-        shown = [{"complete": one.complete, **asdict(one.report)} for one in runs]
-        click.echo(to_json({"version": 1, "runs": shown}, indent=1))
+        click.echo(to_json(ReportDocument(runs=tuple(map(LoggedReport.of, runs))), indent=1))
     elif listed:
         click.echo("\n".join(map(as_line, runs)) or "no run has been logged")
     else:

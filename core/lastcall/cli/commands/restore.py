@@ -1,19 +1,17 @@
 """`lastcall restore`."""
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
+from lastcall.cli.documents.reports import RestoreDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, confirmed, json_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
-
-if TYPE_CHECKING:
-    from lastcall.api.results import Report
 
 
 @click.command("restore")
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     "--fresh", is_flag=True, help="Remove the saved images of those named first: what was in their memory is lost."
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
-@json_option
+@json_option(RestoreDocument)
 @click.pass_obj
 def restore_command(
     invocation: Invocation,
@@ -65,8 +63,7 @@ def restore_command(
         invocation = confirmed(invocation, question)
     report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline, fresh=fresh)
     if report is None:
-        empty: dict[str, Any] = {"version": 1, "run": None, "guests": [], "hooks": [], "problems": []}
-        click.echo(to_json(empty, indent=1) if as_json else "nothing is due")
+        click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
         return ExitCode.OK
     code = tell(report, text.report_json(report) if as_json else text.as_text(report), invocation)
     if not from_unit:
@@ -76,13 +73,13 @@ def restore_command(
     return or_waiting(code, invocation)
 
 
-def _at_boot(invocation: Invocation, deadline: float | None) -> "Report | None":
+def _at_boot(invocation: Invocation, deadline: float | None) -> Report | None:
     from lastcall.cli.from_unit import bring_back
 
     return bring_back(invocation, deadline)
 
 
-def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> "Report":
+def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> Report:
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
     from lastcall.runs.loading import Allowance, load

@@ -2,19 +2,16 @@
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
 from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, confirmed, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
-
-if TYPE_CHECKING:
-    from lastcall.api.results import Report
 
 
 @click.command("shutdown")
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--again", is_flag=True, help="With --from-unit: only if the run before was cut off, in what it has left."
 )
-@json_option
+@json_option(Report)
 @click.pass_obj
 def shutdown_command(
     invocation: Invocation,
@@ -68,7 +65,7 @@ def shutdown_command(
     return tell(report, report_json(report) if as_json else as_text(report), invocation)
 
 
-def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> "Report":
+def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> Report:
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from lastcall.cli.documents.state import StatusDocument, WaitingGuest
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode
@@ -21,7 +22,7 @@ from lastcall.presence.roll_call import RollCall, call_roll
 
 
 @click.command("status")
-@json_option
+@json_option(StatusDocument)
 @click.pass_obj
 def status_command(invocation: Invocation, *, as_json: bool) -> int:
     """Show whether lastcall is on duty, and which guests wait to be restored since when.
@@ -41,8 +42,10 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
     Motd(paths, wanted=paths.brings_back).refresh(back=roll.back, off=roll.off)
     waiting = [entry for entry in entries if entry.guest.key not in roll.back]
     if as_json:
-        guests = [{**asdict(entry), "back": False if entry.guest.key in roll.off else None} for entry in waiting]
-        facts = {"version": 1, "on_duty": duty, "announced": announced, "guests": guests, "silent": roll.silent}
+        guests = tuple(
+            WaitingGuest(**asdict(one), back=False if one.guest.key in roll.off else None) for one in waiting
+        )
+        facts = StatusDocument(on_duty=duty, announced=announced, guests=guests, silent=roll.silent)
         click.echo(to_json(facts, indent=1))
         return ExitCode.OK if duty else ExitCode.NOT_STARTED
     click.echo("on duty" if duty else "not on duty: guests are not stopped with this host; see `lastcall install`")
