@@ -18,7 +18,8 @@ from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.persistence.mailbox import Answer, Mailbox, Request
 from lastcall.persistence.state import Cause, Entry, StateFile
 from lastcall.planning.history import History
-from lastcall.report.run_history import PastRun, as_line, as_story, latest, past_runs
+from lastcall.report.run_history import PastRun, as_story, latest, past_runs
+from lastcall.report.run_list import run_table
 from lastcall.report.text import report_json
 from lastcall.systemd.jobs import reason_of
 
@@ -144,7 +145,7 @@ def read_run_log(data: bytes) -> list[PastRun]:
 
 def can_be_told(found: list[PastRun]) -> None:
     for run in found:
-        shown = as_story(run) + as_line(run)
+        shown = as_story(run) + run_table([run])
         assert all(one == "\n" or one.isprintable() or one in "\xa0\u200c\u200d\u202f\u3000" for one in shown)
         json.loads(report_json(run.report))
         json.loads(to_json({"complete": run.complete, **asdict(run.report)}))

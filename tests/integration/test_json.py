@@ -43,6 +43,7 @@ CALLS = (
     ("announce", ("--cancel",)), ("announce", ("--cancel",)), ("report", ()), ("shutdown", ()), ("status", ()),
     ("report", ()), ("restore", ()), ("report", ("--list",)), ("shutdown", ("--reason", "power")),
     ("forget", ("test",)), ("restore", ()), ("report", ()),
+    ("runs", ()), ("runs", ("--last", "1", "--kind", "shutdown")), ("runs diff", ()), ("runs diff", ("1", "3")),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these
 

@@ -43,11 +43,11 @@ def past_run(log: Path) -> PastRun:
     """The run of a log; raises OSError, or ValueError or LookupError where it cannot be understood."""
     records = list(read_log(log))
     report = ReportBuilder(records).report()
-    _local(report.run.started)
+    local(report.run.started)
     return PastRun(report, isinstance(records[-1], RunEnded))
 
 
-def _local(started: str) -> datetime:
+def local(started: str) -> datetime:
     """When a run began, by this host's clock; raises ValueError for what is no such time."""
     try:
         return datetime.fromisoformat(started).astimezone()
@@ -75,16 +75,7 @@ def latest(runs: Iterator[PastRun]) -> list[PastRun]:
 def as_story(run: PastRun, *, traces: bool = False) -> str:
     """The run's report under a heading that says when and why; with `traces` the tracebacks of what failed."""
     facts = run.report.run
-    began = _local(facts.started)
+    began = local(facts.started)
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
     return f"{visible(heading)}\n{as_text(run.report, traces=traces)}{cut}"
-
-
-def as_line(run: PastRun) -> str:
-    """The run in one line."""
-    facts = run.report.run
-    verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
-    count = len(run.report.guests)
-    told = f"{count} guest{'' if count == 1 else 's'}, {verdict if run.complete else 'did not come to its end'}"
-    return visible(f"{facts.id}  {facts.kind.value} ({facts.reason.value})  {told}, {facts.duration:.1f}s")

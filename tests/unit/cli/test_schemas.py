@@ -51,7 +51,8 @@ def test_the_published_schemas_are_what_the_commands_say() -> None:
 def test_a_schema_is_one_and_every_document_has_a_version(words: tuple[str, ...]) -> None:
     schema = schema_of_command(*words)
     Draft202012Validator.check_schema(schema)
-    assert (schema["title"], schema["required"][0]) == (f"lastcall {' '.join(words)} --json", "version")
+    assert schema["title"] == f"lastcall {' '.join(words)} --json"
+    assert "version" in schema["required"]
     assert schema["description"]
 
 

@@ -11,7 +11,8 @@ from lastcall.cli.progress import Progress
 from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.records import Record
 from lastcall.report.narrator import Narrator
-from lastcall.report.run_history import as_line, as_story, past_runs
+from lastcall.report.run_history import as_story, past_runs
+from lastcall.report.run_list import run_table
 from lastcall.report.text import as_text, problem_line, report_json
 
 EVIL = "db\n✓ web-1  stopped\r\x1b[2K\x85\u2028\u202e\x9b\udcff"
@@ -69,7 +70,7 @@ def test_progress_the_console_and_the_journal_get_one_line_a_record(told: tuple[
 
 def test_past_runs_are_told_the_same_way(told: tuple[Path, list[Record], str, str]) -> None:
     (run,) = past_runs(told[0] / "runs")
-    assert harmless(as_story(run) + as_line(run))
+    assert harmless(as_story(run) + run_table([run]))
 
 
 def test_a_problem_has_its_remedy_as_its_only_other_line() -> None:

@@ -1,0 +1,39 @@
+"""Runs that are over, a line each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lastcall.api.guests import Outcome
+from lastcall.errors import Severity
+from lastcall.formats.quantities import format_duration
+from lastcall.formats.visible_text import page
+from lastcall.report.run_history import PastRun, local
+
+
+def run_table(runs: Sequence[PastRun]) -> str:
+    """When, why, how long, what became of the guests and how many problems; the id first, for `lastcall report`."""
+    rows = [tuple(_cells(run)) for run in runs]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    return page("  ".join((*map(str.ljust, row[:4], widths), row[4])) for row in rows)
+
+
+def outcome_counts(run: PastRun) -> Mapping[Outcome, int]:
+    """How many guests met each outcome, of those that somebody met."""
+    met = [guest.outcome for guest in run.report.guests]
+    return {outcome: met.count(outcome) for outcome in Outcome if outcome in met}
+
+
+def errors_of(run: PastRun) -> int:
+    """How many problems of the run are errors."""
+    return sum(problem.severity is Severity.ERROR for problem in run.report.problems)
+
+
+def _cells(run: PastRun) -> Iterator[str]:
+    facts, errors = run.report.run, errors_of(run)
+    yield facts.id
+    yield f"{local(facts.started):%Y-%m-%d %H:%M}"
+    yield f"{facts.kind.value} ({facts.reason.value})"
+    yield format_duration(round(facts.duration, 1))
+    told = [f"{count} {outcome.value}" for outcome, count in outcome_counts(run).items()] or ["no guests"]
+    told += [f"{errors} problem{'' if errors == 1 else 's'}"] if errors else []
+    verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
+    yield f"{', '.join(told)}; {verdict if run.complete else 'did not come to its end'}"
