@@ -158,6 +158,12 @@ def shell_blocks(page: str) -> list[list[str]]:
     return [block.splitlines() for language, block in blocks if not language]
 
 
+def unit_blocks(page: str) -> dict[str, str]:
+    """The unit files that a page of the docs shows, by the path in their first line."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text()
+    return dict(re.findall(r"^```ini\n# (\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+
 def looks(after: str) -> list[tuple[str, str]]:
     """(command, what it is to say) for each look that docs/install.md advises after something."""
     text = (Path(__file__).parents[1] / "docs/install.md").read_text()

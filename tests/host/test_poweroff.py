@@ -9,7 +9,7 @@ from typing import Any
 
 from lab import replaced
 from lab.host import Entry, Host
-from support import over_in_time, shell_blocks
+from support import over_in_time, shell_blocks, unit_blocks
 
 NEEDS = {"g01": 1, "g03": 3, "g05": 5, "g08": 8, "g10": 10, "g12": 12}
 SWITCHES = {name: f"slow={seconds}" for name, seconds in NEEDS.items()}
@@ -147,9 +147,11 @@ def test_a_second_shutdown_request_while_one_runs_changes_nothing(installed: Hos
 def test_a_deaf_guest_gets_the_time_of_the_run_not_that_of_the_unit_and_never_more_than_the_deadline(
     installed: Host,
 ) -> None:
-    configure(installed, "shutdown: {deadline: 40s, reserve: 15s}\n")
+    configure(installed, "shutdown: {deadline: 40s, reserve: 15s, fail_unit: true}\n")
     installed.run("mkdir -p /etc/systemd/system/lastcall.service.d")
     installed.run("printf '[Service]\\nTimeoutStopSec=8\\n' > /etc/systemd/system/lastcall.service.d/short.conf")
+    for path, unit in unit_blocks("troubleshooting.md").items():
+        installed.run(f"cat > {path}", given=unit)
     installed.run("systemctl daemon-reload")
     installed.guests(deaf="slow=0 deaf=1", slow="slow=14")
     installed.run("systemctl --no-block poweroff")
@@ -166,6 +168,14 @@ def test_a_deaf_guest_gets_the_time_of_the_run_not_that_of_the_unit_and_never_mo
     assert not find(journal, "timed out")
     assert installed.cut_off("slow") == {}
     assert find(journal, r"^deaf: forced")
+    assert find(journal, r"^a guest was forced off or left running"), "what its OnFailure= names was run"
+    installed.boot()
+    installed.wait_until(lambda: "slow" in installed.running(), "the failed unit keeps nobody from coming back")
+    installed.wait_until(
+        lambda: "1 forced (deaf)" in installed.tries("cat /etc/motd.d/lastcall").stdout, "a login says so"
+    )
+    installed.run("lastcall report --ack")
+    assert not installed.tries("cat /etc/motd.d/lastcall").stdout
 
 
 def test_a_poweroff_while_guests_are_brought_back_stops_those_that_are(installed: Host) -> None:

@@ -44,6 +44,7 @@ CALLS = (
     ("report", ()), ("restore", ()), ("report", ("--list",)), ("shutdown", ("--reason", "power")),
     ("forget", ("test",)), ("restore", ()), ("report", ()),
     ("runs", ()), ("runs", ("--last", "1", "--kind", "shutdown")), ("runs diff", ()), ("runs diff", ("1", "3")),
+    ("report", ("--ack",)), ("status", ()),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these
 

@@ -8,6 +8,7 @@ from lastcall.errors import LastcallError, Problem, Severity
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import open_state
 from lastcall.presence.roll_call import call_roll
+from lastcall.report.unseen import unseen_at_login
 
 
 def find_missing(settings: Settings) -> Iterator[Problem]:
@@ -24,7 +25,7 @@ def find_missing(settings: Settings) -> Iterator[Problem]:
         yield state.distrust
     wanted = settings.restore.brings_back
     roll = call_roll(state.entries if wanted else ())
-    Motd(settings.paths, wanted=wanted).refresh(back=roll.back, off=roll.off)
+    Motd(settings.paths, wanted=wanted).refresh(unseen=unseen_at_login(place), back=roll.back, off=roll.off)
     silent = Counter(uri for uri, _ in state.entries if uri in roll.silent)
     waiting = len(state.entries) - len(roll.back) - silent.total() if wanted else 0
     if waiting:

@@ -19,10 +19,11 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
-from lastcall.persistence.last_line import answered
+from lastcall.persistence.last_line import UnitAnswer, answered
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.session_uris import by_hand_only, is_own_session
 from lastcall.records.records import Sink
+from lastcall.report.unseen import bad_guests
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.loading import Allowance, Loaded, load
 from lastcall.runs.runner import perform
@@ -61,11 +62,13 @@ def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     """The shutdown run as systemd stops the unit; None where the host does not stop, and no guest is touched."""
     # Already before the plugins are loaded, as what was announced is cut from their time.
     places = find_places(invocation.config)
-    with answered((places or Places()).run):
-        return _stop_host(invocation, deadline, places)
+    with answered((places or Places()).run) as answer:
+        return _stop_host(invocation, deadline, places, answer)
 
 
-def _stop_host(invocation: Invocation, deadline: float | None, places: Places | None) -> Report | None:
+def _stop_host(
+    invocation: Invocation, deadline: float | None, places: Places | None, answer: UnitAnswer
+) -> Report | None:
     systemctl = Systemctl()
     reason = host_stop(systemctl)
     # A unit is stopped for many reasons; taken for a host stop, `systemctl restart` would stop every guest.
@@ -76,7 +79,7 @@ def _stop_host(invocation: Invocation, deadline: float | None, places: Places | 
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, soonest(left, deadline))
     loaded = load(invocation.config, known, allowance=allowance)
     reason, left = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
-    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, deadline, left)
+    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, answer, deadline, left)
 
 
 def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
@@ -85,11 +88,11 @@ def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | 
     left = BootStamp(run).left
     if not left:
         return None
-    with answered(run):
-        return _go_on(invocation, deadline, left)
+    with answered(run) as answer:
+        return _go_on(invocation, deadline, left, answer)
 
 
-def _go_on(invocation: Invocation, deadline: float | None, left: float) -> Report:
+def _go_on(invocation: Invocation, deadline: float | None, left: float, answer: UnitAnswer) -> Report:
     # A run for the host had begun, whatever the queue says by now: half of the guests may be down already.
     reason = host_stop(Systemctl()) or Reason.OTHER
     # What the first try has left, and no fresh deadline: the battery has been running down since then.
@@ -97,11 +100,16 @@ def _go_on(invocation: Invocation, deadline: float | None, left: float) -> Repor
     limit = min(limit, deadline or limit)
     loaded = load(invocation.config, reason, allowance=Allowance(RunKind.SHUTDOWN, invocation.started, limit))
     reason, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
-    return _stop(invocation, loaded.for_reason(reason), reason, limit)
+    return _stop(invocation, loaded.for_reason(reason), reason, answer, limit)
 
 
 def _stop(
-    invocation: Invocation, loaded: Loaded, reason: Reason, deadline: float | None, announced: float | None = None
+    invocation: Invocation,
+    loaded: Loaded,
+    reason: Reason,
+    answer: UnitAnswer,
+    deadline: float | None,
+    announced: float | None = None,
 ) -> Report:
     loaded = _without_sessions(loaded)
     duty = BootStamp(loaded.settings.paths.run)
@@ -117,6 +125,7 @@ def _stop(
     report = perform(loaded, request, build_shutdown, invocation.signals)
     with contextlib.suppress(OSError):
         duty.end()
+    answer.fails = loaded.settings.shutdown.fail_unit and bool(bad_guests(report))
     return report
 
 

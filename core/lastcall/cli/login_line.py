@@ -8,6 +8,7 @@ from lastcall.config.settings import Settings
 from lastcall.persistence.files import LAST_MOMENT
 from lastcall.persistence.motd import Motd
 from lastcall.presence.roll_call import PATIENCE, call_roll
+from lastcall.report.unseen import unseen_at_login
 from lastcall.threads.box import Box
 
 
@@ -17,7 +18,7 @@ def refresh_login_line(report: Report, settings: Settings, started: float) -> No
 
     def look_again() -> None:
         roll = call_roll([entry.guest.key for entry in motd.subjects], patience)
-        motd.refresh(back=roll.back, off=roll.off)
+        motd.refresh(unseen=unseen_at_login(settings.paths.state), back=roll.back, off=roll.off)
 
     # The list is on a disk: one that did not answer kept a run by hand from its end, whose guests were long down.
     with contextlib.suppress(TimeoutError):

@@ -115,6 +115,10 @@ class ShutdownSettings(Section):
         description="Before the reserve, everybody not yet asked is asked (at most a quarter of the deadline).",
     )
     parallel: int = Field(default=0, ge=0, description="Guests moving at once, 0 = no limit.")
+    fail_unit: bool = Field(
+        default=False,
+        description="The unit fails, for its OnFailure=, where a host stop has forced a guest off or left it running.",
+    )
     by_reason: dict[Annotated[Reason, Field(strict=False)], ReasonSettings] = Field(
         default={}, strict=False, description="What differs for single reasons, such as `power: {deadline: 90s}`."
     )

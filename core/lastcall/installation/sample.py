@@ -13,6 +13,7 @@ shutdown:
   reserve: 30s        # kept of the deadline for the last resort (at most a third of it)
   grace: 30s          # before that, everybody not yet asked is asked (at most a quarter)
   parallel: 0         # guests moving at once, 0 = no limit
+  fail_unit: false    # lastcall.service fails where a host stop forces a guest off or leaves it: for OnFailure=
   by_reason: {}       # what differs for single reasons: {power: {deadline: 90s, reserve: 20s}}
 
 restore:

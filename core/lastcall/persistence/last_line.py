@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,27 +23,37 @@ _MOST = 4 << 20  # bytes: a line for each of some 40 000 guests
 _TOLD = 1000  # characters of names
 
 
+@dataclass
+class UnitAnswer:
+    """What the unit's stop comes to. `fails`: the unit is to end in failure."""
+
+    fails: bool = False
+
+
 @contextmanager
-def answered(folder: Path) -> Generator[None]:
+def answered(folder: Path) -> Generator[UnitAnswer]:
     """Note, where the block ends as it may, that lastcall has answered this stop of its unit; `folder` is paths.run.
 
-    A bug, a kill and a program that cannot start leave no note, and then the script asks the guests.
+    A bug, a kill and a program that cannot start leave no note, and then the script asks the guests. Whether the unit
+    fails is for the script to do, too, as the last of its commands: no other is skipped because of it.
     """
+    answer = UnitAnswer()
     try:
-        yield
+        yield answer
     except LastcallError:
-        _note(folder)
+        _note(folder, answer)
         raise
-    _note(folder)
+    _note(folder, answer)
 
 
-def _note(folder: Path) -> None:
+def _note(folder: Path, answer: UnitAnswer) -> None:
     # The unit has a new id with every start, and one stop for each: no note outlives the stop that it is about. An exit
     # code could not tell, as an interpreter that lacks our packages ends with 1, too.
     invocation = os.environ.get("INVOCATION_ID")
     if invocation:
         with contextlib.suppress(OSError):  # then the script asks whoever still runs, which is the lesser evil
-            write_whole(folder / "answered", f"{invocation}\n", sync=False, mode=PUBLIC)
+            told = f"{invocation}{' failed' if answer.fails else ''}\n"
+            write_whole(folder / "answered", told, sync=False, mode=PUBLIC)
 
 
 def note_deadline(folder: Path, seconds: float) -> None:

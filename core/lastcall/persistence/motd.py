@@ -1,4 +1,4 @@
-"""A line for whoever logs in, when guests that ran before the last shutdown were not back at the last look."""
+"""A line for whoever logs in, when guests were not back at the last look, or met an end that nobody has seen yet."""
 
 import contextlib
 from collections.abc import Container, Iterable, Iterator
@@ -53,17 +53,19 @@ class Motd:
         now = boot_id()
         return sorted((entry for entry in entries if entry.boot_id != now), key=lambda entry: entry.name)
 
-    def refresh(self, *, back: Container[Key] = (), off: Container[Key] = ()) -> None:
+    def refresh(self, *, unseen: str, back: Container[Key] = (), off: Container[Key] = ()) -> None:
         """Write the line, or remove it. `back`: who was seen running; `off`: who was seen to be off. Of others it says
-        no more than that they may be missing.
+        no more than that they may be missing. `unseen`: what nobody has seen yet, a line of its own.
         """
         missing = [entry for entry in self.subjects if entry.guest.key not in back]
         with contextlib.suppress(OSError):
-            if not missing:
+            if not missing and not unseen:
                 self._path.unlink(missing_ok=True)
                 return
             # In one step: whoever logs in just now reads the old line or the new one.
-            write_whole(self._path, _line(missing, off), sync=False, mode=PUBLIC)
+            lines = [_line(missing, off)] if missing else []
+            lines += [visible(f"lastcall: {unseen}")] if unseen else []
+            write_whole(self._path, "".join(f"{line}\n" for line in lines), sync=False, mode=PUBLIC)
 
 
 def _line(missing: Iterable[Entry], off: Container[Key]) -> str:
@@ -73,7 +75,7 @@ def _line(missing: Iterable[Entry], off: Container[Key]) -> str:
         names["" if entry.guest.key in off else "perhaps "].append(bounded(entry.name, NAME_LIMIT))
     told = "; ".join(_clauses(names))
     as_of = f"As of {datetime.now().astimezone():%Y-%m-%d %H:%M}; `lastcall status` looks again."
-    return f"{visible(f'lastcall: {told}. {as_of}')}\n"
+    return visible(f"lastcall: {told}. {as_of}")
 
 
 def _clauses(names: dict[str, list[str]]) -> Iterator[str]:

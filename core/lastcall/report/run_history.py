@@ -28,7 +28,7 @@ def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
 
     `tell` is told of what is no log at all. Raises PermissionError.
     """
-    for path in sorted(folder.glob("*.jsonl"), key=_began, reverse=True):
+    for path in logs_in(folder):
         try:
             yield past_run(path)
         # Passed over like a broken log, it would look as if nothing had ever been logged.
@@ -37,6 +37,11 @@ def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
         except (OSError, ValueError, LookupError) as error:
             if isinstance(error, Unreadable):
                 tell(f"{error}: passed over; {error.remedy}")
+
+
+def logs_in(folder: Path) -> list[Path]:
+    """The logs of a folder, that of the newest run first."""
+    return sorted(folder.glob("*.jsonl"), key=_began, reverse=True)
 
 
 def past_run(log: Path) -> PastRun:

@@ -70,7 +70,10 @@ if [ "$verb" = stamp ]; then
     echo "  $asked\`systemctl status lastcall lastcall-stamp\` says what it needs, and why it failed." >>"$line"
     exit 0
 fi
-[ "$(in_time plain 64 "$run/answered" | tr -d '\000')" != "${INVOCATION_ID:-unknown}" ] || exit 0
+case $(in_time plain 64 "$run/answered" | tr -d '\000') in
+"${INVOCATION_ID:-unknown}") exit 0 ;;
+"${INVOCATION_ID:-unknown} failed") exit 1 ;; # a guest was forced off or left, and shutdown.fail_unit wants to know
+esac
 case $(timeout 5 systemctl is-system-running 2>/dev/null) in running | degraded | starting | initializing | maintenance)
     echo "lastcall could not run; the host does not stop: no guest is touched, and lastcall.service is started again"
     exec systemctl --no-block start lastcall.service

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from lastcall.api.guests import Guest, Reason
+from lastcall.api.results import Report
 from lastcall.cli import from_unit
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
 from lastcall.errors import ExitCode
+from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile, open_state
 from lastcall.systemd.systemctl import Systemctl
@@ -122,3 +124,31 @@ def test_a_unit_brings_back_nobody_of_a_session_and_opens_no_connection_to_it(
         assert run(("restore", "--from-unit"), invocation) == ExitCode.OK
         assert told in "".join(capfd.readouterr())
     assert [entry.name for entry in open_state(tmp_path).entries.values()] == ["hers"]
+
+
+@pytest.mark.parametrize(("setting", "deaf", "note"), [
+    ("fail_unit: true", True, "abc failed\n"), ("fail_unit: true", False, "abc\n"), ("fail_unit: false", True, "abc\n"),
+])  # fmt: skip
+def test_the_unit_of_a_host_stop_fails_only_by_a_setting_and_only_where_a_guest_was_forced_off(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    invocation: Invocation,
+    setting: str,
+    note: str,
+    *,
+    deaf: bool,
+) -> None:
+    def stops(_systemctl: Systemctl) -> Reason:
+        return Reason.POWEROFF
+
+    def perform(*_: object) -> Report:
+        guest = FakeGuest("db-1", deaf_to=frozenset({"acpi", "agent"} if deaf else ()))
+        return run_shutdown(tmp_path, [guest], reason=Reason.POWEROFF)
+
+    monkeypatch.setattr(from_unit, "host_stop", stops)
+    monkeypatch.setattr(from_unit, "perform", perform)
+    assert invocation.config is not None
+    invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nshutdown: {{{setting}}}\n")
+    assert run(FIRST, invocation) == int(deaf)
+    assert run(AGAIN, invocation) == ExitCode.OK
+    assert (tmp_path / "answered").read_text() == note

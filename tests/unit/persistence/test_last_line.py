@@ -205,3 +205,10 @@ def test_a_stamp_tells_who_is_left_out_of_a_list_that_others_could_have_written(
     state.path.chmod(0o666)
     note_boot(stamp(tmp_path))
     assert "their URIs may run a program: theirs" in capfd.readouterr().err
+
+
+def test_the_answer_says_whether_the_unit_is_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "abc")
+    with answered(tmp_path) as answer:
+        answer.fails = True
+    assert (tmp_path / "answered").read_text() == "abc failed\n"

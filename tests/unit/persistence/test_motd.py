@@ -35,23 +35,23 @@ def told(paths: PathSettings) -> str:
 def test_a_guests_name_is_no_line_of_its_own_at_login_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
     evil = replace(GUEST, name="db\nroot: your password?\x1b[2J\u202e\udcff" + "x" * 5000)
     paths = remember(tmp_path, evil)
-    Motd(paths).refresh(off={evil.key})
+    Motd(paths).refresh(unseen="", off={evil.key})
     assert told(paths).isprintable()
     assert len(told(paths)) < 500
 
 
 def test_whoever_logs_in_reads_who_was_seen_to_be_off(tmp_path: Path) -> None:
     paths = remember(tmp_path, GUEST, OTHER)
-    Motd(paths).refresh(back={OTHER.key}, off={GUEST.key})
+    Motd(paths).refresh(unseen="", back={OTHER.key}, off={GUEST.key})
     assert told(paths) == "lastcall: 1 guest is not back since the last shutdown: db 1"
     assert (tmp_path / "run/motd").stat().st_mode & 0o777 == 0o644
-    Motd(paths).refresh(off={GUEST.key, OTHER.key})
+    Motd(paths).refresh(unseen="", off={GUEST.key, OTHER.key})
     assert told(paths) == "lastcall: 2 guests are not back since the last shutdown: db 1, web"
 
 
 def test_of_whom_libvirt_said_nothing_the_line_claims_nothing(tmp_path: Path) -> None:
     paths = remember(tmp_path, GUEST, OTHER, THIRD)
-    Motd(paths).refresh(off={GUEST.key})
+    Motd(paths).refresh(unseen="", off={GUEST.key})
     expected = (
         "lastcall: 1 guest is not back since the last shutdown: db 1; 2 guests are perhaps not back since the last"
     )
@@ -61,9 +61,9 @@ def test_of_whom_libvirt_said_nothing_the_line_claims_nothing(tmp_path: Path) ->
 def test_the_line_goes_when_everybody_is_back_or_nobody_is_to_come_back(tmp_path: Path) -> None:
     for rest in ({"back": {GUEST.key}}, {}):
         paths = remember(tmp_path, GUEST)
-        Motd(paths).refresh(off={GUEST.key})
+        Motd(paths).refresh(unseen="", off={GUEST.key})
         assert told(paths)
-        Motd(paths, wanted=bool(rest)).refresh(**rest)
+        Motd(paths, wanted=bool(rest)).refresh(unseen="", **rest)
         assert not (tmp_path / "run/motd").exists()
     assert Motd(paths, wanted=False).subjects == []
 
@@ -71,13 +71,13 @@ def test_the_line_goes_when_everybody_is_back_or_nobody_is_to_come_back(tmp_path
 def test_the_line_is_about_those_of_earlier_boots(tmp_path: Path) -> None:
     paths = remember(tmp_path, GUEST, boot=boot_id())
     assert Motd(paths).subjects == []
-    Motd(paths).refresh(off={GUEST.key})
+    Motd(paths).refresh(unseen="", off={GUEST.key})
     assert not (tmp_path / "run/motd").exists()
 
 
 def test_a_list_that_cannot_be_read_and_a_folder_that_cannot_be_written_cost_nothing(tmp_path: Path) -> None:
     paths = remember(tmp_path, GUEST)
     (tmp_path / "run").write_text("a file, not a folder")
-    Motd(paths).refresh(off={GUEST.key})
+    Motd(paths).refresh(unseen="", off={GUEST.key})
     (tmp_path / "state" / "state.json").write_text("nonsense")
     assert Motd(paths).subjects == []

@@ -124,6 +124,15 @@ def test_nobody_is_asked_where_lastcall_has_answered_this_very_stop(stage: Stage
     assert len(stage.asked()) == 1
 
 
+def test_the_unit_fails_where_lastcall_has_said_so_of_this_very_stop(stage: Stage) -> None:
+    stage.guests("qemu", "web")
+    (stage.run / "answered").write_text("now failed\n")
+    assert (stage.play().returncode, stage.asked()) == (1, [])
+    (stage.run / "answered").write_text("earlier failed\n")
+    stage.play()
+    assert len(stage.asked()) == 1
+
+
 @pytest.mark.parametrize("state", ["running", "degraded", "starting", "maintenance"])
 def test_nobody_is_asked_where_the_host_goes_on(stage: Stage, state: str) -> None:
     stage.guests("qemu", "web")

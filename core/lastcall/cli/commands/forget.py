@@ -16,6 +16,7 @@ from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
 from lastcall.planning.selection import Selection
+from lastcall.report.unseen import unseen_at_login
 from lastcall.runs.lock import Holder, RunLock
 
 
@@ -46,7 +47,7 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool,
         lock.release()
     if state.distrust:  # the list that was written has nothing doubtful on it any more
         say_problem(state.distrust)
-    Motd(paths, wanted=paths.brings_back).refresh()
+    Motd(paths, wanted=paths.brings_back).refresh(unseen=unseen_at_login(paths.state))
     lines = (f"{entry.name} ({entry.uri}) is forgotten" for entry in entries)
     click.echo(to_json(ForgetDocument(forgotten=tuple(entries)), indent=1) if as_json else page(lines))
     return ExitCode.OK

@@ -1,20 +1,27 @@
 """`lastcall report`: what earlier runs did."""
 
+import os
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from lastcall.cli.documents.reports import LoggedReport, ReportDocument
+from lastcall.cli.documents.reports import Acknowledgement, LoggedReport, ReportDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
-from lastcall.errors import ExitCode
+from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import visible
+from lastcall.formats.visible_text import page, visible
+from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusals_told
 from lastcall.report.run_choice import named_run
 from lastcall.report.run_history import PastRun, as_story, latest, past_runs
 from lastcall.report.run_list import run_table
+from lastcall.report.unseen import SeenRuns, bad_run_line
+
+if TYPE_CHECKING:
+    from lastcall.config.paths import Places
 
 _LISTED = 20
 
@@ -23,27 +30,50 @@ _LISTED = 20
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
 @click.option("-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed.")
+@click.option("--ack", is_flag=True, help="Note that everything up to now was seen: status and login say it no more.")
 @json_option(ReportDocument)
 @click.pass_obj
-def report_command(invocation: Invocation, run: str | None, *, listed: bool, traces: bool, as_json: bool) -> int:
+def report_command(
+    invocation: Invocation, run: str | None, *, listed: bool, traces: bool, ack: bool, as_json: bool
+) -> int:
     """Say what the last shutdown did, and the restore after it; or one run.
 
     RUN is an id of `lastcall runs`, the beginning of one, or a number that counts back: 1 is the last run.
 
-    Exit code 1 when something was not as planned in what is shown.
+    Exit code 1 when something was not as planned in what is shown, unless --ack says that it was seen.
     """
-    folder = invocation.places(_tell).state / "runs"
+    if ack and (run is not None or listed):
+        raise UsageError("--ack is about everything up to now", "leave RUN and --list out")
+    places = invocation.places(_tell, strict=ack)
+    folder = places.state / "runs"
     with refusals_told(folder):
         runs = _chosen(folder, run, listed=listed)
+        seen = _acknowledge(places) if ack else None
     if as_json:
-        click.echo(to_json(ReportDocument(runs=tuple(map(LoggedReport.of, runs))), indent=1))
+        click.echo(to_json(ReportDocument(runs=tuple(map(LoggedReport.of, runs)), acknowledged=seen), indent=1))
     elif listed:
         click.echo(run_table(runs) or "no run has been logged")
     else:
         stories = [as_story(one, traces=traces or invocation.verbose) for one in runs]
         click.echo("\n\n".join(stories) or "no run has been logged")
+        if seen:
+            click.echo(page([f"noted as seen by {seen.by}:" if seen.runs else "nothing was unseen",
+                             *(f"  {bad_run_line(one)}" for one in seen.runs)]))  # fmt: skip
     bad = any(one.report.run.exit_code or not one.complete for one in runs)
-    return ExitCode.NOT_AS_PLANNED if bad and not listed else ExitCode.OK
+    return ExitCode.NOT_AS_PLANNED if bad and not (listed or ack) else ExitCode.OK
+
+
+def _acknowledge(places: "Places") -> Acknowledgement:
+    """Note it, and have the login say so."""
+    import getpass
+
+    from lastcall.presence.roll_call import call_roll
+
+    seen, runs = SeenRuns(places.state).acknowledge(os.environ.get("SUDO_USER") or getpass.getuser())
+    motd = Motd(places, wanted=places.brings_back)
+    roll = call_roll(entry.guest.key for entry in motd.subjects)
+    motd.refresh(unseen="", back=roll.back, off=roll.off)
+    return Acknowledgement(by=seen.by, at=seen.at, runs=tuple(runs))
 
 
 def _tell(line: str) -> None:

@@ -17,8 +17,12 @@ from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import ASKED_BY
 from lastcall.persistence.motd import Motd
+from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.roll_call import RollCall, call_roll
+from lastcall.report.unseen import BadRun, SeenRuns, bad_run_line, login_words
+
+_UNSEEN = 3
 
 
 @click.command("status")
@@ -39,18 +43,24 @@ def status_command(invocation: Invocation, *, as_json: bool) -> int:
     announced = NoticeBoard(paths.run).read()
     entries = sorted(state.entries.values(), key=lambda entry: (entry.uri, entry.name)) if paths.brings_back else []
     roll = call_roll(entry.guest.key for entry in entries)
-    Motd(paths, wanted=paths.brings_back).refresh(back=roll.back, off=roll.off)
+    with refusals_told(paths.state):
+        seen = SeenRuns(paths.state)
+        unseen, last = seen.unseen(), seen.last()
+        Motd(paths, wanted=paths.brings_back).refresh(unseen=login_words(unseen), back=roll.back, off=roll.off)
     waiting = [entry for entry in entries if entry.guest.key not in roll.back]
     if as_json:
         guests = tuple(
             WaitingGuest(**asdict(one), back=False if one.guest.key in roll.off else None) for one in waiting
         )
-        facts = StatusDocument(on_duty=duty, announced=announced, guests=guests, silent=roll.silent)
+        facts = StatusDocument(
+            on_duty=duty, announced=announced, guests=guests, silent=roll.silent, unseen=tuple(unseen), seen=last
+        )
         click.echo(to_json(facts, indent=1))
         return ExitCode.OK if duty else ExitCode.NOT_STARTED
     click.echo("on duty" if duty else "not on duty: guests are not stopped with this host; see `lastcall install`")
     if announced:
         click.echo(visible(_announcement(announced)))
+    click.echo("".join(f"{line}\n" for line in map(visible, _unseen_lines(unseen))), nl=False)
     why = "" if paths.brings_back else ": restore.policy is none"
     click.echo(page(_lines(waiting, roll, state)) or f"no guest waits to be restored{why}")
     return ExitCode.OK if duty else ExitCode.NOT_STARTED
@@ -60,6 +70,15 @@ def _announcement(announced: Announcement) -> str:
     left = announced.left()
     within = "" if left is None else f", over within {format_duration(round(left))}"
     return f"announced: the next host stop is for {announced.reason}{within}"
+
+
+def _unseen_lines(unseen: list[BadRun]) -> Iterator[str]:
+    for run in unseen[:_UNSEEN]:
+        yield f"! {bad_run_line(run)}"
+    if len(unseen) > _UNSEEN:
+        yield f"! and {len(unseen) - _UNSEEN} earlier runs like it"
+    if unseen:
+        yield f"  → `lastcall report {unseen[0].id}` tells it; `lastcall report --ack` once it is seen"
 
 
 def _lines(waiting: list[Entry], roll: RollCall, state: StateFile) -> Iterator[str]:

@@ -7,6 +7,7 @@ from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.records.report_builder import VERSION
 from lastcall.report.run_history import PastRun
+from lastcall.report.unseen import BadRun
 
 
 @value(kw_only=True)
@@ -33,8 +34,18 @@ class LoggedReport(Report):
 
 
 @value(kw_only=True)
+class Acknowledgement:
+    """Who has said when that everything up to then was seen, and the runs that were unseen until then."""
+
+    by: str
+    at: str
+    runs: tuple[BadRun, ...]
+
+
+@value(kw_only=True)
 class ReportDocument:
-    """Reports of earlier runs."""
+    """Reports of earlier runs. `acknowledged`: what --ack has noted, null without it."""
 
     version: int = VERSION
     runs: tuple[LoggedReport, ...]
+    acknowledged: Acknowledgement | None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.state import Entry
+from lastcall.report.unseen import BadRun, SeenBy
 
 
 @value(kw_only=True)
@@ -16,13 +17,18 @@ class WaitingGuest(Entry):
 
 @value(kw_only=True)
 class StatusDocument:
-    """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why."""
+    """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
+
+    `unseen`: runs with guests that were forced, left or failed, newest first, since somebody said that all was `seen`.
+    """
 
     version: int = 1
     on_duty: bool
     announced: Announcement | None
     guests: tuple[WaitingGuest, ...]
     silent: Mapping[str, str]
+    unseen: tuple[BadRun, ...]
+    seen: SeenBy | None
 
 
 @value(kw_only=True)

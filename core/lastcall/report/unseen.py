@@ -1,0 +1,173 @@
+"""Runs in which guests were forced off, left or failed, until somebody says that they were seen."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lastcall.api.guests import Outcome, Reason, RunKind
+from lastcall.api.results import Report
+from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.decoding import from_json
+from lastcall.formats.json_text import to_json
+from lastcall.formats.reading import read_bytes, read_text
+from lastcall.formats.values import value
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.files import write_whole
+from lastcall.records.report_builder import as_planned
+from lastcall.records.run_log import LARGEST
+from lastcall.report.run_history import local, logs_in, past_run
+
+VERSION = 1
+_BAD = (Outcome.FORCED, Outcome.LEFT, Outcome.FAILED, Outcome.UNKNOWN)
+# Most runs are good ones. To read the records of a hundred of them takes longer than all else that `status` does.
+_SIGNS = (*(f'"outcome":"{one.value}"'.encode() for one in _BAD),)
+_END = b'{"type":"RunEnded",'
+_SHOWN = 5
+
+
+@value(kw_only=True)
+class BadGuest:
+    """A guest that was forced off, left running, could not be had, or of which nobody knows."""
+
+    name: str
+    uuid: str
+    uri: str
+    outcome: Outcome
+
+
+@value(kw_only=True)
+class BadRun:
+    """A run with such guests. Not `complete`: it was cut off, and they had not ended by then."""
+
+    id: str
+    kind: RunKind
+    reason: Reason
+    started: str
+    complete: bool
+    guests: tuple[BadGuest, ...]
+
+
+@value
+class SeenBy:
+    """Who has said when (RFC 3339) that everything up to then was seen."""
+
+    by: str
+    at: str
+
+
+def bad_guests(report: Report) -> tuple[BadGuest, ...]:
+    """The guests that somebody has to look after. One that was to be forced off by its first rung is none of them."""
+    return tuple(
+        BadGuest(name=one.name, uuid=one.uuid, uri=one.uri, outcome=one.outcome)
+        for one in report.guests
+        if one.outcome in _BAD and not as_planned(one)
+    )
+
+
+class SeenRuns:
+    """`<paths.state>/seen.json` (mode 0600): the runs that were seen, and who said so."""
+
+    def __init__(self, state: Path) -> None:
+        self.path, self._logs = state / "seen.json", state / "runs"
+
+    def unseen(self) -> list[BadRun]:
+        """The runs, newest first. Raises PermissionError."""
+        return [bad for _, bad in self._over(self._ids()) if bad]
+
+    def last(self) -> SeenBy | None:
+        """Who said so last; nobody where the file cannot be understood. Raises PermissionError."""
+        content = self._content()
+        by, at = content.get("by"), content.get("at")
+        return SeenBy(by, at) if isinstance(by, str) and isinstance(at, str) else None
+
+    def acknowledge(self, by: str) -> tuple[SeenBy, list[BadRun]]:
+        """Note that everything up to now was seen; returns that, and the runs that are not unseen any more.
+
+        A run that is under way is not among them. Raises OSError.
+        """
+        over = list(self._over(frozenset()))
+        new = self._ids()
+        seen = SeenBy(by, datetime.now(UTC).isoformat(timespec="seconds"))
+        # By their ids, as the clock may have been set back since; those whose log is gone need none.
+        content = {"version": VERSION, "by": seen.by, "at": seen.at, "runs": [identity for identity, _ in over]}
+        write_whole(self.path, to_json(content))
+        return seen, [bad for identity, bad in over if bad and identity not in new]
+
+    def _over(self, without: frozenset[str]) -> Iterator[tuple[str, BadRun | None]]:
+        """The runs that are over, newest first, and what is bad about each."""
+        for log in logs_in(self._logs):
+            if log.stem in without:
+                continue
+            try:
+                bad = _judged(log)
+            except PermissionError:
+                raise
+            except (OSError, ValueError, LookupError):
+                yield log.stem, None  # nobody can tell what it was, today or tomorrow
+                continue
+            if bad is not _UNDER_WAY:
+                yield log.stem, bad
+
+    def _ids(self) -> frozenset[str]:
+        runs = self._content().get("runs")
+        return frozenset(map(str, runs)) if isinstance(runs, list) else frozenset()  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            content: Any = from_json(read_text(self.path, LARGEST))
+        except PermissionError:
+            raise
+        except (OSError, ValueError):
+            return {}  # everything is told once more
+        return content if isinstance(content, dict) and content.get("version") == VERSION else {}  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+
+
+_UNDER_WAY = BadRun(
+    id="", kind=RunKind.SHUTDOWN, reason=Reason.OTHER, started="", complete=False, guests=()
+)  # of which nobody knows yet
+
+
+def _judged(log: Path) -> BadRun | None:
+    """What is bad about a run. Raises OSError, and ValueError or LookupError where its log cannot be understood."""
+    data = read_bytes(log, LARGEST)
+    ended = data.rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(_END)
+    if ended and not any(sign in data for sign in _SIGNS):
+        return None
+    run = past_run(log)
+    facts, guests = run.report.run, bad_guests(run.report)
+    if not run.complete and facts.boot_id == boot_id():
+        return _UNDER_WAY
+    if not guests:
+        return None
+    return BadRun(
+        id=facts.id, kind=facts.kind, reason=facts.reason, started=facts.started, complete=run.complete, guests=guests
+    )  # fmt: skip
+
+
+def bad_run_line(run: BadRun) -> str:
+    """`shutdown (poweroff) of 2026-11-26 03:10: 2 forced (db-1, web-2), 1 left (mail)`; names are as they are."""
+    told = list[str]()
+    for outcome in _BAD:
+        names = [bounded(one.name, NAME_LIMIT) for one in run.guests if one.outcome is outcome]
+        if names:
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            told.append(f"{len(names)} {outcome.value} ({', '.join(names[:_SHOWN])}{more})")
+    cut = "" if run.complete else ", which did not come to its end"
+    return f"{run.kind.value} ({run.reason.value}) of {local(run.started):%Y-%m-%d %H:%M}{cut}: {', '.join(told)}"
+
+
+def unseen_at_login(state: Path) -> str:
+    """The words for whoever logs in, by what can be read."""
+    try:
+        return login_words(SeenRuns(state).unseen())
+    except OSError:  # whoever cannot read the logs cannot write the line either
+        return ""
+
+
+def login_words(runs: Sequence[BadRun]) -> str:
+    """The same of the newest of them, for whoever logs in; nothing where there is none."""
+    if not runs:
+        return ""
+    more = f"; and {len(runs) - 1} earlier run{'' if len(runs) == 2 else 's'} like it" if len(runs) > 1 else ""
+    return f"{bad_run_line(runs[0])}{more}. `lastcall report --ack` once it is seen."
