@@ -21,6 +21,7 @@ from lastcall.planning.history import History
 from lastcall.report.run_history import PastRun, as_story, latest, past_runs
 from lastcall.report.run_list import run_table
 from lastcall.report.text import report_json
+from lastcall.report.unseen import SeenRuns
 from lastcall.systemd.jobs import reason_of
 
 BOOT = "@BOOT@"  # in an input: the id of this boot
@@ -150,6 +151,16 @@ def can_be_told(found: list[PastRun]) -> None:
         json.loads(report_json(run.report))
         json.loads(to_json({"complete": run.complete, **asdict(run.report)}))
     assert len(latest(iter(found))) <= 1
+
+
+def read_seen(data: bytes) -> SeenRuns:
+    return SeenRuns(_kept("seen.json", data))
+
+
+def is_seen_by_somebody_or_nobody(found: SeenRuns) -> None:
+    last = found.last()
+    assert last is None or (isinstance(last.by, str) and isinstance(last.at, str))
+    assert found.unseen() == []
 
 
 def read_jobs(data: bytes) -> Reason | None:

@@ -26,6 +26,7 @@ _STATE = json.dumps(
 _HISTORY = json.dumps(
     {"version": 1, "guests": {"qemu:///system a": {"seen": "2026-11-26T10:00:00", "times": [1.5, 2]}}}
 )
+_SEEN = json.dumps({"version": 1, "by": "ada", "at": "2026-11-26T03:10:00+00:00", "runs": ["20261126T031000Z-1234"]})
 _LOOK = json.dumps(
     {"version": 1, "guests": {" ".join(GUEST.key): {"metadata": {"timeout": "5min"}, "day": "2026-11-26"}}}
 )
@@ -247,6 +248,7 @@ READERS: tuple[Reader, ...] = (
         kept_files.is_on_or_off,
         share=20,
     ),
+    Reader("seen runs", documents([_SEEN]), kept_files.read_seen, kept_files.is_seen_by_somebody_or_nobody, share=20),
     Reader("last look", documents([_LOOK]), kept_files.read_last_look, kept_files.has_texts_of_metadata, share=20),
     Reader(
         "mailbox",

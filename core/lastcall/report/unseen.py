@@ -1,9 +1,10 @@
 """Runs in which guests were forced off, left or failed, until somebody says that they were seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lastcall.api.guests import Outcome, Reason, RunKind
 from lastcall.api.results import Report
@@ -24,6 +25,7 @@ _BAD = (Outcome.FORCED, Outcome.LEFT, Outcome.FAILED, Outcome.UNKNOWN)
 _SIGNS = (*(f'"outcome":"{one.value}"'.encode() for one in _BAD),)
 _END = b'{"type":"RunEnded",'
 _SHOWN = 5
+MOST = 10  # runs; to read one costs some milliseconds, and nobody reads more lines
 
 
 @value(kw_only=True)
@@ -72,8 +74,10 @@ class SeenRuns:
         self.path, self._logs = state / "seen.json", state / "runs"
 
     def unseen(self) -> list[BadRun]:
-        """The runs, newest first. Raises PermissionError."""
-        return [bad for _, bad in self._over(self._ids()) if bad]
+        """The newest `MOST` of the runs, newest first. Raises PermissionError."""
+        seen = self._ids()
+        bad = (_bad_run(log) for log in logs_in(self._logs) if log.stem not in seen)
+        return list(islice((run for run in bad if run), MOST))
 
     def last(self) -> SeenBy | None:
         """Who said so last; nobody where the file cannot be understood. Raises PermissionError."""
@@ -82,36 +86,20 @@ class SeenRuns:
         return SeenBy(by, at) if isinstance(by, str) and isinstance(at, str) else None
 
     def acknowledge(self, by: str) -> tuple[SeenBy, list[BadRun]]:
-        """Note that everything up to now was seen; returns that, and the runs that are not unseen any more.
+        """Note that everything up to now was seen; returns that, and what was unseen. Raises OSError.
 
-        A run that is under way is not among them. Raises OSError.
+        A run that is under way is not among it.
         """
-        over = list(self._over(frozenset()))
-        new = self._ids()
-        seen = SeenBy(by, datetime.now(UTC).isoformat(timespec="seconds"))
+        # First: what ends between the two is told once more, and not lost.
+        over = [log.stem for log in logs_in(self._logs) if _is_over(_read(log))]
+        unseen, seen = self.unseen(), SeenBy(by, datetime.now(UTC).isoformat(timespec="seconds"))
         # By their ids, as the clock may have been set back since; those whose log is gone need none.
-        content = {"version": VERSION, "by": seen.by, "at": seen.at, "runs": [identity for identity, _ in over]}
-        write_whole(self.path, to_json(content))
-        return seen, [bad for identity, bad in over if bad and identity not in new]
-
-    def _over(self, without: frozenset[str]) -> Iterator[tuple[str, BadRun | None]]:
-        """The runs that are over, newest first, and what is bad about each."""
-        for log in logs_in(self._logs):
-            if log.stem in without:
-                continue
-            try:
-                bad = _judged(log)
-            except PermissionError:
-                raise
-            except (OSError, ValueError, LookupError):
-                yield log.stem, None  # nobody can tell what it was, today or tomorrow
-                continue
-            if bad is not _UNDER_WAY:
-                yield log.stem, bad
+        write_whole(self.path, to_json({"version": VERSION, "by": seen.by, "at": seen.at, "runs": over}))
+        return seen, unseen
 
     def _ids(self) -> frozenset[str]:
         runs = self._content().get("runs")
-        return frozenset(map(str, runs)) if isinstance(runs, list) else frozenset()  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return frozenset(map(str, cast("list[object]", runs))) if isinstance(runs, list) else frozenset()
 
     def _content(self) -> dict[str, Any]:
         try:
@@ -120,29 +108,43 @@ class SeenRuns:
             raise
         except (OSError, ValueError):
             return {}  # everything is told once more
-        return content if isinstance(content, dict) and content.get("version") == VERSION else {}  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        found = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+        return found if found.get("version") == VERSION else {}
 
 
-_UNDER_WAY = BadRun(
-    id="", kind=RunKind.SHUTDOWN, reason=Reason.OTHER, started="", complete=False, guests=()
-)  # of which nobody knows yet
+def _is_over(data: bytes) -> bool:
+    """Whether a run has ended, or was cut off: one of this boot that has not may be under way."""
+    return _has_ended(data) or f'"boot_id":"{boot_id()}"'.encode() not in data.partition(b"\n")[0]
 
 
-def _judged(log: Path) -> BadRun | None:
-    """What is bad about a run. Raises OSError, and ValueError or LookupError where its log cannot be understood."""
-    data = read_bytes(log, LARGEST)
-    ended = data.rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(_END)
-    if ended and not any(sign in data for sign in _SIGNS):
-        return None
-    run = past_run(log)
+def _read(log: Path) -> bytes:
+    try:
+        return read_bytes(log, LARGEST)
+    except PermissionError:
+        raise
+    except OSError:
+        return b""  # no log of ours: whatever it was is over
+
+
+def _has_ended(data: bytes) -> bool:
+    return data.rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(_END)
+
+
+def _bad_run(log: Path) -> BadRun | None:
+    """What is bad about a run, if anything. Raises PermissionError."""
+    try:
+        data = read_bytes(log, LARGEST)
+        if not _is_over(data) or (_has_ended(data) and not any(sign in data for sign in _SIGNS)):
+            return None
+        run = past_run(log)
+    except PermissionError:
+        raise
+    except (OSError, ValueError, LookupError):
+        return None  # nobody can tell what it was
     facts, guests = run.report.run, bad_guests(run.report)
-    if not run.complete and facts.boot_id == boot_id():
-        return _UNDER_WAY
-    if not guests:
-        return None
     return BadRun(
         id=facts.id, kind=facts.kind, reason=facts.reason, started=facts.started, complete=run.complete, guests=guests
-    )  # fmt: skip
+    ) if guests else None  # fmt: skip
 
 
 def bad_run_line(run: BadRun) -> str:
@@ -169,5 +171,5 @@ def login_words(runs: Sequence[BadRun]) -> str:
     """The same of the newest of them, for whoever logs in; nothing where there is none."""
     if not runs:
         return ""
-    more = f"; and {len(runs) - 1} earlier run{'' if len(runs) == 2 else 's'} like it" if len(runs) > 1 else ""
+    more = "; and earlier runs like it" if len(runs) > 1 else ""
     return f"{bad_run_line(runs[0])}{more}. `lastcall report --ack` once it is seen."

@@ -10,7 +10,7 @@ from lastcall import GuestState, Outcome, Reason
 from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.persistence import boot_stamp
 from lastcall.report import unseen
-from lastcall.report.unseen import SeenRuns, bad_guests, bad_run_line, login_words, unseen_at_login
+from lastcall.report.unseen import MOST, SeenRuns, bad_guests, bad_run_line, login_words, unseen_at_login
 
 DEAF = frozenset({"acpi", "agent"})
 
@@ -33,7 +33,7 @@ def cut(folder: Path, identity: str, boot: str) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     kept = [{**one, **({"boot_id": boot} if one["type"] == "RunStarted" else {})} for one in lines]
     kept = [one for one in kept if one["type"] not in {"GuestEnded", "RunEnded"}]
-    log.write_text("".join(f"{json.dumps(one)}\n" for one in kept))
+    log.write_text("".join(json.dumps(one, separators=(",", ":")) + "\n" for one in kept))
 
 
 @pytest.mark.parametrize(("reason", "outcome"), [(Reason.POWEROFF, "forced"), (Reason.MANUAL, "left")])
@@ -121,7 +121,7 @@ def test_whoever_logs_in_reads_of_the_newest_and_how_many_there_are(tmp_path: Pa
         stop(tmp_path)
     words = unseen_at_login(tmp_path)
     assert words.startswith("shutdown (poweroff) of ")
-    assert words.endswith(": 1 forced (db-1); and 1 earlier run like it. `lastcall report --ack` once it is seen.")
+    assert words.endswith(": 1 forced (db-1); and earlier runs like it. `lastcall report --ack` once it is seen.")
     assert login_words(SeenRuns(tmp_path).unseen()[:1]).endswith(
         ": 1 forced (db-1). `lastcall report --ack` once it is seen."
     )
@@ -148,3 +148,19 @@ def test_logs_that_may_not_be_read_are_an_error_and_not_a_good_word(
     with pytest.raises(PermissionError):
         SeenRuns(tmp_path).unseen()
     assert unseen_at_login(tmp_path) == ""
+
+
+def test_of_many_runs_the_newest_are_told_and_all_are_seen_at_once(tmp_path: Path) -> None:
+    log = tmp_path / "runs" / f"{stop(tmp_path)}.jsonl"
+    for second in range(30):
+        log.with_name(f"20990101T0000{second:02d}Z-ffff.jsonl").write_text(log.read_text())
+    assert len(SeenRuns(tmp_path).unseen()) == MOST
+    SeenRuns(tmp_path).acknowledge("ada")
+    assert SeenRuns(tmp_path).unseen() == []
+
+
+def test_what_cannot_be_read_hinders_nobody_to_say_that_the_rest_was_seen(tmp_path: Path) -> None:
+    stop(tmp_path)
+    (tmp_path / "runs" / "20990101T000000Z-ffff.jsonl").mkdir()
+    assert len(SeenRuns(tmp_path).acknowledge("ada")[1]) == 1
+    assert names(tmp_path) == []

@@ -76,7 +76,7 @@ def _unseen_lines(unseen: list[BadRun]) -> Iterator[str]:
     for run in unseen[:_UNSEEN]:
         yield f"! {bad_run_line(run)}"
     if len(unseen) > _UNSEEN:
-        yield f"! and {len(unseen) - _UNSEEN} earlier runs like it"
+        yield "! and earlier runs like it"
     if unseen:
         yield f"  → `lastcall report {unseen[0].id}` tells it; `lastcall report --ack` once it is seen"
 

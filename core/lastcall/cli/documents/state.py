@@ -19,7 +19,8 @@ class WaitingGuest(Entry):
 class StatusDocument:
     """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
 
-    `unseen`: runs with guests that were forced, left or failed, newest first, since somebody said that all was `seen`.
+    `unseen`: runs with guests that were forced, left or failed, since somebody said that all was
+    `seen`: the newest ten, newest first.
     """
 
     version: int = 1
