@@ -11,7 +11,8 @@ import click
 from click.testing import CliRunner
 
 from book.promise import DOCS
-from lastcall.cli.group import COMMANDS, cli
+from lastcall.cli.commands import COMMANDS
+from lastcall.cli.group import cli
 
 FOLDER = DOCS / "schemas"
 
