@@ -15,6 +15,8 @@ BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck
+# Fonts for what a picture shows: a browser of a bare Debian has but one.
+BROWSER_PACKAGES := chromium fonts-noto-core
 DEB_PACKAGES := debhelper dpkg-dev man-db lintian rpm shellcheck
 
 .PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench docs deb clean
@@ -24,7 +26,7 @@ demo: $(STAMPS)/venv
 
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
 # for each other and for time boxes so much that two cores have room for a third process.
-test: lint type $(STAMPS)/lab $(STAMPS)/deb
+test: lint type $(STAMPS)/lab $(STAMPS)/deb $(STAMPS)/browser
 	$(PYTEST) -n 3 --dist loadscope --no-loadscope-reorder tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host, or breaks
@@ -91,8 +93,8 @@ soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	LASTCALL_SKELETONS=every $(PYTEST) tests/packages/test_skeletons.py
 	$(MAKE) matrix
 
-# What is given to others: the wheel and the sdist, recipes for packages, the ways to install.
-packages: $(STAMPS)/venv $(STAMPS)/deb
+# What is given to others: the wheel and the sdist, recipes for packages, the ways to install, the page of a report.
+packages: $(STAMPS)/venv $(STAMPS)/deb $(STAMPS)/browser
 	$(PYTEST) tests/packages
 
 bench: $(STAMPS)/venv $(STAMPS)/lab
@@ -129,10 +131,14 @@ $(STAMPS)/lab:
 $(STAMPS)/deb: Makefile
 	$(call install_packages,$(DEB_PACKAGES))
 
+# What opens a page of ours, and the page of a report is judged in.
+$(STAMPS)/browser:
+	$(call install_packages,$(BROWSER_PACKAGES))
+
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check 'pip>=25.1'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible --group docs
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e . --group dev --group ansible --group docs --group browser
 	@$(BIN)/python -m compileall -q core plugins  # as pip does for whoever installs it: a start must not compile
 	@touch $@
 
@@ -143,9 +149,13 @@ $(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
 	@touch $@
 
 # The rooms of docs/architecture.md, drawn from the code.
-.PHONY: picture promise example
+.PHONY: picture pictures promise example
 picture: $(STAMPS)/venv
 	$(BIN)/python docs/rooms.py --write
+
+# The pictures of the README and of docs/, taken of the page that the code makes of a stored run.
+pictures: $(STAMPS)/venv $(STAMPS)/browser
+	PYTHONPATH=docs $(BIN)/python -m book.pictures --write
 
 # What docs/compatibility.md promises, line by line and schema by schema, from the code.
 promise: $(STAMPS)/venv

@@ -13,6 +13,7 @@ from book.contents import API, DOCS, ELSEWHERE, ROOT, configuration, hook_page
 from book.hook_facts import hook_facts
 from book.hook_page import hook_text
 
+_IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -27,6 +28,9 @@ def gather(pages: Path, made: Mapping[str, Callable[[], str]]) -> None:
     for page in sorted(DOCS.rglob("*.md")):
         place = page.relative_to(DOCS).as_posix()
         _write(pages / place, _relinked(page.read_text(), f"docs/{place}", place))
+    for picture in sorted(DOCS.glob("pictures/*.png")):
+        (pages / "pictures").mkdir(exist_ok=True)
+        shutil.copy(picture, pages / "pictures")
     for place, text in made.items():
         _write(pages / place, text())
 
@@ -71,7 +75,11 @@ def _relinked(text: str, source: str, place: str) -> str:
             return f"{words} (`{file}`)" if file not in words else words
         return f"[{words}]({_relative(there, place)}{anchor})"
 
-    return _LINK.sub(moved, text)
+    def shown(found: re.Match[str]) -> str:
+        file = _normal(PurePosixPath(source).parent / found[2])
+        return f"![{found[1]}]({_relative(file.removeprefix('docs/'), place)})"
+
+    return _IMAGE.sub(shown, _LINK.sub(moved, text))
 
 
 def _normal(path: PurePosixPath) -> str:

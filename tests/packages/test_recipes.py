@@ -18,7 +18,8 @@ from packages.recipes import CONTRIB, DROP_IN, Moment, Recipe, Stage, build_arch
 
 DISTRIBUTIONS = ("deb", "rpm", "arch")
 LOOKS = re.compile(r"--system daemon-reload|--quiet is-(enabled|active) lastcall\.service|py3.*|python3 .*")
-NAMES = {"libvirt-python": ("python3-libvirt", "libvirt-python"), "pyyaml": ("python3-pyyaml", "python-yaml")}
+NAMES = {"libvirt-python": ("python3-libvirt", "libvirt-python"), "pyyaml": ("python3-pyyaml", "python-yaml"),
+         "jinja2": ("python3-jinja2", "python-jinja")}  # fmt: skip
 """Of what pyproject.toml names, for RPM and for Arch Linux, where it is not `python3-…` and `python-…`."""
 
 

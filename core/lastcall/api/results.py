@@ -94,7 +94,11 @@ class GuestResult:
 
 @value(frozen=True, kw_only=True)
 class RunFacts:
-    """The facts of one run. `started` is RFC 3339; `deadline` is seconds, null for no limit."""
+    """The facts of one run. `started` is RFC 3339; `deadline` is seconds, null for no limit.
+
+    `last_ask`: when whoever had not been asked was to be asked; `last_resort`: when the last resort was to begin, or in
+    a voluntary run the waiting to end. Both are null without a deadline, and in a restore.
+    """
 
     id: str
     kind: RunKind
@@ -107,6 +111,8 @@ class RunFacts:
     host: str
     config: str
     versions: Mapping[str, str]
+    last_ask: float | None = None
+    last_resort: float | None = None
 
 
 @value(frozen=True, kw_only=True)

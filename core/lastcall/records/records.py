@@ -14,7 +14,7 @@ from lastcall.formats.values import value
 
 @value(kw_only=True)
 class RunStarted:
-    """A run begins. `started` is RFC 3339, `deadline` seconds."""
+    """A run begins. `started` is RFC 3339, `deadline` seconds; `last_ask` and `last_resort` as in `RunFacts`."""
 
     at: float
     id: str
@@ -26,15 +26,19 @@ class RunStarted:
     host: str
     config: Literal["file", "last_good", "defaults"]
     versions: dict[str, str]
+    last_ask: float | None = None
+    last_resort: float | None = None
 
 
 @value(kw_only=True)
 class RunJoined:
-    """Another process wanted to stop the host: this run becomes that one. `deadline` is seconds."""
+    """Another process wanted to stop the host: this run becomes that one. Its times are as in `RunStarted`."""
 
     at: float
     reason: Reason
     deadline: float | None
+    last_ask: float | None = None
+    last_resort: float | None = None
 
 
 @value(kw_only=True)

@@ -76,7 +76,10 @@ class ReportBuilder:
             case RunStarted():
                 self._start = record
             case RunJoined() if self._start:
-                self._start = replace(self._start, reason=record.reason, deadline=record.deadline)
+                self._start = replace(
+                    self._start, reason=record.reason, deadline=record.deadline, last_ask=record.last_ask,
+                    last_resort=record.last_resort,
+                )  # fmt: skip
             case RunEnded():
                 self._end = record
             case ProblemFound():
@@ -212,6 +215,8 @@ class ReportBuilder:
             host=start.host,
             config=start.config,
             versions=start.versions,
+            last_ask=start.last_ask,
+            last_resort=start.last_resort,
         )
         guests = tuple(self.result(key) for key in self._stories)
         return Report(version=VERSION, run=run, guests=guests, hooks=tuple(self._hooks), problems=tuple(self._problems))

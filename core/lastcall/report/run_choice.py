@@ -11,7 +11,7 @@ from lastcall.api.results import GuestResult
 from lastcall.errors import UsageError
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
-from lastcall.report.run_history import PastRun, local, past_run, past_runs
+from lastcall.report.run_history import PastRun, local_time, past_run, past_runs
 
 _SHOWN_BY = "`lastcall runs` shows them"
 _COUNTED = 3  # digits at most of a number that counts back; an id begins with the four of its year
@@ -71,7 +71,7 @@ class RunFilter:
         return (
             self.kind in {None, facts.kind}
             and self.reason in {None, facts.reason}
-            and (self.since is None or local(facts.started) >= self.since)
+            and (self.since is None or local_time(facts.started) >= self.since)
             and (not self.failed or facts.exit_code != 0 or not run.complete)
             and (not self.guests or any(_is_called(guest, word) for guest in guests for word in self.guests))
         )

@@ -9,7 +9,7 @@ from lastcall.errors import Problem
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import page
-from lastcall.report.run_history import PastRun, local
+from lastcall.report.run_history import PastRun, local_time
 from lastcall.report.text import problem_lines
 
 # No guest takes the same time twice. What is told is a second or more, and a fifth or more of the longer time.
@@ -108,7 +108,7 @@ def comparison_text(before: PastRun, after: PastRun) -> str:
 def _lines(before: PastRun, after: PastRun, found: RunComparison) -> Iterator[str]:
     for sign, run in (("-", before), ("+", after)):
         facts = run.report.run
-        told = f"{facts.kind.value} ({facts.reason.value}) of {local(facts.started):%Y-%m-%d %H:%M:%S}"
+        told = f"{facts.kind.value} ({facts.reason.value}) of {local_time(facts.started):%Y-%m-%d %H:%M:%S}"
         cut = "" if run.complete else ", did not come to its end"
         yield f"{sign} {facts.id}: {told}, {_time(facts.duration)}, exit code {facts.exit_code}{cut}"
     for name in ("deadline", "host", "config", "versions"):

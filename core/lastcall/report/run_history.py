@@ -1,10 +1,10 @@
 """Runs that are over, told from their logs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from lastcall.api.guests import RunKind
+from lastcall.api.guests import Key, Outcome, RunKind
 from lastcall.api.results import Report
 from lastcall.formats.reading import Unreadable
 from lastcall.formats.values import value
@@ -13,6 +13,9 @@ from lastcall.records.records import RunEnded
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from lastcall.report.text import as_text
+
+# The time of a guest that was forced off is that of its ladder, not its own.
+_WENT_WELL = frozenset({Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED})
 
 
 @value
@@ -48,11 +51,11 @@ def past_run(log: Path) -> PastRun:
     """The run of a log; raises OSError, or ValueError or LookupError where it cannot be understood."""
     records = list(read_log(log))
     report = ReportBuilder(records).report()
-    local(report.run.started)
+    local_time(report.run.started)
     return PastRun(report, isinstance(records[-1], RunEnded))
 
 
-def local(started: str) -> datetime:
+def local_time(started: str) -> datetime:
     """When a run began, by this host's clock; raises ValueError for what is no such time."""
     try:
         return datetime.fromisoformat(started).astimezone()
@@ -77,10 +80,23 @@ def latest(runs: Iterator[PastRun]) -> list[PastRun]:
     return [restore] if restore else []
 
 
+def usual_times(run: PastRun, earlier: Iterable[PastRun]) -> dict[Key, float]:
+    """How long each guest takes as a rule, in seconds: the median of earlier runs of the same kind that went well."""
+    from statistics import median  # here: of all that tell of runs only this one reckons
+
+    times: dict[Key, list[float]] = {}
+    for one in earlier:
+        if one.report.run.kind is run.report.run.kind:
+            for guest in one.report.guests:
+                if guest.outcome in _WENT_WELL and guest.attempts:
+                    times.setdefault(guest.guest.key, []).append(guest.duration)
+    return {key: median(told) for key, told in times.items()}
+
+
 def as_story(run: PastRun, *, traces: bool = False) -> str:
     """The run's report under a heading that says when and why; with `traces` the tracebacks of what failed."""
     facts = run.report.run
-    began = local(facts.started)
+    began = local_time(facts.started)
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
     return f"{visible(heading)}\n{as_text(run.report, traces=traces)}{cut}"

@@ -6,7 +6,7 @@ from lastcall.api.guests import Outcome
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import page
-from lastcall.report.run_history import PastRun, local
+from lastcall.report.run_history import PastRun, local_time
 
 
 def run_table(runs: Sequence[PastRun]) -> str:
@@ -30,7 +30,7 @@ def errors_of(run: PastRun) -> int:
 def _cells(run: PastRun) -> Iterator[str]:
     facts, errors = run.report.run, errors_of(run)
     yield facts.id
-    yield f"{local(facts.started):%Y-%m-%d %H:%M}"
+    yield f"{local_time(facts.started):%Y-%m-%d %H:%M}"
     yield f"{facts.kind.value} ({facts.reason.value})"
     yield format_duration(round(facts.duration, 1))
     told = [f"{count} {outcome.value}" for outcome, count in outcome_counts(run).items()] or ["no guests"]

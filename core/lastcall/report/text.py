@@ -1,7 +1,6 @@
 """The report as text for a person, and as JSON for a program."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator
 
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
@@ -10,6 +9,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.visible_text import page
 from lastcall.records.report_builder import as_planned
+from lastcall.report.evidence import comparisons
 
 WIDEST = 40  # characters of the column of names: one guest's must not push everybody's outcome out of sight
 
@@ -87,36 +87,9 @@ def trace_lines(trace: str, indent: str = "") -> Iterator[str]:
 
 def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:
     """The evidence that compares before and after, as a person reads it; the rest stands in the JSON."""
-    for name, value in hook.evidence.items():
-        told = _mapping(value) or {}
-        before, after = _mapping(told.get("before")), _mapping(told.get("after"))
-        if before is not None and after is not None and (before or after):
-            sign = "✓" if told.get("proven") else "✗"
-            yield f"{indent}{sign} {name}: {', '.join(_compared(before, after))}"
-
-
-def _mapping(value: object) -> Mapping[str, Any] | None:
-    """A plugin's evidence may have any shape; what has not this one is nothing to compare."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
-
-
-def _compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys((*before, *after)):
-        unit = name.endswith("_bytes")
-        called = name.removesuffix("_bytes").replace("_", " ")
-        values = [_figure(side[name], unit=unit) for side in (before, after) if name in side]
-        yield f"{called} {' → '.join(values)}"
-
-
-def _figure(value: Any, *, unit: bool) -> str:
-    """Bytes as a person writes them: `176 B`, `75.8 MiB`."""
-    if not unit or not isinstance(value, int):
-        # Evidence comes from inside guests: one line end in it would tear the report apart.
-        return " ".join(str(value).split())[:80]
-    size, power = float(value), 0
-    while size >= 1024 and power < 4:
-        size, power = size / 1024, power + 1
-    return f"{value} B" if power == 0 else f"{size:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
+    for one in comparisons(hook):
+        figures = (f"{figure.name} {' → '.join(filter(None, (figure.before, figure.after)))}" for figure in one.figures)
+        yield f"{indent}{'✓' if one.proven else '✗'} {one.name}: {', '.join(figures)}"
 
 
 def _seconds(duration: float) -> str:

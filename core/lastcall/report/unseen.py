@@ -17,7 +17,7 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import write_whole
 from lastcall.records.report_builder import as_planned
 from lastcall.records.run_log import LARGEST
-from lastcall.report.run_history import local, logs_in, past_run
+from lastcall.report.run_history import local_time, logs_in, past_run
 
 VERSION = 1
 _BAD = (Outcome.FORCED, Outcome.LEFT, Outcome.FAILED, Outcome.UNKNOWN)
@@ -156,7 +156,7 @@ def bad_run_line(run: BadRun) -> str:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             told.append(f"{len(names)} {outcome.value} ({', '.join(names[:_SHOWN])}{more})")
     cut = "" if run.complete else ", which did not come to its end"
-    return f"{run.kind.value} ({run.reason.value}) of {local(run.started):%Y-%m-%d %H:%M}{cut}: {', '.join(told)}"
+    return f"{run.kind.value} ({run.reason.value}) of {local_time(run.started):%Y-%m-%d %H:%M}{cut}: {', '.join(told)}"
 
 
 def unseen_at_login(state: Path) -> str:

@@ -309,6 +309,7 @@ def _concerns(loaded: Loaded, policies: Policies) -> Callable[[str, Guest], bool
 def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float | None) -> None:
     # The run began when the process did: imports and reading the configuration are part of its deadline.
     began = datetime.now(UTC) - timedelta(seconds=parts.stream.now())
+    asks = request.kind is RunKind.SHUTDOWN  # a restore asks nobody, and has no last resort
     parts.stream.emit(
         RunStarted(
             at=parts.stream.now(),
@@ -321,6 +322,8 @@ def _open_stream(parts: Parts, loaded: Loaded, request: RunRequest, limit: float
             host=socket.gethostname(),
             config=loaded.origin,
             versions={"lastcall": __version__, "python": ".".join(map(str, sys.version_info[:3]))},
+            last_ask=parts.deadline.last_ask_after(parts.stream.start) if asks else None,
+            last_resort=parts.deadline.last_resort_after(parts.stream.start) if asks else None,
         )
     )
     parts.stream.problems(loaded.problems, source="configuration")

@@ -61,9 +61,21 @@ class Deadline:
         """Seconds between a request that comes late and the last resort."""
         return 0.0 if self.last_resort == math.inf else self.last_resort - self.last_ask
 
+    def last_ask_after(self, start: float) -> float | None:
+        """Seconds from a run's start to the last ask, as its record tells them; None = no limit."""
+        return _after(start, self.last_ask)
+
+    def last_resort_after(self, start: float) -> float | None:
+        """The same to the last resort."""
+        return _after(start, self.last_resort)
+
     def remaining(self, now: float) -> float | None:
         """Seconds until the end, never negative; None = no limit."""
         return None if self.end == math.inf else max(0.0, self.end - now)
+
+
+def _after(start: float, moment: float) -> float | None:
+    return None if moment == math.inf else round(moment - start, 3)
 
 
 def soonest(*limits: float | None) -> float | None:

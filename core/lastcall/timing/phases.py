@@ -125,8 +125,16 @@ class Phases:
         return ""
 
     def _tell_terms(self) -> None:
-        left = self.terms.deadline.remaining(self._stream.start)
-        self._stream.emit(RunJoined(at=self._stream.now(), reason=self.terms.reason, deadline=left))
+        deadline, start = self.terms.deadline, self._stream.start
+        self._stream.emit(
+            RunJoined(
+                at=self._stream.now(),
+                reason=self.terms.reason,
+                deadline=deadline.remaining(start),
+                last_ask=deadline.last_ask_after(start),
+                last_resort=deadline.last_resort_after(start),
+            )
+        )
 
     def _hasten(self) -> None:
         self.last_ask.hasten()

@@ -1,0 +1,98 @@
+"""The pictures of the documentation, made from the code: `python -m book.pictures --write`, as `make pictures` does.
+
+Pictures of two machines are never the same, byte for byte. So the words that they show stand beside them, with a sum of
+the whole page, which a test holds against what the code makes today.
+"""
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Literal
+
+from lastcall.report.html_report import run_stories
+from lastcall.report.run_history import latest, past_runs
+from lastcall.report.web_page import as_page
+
+SAMPLE = Path(__file__).parent / "sample_runs"
+PICTURES = Path(__file__).parents[1] / "pictures"
+WORDS = PICTURES / "report.txt"
+_SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
+WIDTH, HEIGHT = 1280, 1330
+"""Of a picture in pixels: problems and timeline of the sample's shutdown."""
+
+
+def sample_page() -> str:
+    """The page of the sample's last shutdown and the restore after it, on a host whose clock shows UTC."""
+    with _utc():
+        runs = list(past_runs(SAMPLE))
+        return as_page(list(run_stories(latest(iter(runs)), runs)))
+
+
+def words_of(page: str) -> str:
+    """What a page says, a line for each text of it, and its sum."""
+    reader = _Reader()
+    reader.feed(page)
+    return "\n".join([*reader.lines, f"sha256 of the page: {hashlib.sha256(page.encode()).hexdigest()}", ""])
+
+
+class _Reader(HTMLParser):
+    """Collects texts, of which those of style and script are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._within = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._within = tag
+        self.lines += [told for name, told in attrs if name == "aria-label" and told]
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and self._within not in {"style", "script"}:
+            self.lines.append(re.sub(r"\s+", " ", data.strip()))
+
+
+@contextmanager
+def _utc() -> Generator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        yield
+    finally:
+        os.environ.pop("TZ")
+        if before is not None:
+            os.environ["TZ"] = before
+        time.tzset()
+
+
+def _write() -> None:
+    from playwright.sync_api import sync_playwright
+
+    page = sample_page()
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        file = Path(folder) / "report.html"
+        file.write_text(page)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
+        shown = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        shown.goto(file.as_uri())
+        for scheme in _SCHEMES:
+            shown.emulate_media(color_scheme=scheme)
+            shown.screenshot(path=PICTURES / f"report-{scheme}.png")
+        browser.close()
+    WORDS.write_text(words_of(page))
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        _write()
+    else:
+        print(words_of(sample_page()), end="")
