@@ -16,9 +16,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 
-from lastcall.report.html_report import run_stories
+from lastcall.report.page.html_report import run_stories
+from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import latest, past_runs
-from lastcall.report.web_page import as_page
 
 SAMPLE = Path(__file__).parent / "sample_runs"
 PICTURES = Path(__file__).parents[1] / "pictures"

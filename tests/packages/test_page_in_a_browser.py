@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from book.pictures import SAMPLE, sample_page
 from lastcall.api.results import GuestResult
-from lastcall.report.html_report import run_stories
+from lastcall.report.page.html_report import run_stories
+from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import PastRun, latest, past_runs
-from lastcall.report.web_page import as_page
 
 CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">"

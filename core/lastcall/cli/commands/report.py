@@ -93,8 +93,8 @@ def _acknowledge(places: "Places") -> Acknowledgement:
 def _write_page(target: str, folder: Path, runs: list[PastRun], *, traces: bool) -> None:
     """Write the page of these runs; a file that is there is replaced whole, and is for its owner alone."""
     # Here: no other command wants it.
-    from lastcall.report.html_report import run_stories
-    from lastcall.report.web_page import as_page
+    from lastcall.report.page.html_report import run_stories
+    from lastcall.report.page.web_page import as_page
 
     oldest = min((one.report.run.id for one in runs), default="")
     with refusals_told(folder):

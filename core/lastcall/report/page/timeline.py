@@ -10,7 +10,7 @@ from lastcall.api.guests import Key, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
-from lastcall.report.critical_path import critical_path, end_of
+from lastcall.report.page.critical_path import critical_path, end_of
 
 Kind: TypeAlias = Literal["waiting", "moving", "hook", "rung", "failed", "plug"]
 

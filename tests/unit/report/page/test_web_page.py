@@ -13,9 +13,9 @@ from book.pictures import SAMPLE
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import GuestResult, HookRecord, Verdict
 from lastcall.errors import Problem
-from lastcall.report.html_report import RunStory, run_stories
+from lastcall.report.page.html_report import RunStory, run_stories
+from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import PastRun, latest, past_runs
-from lastcall.report.web_page import as_page
 
 HOSTILE = "<script>alert('1')</script>\"><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}\x1b[2J\u202e\n"
 VISIBLE = HOSTILE.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e").replace("\n", r"\n")

@@ -9,11 +9,11 @@ from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.records.report_builder import as_planned
-from lastcall.report.critical_path import end_of
 from lastcall.report.evidence import Comparison, comparisons
+from lastcall.report.page.critical_path import end_of
+from lastcall.report.page.timeline import Timeline, bounded_seconds, moments, timeline
 from lastcall.report.run_history import PastRun, local_time, usual_times
 from lastcall.report.text import attempt_words, hook_words
-from lastcall.report.timeline import Timeline, bounded_seconds, moments, timeline
 
 MANY_STEPS = 4000  # of a run; from then on calls that went well and had nothing to say are only counted
 SLOWER, SLOWER_BY = 1.5, 2.0  # times, and seconds, from which a guest was slower than usual

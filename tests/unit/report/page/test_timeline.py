@@ -6,8 +6,8 @@ import pytest
 
 from lastcall.api.guests import GuestState, Outcome, Reason, RunKind
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
-from lastcall.report.critical_path import critical_path
-from lastcall.report.timeline import LONGEST, MOST_TICKS, Timeline, timeline, track_words
+from lastcall.report.page.critical_path import critical_path
+from lastcall.report.page.timeline import LONGEST, MOST_TICKS, Timeline, timeline, track_words
 
 PLUG = Attempt(method="destroy", result=Outcome.FORCED, started=7.0, duration=1.0)
 

@@ -10,8 +10,8 @@ from lastcall.formats.bounded_text import bounded
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.reading import read_text
 from lastcall.formats.visible_text import visible
-from lastcall.report.html_report import RunStory
-from lastcall.report.timeline import track_words, waiting_words
+from lastcall.report.page.html_report import RunStory
+from lastcall.report.page.timeline import track_words, waiting_words
 
 HERE = Path(__file__).parent
 ROOM = 500_000  # characters of all messages together; of 500 guests each may have several of 4 KiB

@@ -1,0 +1,1 @@
+"""One page for a browser, of a shutdown and the restore after it."""
