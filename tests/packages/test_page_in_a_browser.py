@@ -122,6 +122,7 @@ def test_guests_are_found_and_sorted_by_keyboard_alone(browser: Browser, tmp_pat
 def test_a_guest_of_the_problems_leads_to_all_that_is_told_of_it(browser: Browser, tmp_path: Path) -> None:
     visit = Visit(browser, tmp_path, sample_page())
     visit.page.get_by_role("link", name="win-files").first.press("Enter")
+    visit.page.locator("details[open]").wait_for()  # the page hears of the key a moment later
     (told,) = visit.page.locator("details[open]").all()
     assert "it did not go off" in told.inner_text()
 
