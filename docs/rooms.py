@@ -19,8 +19,11 @@ WIDTH = 98
 
 
 def room_of(module: str) -> str:
-    """The folder a module lies in, `cli/commands` counting as `cli`; a module beside the folders is its own room."""
+    """The folder a module lies in, `cli/commands` counting as `cli`; a module beside the folders is its own room, but for
+    the door by which `python -m` enters."""
     parts = module.split(".")
+    if parts[1:] == ["__main__"]:
+        return "cli"
     return parts[1] if len(parts) > 1 else PACKAGE
 
 

@@ -53,7 +53,7 @@ def test_the_version_takes_a_fraction_of_a_second() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nosuch"], 2, "No such command"),
+        (["nosuch"], 2, "no command is called 'nosuch'"),
         (["shutdown", "--reason", "boredom"], 2, "boredom"),
         (["shutdown", "--deadline", "soon"], 2, "'soon' is not a duration"),
         (["shutdown", "nobody"], 2, "no active guest is called 'nobody'"),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lastcall.cli.commands import COMMANDS
+from lastcall.cli.commands import COMMANDS, SECTIONS
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import SuggestingGroup
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
 from lastcall.threads.standard_output import OutputLost, lent
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 _ASKED = "lastcall.plugins_asked"
+_WHOLE = 100  # characters of what is said of a command; click cuts it at 45, within a sentence
 COMPLETION_TIME = 5.0  # seconds; nobody waits longer for a key
 
 
-class _Group(click.Group):
+class _Group(SuggestingGroup):
     """Loads a command's module when it is named, and plugins only for names that the core does not have."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -53,6 +55,16 @@ class _Group(click.Group):
         with contextlib.suppress(ConfigInvalid):  # help is for whoever has a broken configuration, too
             self._ask_plugins(ctx)
         return [*COMMANDS, *sorted(self.commands)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write them, sorted by what they are for."""
+        others = [name for name in self.list_commands(ctx) if name not in COMMANDS]
+        for title, names in {**SECTIONS, "Of plugins": others}.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, command.get_short_help_str(_WHOLE)) for name, command in found if command]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         # The core first: a plugin that registers a `shutdown` of its own must not come between a host and its guests.

@@ -11,6 +11,7 @@ import click
 
 from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
+from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.quantities import parse_duration
 from lastcall.planning.selection import Criterion, Selection
 
@@ -33,6 +34,21 @@ def json_option(document: type) -> Callable[[Callable[..., Any]], Callable[..., 
         help="Print the JSON Schema of what --json prints.",
     )  # fmt: skip
     return lambda function: text(schema(function))
+
+
+class SuggestingGroup(click.Group):
+    """Commands, one of which may be misspelt."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that is not there, say which was probably meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchOption:
+            raise
+        except click.UsageError:  # of click 8.4 on it has suggestions of its own, which do not know all commands
+            ctx.fail(f"no command is called {args[0]!r}{did_you_mean(args[0], self.list_commands(ctx))}")
 
 
 class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only

@@ -1,6 +1,14 @@
 """One file per subcommand; each returns its exit code."""
 
-COMMANDS = (
-    "shutdown", "restore", "plan", "status", "report", "runs", "announce", "forget", "check", "plugins", "hook",
-    "config", "guest", "install", "uninstall", "stamp", "demo",
-)  # fmt: skip
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "Look": ("status", "plan", "check", "report", "runs", "demo"),
+    "Run": ("shutdown", "restore", "announce", "forget"),
+    "Set up": ("install", "uninstall", "config", "guest", "plugins", "hook"),
+    "Plumbing": ("stamp",),
+}
+"""How `lastcall --help` sorts them."""
+
+COMMANDS = tuple(chain.from_iterable(SECTIONS.values()))

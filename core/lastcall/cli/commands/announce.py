@@ -18,7 +18,7 @@ from lastcall.runs.lock import RunLock
 _REASONS = [reason.value for reason in Reason if not reason.voluntary]
 
 
-@click.command("announce")
+@click.command("announce", short_help="Tell the next host stop why it takes place, and how long it may take.")
 @click.option("--reason", type=click.Choice(_REASONS), help="Why the host is going to stop; `power`: the UPS runs low.")
 @click.option(
     "--deadline", type=DurationType(), metavar="DURATION", help="How long from now the host has power, or patience."

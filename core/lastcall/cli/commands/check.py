@@ -32,7 +32,7 @@ from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.unit_checks import check_units
 
 
-@click.command("check")
+@click.command("check", short_help="Look for what would make a run fail.")
 @click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
 @json_option(CheckDocument)
 @click.pass_obj

@@ -19,7 +19,7 @@ from lastcall.cli.documents.configuration import (
     SettingFacts,
 )
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option
+from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.config.compose import settings_schema
@@ -36,7 +36,7 @@ from lastcall.report.text import problem_line
 from lastcall.runs.loading import Loaded, load
 
 
-@click.group("config")
+@click.group("config", cls=SuggestingGroup, short_help="Check, show and import the configuration.")
 def config_command() -> None:
     """Look at the configuration."""
 

@@ -5,7 +5,7 @@ import click
 from lastcall.cli.commands.demo_world import run_demo
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show plan, shutdown and restore on pretended guests.")
 def demo_command() -> int:
     """Show plan, shutdown and restore on half a dozen pretended guests.
 

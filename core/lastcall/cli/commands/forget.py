@@ -20,7 +20,7 @@ from lastcall.report.unseen import unseen_at_login
 from lastcall.runs.lock import Holder, RunLock
 
 
-@click.command("forget")
+@click.command("forget", short_help="Take guests off the list of those to be restored.")
 @selection_arguments
 @click.option("--all", "everyone", is_flag=True, help="Forget every guest on the list.")
 @json_option(ForgetDocument)

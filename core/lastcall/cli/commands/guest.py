@@ -9,7 +9,7 @@ from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
 from lastcall.cli.documents.configuration import MetadataDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option
+from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.config.metadata import NAMESPACE, PREFIX, read_metadata, render
 from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
 from lastcall.formats.json_text import to_json
@@ -21,7 +21,7 @@ from lastcall.runs.loading import load
 JUDGING = 5.0  # seconds for what is given, which is milliseconds
 
 
-@click.group("guest")
+@click.group("guest", cls=SuggestingGroup, short_help="Write the settings that a guest carries in its own metadata.")
 def guest_command() -> None:
     """Write the settings that a guest carries in its own metadata; `lastcall config guest` shows what counts."""
 

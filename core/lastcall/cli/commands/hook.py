@@ -27,7 +27,7 @@ from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 
 
-@click.command("hook")
+@click.command("hook", short_help="Rehearse one hook of a run.")
 @click.argument("name", type=click.Choice(RUN_HOOKS), metavar="NAME")
 @click.option("--guest", "guests", multiple=True, metavar="GUEST", help="For this guest; may be given more than once.")
 @click.option(

@@ -26,7 +26,7 @@ from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.units import program_path
 
 
-@click.command("install")
+@click.command("install", short_help="Put lastcall on duty.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--replace",

@@ -53,7 +53,7 @@ class PlanSeen:
     lines: list[Line]
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show what a shutdown would do; nothing is touched.")
 @selection_arguments
 @reason_option(None)
 @click.option("--manual", is_flag=True, help="Plan a run by hand; the same as --reason manual.")

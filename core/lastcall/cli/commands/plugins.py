@@ -13,7 +13,7 @@ from lastcall.cli.commands.new_plugin import new_plugin
 from lastcall.cli.commands.plugins_trace import trace_command
 from lastcall.cli.documents.findings import PluginFacts, PluginsDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option
+from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.cli.outlet import say
 from lastcall.cli.rehearsal import Rehearsal, with_plugins
 from lastcall.config.files import config_file
@@ -37,7 +37,12 @@ _ORIGINS: Mapping[Origin, Literal["bundled", "package", "dropin"]] = {
 }  # fmt: skip
 
 
-@click.group("plugins", invoke_without_command=True)
+@click.group(
+    "plugins",
+    cls=SuggestingGroup,
+    invoke_without_command=True,
+    short_help="Show what is loaded and when it fires; write and trace plugins.",
+)
 @json_option(PluginsDocument)
 @click.pass_context
 def plugins_command(ctx: click.Context, *, as_json: bool) -> int:

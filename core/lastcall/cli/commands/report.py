@@ -28,7 +28,7 @@ _LISTED = 20
 _EARLIER = 20  # runs before, by which a page says what is usual
 
 
-@click.command("report")
+@click.command("report", short_help="Say what the last shutdown did, and the restore after it.")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
 @click.option("-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed.")

@@ -14,7 +14,7 @@ from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
 
 
-@click.command("restore")
+@click.command("restore", short_help="Start the guests again that a shutdown has stopped.")
 @selection_arguments
 @click.option(
     "--deadline",

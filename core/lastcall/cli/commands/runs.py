@@ -11,7 +11,7 @@ import click
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.documents.runs import RunsDiffDocument, RunsDocument, summary_of
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option
+from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.quantities import parse_duration
@@ -44,7 +44,9 @@ class MomentType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
             self.fail(f"{value!r} is no moment: write 7d, 12h, 2026-11-26 or '2026-11-26 14:30'", param, ctx)
 
 
-@click.group("runs", invoke_without_command=True)
+@click.group(
+    "runs", cls=SuggestingGroup, invoke_without_command=True, short_help="List earlier runs, and compare two of them."
+)
 @click.option("--kind", type=click.Choice([one.value for one in RunKind]), help="Only shutdowns, or restores.")
 @click.option("--reason", type=click.Choice([one.value for one in Reason]), help="Only runs for this reason.")
 @click.option("--since", type=MomentType(), metavar="MOMENT", help="Only runs since then: 7d, 12h, or a date.")

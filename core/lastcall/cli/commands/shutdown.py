@@ -14,7 +14,7 @@ from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
 
 
-@click.command("shutdown")
+@click.command("shutdown", short_help="Stop the guests, in order, and say what became of each.")
 @selection_arguments
 @reason_option(Reason.MANUAL)
 @click.option(

@@ -25,7 +25,7 @@ from lastcall.report.unseen import BadRun, SeenRuns, bad_run_line, login_words
 _UNSEEN = 3
 
 
-@click.command("status")
+@click.command("status", short_help="Show whether lastcall is on duty, and who waits to be restored.")
 @json_option(StatusDocument)
 @click.pass_obj
 def status_command(invocation: Invocation, *, as_json: bool) -> int:

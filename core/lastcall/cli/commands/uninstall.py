@@ -15,7 +15,7 @@ from lastcall.formats.visible_text import visible
 from lastcall.persistence.refusals import refusals_told
 
 
-@click.command("uninstall")
+@click.command("uninstall", short_help="Take lastcall off duty, and give the guests back.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @json_option(InstallDocument)
 @click.pass_obj
