@@ -19,8 +19,8 @@ WIDTH = 98
 
 
 def room_of(module: str) -> str:
-    """The folder a module lies in, `cli/commands` counting as `cli`; a module beside the folders is its own room, but for
-    the door by which `python -m` enters."""
+    """The folder a module lies in, `cli/commands` counting as `cli`; a module beside the folders is its own room, but
+    for the door by which `python -m` enters."""
     parts = module.split(".")
     if parts[1:] == ["__main__"]:
         return "cli"
