@@ -173,13 +173,7 @@ class Rung:
             self._notice_start()
             raise error
         elif error is None:
-            self._accepted = True
-            self._note_sent(self._latest)
-            self._hear()
-            if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED}:
-                # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
-                # time left for that, and who had been destroyed was reported as unknown.
-                self._look_at = self._loop.time() + CONFIRMATION
+            self._accept()
         elif isinstance(error, TimeoutError) and self._has_more_time():
             self._hear()
             if self._latest.left_at is None:
@@ -197,6 +191,17 @@ class Rung:
             self._ask_again_at = self._loop.time() + pause
             return True
         return False
+
+    def _accept(self) -> None:
+        self._accepted = True
+        self._note_sent(self._latest)
+        if self._heard_late:
+            self._sent_at = self._latest.left_at
+        self._hear()
+        if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED}:
+            # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
+            # time left for that, and who had been destroyed was reported as unknown.
+            self._look_at = self._loop.time() + CONFIRMATION
 
     def _has_more_time(self) -> bool:
         """Whether a request was given up at a moment that counts no more: the guest goes on with what it has heard.
@@ -277,7 +282,17 @@ class Rung:
         if self._step.patient and self._refusal and self._asked_at is None:
             return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
-        return self._sent_at + (self._step.timeout or math.inf)
+        since = self._latest.left_at if self._heard_late and not self._latest.answered else self._sent_at
+        return (self._loop.time() if since is None else since) + (self._step.timeout or math.inf)
+
+    @property
+    def _heard_late(self) -> bool:
+        """Whether the core's own request, refused so far, would be heard only now: all of its time counts from then.
+
+        Refused for most of it, and heard at last, a guest was forced off a second later: a host stop had joined its run
+        by hand.
+        """
+        return self._step.insists and self._refusal is not None and self._asked_at is None
 
     def _ask(self) -> None:
         self._attempt += 1
@@ -288,7 +303,9 @@ class Rung:
             attempt=self._attempt,
             out_of_order=self._out_of_order,
         )
-        until = min(self._until.at, self._begun + self._patience if self._sent_at is None else self._limit())
+        late = self._loop.time() + (self._step.timeout or math.inf) if self._heard_late else 0.0
+        own = self._begun + self._patience if self._sent_at is None else max(late, self._limit())
+        until = min(self._until.at, own)
         self._ask_again_at, self._latest = math.inf, Asking(self._loop.time, until)
         sent = partial(self._note_sent, self._latest)
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent, stood=self._note_place)

@@ -265,6 +265,8 @@ class Shutdown:
                 waits = self._waits(late, stopping.scheduler)
                 self._add(stopping, late, waits, seen_at)
                 stopping.scheduler.add(waits)
+                # Only now: while a disk hung over the list, others went that were to go after these.
+                await self._remember(late, begun=True)
                 self._begin(planned.guest.key for planned in late.guests)
             elif not self._under_way and not self._news_of and not self._awaits_connections:
                 return
@@ -311,7 +313,6 @@ class Shutdown:
         for planned in plan.guests:
             if not planned.left_because:
                 self._late.tell(planned.guest)
-        await self._remember(plan, begun=True)
         return plan
 
     def _waits(self, late: Plan, scheduler: Scheduler) -> Edges:

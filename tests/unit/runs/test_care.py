@@ -13,7 +13,8 @@ import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason, Run
 from lastcall.errors import HookFailed, Severity
 from lastcall.hypervisor.ports import GuestFacts, LanesCrowded
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_restore, run_shutdown
+from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
@@ -233,6 +234,35 @@ def test_a_connection_that_hangs_does_not_delay_the_list_of_one_that_comes_late(
 
     run_shutdown(tmp_path, [hung, late], config=SHORT, reason=Reason.POWER, dead=[URI], meanwhile=meanwhile)
     assert 3 <= late.asked[0][0] < 4
+
+
+def test_nobody_goes_before_a_latecomer_that_was_to_go_first_while_the_disk_hangs_over_its_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, behind, late = FakeGuest("first", uri=OTHER, takes=5), FakeGuest("behind", uri=OTHER), FakeGuest("late")
+    whole, writes = StateFile.snapshot, list[StateFile]()
+
+    def hangs(state: StateFile) -> Callable[[], None]:
+        writes.append(state)
+        return never if len(writes) == 2 else whole(state)
+
+    def never() -> None:
+        raise Hangs
+
+    monkeypatch.setattr(StateFile, "snapshot", hangs)
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(3, hypervisor.open_up, URI)
+
+    config = SHORT + "\nguests: [{match: first, depends_on: [behind]}, {match: late, depends_on: [behind]}]"
+    report = run_shutdown(
+        tmp_path, [first, behind, late], config=config, reason=Reason.POWER, dead=[URI], meanwhile=meanwhile
+    )
+    assert len(writes) >= 2
+    went = by_name(report, "late").started + by_name(report, "late").duration
+    asked = by_name(report, "behind").asked
+    assert asked is not None
+    assert asked >= went > 5, "it was asked as soon as the first was off, and long before the disk answered"
 
 
 def test_a_connection_that_never_comes_is_an_error_and_costs_the_time_until_the_last_resort(tmp_path: Path) -> None:

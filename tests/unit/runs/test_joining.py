@@ -127,6 +127,26 @@ def test_a_list_that_a_disk_does_not_take_when_a_host_stop_joins_is_told_of_also
     assert [problem.what for problem in report.problems] == ["state"]
 
 
+def test_who_was_refused_for_most_of_its_time_and_heard_at_last_gets_all_of_it_where_a_host_stop_has_joined(
+    tmp_path: Path,
+) -> None:
+    """Forced off as its time by hand was over, it had a second for what it needs five for."""
+    guest = FakeGuest("g", busy_until=8.5, takes=5)
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(3, run.join, Reason.POWER, Deadline.after(3, 60, reserve=10, grace=2))
+
+    report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [agent], timeout: 10s}", meanwhile=joins)
+    assert (by_name(report, "g").outcome, by_name(report, "g").method) == (Outcome.STOPPED, "shutdown")
+
+
+def test_by_hand_who_never_hears_is_given_up_within_twice_its_time(tmp_path: Path) -> None:
+    guest = FakeGuest("g", busy_until=1000)
+    report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [agent], timeout: 10s}")
+    assert (by_name(report, "g").outcome, by_name(report, "g").asked) == (Outcome.LEFT, None)
+    assert report.run.duration <= 20
+
+
 def test_whose_planning_is_cut_short_by_a_host_stop_with_little_time_comes_back_with_the_host(tmp_path: Path) -> None:
     named, others = FakeGuest("named", takes=100), FakeGuest("others", hangs_in=frozenset({"look"}))
     theirs = FakeGuest("theirs", hangs_in=frozenset({"look"}))
