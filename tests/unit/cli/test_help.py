@@ -54,7 +54,6 @@ def test_help_sorts_all_commands_by_what_they_are_for_and_tells_each_in_a_whole_
         (("plugins", "nwe"), "new"),
         (("runs", "dif"), "diff"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_of_a_misspelt_command_it_says_which_was_probably_meant(
     words: tuple[str, ...], meant: str, config: list[str], capsys: pytest.CaptureFixture[str]
