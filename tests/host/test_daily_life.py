@@ -85,6 +85,11 @@ def test_guests_are_restored_when_a_libvirtd_that_was_disabled_at_boot_comes(ins
     installed.run(f"systemctl start {SOCKETS}")
     wait_for(installed, {"one"})
     installed.wait_until(lambda: "no guest waits" in installed.run("lastcall status"), "no guest waits")
+    # Of the restores in which it could not be had the login goes on to tell, until somebody has seen that.
+    told = installed.run("cat /etc/motd.d/lastcall")
+    assert "1 failed (one)" in told
+    assert "not back" not in told
+    installed.run("lastcall report --ack")
     assert installed.tries("cat /etc/motd.d/lastcall").returncode != 0
     installed.wait_until_up("one")
     installed.stop()
