@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab.patience import LONGEST
 from lastcall import Guest, GuestResult, HypervisorError, Reason, Report, RunKind
 from lastcall.api.guests import Key
 from lastcall.hooks.call import RunContext
+from lastcall.memory import Hangs
 from lastcall.persistence.state import StateFile
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.terms import Terms
@@ -195,3 +198,18 @@ def at_default_paths(folder: Path, *words: str, user: Sequence[str] = ()) -> "su
     command = shlex.join([*AWAKE, *user, str(PROGRAM), *words])
     shell = ["unshare", "--mount", "sh", "-e", "-c", f"{mounts}\nexec {command}"]
     return subprocess.run(shell, capture_output=True, text=True, check=False, timeout=LONGEST)
+
+
+def hang_over_write(number: int, patch: pytest.MonkeyPatch) -> list[StateFile]:
+    """Have the disk hang over this write of the list of guests, from 1; returns what is written, as it is."""
+    whole, writes = StateFile.snapshot, list[StateFile]()
+
+    def hangs(state: StateFile) -> Callable[[], None]:
+        writes.append(state)
+        return never if len(writes) == number else whole(state)
+
+    def never() -> None:
+        raise Hangs
+
+    patch.setattr(StateFile, "snapshot", hangs)
+    return writes

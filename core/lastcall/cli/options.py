@@ -99,6 +99,16 @@ def reason_option(default: Reason | None) -> Callable[[Callable[..., Any]], Call
     )
 
 
+def occasion_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--reason` of what fires hooks alone: for which run, of all that there are."""
+    reasons = [reason.value for reason in Reason]
+    text = "As in a run for this reason: what is meant for other runs is not called."
+    option = click.option(
+        "--reason", type=click.Choice(reasons), default=Reason.MANUAL.value, show_default=True, help=text
+    )
+    return option(function)
+
+
 def confirmed(invocation: Invocation, question: str) -> Invocation:
     """Ask on the terminal: whoever is not sure, or presses Ctrl-C, ends the program."""
     with invocation.signals.let_go():

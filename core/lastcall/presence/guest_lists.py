@@ -84,9 +84,11 @@ class GuestLists:
         asked = {asyncio.ensure_future(one) for one in lists}
         if not asked:
             return []
-        answered, late = await asyncio.wait(asked, timeout=min(NAMES_TIMEOUT, self._terms.share(STEP)))
-        for one in late:
-            one.cancel()
+        try:
+            answered, _ = await asyncio.wait(asked, timeout=min(NAMES_TIMEOUT, self._terms.share(STEP)))
+        finally:
+            for one in asked:  # also where the run is over by then: nobody else would end them
+                one.cancel()
         found = (one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError))
         return [guest.name for guests in found for guest in guests]
 

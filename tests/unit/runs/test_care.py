@@ -13,11 +13,10 @@ import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason, Run
 from lastcall.errors import HookFailed, Severity
 from lastcall.hypervisor.ports import GuestFacts, LanesCrowded
-from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_restore, run_shutdown
-from lastcall.persistence.state import StateFile
+from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.runs.shutdown import Shutdown
 from lastcall.timing.deadline import Deadline
-from support import by_name, waiting_guests
+from support import by_name, hang_over_write, waiting_guests
 
 LOOK = frozenset({"look"})
 URI, OTHER = "fake:///system", "fake:///other"
@@ -240,16 +239,7 @@ def test_nobody_goes_before_a_latecomer_that_was_to_go_first_while_the_disk_hang
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, behind, late = FakeGuest("first", uri=OTHER, takes=5), FakeGuest("behind", uri=OTHER), FakeGuest("late")
-    whole, writes = StateFile.snapshot, list[StateFile]()
-
-    def hangs(state: StateFile) -> Callable[[], None]:
-        writes.append(state)
-        return never if len(writes) == 2 else whole(state)
-
-    def never() -> None:
-        raise Hangs
-
-    monkeypatch.setattr(StateFile, "snapshot", hangs)
+    writes = hang_over_write(2, monkeypatch)
 
     def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
         hypervisor.loop.call_later(3, hypervisor.open_up, URI)

@@ -11,11 +11,10 @@ import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import ConnectionGivenUp
 from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
-from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.timing.budget import ROUND
 from lastcall.timing.deadline import Deadline
-from support import by_name, waiting_guests
+from support import by_name, hang_over_write, waiting_guests
 
 DEAF = frozenset({"acpi"})
 Meanwhile = Callable[[FakeHypervisor, Shutdown], None]
@@ -108,16 +107,7 @@ def test_a_host_stop_that_joins_tries_a_connection_on_that_was_given_up(tmp_path
 def test_a_list_that_a_disk_does_not_take_when_a_host_stop_joins_is_told_of_also_where_everybody_is_off_by_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, writes = StateFile.snapshot, list[StateFile]()
-
-    def hangs(state: StateFile) -> Callable[[], None]:
-        writes.append(state)
-        return never if len(writes) == 2 else whole(state)
-
-    def never() -> None:
-        raise Hangs
-
-    monkeypatch.setattr(StateFile, "snapshot", hangs)
+    hang_over_write(2, monkeypatch)
 
     def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
         hypervisor.loop.call_later(1, run.join, Reason.POWER, limits(60))

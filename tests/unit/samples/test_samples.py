@@ -52,7 +52,7 @@ def test_the_configuration_in_a_sample_is_valid_as_written(tmp_path: Path, sampl
         rule.pop("shell", None)  # there are others in the lab
     lab = stage(tmp_path, sample, config=given)
     lab.guest("nas")
-    lab.plan()
+    assert lab.plan()["problems"] == []
 
 
 def test_whatever_is_not_set_every_sample_does_nothing_and_is_no_failure_in_any_run(tmp_path: Path) -> None:

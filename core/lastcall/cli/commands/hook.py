@@ -13,7 +13,7 @@ from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.cli.documents.findings import FiredHook, HookDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import confirmed, json_option
+from lastcall.cli.options import confirmed, json_option, occasion_option
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.formats.json_text import to_json
@@ -30,13 +30,7 @@ from lastcall.runs.loading import Loaded, load
 @click.command("hook", short_help="Rehearse one hook of a run.")
 @click.argument("name", type=click.Choice(RUN_HOOKS), metavar="NAME")
 @click.option("--guest", "guests", multiple=True, metavar="GUEST", help="For this guest; may be given more than once.")
-@click.option(
-    "--reason",
-    type=click.Choice([reason.value for reason in Reason]),
-    default=Reason.MANUAL.value,
-    show_default=True,
-    help="As in a run for this reason: what is meant for other runs is not called.",
-)
+@occasion_option
 @click.option("--for-real", is_flag=True, help="No rehearsal: do what a run would have done. It asks first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask, with --for-real; needed where there is no terminal.")
 @json_option(HookDocument)

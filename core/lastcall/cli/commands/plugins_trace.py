@@ -10,6 +10,7 @@ import click
 from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.commands.hook import fire_hook, is_for_guests
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.options import occasion_option
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.visible_text import page
 from lastcall.hooks.order import ASKED_HOOKS, LOAD_HOOKS, RESTORE_HOOKS, RUN_HOOKS
@@ -26,13 +27,7 @@ HOOKS = (*RUN_HOOKS, *ASKED_HOOKS, *LOAD_HOOKS)
 @click.command("trace")
 @click.argument("hook", required=False, type=click.Choice(HOOKS), metavar="[HOOK]")
 @click.argument("guests", nargs=-1, metavar="[GUEST]...")
-@click.option(
-    "--reason",
-    type=click.Choice([reason.value for reason in Reason]),
-    default=Reason.MANUAL.value,
-    show_default=True,
-    help="As in a run for this reason: what is meant for other runs is not called.",
-)
+@occasion_option
 @click.pass_context
 def trace_command(ctx: click.Context, hook: str | None, guests: tuple[str, ...], reason: str) -> int:
     """Fire a hook as a rehearsal, for these guests or all that run, and show each call: its place in the firing order,
