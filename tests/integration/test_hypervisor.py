@@ -262,9 +262,10 @@ def test_what_is_asked_beside_a_call_that_hangs_is_sent_at_once(lab: Daemon) -> 
         assert process
 
         async def story(hypervisor: LibvirtHypervisor, _events: list[HypervisorEvent]) -> None:
+            end = asyncio.get_running_loop().time() + LONGEST
             hangs = [
                 asyncio.create_task(asyncio.to_thread(hypervisor.domain(hung, Time(LONGEST)).shutdown, "acpi")),
-                asyncio.create_task(hypervisor.look(hung.uri, [hung], within=LONGEST)),
+                asyncio.create_task(hypervisor.look(hung.uri, [hung], until=lambda: end)),
             ]
             try:
                 await asyncio.sleep(0.5)  # they are under way

@@ -93,6 +93,19 @@ class Evidence:
         last = self.last_change(guest)
         return last is not None and last.ended is Ended.MIGRATED
 
+    def came_back_unseen(self, guest: SimulatedGuest) -> bool:
+        """Whether it had migrated away and was started here again when nobody could be asked any more, until the end:
+        who lists it may start it beside itself."""
+        *_, before, last = [None, None, *self.changes(guest)]
+        away = before is not None and before.ended is Ended.MIGRATED
+        back = last is not None and last.ended is None
+        return bool(away and back and last and self.cut_off_from(guest.uri, last.at, self.run.ended))
+
+    def cut_off_from(self, uri: str, at: float, until: float) -> bool:
+        """Whether a connection did not answer from one moment to another."""
+        closures = self.history.hypervisor.closures[uri]
+        return any(since <= at and until <= back + RETRY for since, back in closures)
+
     def requests(self, guest: SimulatedGuest) -> list[Request]:
         """What lastcall asked of the guest in this run, in its last life."""
         key = guest.guest.key

@@ -55,7 +55,7 @@ class SimulatedHypervisor(SimulatedConnections):
         await self.reach(uri)
         return [guest for guest in await super().inactive(uri) if not self.guest(guest.key).gone]
 
-    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+    async def look(self, uri: str, guests: Sequence[Guest], *, until: Callable[[], float]) -> Looked:
         """Tell what is true now."""
         self.require(uri)
         return Looked(self._facts(guests))

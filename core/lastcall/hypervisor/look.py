@@ -108,14 +108,16 @@ class Looking:
         self._why = UNANSWERED
         self._lost = False
 
-    async def until(self, end: float) -> Looked:
-        """Look until all have answered, or the loop's clock says so; what was answered by then counts."""
+    async def until(self, end: Callable[[], float]) -> Looked:
+        """Look until all have answered, or the loop's clock is at an end, which may move; what came by then counts."""
         loop = asyncio.get_running_loop()
         self._begin(partial(self._batch, self._look), end)
         left, moved = self._count, loop.time()
         try:
-            while self._look.open and loop.time() < end and (self._under_way or self._look.waiting) and not self._lost:
-                await self._wait(min(MOMENT, end - loop.time()))
+            while (
+                self._look.open and loop.time() < end() and (self._under_way or self._look.waiting) and not self._lost
+            ):
+                await self._wait(min(MOMENT, end() - loop.time()))
                 if self._look.open < left:
                     left, moved = self._look.open, loop.time()
                 elif loop.time() - moved >= SILENCE:
@@ -129,15 +131,15 @@ class Looking:
                 task.cancel()
         return self._look.end(self._why)
 
-    def _go_on_aside(self, end: float) -> None:
+    def _go_on_aside(self, end: Callable[[], float]) -> None:
         """As many again as hang already: two that hang take two moments, twelve take four."""
         for _ in range(min(max(1, len(self._under_way)), AT_ONCE - len(self._under_way), self._look.waiting)):
-            left = max(0.0, end - asyncio.get_running_loop().time())
+            left = max(0.0, end() - asyncio.get_running_loop().time())
             self._begin(partial(self._aside, self._look, left), end)
 
-    def _begin(self, work: Callable[[], None], end: float) -> None:
+    def _begin(self, work: Callable[[], None], end: Callable[[], float]) -> None:
         loop = asyncio.get_running_loop()
-        self._under_way.add(loop.create_task(self._workers.call(work, timeout=max(0.0, end - loop.time()))))
+        self._under_way.add(loop.create_task(self._workers.call(work, timeout=max(0.0, end() - loop.time()))))
 
     async def _wait(self, seconds: float) -> None:
         """Wait for the next worker to come back, or these seconds; what it failed with explains who did not answer."""

@@ -82,11 +82,11 @@ class LibvirtHypervisor:
         """List the guests of one connection that are defined and off."""
         return await self._workers.call(self._connection(uri).inactive_guests, timeout=QUERY_TIMEOUT)
 
-    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+    async def look(self, uri: str, guests: Sequence[Guest], *, until: Callable[[], float]) -> Looked:
         """Look at guests of one connection, in one batch as long as they answer; see `Hypervisor.look`."""
         connection = self._connection(uri)
         looking = Looking(self._queries[uri], guests, connection.look, connection.look_aside)
-        return await looking.until(asyncio.get_running_loop().time() + within)
+        return await looking.until(until)
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
         """Look at guests of one connection; see `Hypervisor.facts`."""

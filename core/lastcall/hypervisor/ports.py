@@ -245,10 +245,11 @@ class Hypervisor(Protocol):
         """List the guests of one connection that are defined and off."""
         ...
 
-    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
-        """Look at guests of one connection, each for itself; who has not answered in these seconds is silent.
+    async def look(self, uri: str, guests: Sequence[Guest], *, until: Callable[[], float]) -> Looked:
+        """Look at guests of one connection, each for itself; who has not answered by then is silent.
 
-        Raises ConnectionLost where there is no connection, nothing else.
+        `until`: a moment of the loop's clock, which is asked for again and again, as it may be brought forward. Raises
+        ConnectionLost where there is no connection, nothing else.
         """
         ...
 

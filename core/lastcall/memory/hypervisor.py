@@ -33,6 +33,7 @@ from lastcall.memory.domain import FakeDomain
 from lastcall.memory.guest import FakeGuest
 
 QUERY_TIMEOUT = 10.0  # seconds, as with libvirt
+MOMENT = 0.5  # seconds after which a look that hangs asks again how long it may
 
 
 class FakeHypervisor:
@@ -70,20 +71,21 @@ class FakeHypervisor:
         self.require(uri)
         return [fake.guest for fake in self.guests.values() if fake.uri == uri and fake.state is GuestState.OFF]
 
-    async def look(self, uri: str, guests: Sequence[Guest], *, within: float) -> Looked:
+    async def look(self, uri: str, guests: Sequence[Guest], *, until: Callable[[], float]) -> Looked:
         """Tell what the tests gave them; who hangs in a `look` takes all the time, who refuses it none."""
         self.require(uri)
         fakes = [self.guests[guest.key] for guest in guests if guest.key in self.guests]
         hanging = {fake.guest.key: "libvirt does not answer a look at it" for fake in fakes if "look" in fake.hangs_in}
         refusing = {fake.guest.key: "look is refused" for fake in fakes if "look" in fake.refuses}
-        if hanging:
-            await asyncio.sleep(within)
+        while hanging and self.loop.time() < until():
+            await asyncio.sleep(min(MOMENT, until() - self.loop.time()))
         silent = hanging | refusing
         return Looked({fake.guest.key: fake.traits for fake in fakes if fake.guest.key not in silent}, silent)
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:
         """Tell what the tests gave them."""
-        looked = await self.look(uri, guests, within=QUERY_TIMEOUT)
+        until = self.loop.time() + QUERY_TIMEOUT
+        looked = await self.look(uri, guests, until=lambda: until)
         for why in looked.silent.values():
             raise HypervisorError(why)
         return looked.facts

@@ -251,20 +251,20 @@ class Connections:
 
         Raises nothing.
         """
-        most = min(within, LIST_TIMEOUT + LOOK_EACH * len(guests), self._terms.share(STEP))
-        until, era = self._terms.clock() + most, self._status.era(uri)
+        # Told of the host's end while a daemon was away, a run went on looking past that: it is asked for each time.
+        until = self._terms.end_of(STEP, min(within, LIST_TIMEOUT + LOOK_EACH * len(guests)))
+        era = self._status.era(uri)
         facts, left = dict[Key, GuestFacts](), list(guests)
         while True:
             silent: Mapping[Key, str]
             try:
-                async with self._terms.bounded(STEP):
-                    found = await self._hypervisor.look(uri, left, within=max(0.0, until - self._terms.clock()))
+                found = await self._hypervisor.look(uri, left, until=until)
                 silent = found.silent
                 facts |= found.facts
             except (LastcallError, TimeoutError) as error:
                 silent = {guest.key: in_words(error) for guest in left}
             left = [guest for guest in left if guest.key in silent]
-            if not left or not self._patient or self._terms.clock() + RETRY >= until:
+            if not left or not self._patient or self._terms.clock() + RETRY >= until():
                 return Looked(facts, silent)
             await asyncio.sleep(RETRY)  # the word that a connection died may come after the answer that never came
             if not self._status.away(uri) and self._status.era(uri) == era:

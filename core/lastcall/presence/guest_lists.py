@@ -1,6 +1,7 @@
 """The lists of guests: asked of every connection at once; one that does not answer costs nobody else his."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key
@@ -85,10 +86,13 @@ class GuestLists:
         if not asked:
             return []
         try:
-            answered, _ = await asyncio.wait(asked, timeout=min(NAMES_TIMEOUT, self._terms.share(STEP)))
+            with contextlib.suppress(TimeoutError):
+                async with self._terms.bounded(STEP, NAMES_TIMEOUT):
+                    await asyncio.wait(asked)
         finally:
             for one in asked:  # also where the run is over by then: nobody else would end them
                 one.cancel()
+        answered = [one for one in asked if one.done() and not one.cancelled()]
         found = (one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError))
         return [guest.name for guests in found for guest in guests]
 

@@ -195,7 +195,8 @@ class Inventory:
             self.policies.learn(guest, OWN_WORD, policy)
 
     async def _judged(self, work: Callable[[], T]) -> T:
-        return await self._workers.call(work, timeout=min(JUDGING, self._context.terms.share(STEP)))
+        async with self._context.terms.bounded(STEP, JUDGING):
+            return await self._workers.call(work, timeout=JUDGING)
 
     async def _recall(self, guests: Sequence[Guest]) -> Mapping[Key, Seen]:
         keys = [guest.key for guest in guests]
@@ -210,7 +211,8 @@ class Inventory:
     async def _with_disk(self, work: Callable[[], T], otherwise: T) -> T:
         """Read or write in bounded time; `otherwise` where the disk does not answer."""
         try:
-            return await self._workers.call(work, timeout=min(KEEPING, self._context.terms.share(WRITING)))
+            async with self._context.terms.bounded(WRITING, KEEPING):
+                return await self._workers.call(work, timeout=KEEPING)
         except TimeoutError:
             return otherwise
 

@@ -280,7 +280,8 @@ def _keeping(loaded: Loaded, workers: Workers, terms: Terms) -> Callable[[], Awa
 
     async def keep_in_time() -> None:
         with contextlib.suppress(TimeoutError):
-            await workers.call(keep, timeout=min(KEEPING, terms.share(WRITING)))
+            async with terms.bounded(WRITING, KEEPING):
+                await workers.call(keep, timeout=KEEPING)
 
     return keep_in_time
 

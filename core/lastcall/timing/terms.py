@@ -35,13 +35,12 @@ class Terms:
         `once_changed`: the step knows by itself, and has to be told only of another deadline. Raises TimeoutError.
         """
         # What was begun at leisure outlived the end of a run that was told meanwhile of the little time it has.
-        began = self.clock()
+        ends = self.end_of(share, most)
         async with asyncio.timeout(None) as limit:
 
             def bound() -> None:
-                ends = began + min(most, share.of(self.deadline.remaining(began)))
                 if not limit.expired():
-                    limit.reschedule(None if ends == math.inf else ends)
+                    limit.reschedule(None if ends() == math.inf else ends())
 
             if not once_changed:
                 bound()
@@ -50,6 +49,12 @@ class Terms:
                 yield
             finally:
                 self._steps.discard(bound)
+
+    def end_of(self, share: Share, most: float = math.inf) -> Callable[[], float]:
+        """When a step is over that begins now and takes this share of what is left, and at most `most` seconds, by the
+        deadline that counts when it is asked (on the clock)."""
+        began = self.clock()
+        return lambda: began + min(most, share.of(self.deadline.remaining(began)))
 
     def left(self) -> float | None:
         """Seconds until the run is over; None = no limit."""

@@ -23,7 +23,7 @@ def a_host_stop_keeps_everybody(history: History) -> Iterator[str]:
     outcomes = {result.uuid: result.outcome for _, _, result in guests_of(history)}
     for seen, guest in _ours(history):
         listed = guest.guest.key in seen.run.listed_after
-        if not history.stopped_host or listed or seen.is_fresh(guest):
+        if not history.stopped_host or listed or seen.is_fresh(guest) or seen.came_back_unseen(guest):
             continue
         if seen.is_active(guest):
             what = outcomes.get(guest.uuid, Outcome.UNKNOWN).value

@@ -85,7 +85,8 @@ def look_at(
 
     async def story() -> Looked:
         loop = asyncio.get_running_loop()
-        return await Looking(ThreadWorkers(loop), guests(count), batch, go_on).until(loop.time() + seconds)
+        end = loop.time() + seconds
+        return await Looking(ThreadWorkers(loop), guests(count), batch, go_on).until(lambda: end)
 
     return asyncio.run(story())
 
