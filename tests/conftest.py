@@ -1,6 +1,7 @@
 """The lab: one private libvirtd per test session, made when the first test needs it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ pytest_plugins = ["second_chance"]
 os.umask(0o022)
 settings.register_profile("lastcall", database=None, deadline=None)  # leaves no folder behind; a busy machine is slow
 settings.load_profile("lastcall")
+
+
+def pytest_configure() -> None:
+    """Whoever ends the tests by SIGTERM, as timeout(1) does, wants nothing left behind: it is a Ctrl-C to them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

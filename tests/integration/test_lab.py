@@ -1,11 +1,17 @@
 """The lab leaves nothing behind, however the process ends that made it."""
 
+import os
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from lab.daemon import Daemon, daemon
 from lab.leftovers import ended_in_the_middle, leftovers
+from lab.patience import LONGEST, wait_until
 
 PROGRAM = """
 import sys, time
@@ -23,3 +29,53 @@ with daemon() as lab, firmware_guests(lab, "left-behind"):
 def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -> None:
     with ended_in_the_middle(PROGRAM.format(tests=str(Path(__file__).parents[1])), number) as (folder,):
         assert len(leftovers(folder)) >= 2, "libvirtd and a guest"
+
+
+def test_what_a_killed_lab_has_left_goes_with_the_next_one_and_nothing_that_is_in_use(lab: Daemon) -> None:
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1]))
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    left = process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    try:
+        assert Path(left).exists()
+        for folder in (left, lab.folder):
+            os.utime(folder, (0, 0))
+        with daemon():
+            assert not Path(left).exists()
+            assert lab.folder.exists()
+    finally:
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def test_tests_that_are_told_to_end_clear_up_as_at_a_ctrl_c(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    test = tmp_path / "test_lingers.py"
+    test.write_text(f"""
+import time, pytest
+from pathlib import Path
+made = Path({str(made)!r})
+@pytest.fixture
+def something():
+    made.touch()
+    yield
+    made.unlink()
+def test_lingers(something):
+    time.sleep(3000)
+""")
+    tests = Path(__file__).parents[1]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", tests.parent / "pyproject.toml"]
+    command = [*words, "--rootdir", tests, "-p", "conftest", test]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tests)}, stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_until(made.exists, "the test is under way", process=process.pid)
+        process.terminate()
+        process.wait(LONGEST)
+        assert not made.exists()
+    finally:
+        process.kill()
+        process.wait()

@@ -5,6 +5,7 @@ is process 1's child in its own PID namespace, so that the kernel ends libvirtd 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -12,16 +13,20 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lab.capabilities import known_capabilities
+from lab.leftovers import leftovers
 from lab.patience import LONGEST, wait_until
 from lab.processes import qemu_of
 
 _PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
 _NOBODY = 65534
+_PREFIX = "lastcall-lab-"
+_YOUNG = 60.0  # seconds in which a folder may have been made and not be held yet
 _LIBVIRTD_CONF = """\
 unix_sock_dir = "{sockets}"
 auth_unix_rw = "none"
@@ -150,10 +155,12 @@ class Daemon:
 @contextmanager
 def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
     """Start a libvirtd and end it with everything it runs. `session`: as a user without rights."""
-    folder = Path(tempfile.mkdtemp(prefix="lastcall-lab-"))
+    _sweep_up()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     folder.chmod(0o755)
-    groups = set(_machine_groups())
+    groups, held = set(_machine_groups()), os.open(folder, os.O_RDONLY)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         _make_folders(folder)
         with known_capabilities(folder / _under("/var/cache/libvirt")):
             process = _start(folder, session=session, language=language)
@@ -166,8 +173,22 @@ def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
                 process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
         for group in set(_machine_groups()) - groups:  # containers leave theirs, empty
             _remove_groups(group)
+
+
+def _sweep_up() -> None:
+    """Remove the folders of labs whose process was killed: nobody holds them any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or removed already
+            if time.time() - folder.stat().st_mtime > _YOUNG and not leftovers(str(folder)):
+                held = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(held)
 
 
 def _machine_groups() -> list[Path]:
