@@ -65,7 +65,8 @@ class Closing:
     async def catch_up(self) -> None:
         """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""
         if self._sight.loop.time() - self._asked_at > STALE:
-            await self._ask_once_more([stop.guest for stop in self._stops.values()])
+            # Of everybody: the event of a start was lost, and whoever was off before the disk hung was called stopped.
+            await self._ask_once_more([stop.guest for stop in self._stops.values()], off=True)
         # And while one connection hung over that, events of the others told of more.
         until, ended, story = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended, self._stream.story
         late = [key for key in self._stops if bool(ended(key)) != bool(story.result(key).ended)]
@@ -87,18 +88,18 @@ class Closing:
         until = self._phases.terms.soon(LAST_LOOK)
         return None if until == math.inf else until
 
-    async def _ask_once_more(self, guests: Sequence[Guest]) -> None:
-        """No verdict is final while the run lasts: who was still running then may be off by now."""
+    async def _ask_once_more(self, guests: Sequence[Guest], *, off: bool = False) -> None:
+        """No verdict is final while the run lasts: who was still running then may be off by now, and who was `off` may
+        run."""
         by_uri = defaultdict[str, list[Guest]](list)
         for guest in guests:
             by_uri[guest.uri].append(guest)
         self._asked_at = self._sight.loop.time()
         # Each connection for itself: one that hung took the time in which the guests of another were to be asked for.
-        await asyncio.gather(*(self._ask_for(uri, of_it) for uri, of_it in by_uri.items() if self._has_open(of_it)))
-
-    def _has_open(self, guests: Sequence[Guest]) -> bool:
-        """Whether some are to be asked for. Who was off may run again: an interrupted run did not look for such."""
-        return self._phases.asks_no_more or any(self._needs_look(guest.key) for guest in guests)
+        # Who was off may run again: an interrupted run did not look for such.
+        off = off or self._phases.asks_no_more
+        open_ = {uri: some for uri, some in by_uri.items() if off or any(self._needs_look(one.key) for one in some)}
+        await asyncio.gather(*(self._ask_for(uri, some) for uri, some in open_.items()))
 
     def _needs_look(self, key: Key) -> bool:
         return not self._stream.story.decided(key) or self._is_open(key)

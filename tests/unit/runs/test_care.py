@@ -255,6 +255,30 @@ def test_nobody_goes_before_a_latecomer_that_was_to_go_first_while_the_disk_hang
     assert asked >= went > 5, "it was asked as soon as the first was off, and long before the disk answered"
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_who_is_started_while_the_disk_hangs_over_the_last_list_is_not_called_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, heard: bool
+) -> None:
+    stays, again = FakeGuest("stays", uri=OTHER, deaf_to=frozenset({"acpi"})), FakeGuest("again", takes=1)
+    writes = hang_over_write(2, monkeypatch)
+
+    def starts(hypervisor: FakeHypervisor) -> None:
+        assert len(writes) == 2, "the disk hangs over the last list"
+        if heard:
+            hypervisor.begin(again)
+        else:
+            again.state = GuestState.RUNNING  # its event is lost
+
+    def meanwhile(hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        hypervisor.loop.call_later(42, starts, hypervisor)
+
+    config = f"{SHORT}\nguests: [{{match: stays, last_resort: leave}}]"
+    report = run_shutdown(tmp_path, [stays, again], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert again.asked, "it was stopped before"
+    assert by_name(report, "again").outcome is Outcome.LEFT, report
+    assert report.run.exit_code != 0
+
+
 def test_a_connection_that_never_comes_is_an_error_and_costs_the_time_until_the_last_resort(tmp_path: Path) -> None:
     fine = FakeGuest("fine", uri=OTHER)
     report = run_shutdown(tmp_path, [fine, FakeGuest("unseen")], config=SHORT, reason=Reason.POWER, dead=[URI])
