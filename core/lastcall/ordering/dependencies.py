@@ -20,15 +20,22 @@ _ABOVE_ALL = chr(0x10FFFF)
 class Dependencies:
     """Finds them, each pattern once. `others`: names of guests that exist and have no part in the run.
 
-    `limited`: those who say it of themselves.
+    `limited`: those who say it of themselves. `all_known`: there are no more guests than these.
 
     One guest that named 115 unknown ones cost a thousand others 31 s of their time, before anybody was asked.
     """
 
     def __init__(
-        self, guests: Sequence[Guest], policies: Policies, others: Iterable[str], *, limited: Container[Key]
+        self,
+        guests: Sequence[Guest],
+        policies: Policies,
+        others: Iterable[str],
+        *,
+        limited: Container[Key],
+        all_known: bool = True,
     ) -> None:
         self._guests, self._policies, self._others, self._limited = guests, policies, frozenset(others), limited
+        self._as_far_as = "" if all_known else ", as far as libvirt answered"
         self._in_order = sorted(guests, key=lambda guest: guest.name)
         self._names = [guest.name for guest in self._in_order]
         self._by_uuid = defaultdict[str, list[Guest]](list)
@@ -95,9 +102,9 @@ class Dependencies:
         remedy = "it is ignored; `virsh list --all` shows the names"
         for match in unknown[:TOLD]:
             name = match.name or match.uuid or match.uri or "?"
-            yield _problem(guest, f"no guest is called {name!r}{self._hint(name)}", remedy)
+            yield _problem(guest, f"no guest is called {name!r}{self._as_far_as}{self._hint(name)}", remedy)
         if len(unknown) > TOLD:
-            yield _problem(guest, f"{len(unknown) - TOLD} more names are those of no guest", remedy)
+            yield _problem(guest, f"{len(unknown) - TOLD} more names are those of no guest{self._as_far_as}", remedy)
 
     def _hint(self, name: str) -> str:
         self._likenesses -= len(self._names) + len(self._others)

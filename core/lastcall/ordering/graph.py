@@ -31,13 +31,16 @@ class Graph:
         return turned
 
 
-def make_graph(guests: Sequence[Guest], policies: Policies, others: Iterable[str]) -> Graph:
-    """Build the graph. `others` are names of guests that exist but have no part in the run; they need no edge."""
+def make_graph(guests: Sequence[Guest], policies: Policies, others: Iterable[str], *, all_known: bool = True) -> Graph:
+    """Build the graph. `others` are names of guests that exist but have no part in the run; they need no edge.
+
+    `all_known`: there are no more guests than these.
+    """
     own = OwnWords(
         {guest.key for guest in guests if policies.is_own_word(guest, "depends_on")},
         {guest.key for guest in guests if policies.is_own_word(guest, "order")},
     )
-    dependencies = Dependencies(guests, policies, others, limited=own.needs)
+    dependencies = Dependencies(guests, policies, others, limited=own.needs, all_known=all_known)
     needs: dict[Node, set[Node]] = {key: set(needed) for key, needed in dependencies.find().items()}
     circles = Circles(needs, {guest.key: guest.name for guest in guests})
     # Before ranks are handed down by what is left out here.

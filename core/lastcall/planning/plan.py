@@ -89,19 +89,21 @@ class Circumstances:
     """What a plan depends on besides the guests and their settings.
 
     `methods`: the stop methods there are. `facts`: what libvirt tells of each guest. `others`: names of guests that
-    exist and have no part in the run. `limited`: the run has a deadline. `slots`: guests moving at once, 0 = no limit.
+    exist and have no part in the run; `all_known`: there are no more. `limited`: the run has a deadline. `slots`:
+    guests moving at once, 0 = no limit.
     """
 
     methods: Mapping[str, Any]
     facts: Mapping[Key, GuestFacts] = field(default_factory=dict[Key, GuestFacts])
     others: Iterable[str] = ()
+    all_known: bool = True
     limited: bool = True
     slots: int = 0
 
 
 def make_plan(guests: Sequence[Guest], policies: Policies, around: Circumstances) -> Plan:
     """Decide for every guest."""
-    graph = make_graph(guests, policies, around.others)
+    graph = make_graph(guests, policies, around.others, all_known=around.all_known)
     crowded = bool(around.slots) and len(guests) > around.slots
     planned: list[PlannedGuest] = []
     problems: dict[str, Problem] = {}

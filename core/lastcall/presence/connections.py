@@ -238,9 +238,10 @@ class Connections:
         """The guests of every connection that are defined and off."""
         return await self._lists.inactive(self.uris)
 
-    async def names(self) -> list[str]:
-        """The names of the guests of every connection, active or not, that answers soon."""
-        return await self._lists.names(self.uris)
+    async def names(self) -> tuple[list[str], bool]:
+        """The names of the guests of every connection, active or not, that answers soon, and whether all did."""
+        names, complete = await self._lists.names(self.uris)
+        return names, complete and self.all_listed
 
     def _hosts(self) -> Mapping[str, str]:
         """The connections that are open, and the hosts behind them."""

@@ -76,15 +76,16 @@ class GuestLists:
         lists = (self._listed(uri, self._hypervisor.inactive, patient=True) for uri in uris)
         return [guest for guests in await asyncio.gather(*lists) for guest in guests]
 
-    async def names(self, uris: Sequence[str]) -> list[str]:
-        """The names of all guests of these connections that answer soon; what does not is no problem of the run's.
+    async def names(self, uris: Sequence[str]) -> tuple[list[str], bool]:
+        """The names of all guests of these connections that answer soon, and whether these are all; what does not
+        answer is no problem of the run's.
 
         Nobody is to wait for them: a daemon that hung over these lists kept the guests of all others from being asked.
         """
         lists = [ask(uri) for uri in uris for ask in (self._hypervisor.inactive, self._hypervisor.active)]
         asked = {asyncio.ensure_future(one) for one in lists}
         if not asked:
-            return []
+            return [], True
         try:
             with contextlib.suppress(TimeoutError):
                 async with self._terms.bounded(STEP, NAMES_TIMEOUT):
@@ -93,8 +94,8 @@ class GuestLists:
             for one in asked:  # also where the run is over by then: nobody else would end them
                 one.cancel()
         answered = [one for one in asked if one.done() and not one.cancelled()]
-        found = (one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError))
-        return [guest.name for guests in found for guest in guests]
+        found = [one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError)]
+        return [guest.name for guests in found for guest in guests], len(found) == len(asked)
 
     async def _listed(self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool) -> list[Guest]:
         """List guests; a connection that dies meanwhile is asked again when it is back."""

@@ -82,11 +82,12 @@ class Inventory:
         """Make the plan for these guests. `limited`: the run has a deadline."""
         # Two further listings, only where somebody needs a guest that may exist and not run.
         needs = any(self.policies.of(guest).depends_on for guest in guests)
-        others = await self.connections.names() if needs else ()
+        others, all_known = await self.connections.names() if needs else ((), True)
         around = Circumstances(
             methods=self._methods,
             facts=self.facts,
             others=others,
+            all_known=all_known,
             limited=limited,
             slots=parallel,
         )

@@ -203,6 +203,14 @@ def test_a_name_that_matches_nothing_is_reported_with_the_nearest_and_stops_nobo
     assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
 
 
+def test_where_a_connection_is_missing_it_is_not_claimed_that_nobody_has_a_name(tmp_path: Path) -> None:
+    guests = [FakeGuest("web", uri="fake:///there"), FakeGuest("storage", uri="fake:///away")]
+    config = "guests: [{match: web, depends_on: [storage]}]"
+    report = run_shutdown(tmp_path, guests, config=config, dead=["fake:///away"])
+    (said,) = [one.message for one in report.problems if "storage" in one.message]
+    assert said == "depends_on: no guest is called 'storage', as far as libvirt answered"
+
+
 def test_a_guest_that_exists_and_is_off_is_nothing_to_wait_for_and_no_mistake(tmp_path: Path) -> None:
     off = FakeGuest("db")
     off.state = GuestState.OFF

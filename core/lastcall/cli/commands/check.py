@@ -81,7 +81,8 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[str]:
     configured = (one.uri for one in parts.settings.connections)
     parts.stream.problems(by_hand_only((*connections.uris, *configured)))
     tight = find_tight_folders(parts.policies, guests, inventory.facts)
-    parts.stream.problems([*make_graph(everybody, parts.policies, ()).problems, *advice, *tight, *idle])
+    graph = make_graph(everybody, parts.policies, (), all_known=connections.all_listed)
+    parts.stream.problems([*graph.problems, *advice, *tight, *idle])
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     checked = await parts.hooks.fire("check")
     for plugin, found in checked.answers:
