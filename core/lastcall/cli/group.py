@@ -13,6 +13,7 @@ import click
 from lastcall.cli.commands import COMMANDS, SECTIONS
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import SuggestingGroup
+from lastcall.cli.terminal.screens import WISHES, Wish, wished
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
 from lastcall.formats.version import __version__
 from lastcall.threads.standard_output import OutputLost, lent
@@ -108,11 +109,17 @@ def _ended(owner: "Implementation", error: Exception | SystemExit, *, verbose: b
     metavar="FILE",
     help="Read this file instead of /etc/lastcall/config.yaml.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show every request and every hook call.")
+@click.option(
+    "--color",
+    type=click.Choice(WISHES),
+    default="auto",
+    help="Colour what is printed: auto is on a terminal, as NO_COLOR and FORCE_COLOR say.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show every request and every hook call, and names whole.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.version_option(__version__, "--version", prog_name="lastcall", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) -> None:
+def cli(ctx: click.Context, config: Path | None, color: Wish, *, verbose: bool, quiet: bool) -> None:
     """Give the guests of a libvirt host their last call before it closes, and bring them back when it opens.
 
     Start with `lastcall demo` (touches nothing), `lastcall check` and `lastcall plan`.
@@ -120,7 +127,8 @@ def cli(ctx: click.Context, config: Path | None, *, verbose: bool, quiet: bool) 
     Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 not on duty (status),
     4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug.
     """
-    ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet)
+    ctx.color = wished(color)  # for what plugins' commands print: click itself knows of terminals only
+    ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet, color=color)
 
 
 def _complete(invocation: Invocation) -> int:

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lastcall.cli.terminal.screens import Wish, screen_of
+from lastcall.formats.layout.screen import Screen
 from lastcall.formats.values import value
 from lastcall.threads.held_signals import HeldSignals
+from lastcall.threads.standard_output import OUTPUT
 
 if TYPE_CHECKING:
     from lastcall.config.paths import Places
@@ -15,13 +18,22 @@ if TYPE_CHECKING:
 
 @value
 class Invocation:
-    """The global options. `started` (monotonic clock): when a run's time begins, with the program's first line."""
+    """The global options. `started` (monotonic clock): when a run's time begins, with the program's first line;
+    `screens`: what a descriptor leads to.
+    """
 
     config: Path | None = None
     verbose: bool = False
     quiet: bool = False
+    color: Wish = "auto"
     started: float = field(default_factory=time.monotonic)
     signals: HeldSignals = field(default_factory=HeldSignals)
+    screens: Callable[[int, Wish], Screen] = screen_of
+
+    def screen(self, descriptor: int = OUTPUT) -> Screen:
+        """What standard output, or standard error, is seen on; with -v names are whole there."""
+        found = self.screens(descriptor, self.color)
+        return replace(found, whole=found.whole or self.verbose)
 
     def places(self, tell: Callable[[str], None] | None = None, *, strict: bool = False) -> "Places":
         """Where things are kept, and whether guests are brought back.

@@ -65,7 +65,7 @@ def _runs(arguments: Sequence[str]) -> bool:
     """Whether the command is one of the two that do a run."""
     words = iter(arguments)
     for word in words:
-        if word == "--config":
+        if word in {"--config", "--color"}:
             next(words, None)
         elif not word.startswith("-"):
             return word in RUNS
