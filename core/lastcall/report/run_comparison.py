@@ -6,9 +6,11 @@ from typing import Any, cast
 from lastcall.api.guests import Key, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.errors import Problem
+from lastcall.formats.layout.columns import REST, Column, Fit, in_columns, paragraph
+from lastcall.formats.layout.natural import natural_key
+from lastcall.formats.layout.screen import PLAIN, Screen
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
-from lastcall.formats.visible_text import page
 from lastcall.report.run_history import PastRun, local_time
 from lastcall.report.text import problem_lines
 
@@ -100,31 +102,32 @@ def _differs(name: str, before: Any, after: Any) -> bool:
     return before != after
 
 
-def comparison_text(before: PastRun, after: PastRun) -> str:
+def comparison_text(before: PastRun, after: PastRun, screen: Screen = PLAIN) -> str:
     """The comparison for a person."""
-    return page(_lines(before, after, compare_runs(before, after)))
+    return "\n".join(_lines(before, after, compare_runs(before, after), screen))
 
 
-def _lines(before: PastRun, after: PastRun, found: RunComparison) -> Iterator[str]:
+def _lines(before: PastRun, after: PastRun, found: RunComparison, screen: Screen) -> Iterator[str]:
     for sign, run in (("-", before), ("+", after)):
         facts = run.report.run
         told = f"{facts.kind.value} ({facts.reason.value}) of {local_time(facts.started):%Y-%m-%d %H:%M:%S}"
         cut = "" if run.complete else ", did not come to its end"
-        yield f"{sign} {facts.id}: {told}, {_time(facts.duration)}, exit code {facts.exit_code}{cut}"
+        text = f"{facts.id}: {told}, {_time(facts.duration)}, exit code {facts.exit_code}{cut}"
+        yield from paragraph(text, screen, sign=sign)
     for name in ("deadline", "host", "config", "versions"):
         if name in found.run:
             one = found.run[name]
-            yield f"  {name}: " + " → ".join(
-                format_duration(side) if name == "deadline" else _plain(side) for side in (one.before, one.after)
-            )
-    for guest in found.guests:
-        yield f"  {guest.name}: {'; '.join(_changes(guest))}"
+            sides = (format_duration(side) if name == "deadline" else _plain(side) for side in (one.before, one.after))
+            yield from paragraph(f"{name}: {' → '.join(sides)}", screen, 2)
+    guests = sorted(found.guests, key=lambda guest: natural_key(guest.name))
+    rows = [(f"{guest.name}:", "; ".join(_changes(guest))) for guest in guests]
+    yield from in_columns(rows, (Column(fit=Fit.NAME, gap=1), REST), screen, 2)
     if found.same:
         yield f"  {found.same} guest{'' if found.same == 1 else 's'} as before"
     for sign, problems in (("-", found.problems_gone), ("+", found.problems_new)):
         for problem in problems:
-            first, *rest = problem_lines(problem)
-            yield from (f"  {sign} {first}", *(f"    {line}" for line in rest))
+            first, *rest = problem_lines(problem, screen, 4)
+            yield from (f"  {sign} {first.removeprefix('    ')}", *rest)
 
 
 def _changes(guest: GuestDifference) -> Iterator[str]:

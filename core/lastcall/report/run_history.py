@@ -6,9 +6,10 @@ from pathlib import Path
 
 from lastcall.api.guests import Key, Outcome, RunKind
 from lastcall.api.results import Report
+from lastcall.formats.layout.columns import paragraph
+from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.reading import Unreadable
 from lastcall.formats.values import value
-from lastcall.formats.visible_text import visible
 from lastcall.records.records import RunEnded
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
@@ -93,10 +94,13 @@ def usual_times(run: PastRun, earlier: Iterable[PastRun]) -> dict[Key, float]:
     return {key: median(told) for key, told in times.items()}
 
 
-def as_story(run: PastRun, *, traces: bool = False) -> str:
+def as_story(run: PastRun, screen: Screen = PLAIN, *, traces: bool = False) -> str:
     """The run's report under a heading that says when and why; with `traces` the tracebacks of what failed."""
     facts = run.report.run
     began = local_time(facts.started)
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
-    cut = "" if run.complete else "\n! it did not come to its end: it was killed, or is still under way"
-    return f"{visible(heading)}\n{as_text(run.report, traces=traces)}{cut}"
+    lines = [*paragraph(heading, screen, tone=Tone.HEADING), as_text(run.report, screen, traces=traces)]
+    if not run.complete:
+        cut = "it did not come to its end: it was killed, or is still under way"
+        lines += paragraph(cut, screen, sign="!", tone=Tone.WARNING)
+    return "\n".join(lines)

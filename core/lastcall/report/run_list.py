@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lastcall.api.guests import Outcome
 from lastcall.errors import Severity
+from lastcall.formats.layout.columns import FACT, NUMBER, REST, Cell, in_columns
+from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
-from lastcall.formats.visible_text import page
 from lastcall.report.run_history import PastRun, local_time
 
 
-def run_table(runs: Sequence[PastRun]) -> str:
+def run_table(runs: Sequence[PastRun], screen: Screen = PLAIN) -> str:
     """When, why, how long, what became of the guests and how many problems; the id first, for `lastcall report`."""
-    rows = [tuple(_cells(run)) for run in runs]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    return page("  ".join((*map(str.ljust, row[:4], widths), row[4])) for row in rows)
+    rows = (tuple(_cells(run)) for run in runs)
+    return "\n".join(in_columns(rows, (FACT, FACT, FACT, NUMBER, REST), screen))
 
 
 def outcome_counts(run: PastRun) -> Mapping[Outcome, int]:
@@ -27,7 +27,7 @@ def errors_of(run: PastRun) -> int:
     return sum(problem.severity is Severity.ERROR for problem in run.report.problems)
 
 
-def _cells(run: PastRun) -> Iterator[str]:
+def _cells(run: PastRun) -> Iterator[Cell | str]:
     facts, errors = run.report.run, errors_of(run)
     yield facts.id
     yield f"{local_time(facts.started):%Y-%m-%d %H:%M}"
@@ -36,4 +36,5 @@ def _cells(run: PastRun) -> Iterator[str]:
     told = [f"{count} {outcome.value}" for outcome, count in outcome_counts(run).items()] or ["no guests"]
     told += [f"{errors} problem{'' if errors == 1 else 's'}"] if errors else []
     verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
-    yield f"{', '.join(told)}; {verdict if run.complete else 'did not come to its end'}"
+    tone = None if facts.exit_code == 0 and run.complete else Tone.BAD
+    yield Cell(f"{', '.join(told)}; {verdict if run.complete else 'did not come to its end'}", tone)

@@ -6,12 +6,12 @@ from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
+from lastcall.formats.layout.columns import FACT, NAME, REST, SIGN, Cell, Row, blocks, paragraph
+from lastcall.formats.layout.natural import natural_key
+from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
-from lastcall.formats.visible_text import page
 from lastcall.records.report_builder import as_planned
 from lastcall.report.evidence import comparisons
-
-WIDEST = 40  # characters of the column of names: one guest's must not push everybody's outcome out of sight
 
 
 def report_json(report: Report) -> str:
@@ -19,54 +19,60 @@ def report_json(report: Report) -> str:
     return to_json(report, indent=1)
 
 
-def as_text(report: Report, *, traces: bool = False) -> str:
+def as_text(report: Report, screen: Screen = PLAIN, *, traces: bool = False) -> str:
     """One line per guest, everything that was not as planned in full, and a closing line; with `traces` tracebacks."""
-    return page(_lines(report, traces=traces))
+    return "\n".join(_lines(report, screen, traces=traces))
 
 
-def _lines(report: Report, *, traces: bool) -> Iterator[str]:
-    width = min(WIDEST, max((len(guest.name) for guest in report.guests), default=0))
+def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
     for hook in report.hooks:
         if hook.result is Verdict.SKIPPED:  # of the whole run these are few, and say what was not done for it and why
-            yield hook_line(hook)
-        yield from _hook_lines(hook, "", traces=traces)
-    for guest in report.guests:
-        yield from _guest_lines(guest, width, traces=traces)
+            yield from hook_lines(hook, screen)
+        yield from _told_of_hook(hook, screen, traces=traces)
+    guests = sorted(report.guests, key=lambda guest: natural_key(guest.name))
+    rows = blocks(map(_guest_row, guests), (SIGN, NAME, FACT, REST), screen)
+    for guest, lines in zip(guests, rows, strict=True):
+        yield from lines
+        yield from _details(guest, screen, traces=traces)
     for problem in report.problems:
-        yield from problem_lines(problem)
-    yield _closing(report)
+        yield from problem_lines(problem, screen)
+    yield from paragraph(_closing(report), screen, tone=None if report.run.exit_code == 0 else Tone.BAD)
 
 
-def _guest_lines(guest: GuestResult, width: int, *, traces: bool) -> Iterator[str]:
-    sign = "✓" if as_planned(guest) else "✗"
+def _guest_row(guest: GuestResult) -> Row:
+    sign = Cell("✓", Tone.GOOD) if as_planned(guest) else Cell("✗", Tone.BAD)
     how = f" by {guest.method}" if guest.method else ""
-    why = f"  {guest.message}" if guest.message else ""
-    yield f"{sign} {guest.name:<{width}}  {guest.outcome.value}{how} in {_seconds(guest.duration)}{why}"
+    return sign, guest.name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", guest.message
+
+
+def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[str]:
     # A rung that was skipped explains why a guest did not go; where it went, as most without an agent do, it is noise.
     told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
         if attempt.result in told:
             said = f": {attempt_words(attempt)}" if attempt.message else ""
-            yield f"    {attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
-            yield from trace_lines(attempt.traceback, "    ") if traces else ()
+            text = f"{attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
+            yield from paragraph(text, screen, 4)
+            yield from _traceback(attempt.traceback, screen, 4) if traces else ()
     for hook in guest.hooks:
-        yield from _hook_lines(hook, "    ", traces=traces)
+        yield from _told_of_hook(hook, screen, 4, traces=traces)
 
 
-def _hook_lines(hook: HookRecord, indent: str, *, traces: bool) -> Iterator[str]:
+def _told_of_hook(hook: HookRecord, screen: Screen, indent: int = 0, *, traces: bool) -> Iterator[str]:
     """What failed, and what was proven."""
     if hook.result not in {Verdict.OK, Verdict.SKIPPED}:
-        yield hook_line(hook, indent)
-        yield from trace_lines(hook.traceback, indent) if traces else ()
-    yield from evidence_lines(hook, indent)
+        yield from hook_lines(hook, screen, indent)
+        yield from _traceback(hook.traceback, screen, indent) if traces else ()
+    yield from evidence_lines(hook, screen, indent)
 
 
-def hook_line(hook: HookRecord, indent: str = "") -> str:
-    """One call as one line."""
-    sign = "✓" if hook.result is Verdict.OK else "-" if hook.result is Verdict.SKIPPED else "✗"
+def hook_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> list[str]:
+    """One call, and what it said."""
+    sign, tone = {Verdict.OK: ("✓", Tone.GOOD), Verdict.SKIPPED: ("-", None)}.get(hook.result, ("✗", Tone.BAD))
     said = f": {hook_words(hook)}" if hook.message else ""
     took = f" after {_seconds(hook.duration)}" if hook.duration else ""  # nothing where it was not called at all
-    return f"{indent}{sign} {hook.hook} of {hook.plugin}: {hook.result.value}{took}{said}"
+    text = f"{hook.hook} of {hook.plugin}: {hook.result.value}{took}{said}"
+    return paragraph(text, screen, indent, sign=sign, tone=tone)
 
 
 def hook_words(hook: HookRecord) -> str:
@@ -85,11 +91,17 @@ def trace_lines(trace: str, indent: str = "") -> Iterator[str]:
     yield from (f"{indent}    {line}" for line in trace.splitlines())
 
 
-def evidence_lines(hook: HookRecord, indent: str) -> Iterator[str]:
+def _traceback(trace: str, screen: Screen, indent: int) -> Iterator[str]:
+    """The same for a screen, which breaks it where it has to: lines of code have line ends of their own."""
+    return (screen.paint(line, Tone.ASIDE) for line in trace_lines(trace, " " * indent))
+
+
+def evidence_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> Iterator[str]:
     """The evidence that compares before and after, as a person reads it; the rest stands in the JSON."""
     for one in comparisons(hook):
         figures = (f"{figure.name} {' → '.join(filter(None, (figure.before, figure.after)))}" for figure in one.figures)
-        yield f"{indent}{'✓' if one.proven else '✗'} {one.name}: {', '.join(figures)}"
+        sign, tone = ("✓", Tone.GOOD) if one.proven else ("✗", Tone.BAD)
+        yield from paragraph(f"{one.name}: {', '.join(figures)}", screen, indent, sign=sign, tone=tone)
 
 
 def _seconds(duration: float) -> str:
@@ -98,14 +110,15 @@ def _seconds(duration: float) -> str:
 
 def problem_line(problem: Problem) -> str:
     """One problem as text that may be shown as it is; see `problem_lines`."""
-    return page(problem_lines(problem))
+    return "\n".join(problem_lines(problem))
 
 
-def problem_lines(problem: Problem) -> list[str]:
-    """One problem as one line, its remedy as a second one."""
-    sign = "✗" if problem.severity is Severity.ERROR else "!"
-    hint = [f"    → {problem.remedy}"] if problem.remedy else []
-    return [f"{sign} {problem.what} {problem.where}: {problem.message}", *hint]
+def problem_lines(problem: Problem, screen: Screen = PLAIN, indent: int = 0) -> list[str]:
+    """One problem with its sign, its remedy below it: two lines in a pipe."""
+    sign, tone = ("✗", Tone.BAD) if problem.severity is Severity.ERROR else ("!", Tone.WARNING)
+    text = f"{problem.what} {problem.where}: {problem.message}"
+    remedy = paragraph(problem.remedy, screen, indent + 4, sign="→") if problem.remedy else []
+    return [*paragraph(text, screen, indent, sign=sign, tone=tone), *remedy]
 
 
 def _closing(report: Report) -> str:

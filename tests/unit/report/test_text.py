@@ -4,8 +4,9 @@ from pathlib import Path
 
 import lastcall
 from lastcall import HookFailed, Run
+from lastcall.formats.layout.columns import WIDEST_NAME
 from lastcall.memory import FakeGuest, run_shutdown
-from lastcall.report.text import WIDEST, as_text
+from lastcall.report.text import as_text
 
 
 class NothingFound:
@@ -18,7 +19,7 @@ class NothingFound:
 def test_a_guest_with_a_long_name_pushes_nobodys_outcome_out_of_sight(tmp_path: Path) -> None:
     lines = as_text(run_shutdown(tmp_path, [FakeGuest("web"), FakeGuest("x" * 200)])).splitlines()
     (web,) = [line for line in lines if line.startswith("✓ web")]
-    assert web.index("stopped") < WIDEST + 10
+    assert web.index("stopped") < WIDEST_NAME + 10
     assert any(line.startswith(f"✓ {'x' * 200}  stopped") for line in lines)
 
 

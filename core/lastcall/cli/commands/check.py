@@ -21,7 +21,10 @@ from lastcall.cli.options import json_option
 from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page
+from lastcall.formats.layout.columns import REST, SIGN, Cell, Column, Fit, Row, in_columns
+from lastcall.formats.layout.folding import fold_names
+from lastcall.formats.layout.natural import natural_key
+from lastcall.formats.layout.screen import Tone
 from lastcall.ordering.graph import make_graph
 from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
@@ -30,6 +33,9 @@ from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.unit_checks import check_units
+
+_GOOD = Cell("✓", Tone.GOOD)
+_SEEN = Column(fit=Fit.NAME, gap=1)
 
 
 @click.command("check", short_help="Look for what would make a run fail.")
@@ -47,20 +53,22 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(find_problems(parts, loaded))
-    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else []
+    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else ()
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(to_json(CheckDocument(problems=problems), indent=1))
     else:
-        lines = [*seen, *chain.from_iterable(map(problem_lines, problems))]
-        click.echo(page(lines if problems else [*lines, "nothing wrong found"]))
+        screen = invocation.screen()
+        lines = [*in_columns(seen, (SIGN, _SEEN, REST), screen)]
+        lines += chain.from_iterable(problem_lines(problem, screen) for problem in problems)
+        click.echo("\n".join(lines if problems else [*lines, "nothing wrong found"]))
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
-async def find_problems(parts: Parts, loaded: Loaded) -> list[str]:
+async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
     """Look at the configuration, connect, look at the order and at what speaks against it, and let the plugins look;
-    returns what was seen. Problems go to the stream.
+    returns what was seen: sign, what, and words on it. Problems go to the stream.
     """
     names = KnownNames(loaded.plugins)
     named = named_rules(loaded.document.node, loaded.settings.guests)
@@ -95,20 +103,25 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[str]:
             parts.stream.problems(found, source=(plugin, guest.key))
         parts.stream.problems(fired.problems(guest))
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
-    return [f"✓ {uri}: connected, {count} active guest{'' if count == 1 else 's'}" for uri, count in counts.items()]
+    return [
+        (_GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}")
+        for uri, count in counts.items()
+    ]
 
 
-async def _log_in(parts: Parts, invocation: Invocation) -> list[str]:
+async def _log_in(parts: Parts, invocation: Invocation) -> list[Row]:
     """Try every shell; returns what worked, the rest becomes problems."""
-    seen, guests = list[str](), parts.context.guests
+    seen, guests = list[Row](), sorted(parts.context.guests, key=lambda guest: natural_key(guest.name))
     for login in await probe_shells(parts.context, parts.workers, guests):
         if login.error is None:
-            seen.append(f"✓ {login.guest.name}: {login.shell} as {login.user}, {login.seconds:.1f}s")
+            seen.append((_GOOD, f"{login.guest.name}:", f"{login.shell} as {login.user}, {login.seconds:.1f}s"))
         else:
             parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
             tell_trace(login.error, invocation)
     without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
-    return [*seen, *([f"- no shell is configured for {', '.join(without)}"] if without else [])]
+    if without:
+        seen.append(("-", "no shell:", fold_names(without, invocation.screen())))
+    return seen
 
 
 def _folders(loaded: Loaded) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,12 +29,15 @@ from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
 from lastcall.errors import ConfigInvalid, ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.layout.columns import paragraph
+from lastcall.formats.layout.screen import Tone
 from lastcall.formats.reading import Unreadable, read_text
 from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.isolation.plugin_models import PluginModels
-from lastcall.report.text import problem_line
+from lastcall.report.text import problem_lines
 from lastcall.runs.loading import Loaded, load
+from lastcall.threads.standard_output import ERROR
 
 
 @click.group("config", cls=SuggestingGroup, short_help="Check, show and import the configuration.")
@@ -59,8 +63,7 @@ def check_config(invocation: Invocation, *, as_json: bool) -> int:
         errors = [located for located in names if located[1].severity is Severity.ERROR]
         found += (*plugins.registry.problems, *(one for _, one in names if one.severity is not Severity.ERROR))
         if not as_json:
-            for problem in found:
-                click.echo(problem_line(problem), err=True)
+            _say_problems(invocation, found)
         plugins.settings(document, errors)
     except ConfigInvalid as error:
         if not as_json:
@@ -79,13 +82,11 @@ def check_config(invocation: Invocation, *, as_json: bool) -> int:
 @click.pass_obj
 def show_config(invocation: Invocation, *, as_json: bool) -> int:
     """Print the configuration in force, defaults included."""
-    import yaml
-
     loaded = load(invocation.config)
     models = PluginModels(loaded.plugins.registry)
     shown = models.perform(partial(_shown, loaded))
     whole = {"version": 1, **shown}
-    click.echo(json.dumps(whole, indent=1) if as_json else yaml.safe_dump(shown, sort_keys=False).rstrip())
+    click.echo(json.dumps(whole, indent=1) if as_json else _yaml(shown).rstrip())
     return _missing(models, invocation)
 
 
@@ -126,8 +127,6 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
 
     Exit code 1 when a plugin has failed to say what it knows of it.
     """
-    import yaml
-
     rows, problems, code = _settings_of(invocation, name)
     # What is shown is not all that was to be known.
     failed = any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
@@ -136,12 +135,26 @@ def guest(invocation: Invocation, name: str, *, as_json: bool) -> int:
         facts: dict[str, SettingFacts] = {key: {"value": value, "from": source} for key, value, source in rows}
         click.echo(to_json(GuestSettingsDocument(guest=name, settings=facts, problems=problems), indent=1))
         return code
+    screen = invocation.screen()
     for key, value, source in rows:
-        text = yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
-        click.echo(visible(f"{key}: {text}  ({source})"))
-    for problem in problems:
-        click.echo(problem_line(problem), err=True)
+        text = _yaml(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+        click.echo("\n".join(paragraph(f"{text}  ({source})", screen, sign=f"{key}:", tone=Tone.HEADING)))
+    _say_problems(invocation, problems)
     return code
+
+
+def _say_problems(invocation: Invocation, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        click.echo("\n".join(problem_lines(problem, invocation.screen(ERROR))), err=True)
+
+
+def _yaml(shown: object, **options: Any) -> str:
+    """As YAML, in which names are read as they are written, and what hides in a text is escaped."""
+    import yaml
+
+    dump: Any = partial(yaml.safe_dump, shown, sort_keys=False, **options)
+    text = dump(allow_unicode=True)
+    return text if text.replace("\n", "").isprintable() else dump()
 
 
 def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...], ExitCode]:

@@ -17,12 +17,13 @@ from lastcall.cli.options import confirmed, json_option, occasion_option
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page, visible
+from lastcall.formats.layout.screen import Screen, Tone
+from lastcall.formats.visible_text import visible
 from lastcall.hooks.occasions.occasions import possible_reasons
 from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
-from lastcall.report.text import evidence_lines, hook_line, problem_lines
+from lastcall.report.text import evidence_lines, hook_lines, problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 
@@ -76,9 +77,11 @@ def hook_command(
         shown = tuple(FiredHook(guest.name if guest else None, calls) for guest, calls in fired)
         click.echo(to_json(HookDocument(hook=name, fired=shown, problems=problems), indent=1))
     else:
-        lines = chain.from_iterable(_lines(name, guest, calls) for guest, calls in fired)
+        screen = invocation.screen()
+        lines = list(chain.from_iterable(_lines(name, guest, calls, screen) for guest, calls in fired))
         # What else plugins failed in on the way, as in telling the guest's settings.
-        click.echo(page([*lines, *chain.from_iterable(map(problem_lines, problems))]))
+        lines += chain.from_iterable(problem_lines(problem, screen) for problem in problems)
+        click.echo("\n".join(lines))
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
     wrong = any(one.result in failed for _, calls in fired for one in calls)
     wrong |= any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
@@ -138,8 +141,8 @@ async def _fire_for(parts: Parts, name: str, guest: Guest) -> None:
     await parts.hooks.fire(name, guest, box=box, since=parts.loop.time(), **arguments)
 
 
-def _lines(name: str, guest: Guest | None, calls: tuple[HookRecord, ...]) -> list[str]:
-    lines = [f"{guest.name}:"] if guest else []
+def _lines(name: str, guest: Guest | None, calls: tuple[HookRecord, ...], screen: Screen) -> list[str]:
+    lines = [screen.paint(f"{guest.name}:", Tone.HEADING)] if guest else []
     for call in calls:
-        lines += [hook_line(call, "  "), *evidence_lines(call, "    ")]
+        lines += [*hook_lines(call, screen, 2), *evidence_lines(call, screen, 4)]
     return lines if calls else [*lines, f"  no plugin does anything in {name}" + (" for this guest" if guest else "")]

@@ -1,6 +1,6 @@
 """`lastcall plugins`: what is loaded, in which order it fires, what could not be loaded and why; `new` writes one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,9 @@ from lastcall.config.files import config_file
 from lastcall.config.load import read
 from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page, visible
+from lastcall.formats.layout.columns import FACT, NAME, REST, Cell, Column, Row, in_columns, paragraph
+from lastcall.formats.layout.screen import Screen, Tone
+from lastcall.formats.visible_text import visible
 from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.isolation.outside_runs import ask_box
 from lastcall.hooks.order import RESTORE_HOOKS
@@ -64,7 +66,7 @@ plugins_command.add_command(trace_command)
 def _show(invocation: Invocation, *, as_json: bool) -> int:
     # What it shows is by no more than a part of the configuration; a file with errors is not to look like a good one.
     plugins = load_anyway(invocation.config, lambda line: click.echo(visible(line), err=True)).plugins
-    click.echo(to_json(_facts(plugins), indent=1) if as_json else _text(plugins))
+    click.echo(to_json(_facts(plugins), indent=1) if as_json else "\n".join(_lines(plugins, invocation.screen())))
     errors = any(problem.severity is Severity.ERROR for problem in plugins.registry.problems)
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
@@ -81,19 +83,25 @@ def _facts(plugins: Plugins) -> PluginsDocument:
     )
 
 
-def _text(plugins: Plugins) -> str:
-    facts, lines = _facts(plugins), ["plugins"]
-    lines += [f"  {one.name}  {one.origin}" + _where(one) for one in facts.plugins]
-    lines += [f"  {name}  blocked by hooks.block" for name in facts.blocked]
-    lines.append("firing order")
-    for hook, names in facts.hooks.items():
-        if names:
-            mirrored = "  (mirrored, as it belongs to the restore)" if hook in RESTORE_HOOKS and len(names) > 1 else ""
-            lines.append(f"  {hook}: {', '.join(names)}{mirrored}")
-    unused = [hook for hook, names in facts.hooks.items() if not names]
-    lines.append(f"  nobody implements: {', '.join(unused)}" if unused else "  every hook has an implementation")
-    lines.append("stop methods: " + ", ".join(f"{name} ({owner})" for name, owner in facts.stop_methods.items()))
-    return page([*lines, *chain.from_iterable(map(problem_lines, facts.problems))])
+def _lines(plugins: Plugins, screen: Screen) -> Iterator[str]:
+    facts = _facts(plugins)
+    rows: list[Row] = [(one.name, one.origin, _where(one)) for one in facts.plugins]
+    rows += [(name, "", Cell("blocked by hooks.block", Tone.WARNING)) for name in facts.blocked]
+    yield screen.paint("plugins", Tone.HEADING)
+    yield from in_columns(rows, (NAME, FACT, REST), screen, 2)
+    yield screen.paint("firing order", Tone.HEADING)
+    fired = {hook: ", ".join(names) for hook, names in facts.hooks.items() if names}
+    mirrored = {
+        hook: "  (mirrored, as it belongs to the restore)" for hook in RESTORE_HOOKS if "," in fired.get(hook, "")
+    }
+    hooks = [(f"{hook}:", f"{names}{mirrored.get(hook, '')}") for hook, names in fired.items()]
+    yield from in_columns(hooks, (Column(gap=1), REST), screen, 2)
+    unused = [hook for hook in facts.hooks if hook not in fired]
+    text = f"nobody implements: {', '.join(unused)}" if unused else "every hook has an implementation"
+    yield from paragraph(text, screen, 2, tone=Tone.ASIDE)
+    offered = ", ".join(f"{name} ({owner})" for name, owner in facts.stop_methods.items())
+    yield from paragraph(f"stop methods: {offered}", screen)
+    yield from chain.from_iterable(problem_lines(problem, screen) for problem in facts.problems)
 
 
 def _plugin(registry: Registry, source: Source) -> PluginFacts:
@@ -107,7 +115,7 @@ def _plugin(registry: Registry, source: Source) -> PluginFacts:
 def _where(one: PluginFacts) -> str:
     said = [] if one.where == one.origin else [one.where]
     said += [one.meant_for] if one.meant_for else []
-    return "".join(f"  {words}" for words in (*said, *([] if one.rehearses else ["not in rehearsals"])))
+    return "  ".join([*said, *([] if one.rehearses else ["not in rehearsals"])])
 
 
 def register_plugin_commands(

@@ -1,7 +1,8 @@
 """`lastcall report`: what earlier runs did."""
 
 import os
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.errors import ExitCode, NoPermission, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page, visible
+from lastcall.formats.layout.columns import paragraph
+from lastcall.formats.visible_text import visible
 from lastcall.persistence.files import put_in_place
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusal, refusals_told
@@ -31,7 +33,9 @@ _EARLIER = 20  # runs before, by which a page says what is usual
 @click.command("report", short_help="Say what the last shutdown did, and the restore after it.")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--list", "listed", is_flag=True, help="A line for each of the newest twenty runs.")
-@click.option("-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed.")
+@click.option(
+    "-v", "--verbose", "traces", is_flag=True, help="With the traceback of every call that failed, and names whole."
+)
 @click.option("--ack", is_flag=True, help="Note that everything up to now was seen: status and login say it no more.")
 @click.option("--html", metavar="FILE", help="Write one page for a browser into FILE; - is standard output.")
 @json_option(ReportDocument)
@@ -61,18 +65,21 @@ def report_command(
     with refusals_told(folder):
         runs = _chosen(folder, run, listed=listed)
         seen = _acknowledge(places) if ack else None
+    traces |= invocation.verbose
+    screen = replace(invocation.screen(), whole=traces)
     if html is not None:
-        _write_page(html, folder, runs, traces=traces or invocation.verbose)
+        _write_page(html, folder, runs, traces=traces)
     elif as_json:
         click.echo(to_json(ReportDocument(runs=tuple(map(LoggedReport.of, runs)), acknowledged=seen), indent=1))
     elif listed:
-        click.echo(run_table(runs) or "no run has been logged")
+        click.echo(run_table(runs, screen) or "no run has been logged")
     else:
-        stories = [as_story(one, traces=traces or invocation.verbose) for one in runs]
+        stories = [as_story(one, screen, traces=traces) for one in runs]
         click.echo("\n\n".join(stories) or "no run has been logged")
         if seen:
-            click.echo(page([f"noted as seen by {seen.by}:" if seen.runs else "nothing was unseen",
-                             *(f"  {bad_run_line(one)}" for one in seen.runs)]))  # fmt: skip
+            lines = paragraph(f"noted as seen by {seen.by}:" if seen.runs else "nothing was unseen", screen)
+            lines += chain.from_iterable(paragraph(bad_run_line(one), screen, 2) for one in seen.runs)
+            click.echo("\n".join(lines))
     bad = any(one.report.run.exit_code or not one.complete for one in runs)
     return ExitCode.NOT_AS_PLANNED if bad and not (listed or ack) else ExitCode.OK
 

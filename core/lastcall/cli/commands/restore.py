@@ -65,7 +65,7 @@ def restore_command(
     if report is None:
         click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
         return ExitCode.OK
-    code = tell(report, text.report_json(report) if as_json else text.as_text(report), invocation)
+    code = tell(report, text.report_json(report) if as_json else text.as_text(report, invocation.screen()), invocation)
     if not from_unit:
         return code
     from lastcall.cli.from_unit import or_waiting

@@ -86,7 +86,7 @@ def runs_command(
         click.echo(to_json(RunsDocument(runs=tuple(map(summary_of, shown)), more=more), indent=1))
         return ExitCode.OK
     narrowed = any((kind, reason, since, failed, guests))
-    click.echo(run_table(shown) or ("no logged run fits" if narrowed else "no run has been logged"))
+    click.echo(run_table(shown, ctx.obj.screen()) or ("no logged run fits" if narrowed else "no run has been logged"))
     if more:
         click.echo(f"older ones are not shown; --last {most * 5} shows more", err=True)
     return ExitCode.OK
@@ -111,7 +111,7 @@ def diff(invocation: Invocation, before: str | None, after: str | None, *, as_js
         document = RunsDiffDocument(before=old.report.run.id, after=new.report.run.id, **facts)
         click.echo(to_json(document, indent=1))
     else:
-        click.echo(comparison_text(old, new))
+        click.echo(comparison_text(old, new, invocation.screen()))
     return ExitCode.OK
 
 

@@ -56,13 +56,13 @@ def shutdown_command(
         from lastcall.cli.from_unit import stop_host, stop_host_again
 
         report = (stop_host_again if again else stop_host)(invocation, deadline)
-        return ExitCode.OK if report is None else tell(report, as_text(report), invocation)
+        return ExitCode.OK if report is None else tell(report, as_text(report, invocation.screen()), invocation)
     why = Reason(reason)
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
     report = _stop(invocation, chosen, why, deadline, force=force)
-    return tell(report, report_json(report) if as_json else as_text(report), invocation)
+    return tell(report, report_json(report) if as_json else as_text(report, invocation.screen()), invocation)
 
 
 def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> Report:
