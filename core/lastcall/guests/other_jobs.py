@@ -41,7 +41,8 @@ class OtherJobs:
             return
         if job is not self._held_by:
             self._held_by, self._began = job, self._sight.loop.time()
-            self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=job.value))
+            until = self._stream.by(min(self._phases.last_ask.at, self._own_end(planned, job) or math.inf))
+            self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=job.value, until=until))
         # A request beside somebody else's save or migration waits for the domain's job and fails after 30 s (error 68);
         # beside a backup it arrives, and the guest takes the backup with it.
         if await self._until_asking(planned, job, hooks):
@@ -84,15 +85,18 @@ class OtherJobs:
         guest, or no last resort ends the run, that of its own time."""
         last_ask = self._phases.last_ask
         spared = min(hooks, PREPARATION.of(max(0.0, last_ask.at - self._sight.loop.time())))
-        # Without it, an export that a backup tool has forgotten would hold up all that the guest needs until everybody
-        # is asked at once; and a run without a deadline for ever.
-        alone = not planned.awaited and self._phases.forces and last_ask.at != math.inf
-        own = None if alone or job not in _BY_SETTING or planned.timeout is None else self._began + planned.timeout
         try:
-            async with asyncio.timeout_at(own):
+            async with asyncio.timeout_at(self._own_end(planned, job)):
                 return await last_ask.bounds(self._until_idle(planned.guest, POLL, spared))
         except TimeoutError:
             return False
+
+    def _own_end(self, planned: PlannedGuest, job: OtherJob) -> float | None:
+        """When it is waited for no longer, although there is time; on the loop's clock."""
+        # Without it, an export that a backup tool has forgotten would hold up all that the guest needs until everybody
+        # is asked at once; and a run without a deadline for ever.
+        alone = not planned.awaited and self._phases.forces and self._phases.last_ask.at != math.inf
+        return None if alone or job not in _BY_SETTING or planned.timeout is None else self._began + planned.timeout
 
     async def _until_idle(self, guest: Guest, pause: float, spared: float = 0.0) -> None:
         """Until nobody's job holds the guest, it is off, or nobody is to be asked any more.

@@ -54,7 +54,8 @@ class StartWaits:
                 f"start_delay is {format_duration(wanted)}; the restore has time for {format_duration(seconds)} of it"
             )
             self._stream.problem("restore", guest.name, message, "set a longer restore.deadline", Severity.WARNING)
-        self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by="its start_delay"))
+        now = self._stream.now()
+        self._stream.emit(GuestHeld(at=now, guest=guest.key, by="its start_delay", until=round(now + seconds, 3)))
         async with self._scheduler.aside(guest.key):
             await self._halt.bounds(asyncio.sleep(seconds))
         return True
@@ -63,7 +64,7 @@ class StartWaits:
         """Wait for what it needs for its start; returns what is still missing when the time for that is over."""
         # Once for each guest: what comes and goes must not take all of the time.
         until = self._until.setdefault(guest.key, self._terms.soon(NEEDS))
-        self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=lacks))
+        self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=lacks, until=self._stream.by(until)))
         self._waiting.note_wait(guest.key, lacks)
         async with self._scheduler.aside(guest.key):
             pause = POLL

@@ -192,7 +192,8 @@ class Dispatcher:
         started = self._stream.now()
         # Asked every second until a guest is ready: begun and ended for each would bury everything else in the run log.
         if one.hook != _ASKED_AGAIN:
-            self._stream.emit(HookBegun(at=self._stream.now(), guest=key, hook=one.hook, plugin=one.plugin))
+            until = round(started + box, 3)
+            self._stream.emit(HookBegun(at=started, guest=key, hook=one.hook, plugin=one.plugin, until=until))
         found, answer, standpoint = Judged(Verdict.OK, ""), None, Standpoint()
         try:
             work = bound_call(one, guest, call, box, arguments, standpoint, said, looked_at)

@@ -1,6 +1,6 @@
 """What happens in a run, as typed records: one stream, from which run log, progress and report are made.
 
-`at` is seconds since the start of the run.
+`at` is seconds since the start of the run, and so is `until`, by which what begins has to be over; None = by its end.
 """
 
 from collections.abc import Callable
@@ -42,6 +42,19 @@ class RunJoined:
 
 
 @value(kw_only=True)
+class RunInterrupted:
+    """A signal told the run to end. `times`: how often by now, as what it is since another one joined it.
+
+    Its moments are as in `RunStarted`, and may be nearer than they were.
+    """
+
+    at: float
+    times: int
+    last_ask: float | None = None
+    last_resort: float | None = None
+
+
+@value(kw_only=True)
 class GuestPlanned:
     """A guest belongs to the run."""
 
@@ -65,6 +78,7 @@ class GuestHeld:
     at: float
     guest: Key
     by: str
+    until: float | None = None
 
 
 @value(kw_only=True)
@@ -76,6 +90,8 @@ class GuestAsked:
     method: str
     attempt: int = 1
     out_of_order: bool = False
+    until: float | None = None
+    last_resort: bool = False
 
 
 @value(kw_only=True)
@@ -109,6 +125,7 @@ class HookBegun:
     guest: Key | None
     hook: str
     plugin: str
+    until: float | None = None
 
 
 @value(kw_only=True)
@@ -163,6 +180,7 @@ class RunEnded:
 Record: TypeAlias = (
     RunStarted
     | RunJoined
+    | RunInterrupted
     | GuestPlanned
     | GuestBegun
     | GuestHeld

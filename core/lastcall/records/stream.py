@@ -1,5 +1,6 @@
 """The stream of a run's records: one clock, several sinks, none of which can spoil the run."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from lastcall.errors import Problem, Severity
@@ -29,6 +30,10 @@ class Stream:
     def at(self, moment: float) -> float:
         """Seconds from the start of the run to a moment of the clock, to the millisecond."""
         return round(moment - self.start, 3)
+
+    def by(self, moment: float) -> float | None:
+        """The same of a moment by which something has to be over; None where it never comes by itself."""
+        return None if moment == math.inf else self.at(moment)
 
     def since(self, moment: float) -> float:
         """Seconds from an earlier `now()` to this one."""

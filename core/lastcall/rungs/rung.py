@@ -285,6 +285,11 @@ class Rung:
         since = self._latest.left_at if self._heard_late and not self._latest.answered else self._sent_at
         return (self._loop.time() if since is None else since) + (self._step.timeout or math.inf)
 
+    def _ends(self) -> float:
+        """When its time is up, as far as is known before the request that is made now is sent."""
+        first = self._loop.time() if self._sent_at is None or self._heard_late else self._sent_at
+        return first + (self._step.timeout or math.inf)
+
     @property
     def _heard_late(self) -> bool:
         """Whether the core's own request, refused so far, would be heard only now: all of its time counts from then.
@@ -302,6 +307,8 @@ class Rung:
             method=self._step.method,
             attempt=self._attempt,
             out_of_order=self._out_of_order,
+            until=self._stream.by(min(self._until.at, self._ends())),
+            last_resort=self._step.last_resort,
         )
         late = self._loop.time() + (self._step.timeout or math.inf) if self._heard_late else 0.0
         own = self._begun + self._patience if self._sent_at is None else max(late, self._limit())

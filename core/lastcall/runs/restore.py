@@ -27,7 +27,7 @@ from lastcall.planning.forecast import chains
 from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.session_uris import is_own_session
-from lastcall.records.records import GuestPlanned
+from lastcall.records.records import GuestPlanned, RunInterrupted
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.timing.budget import LAST_LOOK
@@ -121,9 +121,11 @@ class Restore:
 
         At boot the first one is enough: it comes from systemd, and the shutdown that follows waits for this.
         """
-        if self._halt.passed or self._wanted.at_boot:
+        again = self._halt.passed
+        if again or self._wanted.at_boot:
             self._end.hasten()
-        if self._halt.passed:
+        self._stream.emit(RunInterrupted(at=self._stream.now(), times=2 if again else 1))
+        if again:
             return
         self._halt.hasten()
         self._stream.problem(

@@ -3,7 +3,7 @@
 import asyncio
 
 from lastcall.api.guests import Reason
-from lastcall.records.records import RunJoined
+from lastcall.records.records import RunInterrupted, RunJoined
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import LATE
 from lastcall.timing.deadline import Deadline
@@ -72,14 +72,17 @@ class Phases:
             else:
                 self._stream.problem("signal", "this run", "told to end once more: last resort now")
                 self._hasten()
+            self._tell_interrupted(self._told)
         elif not self.asks_no_more:
             self.asks_no_more = True
             message = "interrupted: nobody else is asked, waiting for those who were"
             self._stream.problem("signal", "this run", message, "again to stop waiting")
+            self._tell_interrupted(1)
         else:
             self._leaves_all = True
             self._hasten()
             self.last_hook.hasten()
+            self._tell_interrupted(2)
 
     def patience(self, asked: float) -> Moment | None:
         """When the plug may be pulled of a guest that was asked at a moment of the clock so late that its time is not
@@ -135,6 +138,14 @@ class Phases:
                 last_resort=deadline.last_resort_after(start),
             )
         )
+
+    def _tell_interrupted(self, times: int) -> None:
+        now = self._stream.now()
+        last_ask, last_resort = (
+            min(now, self._stream.at(moment.at)) if moment.passed else self._stream.by(moment.at)
+            for moment in (self.last_ask, self.last_resort)
+        )
+        self._stream.emit(RunInterrupted(at=now, times=times, last_ask=last_ask, last_resort=last_resort))
 
     def _hasten(self) -> None:
         self.last_ask.hasten()
