@@ -1,4 +1,4 @@
-"""The end of a run: its report on standard output, for which the host does not wait long."""
+"""The end of a run: the last lines of its progress, and its report, for which the host does not wait long."""
 
 import math
 import time
@@ -8,9 +8,23 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import LAST_WORDS, STILL, Outlet
 from lastcall.errors import ExitCode
 from lastcall.persistence.files import LAST_MOMENT
+from lastcall.records.records import Record, RunEnded, RunJoined, RunStarted
 from lastcall.threads.standard_output import OUTPUT
 
 PATIENCE = 1.0  # seconds that a run by hand waits in any case for whoever reads its report
+
+
+class TimeForLastWords:
+    """Knows by a run's records how long its last lines may take."""
+
+    def __init__(self) -> None:
+        self._ends = math.inf
+
+    def take(self, record: Record) -> float | None:
+        """Learn from a record; of the last one, return the seconds that there are."""
+        if isinstance(record, RunStarted | RunJoined):
+            self._ends = math.inf if record.deadline is None else record.deadline
+        return max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)) if isinstance(record, RunEnded) else None
 
 
 def tell(report: Report, text: str, invocation: Invocation) -> int:

@@ -52,13 +52,17 @@ class Outlet:
         file = sys.stdout if self._is_output else sys.stderr
         if self._is_output:
             file.flush()  # what the command has printed comes first
-        head = f"({dropped} lines were dropped here: nobody read them in time)\n" if dropped else ""
-        data = (head + "".join(lines)).encode(file.encoding, "backslashreplace")
+        data = (dropped_line(dropped) + "".join(lines)).encode(file.encoding, "backslashreplace")
         while data:
             try:
                 data = data[os.write(self._descriptor, _whole_lines(data)) :]
             except BlockingIOError:  # whoever started us may have left it like that
                 select.select([], [self._descriptor], [])
+
+
+def dropped_line(count: int) -> str:
+    """What stands in the place of so many lines that nobody has read in time, if any."""
+    return f"({count} lines were dropped here: nobody read them in time)\n" if count else ""
 
 
 def _whole_lines(data: bytes) -> bytes:

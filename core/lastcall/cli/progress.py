@@ -1,17 +1,20 @@
 """What a person sees while a run goes on: a line for what matters."""
 
-import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from lastcall.cli.invocation import Invocation
+from lastcall.cli.last_words import TimeForLastWords
 from lastcall.cli.outlet import LAST_WORDS, Outlet, say
 from lastcall.errors import LastcallError
-from lastcall.persistence.files import LAST_MOMENT
-from lastcall.records.records import HookEnded, HookSaid, Record, RunEnded, RunJoined, RunStarted, Sink
+from lastcall.records.records import HookEnded, HookSaid, Record, Sink
 from lastcall.report.narrator import Narrator
 from lastcall.report.text import trace_lines
 from lastcall.threads.standard_output import ERROR
+
+if TYPE_CHECKING:
+    from lastcall.cli.live.live_progress import LiveProgress
 
 
 class Progress:
@@ -34,15 +37,14 @@ class BackgroundProgress:
     def __init__(self, *, verbose: bool = False) -> None:
         self._outlet = Outlet(ERROR)
         self._progress = Progress(lambda line: self._outlet.write(f"{line}\n"), verbose=verbose)
-        self._ends = math.inf
+        self._time = TimeForLastWords()
 
     def take(self, record: Record) -> None:
         """Have the record's line written; after the last one what waits gets a moment."""
         self._progress.take(record)
-        if isinstance(record, RunStarted | RunJoined):
-            self._ends = math.inf if record.deadline is None else record.deadline
-        elif isinstance(record, RunEnded):
-            self._outlet.close(max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)))
+        seconds = self._time.take(record)
+        if seconds is not None:
+            self._outlet.close(seconds)
 
 
 @contextmanager
@@ -82,3 +84,37 @@ def tell_trace(error: LastcallError, invocation: Invocation) -> None:
 def progress_sinks(invocation: Invocation) -> list[tuple[str, Sink]]:
     """The sink for progress on standard error, unless it is to be quiet."""
     return [] if invocation.quiet else [("progress", BackgroundProgress(verbose=invocation.verbose).take)]
+
+
+@contextmanager
+def watched_progress(invocation: Invocation, *, forces: bool = False) -> Generator[list[tuple[str, Sink]]]:
+    """The same for a run that somebody watches: where standard error is a terminal, as a live view of it.
+
+    Afterwards nothing of that is left on the screen. `forces`: also by hand, guests meet the last resort.
+    """
+    live = None if invocation.quiet else _live_progress(invocation, forces=forces)
+    if live is None:
+        yield progress_sinks(invocation)
+        return
+    try:
+        yield [("progress", live.take)]
+    finally:
+        live.close()
+
+
+def _live_progress(invocation: Invocation, *, forces: bool) -> "LiveProgress | None":
+    from lastcall.hooks.tracing.onlooker import NOBODY, onlooker
+
+    if onlooker() is not NOBODY:  # the trace is lines, of everything that it would show
+        return None
+    try:
+        from lastcall.cli.live.terminal import Terminal
+
+        terminal = Terminal.find(ERROR)
+        if terminal is None:
+            return None
+        from lastcall.cli.live.live_progress import LiveProgress
+
+        return LiveProgress(terminal, verbose=invocation.verbose, forces=forces)
+    except Exception:  # noqa: BLE001  a library that is broken must not cost a guest its shutdown, and lines need none
+        return None

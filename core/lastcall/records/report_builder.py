@@ -32,12 +32,16 @@ _AS_PLANNED = frozenset(
 
 def as_planned(result: GuestResult) -> bool:
     """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung does."""
-    if result.outcome is not Outcome.FORCED:
-        return result.outcome in _AS_PLANNED
     # ok: it was only resumed or woken. The last resort asks nobody, so that who met it unasked has no `asked`.
     rungs = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]
-    first = rungs[0] if rungs else None
-    return first is not None and first.result == Outcome.FORCED and result.asked is not None
+    return is_planned_end(result.outcome, rungs[0].result if rungs else None, asked=result.asked is not None)
+
+
+def is_planned_end(outcome: Outcome, first: Outcome | Verdict | None, *, asked: bool) -> bool:
+    """The same by what became of it, the result of its first rung, and whether that has asked it."""
+    if outcome is not Outcome.FORCED:
+        return outcome in _AS_PLANNED
+    return first == Outcome.FORCED and asked
 
 
 @dataclass(slots=True, eq=False, repr=False)

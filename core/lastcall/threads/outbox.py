@@ -18,14 +18,22 @@ class Outbox(Generic[T]):
 
     `deliver` gets a batch in its order, and how many were dropped before it: at most `room` wait, and where more come
     the oldest are dropped. What it raises ends the delivery. `pause`: seconds between two deliveries, as waking a
-    thread for each of a thousand things would slow down whoever puts them.
+    thread for each of a thousand things would slow down whoever puts them. `batch`: how many at once. `idle`: where
+    nothing comes for so many seconds, nothing is delivered: `deliver` gets an empty batch.
     """
 
     def __init__(
-        self, deliver: Callable[[list[T], int], None], name: str, *, room: float = math.inf, pause: float = 0.0
+        self,
+        deliver: Callable[[list[T], int], None],
+        name: str,
+        *,
+        room: float = math.inf,
+        pause: float = 0.0,
+        batch: int = BATCH,
+        idle: float | None = None,
     ) -> None:
         self._deliver, self._name = deliver, name
-        self._room, self._pause = room, pause
+        self._room, self._pause, self._batch, self._idle = room, pause, batch, idle
         self._things: deque[T] = deque()
         self._dropped = 0
         self._lock = threading.Lock()
@@ -74,7 +82,9 @@ class Outbox(Generic[T]):
         over = False
         try:
             while not over:
-                self._news.wait()
+                if not self._news.wait(self._idle):
+                    self._deliver_nothing()
+                    continue
                 self._news.clear()
                 over = self._over  # what was put before is there by now
                 while batch := self._next():
@@ -87,9 +97,15 @@ class Outbox(Generic[T]):
         finally:
             self._ended.set()
 
+    def _deliver_nothing(self) -> None:
+        self._delivering = True  # else whoever hangs here would be taken to move by the next thing that is put
+        self._deliver([], 0)
+        self._delivering = False
+        self._moved = time.monotonic()
+
     def _next(self) -> tuple[list[T], int] | None:
         with self._lock:
-            count = min(BATCH, len(self._things))
+            count = min(self._batch, len(self._things))
             self._delivering = count > 0
             dropped, self._dropped = self._dropped, 0
             return ([self._things.popleft() for _ in range(count)], dropped) if count else None

@@ -1,6 +1,7 @@
 """`lastcall restore`."""
 
 import sys
+from functools import partial
 
 import click
 
@@ -9,7 +10,7 @@ from lastcall.api.results import Report
 from lastcall.cli.documents.reports import RestoreDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, confirmed, json_option, selection_arguments
-from lastcall.cli.progress import progress_sinks
+from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
 
@@ -85,13 +86,12 @@ def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, 
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
-    request = RunRequest(
-        kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=progress_sinks(invocation),
-        started=invocation.started,
-    )  # fmt: skip
     loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
-    report = perform(
-        loaded, request, lambda parts: build_restore(parts, chosen=chosen, fresh=fresh), invocation.signals
-    )
+    build = partial(build_restore, chosen=chosen, fresh=fresh)
+    with watched_progress(invocation) as sinks:
+        request = RunRequest(
+            kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=sinks, started=invocation.started
+        )
+        report = perform(loaded, request, build, invocation.signals)
     refresh_login_line(report, loaded.settings, invocation.started)
     return report

@@ -9,7 +9,7 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, confirmed, json_option, reason_option, selection_arguments
-from lastcall.cli.progress import progress_sinks
+from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
 
@@ -71,17 +71,14 @@ def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: floa
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
-    request = RunRequest(
-        kind=RunKind.SHUTDOWN,
-        reason=why,
-        deadline=deadline,
-        sinks=progress_sinks(invocation),
-        started=invocation.started,
-    )
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
     build = partial(build_shutdown, chosen=chosen, force=force)
-    report = perform(loaded, request, build, invocation.signals)
+    with watched_progress(invocation, forces=force) as sinks:
+        request = RunRequest(
+            kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=sinks, started=invocation.started
+        )
+        report = perform(loaded, request, build, invocation.signals)
     if report.run.reason.voluntary:  # nobody logs in to a host that goes down
         refresh_login_line(report, loaded.settings, invocation.started)
     return report

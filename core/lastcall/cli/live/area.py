@@ -1,0 +1,108 @@
+"""The lines of the live view: who moves, how many are done, the time as a bar, and what Ctrl-C does."""
+
+import math
+
+from lastcall.api.guests import RunKind
+from lastcall.cli.live.cells import cells_of, cut, cut_in_the_middle, filled
+from lastcall.cli.live.interruption import ctrl_c_line
+from lastcall.cli.live.paint import FAINT, GREEN, RED, YELLOW, Paint
+from lastcall.cli.live.watched_run import Move, WatchedRun
+from lastcall.formats.quantities import format_duration
+
+SOON = 10.0  # seconds: what is over by then stands out
+_NARROWEST = 10  # cells of a bar, and of what a guest does; with less there is none, or it alone
+_SINCE, _LEFT = 8, 13  # cells of two columns: 59min59s, 1h59min left
+
+
+class Area:
+    """Lays a run out for a terminal. `forces`: also by hand, a guest that does not stop meets the last resort.
+
+    `heeds`: Ctrl-C is heeded, and not ignored as under nohup.
+    """
+
+    def __init__(self, paint: Paint, *, forces: bool = False, heeds: bool = True) -> None:
+        self._paint, self._forces, self._heeds = paint, forces, heeds
+
+    def lines(self, run: WatchedRun, now: float, width: int, height: int) -> list[str]:
+        """The lines at this moment, at most so many, each of at most so many cells."""
+        below = [
+            (self._counts(run), None),
+            (self._time(run, now, width), None),
+            (self._moments(run, now), None),
+            (ctrl_c_line(run, now) if self._heeds else "", FAINT),
+        ]
+        kept = [self._paint.in_colour(cut(text, width, self._paint.dots), colour) for text, colour in below if text]
+        kept[1] = self._coloured_bar(run, now, kept[1])
+        room = height - len(kept)
+        return [*self._moves(run, now, width, room), *kept] if room > 0 else kept[-height:]
+
+    def _moves(self, run: WatchedRun, now: float, width: int, room: int) -> list[str]:
+        moves = run.moves()
+        shown = moves if len(moves) <= room else moves[: room - 1]
+        names = [self._paint.text(one.name) for one in shown]
+        widest = min(max(map(cells_of, names), default=0), width // 3)
+        rows = [self._row(run, one, name, widest, now, width) for one, name in zip(shown, names, strict=True)]
+        more = len(moves) - len(shown)
+        return [*rows, *([cut(f"  {self._paint.dots} and {more} more", width, self._paint.dots)] if more else [])]
+
+    def _row(self, run: WatchedRun, move: Move, name: str, widest: int, now: float, width: int) -> str:
+        dots, doing = self._paint.dots, self._paint.text(move.doing)
+        name = filled(cut_in_the_middle(name, widest, dots), widest)
+        room = width - 2 - widest - 2 - _SINCE - 2 - _LEFT
+        if room < _NARROWEST:
+            return cut(f"  {name}  {doing}", width, dots)
+        until = run.until(move)
+        left = "" if until == math.inf else f"{_duration(math.ceil(max(0.0, until - now)))} left"
+        since = _duration(math.floor(max(0.0, now - move.since)))
+        doing = filled(cut(doing, room, dots), room)
+        colour = RED if move.last_resort else YELLOW if until - now < SOON else None
+        return f"  {name}  {doing}{since:>{_SINCE}}  {self._paint.in_colour(f'{left:>{_LEFT}}', colour)}"
+
+    def _counts(self, run: WatchedRun) -> str:
+        outcomes = ", ".join(f"{count} {outcome.value}" for outcome, count in run.outcomes.items())
+        done = f"{run.kind.value}: {sum(run.outcomes.values())} of {run.count} done"
+        parts = [f"{done} ({outcomes})" if outcomes else done]
+        parts += [f"{run.moving} moving"] if run.moving else []
+        parts += [f"{run.waiting} to come"] if run.waiting else []
+        return self._paint.between.join(parts)
+
+    def _time(self, run: WatchedRun, now: float, width: int) -> str:
+        elapsed = _duration(math.floor(now))
+        if run.deadline is None:
+            return f"{elapsed}, and as long as it takes"
+        told = f" {elapsed} of {format_duration(run.deadline)}"
+        room = width - cells_of(told)
+        return self._bar(run, now, room) + told if room >= _NARROWEST else told.strip()
+
+    def _bar(self, run: WatchedRun, now: float, cells: int) -> str:
+        each = (run.deadline or 1.0) / cells
+        gone = min(cells, int(now / each))
+        marks = {min(cells - 1, int(at / each)) for at in (run.last_ask, run.last_resort) if at is not None}
+        return "".join(
+            self._paint.mark if at in marks else self._paint.past if at < gone else self._paint.ahead
+            for at in range(cells)
+        )
+
+    def _coloured_bar(self, run: WatchedRun, now: float, line: str) -> str:
+        bar = line.rstrip()[: next((at for at, one in enumerate(line) if one == " "), 0)]
+        if run.deadline is None or not bar or bar[0].isdigit():
+            return line
+        asks, forces = (math.inf if at is None else at for at in (run.last_ask, run.last_resort))
+        colour = RED if now >= forces else YELLOW if now >= asks or now > run.deadline - SOON else GREEN
+        return self._paint.in_colour(bar, colour) + line[len(bar) :]
+
+    def _moments(self, run: WatchedRun, now: float) -> str:
+        if run.kind is RunKind.RESTORE or run.deadline is None or run.is_closing:
+            return ""
+        forces = self._forces or not run.reason.voluntary
+        asks = not (run.reason.voluntary and run.interrupted)
+        parts: tuple[tuple[float | None, str], ...] = (
+            (run.last_ask if asks else None, "everybody is asked in"),
+            (run.last_resort, "last resort in" if forces else "who still runs is left in"),
+        )
+        coming = [f"{what} {_duration(math.ceil(at - now))}" for at, what in parts if at is not None and at > now]
+        return self._paint.between.join(coming) or ("the last resort is taken" if forces else "")
+
+
+def _duration(seconds: int) -> str:
+    return format_duration(float(seconds - seconds % 60 if seconds >= 3600 else seconds))
