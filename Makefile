@@ -153,9 +153,10 @@ $(STAMPS)/matrix: pyproject.toml $(STAMPS)/build
 picture: $(STAMPS)/venv
 	$(BIN)/python docs/rooms.py --write
 
-# The pictures of the README and of docs/, taken of the page that the code makes of a stored run.
+# The pictures of the README and of docs/, taken of the page that the code makes of a stored run, and of a terminal.
 pictures: $(STAMPS)/venv $(STAMPS)/browser
 	PYTHONPATH=docs $(BIN)/python -m book.pictures --write
+	PYTHONPATH=docs:tests $(BIN)/python -m book.live_view --write
 
 # What docs/compatibility.md promises, line by line and schema by schema, from the code.
 promise: $(STAMPS)/venv

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import start
+from bench import live_view, start
 from lab import replaced
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, linux_guests
@@ -52,6 +52,9 @@ def main() -> None:
     sheet.add(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}\n")
     with daemon() as lab, tempfile.TemporaryDirectory(prefix="lastcall-bench-") as name:
         for line in start.rows(lab, Path(old) if old else None):
+            sheet.add(line)
+        sheet.add()
+        for line in live_view.rows():
             sheet.add(line)
         sheet.add()
         _compare(sheet, lab, Path(name))
