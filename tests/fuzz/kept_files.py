@@ -71,8 +71,8 @@ def has_usual_times(found: History) -> None:
     guests: dict[str, Any] = json.loads(found.render())["guests"]
     for name in guests:
         uri, _, uuid = name.rpartition(" ")
-        usual = found.usual((uri, uuid))
-        assert usual is None or 0 <= usual < math.inf
+        for usual in (found.usual((uri, uuid)), found.usual_call("on_guest_stop", "x", (uri, uuid))):
+            assert usual is None or 0 <= usual.seconds <= usual.longest < math.inf
     found.learn([])
 
 

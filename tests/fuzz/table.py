@@ -24,7 +24,17 @@ _STATE = json.dumps(
     {"version": 1, "boot": BOOT, "previous_boot": "b", "restored_in": None, "guests": [_ENTRY, {**_ENTRY, "uuid": "2"}]}
 )
 _HISTORY = json.dumps(
-    {"version": 1, "guests": {"qemu:///system a": {"seen": "2026-11-26T10:00:00", "times": [1.5, 2]}}}
+    {
+        "version": 2,
+        "run": {"seen": "2026-11-26T10:00:00", "times": [], "calls": {"pre_shutdown x": [0.5]}},
+        "guests": {
+            "qemu:///system a": {
+                "seen": "2026-11-26T10:00:00",
+                "times": [["acpi", 1.5], ["save", 2]],
+                "calls": {"on_guest_stop x": [0.3, 1]},
+            }
+        },
+    }
 )
 _SEEN = json.dumps({"version": 1, "by": "ada", "at": "2026-11-26T03:10:00+00:00", "runs": ["20261126T031000Z-1234"]})
 _LOOK = json.dumps(

@@ -103,7 +103,7 @@ def test_a_full_or_read_only_state_folder_stops_no_run_and_is_said(
         assert "the list of guests to restore was not kept" in problems["state"]
         assert why in problems["state"]
         assert "run log" in problems
-        assert "how long the guests took was not kept" in problems["history"]
+        assert "how long guests and hooks took was not kept" in problems["history"]
 
 
 def test_a_clock_set_back_an_hour_in_mid_run_changes_nothing(lab: Daemon, tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class HookRecord:
     """One call of one plugin's implementation of one hook.
 
     `where` is the plugin's `file:line` at which it failed, or stood when its time was up (the file alone for an
-    executable); `traceback` only for unexpected failures and for calls that overran.
+    executable); `traceback` only for unexpected failures and for calls that overran. `called` is false where the plugin
+    was passed over, as it is not meant for the run.
     """
 
     hook: str
@@ -59,6 +60,7 @@ class HookRecord:
     where: str = ""
     traceback: str = ""
     evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    called: bool = True
 
 
 @value(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
+from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.bound_call import bound_call
 from lastcall.hooks.isolation.failed_call import FailedCall
@@ -31,6 +32,15 @@ _ASKED_AGAIN = "guest_ready"
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
+
+
+@value
+class CallBox:
+    """The most that one plugin's call may take, in seconds, and the setting that says so."""
+
+    plugin: str
+    seconds: float
+    set_by: str
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -56,6 +66,10 @@ class Hooks(Protocol):
 
     def boxes(self, hook: str, guest: Guest | None = None, box: float | None = None) -> float:
         """The most that firing a hook may take, in seconds; `box` is the guest's own time box."""
+        ...
+
+    def calls(self, hook: str, guest: Guest | None = None, box: float | None = None) -> list[CallBox]:
+        """The calls that firing a hook makes, in their order, as a run that is no rehearsal makes them."""
         ...
 
     async def fire(
@@ -159,10 +173,14 @@ class Dispatcher:
 
     def boxes(self, hook: str, guest: Guest | None = None, box: float | None = None) -> float:
         """The time boxes of all implementations together; see `Hooks.boxes`."""
+        return sum(call.seconds for call in self.calls(hook, guest, box))
+
+    def calls(self, hook: str, guest: Guest | None = None, box: float | None = None) -> list[CallBox]:
+        """The calls that firing a hook makes; see `Hooks.calls`."""
         reason, ones = self._context.terms.reason, self._implementations(hook, guest)
         # `plan` is a rehearsal itself, and asks for the run that it is about.
         meant = (one for one in ones if not one.occasions.refusal(hook, reason, rehearsal=False))
-        return sum(self._box(one, None, box) for one in meant)
+        return [CallBox(one.plugin, *self._own_box(one, box)) for one in meant]
 
     def _implementations(self, hook: str, guest: Guest | None = None) -> list[Implementation]:
         """In firing order; for a guest without those that have nothing to do with it."""
@@ -172,10 +190,16 @@ class Dispatcher:
         return found if guest is None else [one for one in found if concerns(one.plugin, guest)]
 
     def _box(self, one: Implementation, until: float | None, guest_box: float | None) -> float:
-        own = self._settings.plugins.get(one.plugin)
-        box = (own.timeout if own else None) or guest_box or self._settings.timeout
+        box, _ = self._own_box(one, guest_box)
         left = None if until is None else until - self._loop.time()
         return max(0.0, soonest(box, left) or 0.0)
+
+    def _own_box(self, one: Implementation, guest_box: float | None) -> tuple[float, str]:
+        """The time box of a plugin's call, and what sets it."""
+        own = self._settings.plugins.get(one.plugin)
+        if own and own.timeout:
+            return own.timeout, f"hooks.plugins.{one.plugin}.timeout"
+        return (guest_box, "the guest's hooks.timeout") if guest_box else (self._settings.timeout, "hooks.timeout")
 
     async def _call(
         self,

@@ -1,23 +1,46 @@
-"""How long guests took to go off in earlier runs: what `plan` expects of the next one."""
+"""How long guests and hooks took in earlier runs: what `plan` expects of the next one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from lastcall.api.guests import Key, Outcome
-from lastcall.api.results import GuestResult
+from lastcall.api.results import GuestResult, HookRecord, Verdict
 from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
+from lastcall.formats.values import value
 from lastcall.persistence.files import write_whole
 
-VERSION = 1
-LARGEST = 16 << 20  # bytes; a guest takes some 200
-KEEP = 10  # times per guest
+VERSION = 2
+LARGEST = 16 << 20  # bytes; a guest takes some 300, and 100 for each plugin that has to do with it
+KEEP = 10  # times per guest, and per hook call of it
+MOST_CALLS = 64  # hook calls per guest, and of the run: plugins come and go, and one that is gone is not told of
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
 # The time of a guest that was forced off is that of its ladder, not its own.
 _CLEAN = frozenset({Outcome.STOPPED, Outcome.SAVED})
+_WENT_WELL = frozenset({Verdict.OK, Verdict.SKIPPED})  # what fails or overruns says how long it may take, not does
+_BEFORE = "on_guest_stop"  # the hook whose calls are a part of the time between a guest's turn and its end
+
+
+@value
+class Usual:
+    """What earlier runs tell of a time: the median of so many of them, and the longest; seconds."""
+
+    seconds: float
+    longest: float
+    runs: int
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _Past:
+    """What is known of a guest, or of the run itself: times by stop method, and those of hook calls."""
+
+    seen: str = ""
+    times: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    calls: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
 
 class History:
@@ -25,45 +48,52 @@ class History:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "history.json"
-        self._times: dict[str, list[float]] = {}
-        self._seen: dict[str, str] = {}
+        self._run = _Past()
+        self._guests: dict[str, _Past] = {}
 
     def load(self) -> None:
         """Read the file; one that is missing or cannot be understood is as good as none."""
+        self._run, self._guests = _Past(), {}
         try:
             content: Any = from_json(read_text(self.path, LARGEST))
-            guests: dict[str, Any] = content["guests"] if content["version"] == VERSION else {}
-            self._times = {key: list(map(_time, one["times"])) for key, one in guests.items()}
-            self._seen = {key: str(one["seen"]) for key, one in guests.items()}
+            if content["version"] == VERSION:
+                guests = {str(name): _past(told) for name, told in content["guests"].items()}
+                self._run, self._guests = _past(content["run"]), guests
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self._times, self._seen = {}, {}
+            pass
 
-    def usual(self, key: Key) -> float | None:
-        """The median of the times a guest took from its turn until it was off, in seconds; None = not known."""
-        # The median, as one stop that hung would lengthen a mean for the next ten runs.
-        times = self._times.get(_name(key))
-        if not times:
-            return None
-        import statistics  # here: runs write times, only plans ask for them
+    def usual(self, key: Key, method: str | None = None) -> Usual | None:
+        """How long a guest takes from when its hooks `on_guest_stop` are through until it is off; None = not known.
 
-        return statistics.median(times)
+        `method`: only where that took it off.
+        """
+        past = self._guests.get(_name(key))
+        return _usual([seconds for way, seconds in past.times if method in {None, way}]) if past else None
 
-    def learn(self, results: Iterable[GuestResult]) -> None:
-        """Add the guests of a run that went off by themselves or were saved."""
-        now = datetime.now(UTC)
+    def usual_call(self, hook: str, plugin: str, key: Key | None = None) -> Usual | None:
+        """How long a plugin's call of a hook takes, for a guest or (None) for the run; None = not known."""
+        past = self._run if key is None else self._guests.get(_name(key))
+        return _usual(past.calls.get(_call_name(hook, plugin), ())) if past else None
+
+    def learn(self, results: Iterable[GuestResult], calls: Iterable[HookRecord] = ()) -> None:
+        """Add the guests of a run that went off by themselves or were saved, and the hook calls that went well.
+
+        `calls`: those of the run itself.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._run.seen = now
+        _learn_calls(self._run, calls)
         for result in results:
-            if result.outcome in _CLEAN and result.method:
-                name = _name((result.uri, result.uuid))
-                self._times[name] = [*self._times.get(name, ()), round(result.duration, 2)][-KEEP:]
-                self._seen[name] = now.isoformat(timespec="seconds")
-        oldest = (now - FORGET).isoformat(timespec="seconds")
-        for name in [name for name, seen in self._seen.items() if seen < oldest]:
-            del self._times[name], self._seen[name]
+            if (result.outcome in _CLEAN and result.method) or any(map(_tells, result.hooks)):
+                _learn_guest(self._guests.setdefault(_name((result.uri, result.uuid)), _Past()), result)
+                self._guests[_name((result.uri, result.uuid))].seen = now
+        oldest = (datetime.now(UTC) - FORGET).isoformat(timespec="seconds")
+        self._guests = {name: past for name, past in self._guests.items() if past.seen >= oldest}
 
     def render(self) -> str:
         """The file's content."""
-        guests = {name: {"seen": self._seen[name], "times": times} for name, times in self._times.items()}
-        return to_json({"version": VERSION, "guests": guests})
+        guests = {name: _told(past) for name, past in self._guests.items()}
+        return to_json({"version": VERSION, "run": _told(self._run), "guests": guests})
 
     def write(self, content: str) -> None:
         """Write the file. Blocks; raises OSError."""
@@ -71,11 +101,59 @@ class History:
         write_whole(self.path, content, sync=False)
 
 
+def _learn_guest(past: _Past, result: GuestResult) -> None:
+    _learn_calls(past, result.hooks)
+    if result.outcome in _CLEAN and result.method:
+        # Without its hooks, which are counted by themselves: one that was quick, failed or came since makes no other
+        # guest of it.
+        hooks = sum(hook.duration for hook in result.hooks if hook.hook == _BEFORE)
+        own = round(max(0.0, result.duration - hooks), 2)
+        past.times = [*past.times, (result.method, own)][-KEEP:]
+
+
+def _learn_calls(past: _Past, calls: Iterable[HookRecord]) -> None:
+    for call in filter(_tells, calls):
+        name = _call_name(call.hook, call.plugin)
+        past.calls[name] = [*past.calls.pop(name, ()), round(call.duration, 2)][-KEEP:]  # to the end of the dictionary
+    for name in list(past.calls)[:-MOST_CALLS]:
+        del past.calls[name]
+
+
+def _tells(call: HookRecord) -> bool:
+    """Whether a call says how long such a one takes: one that was not made as it is for other runs says nothing."""
+    return call.called and call.result in _WENT_WELL
+
+
+def _usual(times: Iterable[float]) -> Usual | None:
+    # The median, as one stop that hung would lengthen a mean for the next ten runs.
+    found = list(times)
+    if not found:
+        return None
+    import statistics  # here: runs write times, only plans ask for them
+
+    return Usual(statistics.median(found), max(found), len(found))
+
+
+def _past(told: Any) -> _Past:
+    """What a file says; raises for whatever we would not have written."""
+    times = [(str(method), _time(seconds)) for method, seconds in told["times"]]
+    calls = {str(name): list(map(_time, given)) for name, given in told["calls"].items()}
+    return _Past(str(told["seen"]), times, calls)
+
+
+def _told(past: _Past) -> Mapping[str, Any]:
+    return {"seen": past.seen, "times": past.times, "calls": past.calls}
+
+
 def _time(given: object) -> float:
     if not isinstance(given, int | float) or given < 0:
-        raise ValueError("no time that a guest took")
+        raise ValueError("no time that a guest or a hook took")
     return float(given)
 
 
 def _name(key: Key) -> str:
     return f"{key[0]} {key[1]}"
+
+
+def _call_name(hook: str, plugin: str) -> str:
+    return f"{hook} {plugin}"

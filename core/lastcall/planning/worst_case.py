@@ -9,44 +9,53 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.planning.forecast import Forecast, chains, forecast
-from lastcall.planning.history import History
+from lastcall.planning.history import History, Usual
+from lastcall.planning.hook_times import HookTimes
 from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.timing.deadline import Deadline
 
 
 @value(kw_only=True)
-class HookTime:
-    """The most that hooks may take: all of `pre_shutdown`, and `on_guest_stop` of each guest; seconds."""
-
-    before: float = 0.0
-    guests: Mapping[Key, float]
-
-
-@value(kw_only=True)
 class Outlook:
-    """`usual` takes the times of earlier runs, `worst` every time that is configured; both begin after `before`.
+    """`usual` takes the times of earlier runs, `worst` every time that is configured; both begin after `pre_shutdown`.
 
-    `unknown`: guests that no earlier run saw; they count nothing in `usual`. `endless`: guests whose last rung lasts
-    until the last resort. `deadline` counts from the start of the run.
+    `own`: what earlier runs tell of each guest, without its hooks. Guests that are not in it are `unknown`; of these
+    `usual` counts no more than the hooks that were seen. `endless`: guests whose last rung lasts until the last resort.
+    `deadline` counts from the start of the run.
     """
 
     usual: Forecast
     worst: Forecast
-    before: float
+    hooks: HookTimes
+    own: Mapping[Key, Usual]
     unknown: frozenset[Key]
     endless: frozenset[Key]
     deadline: Deadline
 
+    def usually(self, key: Key) -> float:
+        """When a guest is asked by the times of earlier runs: never later than everybody is."""
+        return min(self.hooks.usually_before + self.usual.starts.get(key, 0.0), self.deadline.last_ask)
+
     def latest(self, key: Key) -> float:
         """When a guest is asked at the latest."""
-        return min(self.before + self.worst.starts.get(key, 0.0), self.deadline.last_ask)
+        return min(self.hooks.before + self.worst.starts.get(key, 0.0), self.deadline.last_ask)
+
+    @property
+    def usual_end(self) -> float:
+        """When the last guest is off, by the times of earlier runs."""
+        return self.hooks.usually_before + self.usual.total
+
+    @property
+    def worst_end(self) -> float:
+        """When the last guest is off, if every time is used up that is configured."""
+        return self.hooks.before + self.worst.total
 
     @property
     def longest(self) -> tuple[float, tuple[Key, ...]]:
         """The longest chain at worst: seconds from its beginning, and its guests. An endless rung lasts until the last
         resort, which a chain of finite ones may well not reach.
         """
-        until = self.deadline.last_resort - self.before
+        until = self.deadline.last_resort - self.hooks.before
         endless = [key for key in self.worst.starts if key in self.endless]
         if not endless or until <= self.worst.total or until == math.inf:
             return self.worst.total, tuple(self.worst.path)
@@ -55,33 +64,34 @@ class Outlook:
     @property
     def fits(self) -> bool:
         """Whether even the worst case leaves everybody the time that is configured."""
-        return self.before + self.worst.total <= self.deadline.last_resort
+        return self.worst_end <= self.deadline.last_resort
 
     def problem(self, names: Mapping[Key, str]) -> Problem | None:
         """Say it where the worst case does not fit."""
         if self.fits:
             return None
         chain = " → ".join(names[key] for key in self.worst.path)
-        total, left = self.before + self.worst.total, self.deadline.last_resort
-        late = [key for key in self.worst.starts if self.before + self.worst.starts[key] > self.deadline.last_ask]
+        before = self.hooks.before
+        late = [key for key in self.worst.starts if before + self.worst.starts[key] > self.deadline.last_ask]
         asked = f"; {len(late)} of {len(names)} guests would be asked out of order" if late else ""
         return Problem(
             what="deadline",
             where="shutdown.deadline",
-            message=f"the worst case ({chain}) takes {format_duration(round(total))}, and the last resort begins after "
-            f"{format_duration(round(left))}{asked}",
+            message=f"the worst case ({chain}) takes {format_duration(round(self.worst_end))}, and the last resort "
+            f"begins after {format_duration(round(self.deadline.last_resort))}{asked}",
             remedy="raise shutdown.deadline, or lower the timeouts of these guests",
             severity=Severity.WARNING,
         )
 
 
-def look_ahead(plan: Plan, history: History, limits: ParallelLimits, hooks: HookTime, deadline: Deadline) -> Outlook:
+def look_ahead(plan: Plan, history: History, limits: ParallelLimits, hooks: HookTimes, deadline: Deadline) -> Outlook:
     """Play the plan through with the times of earlier runs, and with those that are configured."""
     waits = plan.graph.needed_by
     guests = [planned for planned in plan.guests if not planned.left_because]
     known = {one.guest.key: history.usual(one.guest.key) for one in guests}
-    usual = {key: time for key, time in known.items() if time is not None}
-    worst = {one.guest.key: hooks.guests.get(one.guest.key, 0.0) + _at_worst(one) for one in guests}
+    own = {key: usual for key, usual in known.items() if usual is not None}
+    usual = {key: own[key].seconds + hooks.expected_of(key) if key in own else hooks.seen_of(key) for key in known}
+    worst = {one.guest.key: hooks.most_of(one.guest.key) + at_worst(one) for one in guests}
     lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
 
     def rank(key: Key) -> float:
@@ -90,17 +100,19 @@ def look_ahead(plan: Plan, history: History, limits: ParallelLimits, hooks: Hook
     return Outlook(
         usual=forecast(waits, usual, limits, rank),
         worst=forecast(waits, worst, limits, rank),
-        before=hooks.before,
-        unknown=frozenset(key for key, time in known.items() if time is None),
-        endless=frozenset(one.guest.key for one in guests if _endless(one)),
+        hooks=hooks,
+        own=own,
+        unknown=frozenset(known.keys() - own.keys()),
+        endless=frozenset(one.guest.key for one in guests if is_endless(one)),
         deadline=deadline,
     )
 
 
-def _at_worst(planned: PlannedGuest) -> float:
-    """The times of all rungs that have one; what lasts until the last resort fits by itself."""
+def at_worst(planned: PlannedGuest) -> float:
+    """The times of all rungs that have one, in seconds; what lasts until the last resort fits by itself."""
     return math.fsum(step.timeout or 0.0 for step in planned.steps)
 
 
-def _endless(planned: PlannedGuest) -> bool:
+def is_endless(planned: PlannedGuest) -> bool:
+    """Whether a rung lasts until the last resort."""
     return any(step.timeout is None for step in planned.steps)

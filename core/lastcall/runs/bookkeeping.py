@@ -90,18 +90,19 @@ class Bookkeeping:
         self._stream.problem("state", str(self.state.path), message, "is the disk full or read-only?")
 
     async def remember_times(self) -> None:
-        """Add how long the guests took to what `plan` knows. Where that cannot be written, only estimates are lost."""
+        """Add how long guests and hooks took to what `plan` knows; where it cannot be written, estimates are lost."""
         history = self._history
 
         def learn() -> None:
             history.load()
-            history.learn(self._stream.story.report().guests)
+            report = self._stream.story.report()
+            history.learn(report.guests, report.hooks)
             history.write(history.render())
 
         try:
             await self._write(learn)
         except OSError as error:
-            message = f"{_why(error)}; how long the guests took was not kept"
+            message = f"{_why(error)}; how long guests and hooks took was not kept"
             self._stream.problem("history", str(history.path), message, severity=Severity.WARNING)
 
     async def _write(self, work: Callable[[], None]) -> None:

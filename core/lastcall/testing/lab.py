@@ -10,7 +10,8 @@ from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.results import HookRecord, Report
 from lastcall.api.run import Json
 from lastcall.cli.commands.check import find_problems
-from lastcall.cli.commands.plan import look_at_plan, plan_json
+from lastcall.cli.dry_run.facts import plan_json
+from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.rehearsal import Rehearsal
 from lastcall.errors import Problem

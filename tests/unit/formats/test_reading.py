@@ -253,13 +253,17 @@ def test_a_lock_that_names_no_process_names_nobody_who_could_be_sent_a_signal(tm
 
 def test_times_that_no_guest_takes_are_no_history(tmp_path: Path) -> None:
     name = " ".join(KEY)
-    for times in ([-1], ["nan"], [None], 5, "12", [[1]]):
-        (tmp_path / "history.json").write_text(
-            json.dumps({"version": 1, "guests": {name: {"seen": "2026-01-01", "times": times}}})
-        )
+    past: dict[str, Any] = {"seen": "2026-01-01", "times": [["acpi", 3]], "calls": {"on_guest_stop x": [2]}}
+    bad: Any = ([-1], ["nan"], [None], 5, "12", [[1]], [["acpi"]], [["acpi", -1]], [["acpi", None]], [["acpi", 1, 2]])
+    broken: list[Any] = ["x", [], None, *({**past, "times": times} for times in bad)]
+    calls: Any = (5, [], {"on_guest_stop x": 5}, {"on_guest_stop x": [-1]})
+    broken += [{**past, "calls": told} for told in calls]
+    for told in (past, *broken):
+        (tmp_path / "history.json").write_text(json.dumps({"version": 2, "run": past, "guests": {name: told}}))
         history = History(tmp_path)
         history.load()
-        assert history.usual(KEY) is None
+        assert (history.usual(KEY) is None) is (told is not past)
+        assert (history.usual_call("on_guest_stop", "x") is None) is (told is not past)
 
 
 ENTRY = {

@@ -27,10 +27,30 @@ class Chain:
     path: tuple[str, ...]
 
 
+@value
+class PastTime:
+    """What earlier runs tell of a time: the median of so many of them, and the longest; seconds."""
+
+    usual: float
+    longest: float
+    runs: int
+
+
+@value(kw_only=True)
+class CallTime:
+    """What a plugin's call of a hook may take, by the setting that says so; `past` is null where no run has seen it."""
+
+    hook: str
+    plugin: str
+    limit: float
+    set_by: str
+    past: PastTime | None
+
+
 @value(kw_only=True)
 class PlannedRun:
     """The run; `deadline` is seconds, null for no limit. `usual`: by the times of earlier runs, `worst`: by the
-    settings.
+    settings; both from the start of the run. `calls`: those of `pre_shutdown`.
     """
 
     reason: Reason
@@ -39,6 +59,7 @@ class PlannedRun:
     fits: bool
     usual: Chain
     worst: Chain
+    calls: tuple[CallTime, ...]
 
 
 @value
@@ -52,7 +73,10 @@ class RungFacts:
 
 @value(kw_only=True)
 class GuestPlan:
-    """What is going to be done to a guest. Times are seconds from the start of the run, null where nothing is known."""
+    """What is going to be done to a guest. Times are seconds from the start of the run, null where nothing is known.
+
+    `past`: how long it took without its hooks, which are its `calls` of `on_guest_stop`.
+    """
 
     uri: str
     uuid: str
@@ -65,6 +89,8 @@ class GuestPlan:
     asked_latest: float
     takes_usually: float | None
     takes_at_worst: float | None
+    past: PastTime | None
+    calls: tuple[CallTime, ...]
     stop: tuple[RungFacts, ...]
     last_resort: tuple[str, ...]
     restore: bool

@@ -38,6 +38,7 @@ class PassedOver:
     def _tell(self, one: Implementation, key: Key | None, why: str) -> None:
         now = self._stream.now()
         record = HookRecord(
-            hook=one.hook, plugin=one.plugin, result=Verdict.SKIPPED, started=now, duration=0.0, message=why
-        )
+            hook=one.hook, plugin=one.plugin, result=Verdict.SKIPPED, started=now, duration=0.0, message=why,
+            called=False,
+        )  # fmt: skip
         self._stream.emit(HookEnded(at=now, guest=key, record=record))

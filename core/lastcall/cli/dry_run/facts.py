@@ -1,0 +1,98 @@
+"""A plan as JSON: what `lastcall plan --json` prints."""
+
+import dataclasses
+
+from lastcall.api.guests import Key
+from lastcall.cli.documents.plan import (
+    CallTime,
+    Chain,
+    GuestPlan,
+    Milestones,
+    PastTime,
+    PlanDocument,
+    PlannedCall,
+    PlannedRun,
+    RungFacts,
+)
+from lastcall.cli.dry_run.look import PlanSeen
+from lastcall.errors import Problem
+from lastcall.formats.json_text import to_json
+from lastcall.planning.forecast import Forecast
+from lastcall.planning.history import Usual
+from lastcall.planning.hook_times import ExpectedCall
+from lastcall.planning.worst_case import Outlook
+from lastcall.report.timetable import Line
+from lastcall.runs.assembly import Parts
+from lastcall.runs.loading import Loaded
+
+
+def plan_json(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...]) -> str:
+    """The plan as JSON."""
+    outlook = seen.outlook
+    guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
+    deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
+    run = PlannedRun(
+        reason=parts.context.terms.reason,
+        deadline=parts.deadline.remaining(parts.stream.start),
+        milestones=Milestones(**deadline),
+        fits=outlook.fits,
+        usual=_chain(outlook.usual_end, outlook.usual.path, seen),
+        worst=_chain(outlook.worst_end, outlook.worst.path, seen),
+        calls=tuple(map(_call_time, outlook.hooks.run)),
+    )
+    hooks = {
+        hook: tuple(PlannedCall(plugin, why or None) for plugin, why in calls.items())
+        for hook, calls in planned_calls(parts, loaded, seen).items()
+    }
+    return to_json(PlanDocument(run=run, guests=guests, hooks=hooks, problems=problems), indent=1)
+
+
+def planned_calls(parts: Parts, loaded: Loaded, seen: PlanSeen) -> dict[str, dict[str, str]]:
+    """The hooks that the run fires, each with its plugins in firing order, and why one of them is not called."""
+    reason, guests = parts.context.terms.reason, [line.planned.guest for line in seen.lines]
+    found: dict[str, dict[str, str]] = {}
+    for hook in ("pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown"):
+        ones = loaded.plugins.registry.implementations(hook)
+        if hook.startswith("on_guest_"):
+            ones = [one for one in ones if any(parts.context.concerns(one.plugin, guest) for guest in guests)]
+        if ones:
+            found[hook] = {one.plugin: one.occasions.refusal(hook, reason, rehearsal=False) for one in ones}
+    return found
+
+
+def _chain(total: float, path: tuple[Key, ...], seen: PlanSeen) -> Chain:
+    names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
+    return Chain(round(total, 2), tuple(names[key] for key in path))
+
+
+def _span(forecast: Forecast, key: Key) -> float:
+    return forecast.ends.get(key, 0.0) - forecast.starts.get(key, 0.0)
+
+
+def _guest_facts(outlook: Outlook, line: Line) -> GuestPlan:
+    planned, key = line.planned, line.planned.guest.key
+    return GuestPlan(
+        **dataclasses.asdict(planned.guest),
+        waits_for=line.after,
+        asked_usually=None if key in outlook.unknown else round(outlook.usually(key), 2),
+        asked_latest=round(outlook.latest(key), 2),
+        takes_usually=None if key in outlook.unknown else round(_span(outlook.usual, key), 2),
+        takes_at_worst=None if key in outlook.endless else round(_span(outlook.worst, key), 2),
+        past=_past_time(outlook.own.get(key)),
+        calls=tuple(map(_call_time, outlook.hooks.guests.get(key, ()))),
+        stop=tuple(RungFacts(step.method, step.timeout, line.unfit.get(step.method)) for step in planned.steps),
+        last_resort=tuple(step.method for step in planned.last_resort),
+        restore=planned.restore,
+        left_because=planned.left_because or None,
+        facts=line.facts,
+    )
+
+
+def _past_time(usual: Usual | None) -> PastTime | None:
+    return usual and PastTime(round(usual.seconds, 2), round(usual.longest, 2), usual.runs)
+
+
+def _call_time(call: ExpectedCall) -> CallTime:
+    return CallTime(
+        hook=call.hook, plugin=call.plugin, limit=call.limit, set_by=call.set_by, past=_past_time(call.usual)
+    )

@@ -1,0 +1,134 @@
+"""What is found out for `plan`: who would be stopped how and when, with every plugin asked and no guest touched."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+
+from lastcall.api.guests import Guest, GuestState
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.progress import tell_trace
+from lastcall.errors import LastcallError, Severity
+from lastcall.formats.quantities import format_duration
+from lastcall.formats.values import value
+from lastcall.hooks.dispatch import Fired
+from lastcall.ordering.nodes import names_of
+from lastcall.planning.history import History
+from lastcall.planning.hook_times import ExpectedCall, HookTimes
+from lastcall.planning.plan import Plan, PlannedGuest, with_last_request
+from lastcall.planning.selection import Selection
+from lastcall.planning.worst_case import Outlook, look_ahead
+from lastcall.presence.lookup import choose_active
+from lastcall.presence.session_uris import by_hand_only
+from lastcall.records.records import GuestPlanned
+from lastcall.report.timetable import Line
+from lastcall.runs.assembly import Parts
+from lastcall.timing.budget import PLUG, STEP
+from lastcall.timing.deadline import Deadline
+
+
+@value
+class PlanSeen:
+    """The plan, what it is going to be like, and what plugins say about each guest."""
+
+    plan: Plan
+    outlook: Outlook
+    lines: list[Line]
+
+
+async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) -> PlanSeen:
+    """Connect, plan for those chosen, and look ahead; problems go to the stream."""
+    inventory, connections = parts.inventory, parts.connections
+    parallel = parts.settings.shutdown.parallel
+    await connections.connect()
+    everybody = await connections.active()
+    guests = choose_active(chosen, everybody, parts.stream)
+    parts.context.guests = tuple(guests)
+    for guest in guests:
+        parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
+    await inventory.learn(guests)
+    plan = await inventory.plan(guests, parallel, limited=parts.deadline.end != float("inf"))
+    history = History(parts.settings.paths.state)
+    history.load()
+    unfit = await asyncio.gather(*(_unfit(parts, planned, invocation) for planned in plan.guests))
+    plan = dataclasses.replace(plan, guests=tuple(map(with_last_request, plan.guests, unfit)))
+    if not parts.settings.restore.brings_back:
+        # The run lists them all the same, for who names one to `lastcall restore`; to say "restored" would promise it.
+        plan = dataclasses.replace(plan, guests=tuple(dataclasses.replace(one, restore=False) for one in plan.guests))
+    meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
+    hooks = _hook_times(parts, plan, history)
+    outlook = look_ahead(meant, history, connections.limits(parallel), hooks, _from_start(parts))
+    _report(parts, plan, outlook)
+    await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
+    waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
+    lines = [
+        _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
+        for planned, why in zip(plan.guests, unfit, strict=True)
+    ]
+    return PlanSeen(plan, outlook, await asyncio.gather(*lines))
+
+
+def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
+    unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
+    parts.stream.problems((*plan.problems, *([unfit] if unfit else [])))
+    if not parts.context.terms.reason.voluntary:
+        configured = (one.uri for one in parts.settings.connections)
+        parts.stream.problems(by_hand_only((*parts.connections.uris, *configured)))
+    if not (outlook.deadline.confirms or parts.context.terms.reason.voluntary):
+        left = format_duration(round(outlook.deadline.last_hook - outlook.deadline.last_resort, 1))
+        message = (
+            f"leaves {left} for the last resort; a QEMU that hangs needs {PLUG:.0f} s, and is reported as still running"
+        )
+        parts.stream.problem("deadline", "shutdown.reserve", message, "more deadline, more reserve", Severity.WARNING)
+
+
+def _hook_times(parts: Parts, plan: Plan, history: History) -> HookTimes:
+    """What hooks do before guests are asked: the most, by their time boxes, and what they usually take."""
+
+    def expected(hook: str, guest: Guest | None = None, box: float | None = None) -> tuple[ExpectedCall, ...]:
+        key = guest.key if guest else None
+        return tuple(
+            ExpectedCall(
+                hook=hook, plugin=call.plugin, limit=call.seconds, set_by=call.set_by,
+                usual=history.usual_call(hook, call.plugin, key),
+            )
+            for call in parts.hooks.calls(hook, guest, box)
+        )  # fmt: skip
+
+    return HookTimes(
+        run=expected("pre_shutdown"),
+        limit=min(parts.settings.hooks.pre_budget, STEP.of(parts.deadline.remaining(parts.stream.start))),
+        guests={one.guest.key: expected("on_guest_stop", one.guest, one.hook_timeout) for one in plan.guests},
+    )
+
+
+def _from_start(parts: Parts) -> Deadline:
+    """The milestones as seconds from the start of the run."""
+    moments = dataclasses.astuple(parts.deadline)
+    return Deadline(*(moment - parts.stream.start for moment in moments))
+
+
+async def _unfit(parts: Parts, planned: PlannedGuest, invocation: Invocation) -> dict[str, str]:
+    """The rungs that are no use for the guest as it is now, and why; a method that fails is a problem besides."""
+    reasons, guest = dict[str, str](), planned.guest
+    for step in planned.steps:
+        why = await parts.asker.unfit(guest, step)
+        if isinstance(why, LastcallError):
+            parts.stream.problem("plugin", f"{step.method} of {guest.name}", str(why), why.remedy)
+            tell_trace(why, invocation)
+        reasons[step.method] = str(why)
+        guest = dataclasses.replace(guest, state=GuestState.RUNNING) if step.prepares else guest
+    return {method: why for method, why in reasons.items() if why}
+
+
+def _without(planned: PlannedGuest, unfit: Mapping[str, str]) -> PlannedGuest:
+    """The guest as it is going to be stopped: a rung that is skipped takes no time."""
+    return dataclasses.replace(planned, steps=tuple(step for step in planned.steps if step.method not in unfit))
+
+
+async def _line(
+    parts: Parts, planned: PlannedGuest, after: tuple[str, ...], unfit: dict[str, str], *, describe: bool
+) -> Line:
+    fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
+    parts.stream.problems(fired.problems(planned.guest))
+    facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
+    return Line(planned, after, unfit, facts)
