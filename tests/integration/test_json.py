@@ -36,7 +36,8 @@ guests:
 """
 # In this order: the list of guests, an announcement and logs are left from one to the next.
 CALLS = (
-    ("plan", ()), ("plan", ("--reason", "power")), ("plan", ("--deadline", "20s")), ("check", ()), ("plugins", ()),
+    ("plan", ()), ("plan", ("--reason", "power")), ("plan", ("--deadline", "20s")),
+    ("plan", ("--within", "20s")), ("plan", ("--within", "1s")), ("check", ()), ("plugins", ()),
     ("config check", ()), ("config show", ()), ("config guest", ("test",)), ("hook", ("pre_shutdown",)),
     ("hook", ("on_guest_stop", "--guest", "test")), ("guest set", ("test", "order=3", "timeout=2min")),
     ("guest unset", ("test", "order")), ("announce", ("--reason", "power", "--deadline", "90s")), ("status", ()),

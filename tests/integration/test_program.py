@@ -277,6 +277,30 @@ def test_plan_shows_what_happens_as_the_host_stops_unless_somebody_asks_for_a_ru
     assert planned["run"]["reason"] == reason
 
 
+def test_plan_within_a_time_is_that_of_a_host_whose_power_goes_then_and_changes_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, WORLD)
+    written = config.read_text()
+    done = run_lastcall(config, "plan", "--within", "4min")
+    assert done.returncode == 0
+    assert done.stdout.startswith("shutdown (power)")
+    assert "within 4min:\n" in done.stdout
+    assert (config.read_text(), (tmp_path / "state" / "state.json").exists()) == (written, False)
+    told = json.loads(run_lastcall(config, "plan", "--within", "4min", "--reason", "reboot", "--json").stdout)
+    assert (told["run"]["reason"], told["run"]["deadline"], told["within"]["seconds"]) == ("reboot", 240, 240)
+    assert json.loads(run_lastcall(config, "plan", "--json").stdout)["within"] is None
+
+
+@pytest.mark.parametrize(
+    "words", [["--deadline", "1min"], ["--manual"], ["--reason", "manual"], ["--within", "-1"], ["--within", "0"]]
+)
+def test_plan_within_a_time_is_for_a_host_that_stops_then_and_for_no_other_run(
+    words: list[str], tmp_path: Path
+) -> None:
+    done = run_lastcall(write_config(tmp_path, WORLD), "plan", "--within", "4min", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--within" in done.stderr
+
+
 def test_plan_is_not_for_two_runs_at_once(tmp_path: Path) -> None:
     done = run_lastcall(write_config(tmp_path, WORLD), "plan", "--manual", "--reason", "power")
     assert done.returncode == 2

@@ -1,7 +1,7 @@
 """What each guest gets: defaults, its own metadata, what plugins know of it, and the rules, in this order."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,43 @@ class Policies:
         sources = [layer.source for layer in self.layers(guest) if key in layer.policy.model_fields_set]
         return sources[-1] == OWN_WORD
 
+    def with_rules(self, rules: Sequence[GuestRule]) -> "Policies":
+        """The policies if these rules stood behind all others; what is learnt later is not known to them."""
+        return _TriedPolicies(self, rules)
+
     def _matching(self, guest: Guest) -> Iterator[tuple[int, GuestRule]]:
         # Back in the order of the file: the later rule wins, whichever of the two indexes it was found by.
         for index in sorted([*self._exact.get(guest.name, ()), *self._others]):
             rule = self._rules[index]
             if rule.match.covers(guest):
                 yield index, rule
+
+
+class _TriedPolicies(Policies):
+    """Rules laid over what is known already: to try one costs as much as the guests that it covers."""
+
+    def __init__(self, base: Policies, rules: Sequence[GuestRule]) -> None:
+        self._base, self._over = base, tuple(rules)
+        self._policies: dict[Key, GuestPolicy] = {}
+
+    def of(self, guest: Guest) -> GuestPolicy:
+        """The guest's policy."""
+        if guest.key not in self._policies:
+            policy = self._base.of(guest)
+            for rule in self._of_guest(guest):
+                policy = overlay(policy, rule)
+            self._policies[guest.key] = policy
+        return self._policies[guest.key]
+
+    def layers(self, guest: Guest) -> Iterator[Layer]:
+        """Every source above the defaults."""
+        yield from self._base.layers(guest)
+        yield from (Layer("tried", rule) for rule in self._of_guest(guest))
+
+    def is_own_word(self, guest: Guest, key: str) -> bool:
+        """Whether what counts for a key is what the guest says of itself."""
+        ours = any(key in rule.model_fields_set for rule in self._of_guest(guest))
+        return not ours and self._base.is_own_word(guest, key)
+
+    def _of_guest(self, guest: Guest) -> Iterator[GuestRule]:
+        return (rule for rule in self._over if rule.match.covers(guest))

@@ -70,6 +70,11 @@ class History:
         past = self._guests.get(_name(key))
         return _usual([seconds for way, seconds in past.times if method in {None, way}]) if past else None
 
+    def usual_of(self, keys: Iterable[Key], method: str | None = None) -> dict[Key, Usual]:
+        """The same of all of these guests that are known."""
+        found = {key: self.usual(key, method) for key in keys}
+        return {key: usual for key, usual in found.items() if usual is not None}
+
     def usual_call(self, hook: str, plugin: str, key: Key | None = None) -> Usual | None:
         """How long a plugin's call of a hook takes, for a guest or (None) for the run; None = not known."""
         past = self._run if key is None else self._guests.get(_name(key))

@@ -27,10 +27,14 @@ class ExpectedCall:
 
 @value(kw_only=True)
 class HookTimes:
-    """The calls of `pre_shutdown`, which have `limit` seconds together, and those of `on_guest_stop` of each guest."""
+    """The calls of `pre_shutdown`, and those of `on_guest_stop` of each guest.
+
+    `limit`: the seconds that all of `pre_shutdown` has, of the deadline and of its `budget`.
+    """
 
     run: tuple[ExpectedCall, ...] = ()
     limit: float = math.inf
+    budget: float = math.inf
     guests: Mapping[Key, tuple[ExpectedCall, ...]] = field(default_factory=dict[Key, tuple[ExpectedCall, ...]])
 
     @property

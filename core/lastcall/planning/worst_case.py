@@ -9,7 +9,7 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.planning.forecast import Forecast, chains, forecast
-from lastcall.planning.history import History, Usual
+from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import HookTimes
 from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.timing.deadline import Deadline
@@ -84,13 +84,15 @@ class Outlook:
         )
 
 
-def look_ahead(plan: Plan, history: History, limits: ParallelLimits, hooks: HookTimes, deadline: Deadline) -> Outlook:
-    """Play the plan through with the times of earlier runs, and with those that are configured."""
+def look_ahead(
+    plan: Plan, known: Mapping[Key, Usual], limits: ParallelLimits, hooks: HookTimes, deadline: Deadline
+) -> Outlook:
+    """Play the plan through with the times of earlier runs (`known`), and with those that are configured."""
     waits = plan.graph.needed_by
     guests = [planned for planned in plan.guests if not planned.left_because]
-    known = {one.guest.key: history.usual(one.guest.key) for one in guests}
-    own = {key: usual for key, usual in known.items() if usual is not None}
-    usual = {key: own[key].seconds + hooks.expected_of(key) if key in own else hooks.seen_of(key) for key in known}
+    keys = [one.guest.key for one in guests]
+    own = {key: known[key] for key in keys if key in known}
+    usual = {key: own[key].seconds + hooks.expected_of(key) if key in own else hooks.seen_of(key) for key in keys}
     worst = {one.guest.key: hooks.most_of(one.guest.key) + at_worst(one) for one in guests}
     lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
 
@@ -102,7 +104,7 @@ def look_ahead(plan: Plan, history: History, limits: ParallelLimits, hooks: Hook
         worst=forecast(waits, worst, limits, rank),
         hooks=hooks,
         own=own,
-        unknown=frozenset(known.keys() - own.keys()),
+        unknown=frozenset(keys) - own.keys(),
         endless=frozenset(one.guest.key for one in guests if is_endless(one)),
         deadline=deadline,
     )

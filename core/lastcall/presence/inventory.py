@@ -83,16 +83,13 @@ class Inventory:
         # Two further listings, only where somebody needs a guest that may exist and not run.
         needs = any(self.policies.of(guest).depends_on for guest in guests)
         others, all_known = await self.connections.names() if needs else ((), True)
-        around = Circumstances(
-            methods=self._methods,
-            facts=self.facts,
-            others=others,
-            all_known=all_known,
-            limited=limited,
-            slots=parallel,
-        )
+        around = replace(self.circumstances(parallel, limited=limited), others=others, all_known=all_known)
         plan = make_plan(guests, self.policies, around)
         return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
+
+    def circumstances(self, parallel: int, *, limited: bool) -> Circumstances:
+        """What a plan depends on besides the guests and their settings, as far as it is known without asking."""
+        return Circumstances(methods=self._methods, facts=self.facts, limited=limited, slots=parallel)
 
     async def warn_of_those_left(self, everybody: Sequence[Guest], stopping: Container[Key]) -> None:
         """A run for chosen guests may take away what others need that go on. `everybody`: all that are active."""

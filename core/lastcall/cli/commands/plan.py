@@ -9,14 +9,17 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.documents.plan import PlanDocument
 from lastcall.cli.dry_run.facts import plan_json, planned_calls
 from lastcall.cli.dry_run.look import PlanSeen, look_at_plan
+from lastcall.cli.dry_run.within import look_within
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.visible_text import page
 from lastcall.planning.selection import Selection
+from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
 from lastcall.report.text import problem_lines
+from lastcall.report.time_verdict import within_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 
@@ -25,6 +28,12 @@ from lastcall.runs.loading import Loaded, load
 @selection_arguments
 @reason_option(None)
 @click.option("--manual", is_flag=True, help="Plan a run by hand; the same as --reason manual.")
+@click.option(
+    "--within",
+    type=DurationType(),
+    metavar="DURATION",
+    help="Say who would be forced off if the power goes in this time, and which settings would avoid it.",
+)
 @click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
 @click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
 @json_option(PlanDocument)
@@ -34,6 +43,7 @@ def plan_command(
     chosen: Selection,
     reason: str | None,
     deadline: float | None,
+    within: float | None,
     *,
     manual: bool,
     force: bool,
@@ -45,10 +55,18 @@ def plan_command(
     --manual, it is what `lastcall shutdown` does by hand.
 
     `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
-    is used up. With -v (before the command) it also shows where each value comes from,
-    and what plugins tell about each guest.
+    is used up. With -v (before the command) it also shows where each value comes from, and what plugins tell about
+    each guest.
+
+    With --within, for a host whose power goes in so much time, it says who would be forced off, the smallest changes of
+    settings that avoid it, and the least time that would do; nothing is changed.
     """
-    why = _reason(reason, manual=manual, by_hand=force or bool(chosen))
+    why = _reason(reason, manual=manual, by_hand=force or bool(chosen), within=within)
+    if within is not None and deadline is not None:
+        raise UsageError("--within is a deadline itself", "leave --deadline out")
+    if within == 0:
+        raise UsageError("--within 0s leaves no time for anything", "give the time that there is, such as 4min")
+    deadline = deadline if within is None else within
     request = RunRequest(
         kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, rehearsal=True, sinks=trace_sinks(invocation)
     )
@@ -57,19 +75,24 @@ def plan_command(
     parts = assemble(loaded, request, loop)
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
+    verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
     problems = parts.stream.story.report().problems
     forced = force or not why.voluntary
     if as_json:
-        click.echo(plan_json(parts, loaded, seen, problems))
+        click.echo(plan_json(parts, loaded, seen, problems, verdict))
     else:
-        click.echo(_text(parts, loaded, seen, problems, forced=forced, whence=invocation.verbose))
+        click.echo(_text(parts, loaded, seen, problems, verdict, forced=forced, whence=invocation.verbose))
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
 
 
-def _reason(given: str | None, *, manual: bool, by_hand: bool) -> Reason:
+def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | None) -> Reason:
     """Whoever asks for no run in particular wants to know what happens when the host stops."""
+    if within is not None:
+        if manual or given == Reason.MANUAL:
+            raise UsageError("--within is for a host that stops: by hand nobody is forced", "leave --manual out")
+        return Reason(given or Reason.POWER)
     if manual and given not in {None, Reason.MANUAL}:
         raise UsageError(f"--manual and --reason {given} are two different runs", "leave one of them out")
     if given:
@@ -78,7 +101,14 @@ def _reason(given: str | None, *, manual: bool, by_hand: bool) -> Reason:
 
 
 def _text(
-    parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...], *, forced: bool, whence: bool
+    parts: Parts,
+    loaded: Loaded,
+    seen: PlanSeen,
+    problems: tuple[Problem, ...],
+    verdict: TimeVerdict | None,
+    *,
+    forced: bool,
+    whence: bool,
 ) -> str:
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
@@ -88,4 +118,9 @@ def _text(
         lines.append(f"  hook {hook}: {', '.join(named)}")
         times = seen.outlook.hooks.run if whence and hook == "pre_shutdown" else ()
         lines += [f"    {timetable.call_words(call)}" for call in times]
+    lines += (
+        within_lines(verdict, seen.outlook, {one.guest.key: one.guest.name for one in seen.plan.guests})
+        if verdict
+        else ()
+    )
     return page([*lines, *chain.from_iterable(map(problem_lines, problems))])

@@ -1,7 +1,7 @@
 """What `plan` prints."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from lastcall.api.guests import GuestState, Reason
 from lastcall.errors import Problem
@@ -107,11 +107,61 @@ class PlannedCall:
 
 
 @value(kw_only=True)
+class ForcedGuest:
+    """A guest that would be forced off, and when it would be off if nobody did: seconds from the start of the run."""
+
+    uri: str
+    uuid: str
+    name: str
+    off: float
+
+
+@value(kw_only=True)
+class PlannedChange:
+    """A change of a setting, and what earlier runs tell of it."""
+
+    setting: str
+    before: str
+    after: str
+    why: str
+
+
+@value(kw_only=True)
+class RemedyFacts:
+    """Changes with which nobody would be forced in the case that was looked at; `over_usually`: when the last guest
+    would be off then. `forced_at_worst`: how many would still be forced where every time is used up.
+    """
+
+    changes: tuple[PlannedChange, ...]
+    over_usually: float
+    forced_at_worst: int
+
+
+@value(kw_only=True)
+class WithinFacts:
+    """What `--within` asks for. `remedies` are for the case `looked_at`, null where nobody would be forced; `all_tried`
+    is false where there was more to try than there was time for. Times in which nobody would be forced are whole
+    seconds, null where none would do; `unknown`: guests that no run has seen, so that nothing is said of them.
+    """
+
+    seconds: float
+    forced_usually: tuple[ForcedGuest, ...]
+    forced_at_worst: tuple[ForcedGuest, ...]
+    unknown: tuple[str, ...]
+    looked_at: Literal["usual", "worst"] | None
+    remedies: tuple[RemedyFacts, ...]
+    all_tried: bool
+    enough_usually: int | None
+    enough_at_worst: int | None
+
+
+@value(kw_only=True)
 class PlanDocument:
-    """The plan of a shutdown. `hooks`: who is called, in this order."""
+    """The plan of a shutdown. `hooks`: who is called, in this order. `within` is null unless it was asked for."""
 
     version: int = 1
     run: PlannedRun
     guests: tuple[GuestPlan, ...]
     hooks: Mapping[str, tuple[PlannedCall, ...]]
+    within: WithinFacts | None = None
     problems: tuple[Problem, ...]

@@ -1,18 +1,23 @@
 """A plan as JSON: what `lastcall plan --json` prints."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from lastcall.api.guests import Key
 from lastcall.cli.documents.plan import (
     CallTime,
     Chain,
+    ForcedGuest,
     GuestPlan,
     Milestones,
     PastTime,
     PlanDocument,
     PlannedCall,
+    PlannedChange,
     PlannedRun,
+    RemedyFacts,
     RungFacts,
+    WithinFacts,
 )
 from lastcall.cli.dry_run.look import PlanSeen
 from lastcall.errors import Problem
@@ -20,14 +25,22 @@ from lastcall.formats.json_text import to_json
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import ExpectedCall
+from lastcall.planning.within.remedies import Remedy
+from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.planning.worst_case import Outlook
 from lastcall.report.timetable import Line
 from lastcall.runs.assembly import Parts
 from lastcall.runs.loading import Loaded
 
 
-def plan_json(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Problem, ...]) -> str:
-    """The plan as JSON."""
+def plan_json(
+    parts: Parts,
+    loaded: Loaded,
+    seen: PlanSeen,
+    problems: tuple[Problem, ...],
+    within: TimeVerdict | None = None,
+) -> str:
+    """The plan as JSON, with what the time means that was asked about."""
     outlook = seen.outlook
     guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
@@ -44,7 +57,8 @@ def plan_json(parts: Parts, loaded: Loaded, seen: PlanSeen, problems: tuple[Prob
         hook: tuple(PlannedCall(plugin, why or None) for plugin, why in calls.items())
         for hook, calls in planned_calls(parts, loaded, seen).items()
     }
-    return to_json(PlanDocument(run=run, guests=guests, hooks=hooks, problems=problems), indent=1)
+    asked = within and _within(within, seen)
+    return to_json(PlanDocument(run=run, guests=guests, hooks=hooks, within=asked, problems=problems), indent=1)
 
 
 def planned_calls(parts: Parts, loaded: Loaded, seen: PlanSeen) -> dict[str, dict[str, str]]:
@@ -86,6 +100,39 @@ def _guest_facts(outlook: Outlook, line: Line) -> GuestPlan:
         left_because=planned.left_because or None,
         facts=line.facts,
     )
+
+
+def _within(verdict: TimeVerdict, seen: PlanSeen) -> WithinFacts:
+    guests = {line.planned.guest.key: line.planned.guest for line in seen.lines}
+    search = verdict.search
+
+    def named(forced: Mapping[Key, float]) -> tuple[ForcedGuest, ...]:
+        return tuple(
+            ForcedGuest(uri=one.uri, uuid=one.uuid, name=one.name, off=round(forced[key], 2))
+            for key, one in guests.items()
+            if key in forced
+        )
+
+    return WithinFacts(
+        seconds=verdict.seconds,
+        forced_usually=named(verdict.forced.usually),
+        forced_at_worst=named(verdict.forced.at_worst),
+        unknown=tuple(one.name for key, one in guests.items() if key in seen.outlook.unknown),
+        looked_at=None if search is None else "worst" if verdict.for_worst else "usual",
+        remedies=tuple(map(_remedy, search.remedies if search else ())),
+        all_tried=search is None or search.whole,
+        enough_usually=verdict.least_usually,
+        enough_at_worst=verdict.least_at_worst,
+    )
+
+
+def _remedy(remedy: Remedy) -> RemedyFacts:
+    return RemedyFacts(
+        changes=tuple(PlannedChange(setting=one.setting, before=one.before, after=one.after, why=one.why)
+                      for one in remedy.changes),
+        over_usually=round(remedy.played.outlook.usual_end, 2),
+        forced_at_worst=len(remedy.forced.at_worst),
+    )  # fmt: skip
 
 
 def _past_time(usual: Usual | None) -> PastTime | None:

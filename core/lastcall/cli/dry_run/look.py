@@ -28,11 +28,12 @@ from lastcall.timing.deadline import Deadline
 
 @value
 class PlanSeen:
-    """The plan, what it is going to be like, and what plugins say about each guest."""
+    """The plan, what it is going to be like, what plugins say about each guest, and what earlier runs tell."""
 
     plan: Plan
     outlook: Outlook
     lines: list[Line]
+    history: History
 
 
 async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) -> PlanSeen:
@@ -56,7 +57,8 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
         plan = dataclasses.replace(plan, guests=tuple(dataclasses.replace(one, restore=False) for one in plan.guests))
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
     hooks = _hook_times(parts, plan, history)
-    outlook = look_ahead(meant, history, connections.limits(parallel), hooks, _from_start(parts))
+    known = history.usual_of(guest.key for guest in guests)
+    outlook = look_ahead(meant, known, connections.limits(parallel), hooks, _from_start(parts))
     _report(parts, plan, outlook)
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
@@ -64,7 +66,7 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
         _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
     ]
-    return PlanSeen(plan, outlook, await asyncio.gather(*lines))
+    return PlanSeen(plan, outlook, await asyncio.gather(*lines), history)
 
 
 def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
@@ -94,9 +96,11 @@ def _hook_times(parts: Parts, plan: Plan, history: History) -> HookTimes:
             for call in parts.hooks.calls(hook, guest, box)
         )  # fmt: skip
 
+    budget = parts.settings.hooks.pre_budget
     return HookTimes(
         run=expected("pre_shutdown"),
-        limit=min(parts.settings.hooks.pre_budget, STEP.of(parts.deadline.remaining(parts.stream.start))),
+        limit=min(budget, STEP.of(parts.deadline.remaining(parts.stream.start))),
+        budget=budget,
         guests={one.guest.key: expected("on_guest_stop", one.guest, one.hook_timeout) for one in plan.guests},
     )
 
