@@ -17,7 +17,7 @@ LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck
 # Fonts for what a picture shows: a browser of a bare Debian has but one.
 BROWSER_PACKAGES := chromium fonts-noto-core
-DEB_PACKAGES := debhelper dpkg-dev man-db lintian rpm shellcheck
+DEB_PACKAGES := debhelper dpkg-dev man-db groff mandoc lintian rpm shellcheck
 
 .PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench docs deb clean
 
@@ -158,10 +158,11 @@ pictures: $(STAMPS)/venv $(STAMPS)/browser
 	PYTHONPATH=docs $(BIN)/python -m book.pictures --write
 	PYTHONPATH=docs:tests $(BIN)/python -m book.live_view --write
 
-# What docs/compatibility.md promises, line by line and schema by schema, from the code.
+# What docs/compatibility.md promises, line by line and schema by schema, and the man pages, from the code.
 promise: $(STAMPS)/venv
 	PYTHONPATH=docs $(BIN)/python -m book.promise --write
 	PYTHONPATH=docs $(BIN)/python -m book.schemas --write
+	PYTHONPATH=docs $(BIN)/python -m book.manual --write
 
 # contrib/example-plugin, which `lastcall plugins new` has written.
 example: $(STAMPS)/venv

@@ -62,7 +62,7 @@ def build(target: Target, into: Path) -> Path:
     tree.mkdir(parents=True)
     when = last_change()
     with tempfile.TemporaryDirectory() as scratch:
-        fill(tree / "usr", _wheels(target, Path(scratch)), when, zsh="vendor-completions")
+        fill(tree / "usr", _wheels(target, Path(scratch)), zsh="vendor-completions")
     (tree / "usr/share/doc/lastcall/CHANGELOG.md").unlink()  # debhelper makes changelog.gz of it
     write(tree / "usr/share/python3/runtime.d/lastcall.rtupdate", (HERE / "rtupdate").read_text(), mode=0o755)
     for name in ("README.md", "CHANGELOG.md"):

@@ -10,10 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-
-from man_page import man_page
 
 from lastcall.installation.completion import FOLDERS, completions
 from lastcall.installation.packaged import PACKAGED_UNITS, packaged_units
@@ -27,10 +24,10 @@ _COMPLETIONS = {
 }
 
 
-def fill(usr: Path, wheels: Iterable[Path], when: float, *, zsh: str = "site-functions") -> None:
+def fill(usr: Path, wheels: Iterable[Path], *, zsh: str = "site-functions") -> None:
     """Everything as it is to lie below /usr, of our wheel and those that travel with it.
 
-    `when`: of the sources, in seconds since the epoch. `zsh`: its folder for completions.
+    `zsh`: its folder for completions.
     """
     site = usr / "lib/lastcall"
     for wheel in wheels:
@@ -41,8 +38,6 @@ def fill(usr: Path, wheels: Iterable[Path], when: float, *, zsh: str = "site-fun
     write(usr / "bin/lastcall", (HERE / "program.py").read_text(), mode=0o755)
     for name, text in packaged_units().items():
         write(usr.parent / PACKAGED_UNITS / name, text)
-    date = f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d}"
-    write(usr / "share/man/man1/lastcall.1", man_page(date))
     texts = dict(completions())
     for shell, path in FOLDERS.items():
         write(usr / _COMPLETIONS[shell].format(zsh=zsh), texts[path])
@@ -90,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("usr", type=Path)
     given = parser.parse_args(arguments)
     os.umask(0o022)
-    fill(given.usr, [given.wheel], last_change())
+    fill(given.usr, [given.wheel])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from packages.distributions import PROJECT, build, run, tracked, unpacked
 
 FACTS = f"lastcall-{__version__}.dist-info"
 DATA = f"lastcall-{__version__}.data/data/share/doc/lastcall"
+SHARED = DATA.removesuffix("/doc/lastcall")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|<(https?:[^>]+)>|^\[[^\]]+\]: (\S+)", re.MULTILINE)
 
 
@@ -63,6 +64,7 @@ def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_
         for name in tracked("docs", "contrib/ansible", "contrib/example-plugin", "contrib/ups", ":(glob)*.md")
     }
     docs |= {f"{DATA}/examples/{name}" for name in tracked("hooks.d")} | {f"{DATA}/contrib/systemd/hardening.conf"}
+    docs |= {f"{SHARED}/man/{name.removeprefix('contrib/man/')}" for name in tracked("contrib/man")}
     facts = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE", "sboms/lastcall.cdx.json"}
     made_by = {f"{DATA}/{name}" for name in tracked("docs/rooms.py", "docs/book")}  # programs that make pages
     expected = program | docs - made_by | {f"{FACTS}/{name}" for name in facts}

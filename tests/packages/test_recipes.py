@@ -67,6 +67,9 @@ def listed(rpm: Path) -> Iterator[tuple[str, str, str]]:
 
 def test_they_bring_the_same_files_as_the_package_for_debian(rpm: Path, arch: Path, debian: set[str]) -> None:
     assert {"usr/bin/lastcall", "usr/lib/lastcall/last-line", "usr/share/man/man1/lastcall.1"} < debian
+    pages = {name.replace("contrib/man", "usr/share/man") for name in tracked("contrib/man")}
+    assert len(pages) > 15
+    assert pages < debian
     assert {f"usr/lib/systemd/system/{unit}" for unit in packaged_units()} < debian
     assert not [name for name in debian if name.endswith(".pyc")]
     licence = f"usr/share/licenses/lastcall-{__version__}/LICENSE"

@@ -18,7 +18,7 @@ _NAMES = (units.SERVICE, units.STAMP, units.RESTORE)
 
 def packaged_units(paths: PathSettings = DEFAULT_PATHS) -> Mapping[str, str]:
     """The units of a package by name, as `contrib/systemd` has them; with `paths`, as they would be for those."""
-    return Whereabouts(PROGRAM, paths.state, paths.run, _PYTHON, _LAST_LINE).units()
+    return Whereabouts(PROGRAM, paths.state, paths.run, _PYTHON, _LAST_LINE, manual=True).units()
 
 
 def is_packaged(root: Path) -> bool:

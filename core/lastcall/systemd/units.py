@@ -13,6 +13,7 @@ RESTORE = "lastcall-restore.service"
 # Where /etc is, the units are: nothing else has to be mounted for it.
 LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
+HOME = "https://lastcall.dev"
 LIBVIRT_GUESTS = "libvirt-guests.service"
 # Drop-ins are read by name, whatever folder they lie in; what the last one says counts.
 GUESTS_DROP_IN = UNITS / f"{LIBVIRT_GUESTS}.d" / "zz-lastcall.conf"
@@ -39,6 +40,7 @@ _SERVICE = """\
 
 [Unit]
 Description=Last call for the guests of this host (needs {python})
+Documentation={documentation}
 # libvirt orders the scope of every guest before this target, so that systemd stops it after us. Never Requires, PartOf
 # or BindsTo: a daemon that is restarted must not stop guests.
 Wants=virt-guest-shutdown.target {stamp} {restore}
@@ -76,6 +78,7 @@ _STAMP = """\
 
 [Unit]
 Description=Note that lastcall is on duty (needs {python})
+Documentation={documentation}
 After={service}
 RequiresMountsFor={mounts}
 
@@ -93,6 +96,7 @@ _RESTORE = """\
 
 [Unit]
 Description=Bring back the guests of this host
+Documentation={documentation}
 After={service} {stamp}
 {after}
 RequiresMountsFor={mounts}
@@ -155,7 +159,7 @@ class Whereabouts:
     """What the units name: the program and what it needs, and `paths.state` and `paths.run`.
 
     `python`: its interpreter; `last_line`: the script for when it cannot run. `alias`: whether the service is called
-    ALIAS, too; not where a unit of somebody else's is.
+    ALIAS, too; not where a unit of somebody else's is. `manual`: whether there are man pages where man(1) looks.
     """
 
     program: Path
@@ -164,6 +168,7 @@ class Whereabouts:
     python: Path = Path(sys.executable)
     last_line: Path = Path("/") / LAST_LINE
     alias: bool = True
+    manual: bool = False
 
     def units(self) -> dict[str, str]:
         """The units by name."""
@@ -172,6 +177,8 @@ class Whereabouts:
         alias = f"Alias={ALIAS}\n" if self.alias else ""
         places = {"program": program, "mounts": mounts, "state": _escaped(self.state), "run": _escaped(self.run)}
         places["last_line"] = _escaped(self.last_line)
+        # `systemd-analyze verify` complains of a page that is not there.
+        places["documentation"] = f"man:lastcall(1) {HOME}" if self.manual else HOME
         python = str(self.python).replace("%", "%%")
         daemons = " ".join(f"{name}.service" for name in DAEMONS)
         texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE}
