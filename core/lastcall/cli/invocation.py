@@ -53,7 +53,10 @@ class Invocation:
 
             loaded = load(self.config) if strict else load_anyway(self.config, tell or _ignore)
             paths, restore = loaded.settings.paths, loaded.settings.restore
-            found = Places(paths.state, paths.run, paths.hooks, brings_back=restore.brings_back)
+            found = Places(
+                paths.state, paths.run, paths.hooks, brings_back=restore.brings_back,
+                connections=tuple(one.uri for one in loaded.settings.connections), files=loaded.document.files,
+            )  # fmt: skip
         return found
 
 

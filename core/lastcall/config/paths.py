@@ -13,17 +13,23 @@ from lastcall.formats.values import value
 # Once more by name: to import the models of these sections is what this module is there to avoid.
 SECTIONS = frozenset({"connections", "shutdown", "restore", "hooks", "runs", "paths", "plugins", "defaults", "guests"})
 POLICIES = ("was-running", "none")
+CONNECTION = "qemu:///system"
 STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc/lastcall/hooks.d")
 
 
 @value
 class Places:
-    """The section `paths`. `brings_back`: what was running is to run again, as `restore.policy` says."""
+    """The section `paths`. `brings_back`: what was running is to run again, as `restore.policy` says.
+
+    `connections`: their URIs, as far as they are plain. `files`: those that the configuration was read from.
+    """
 
     state: Path = STATE
     run: Path = RUN
     hooks: Path = HOOKS
     brings_back: bool = True
+    connections: tuple[str, ...] = (CONNECTION,)
+    files: tuple[Path, ...] = ()
 
 
 def find_places(given: Path | None = None, *, sure: bool = False) -> Places | None:
@@ -48,7 +54,9 @@ def places_of(tree: Tree) -> Places | None:
     if texts.keys() != section.items.keys() or not texts.keys() <= {"state", "run", "hooks"}:
         return None
     paths = {key: Path(text) for key, text in texts.items() if isinstance(text, str)}
-    return Places(**paths, brings_back=policy != "none") if paths.keys() == texts.keys() else None
+    if paths.keys() != texts.keys():
+        return None
+    return Places(**paths, brings_back=policy != "none", connections=_uris(tree), files=tuple(tree.texts))
 
 
 def nothing_else(tree: Tree) -> bool:
@@ -63,6 +71,21 @@ def nothing_else(tree: Tree) -> bool:
         and all(isinstance(uri, Scalar) and isinstance(uri.value, str) and uri.value for uri in uris)
         and (not isinstance(restore, MapNode) or restore.items.keys() <= {"policy"})
     )
+
+
+def _uris(tree: Tree) -> tuple[str, ...]:
+    """The URIs of `connections`; none where that is not plain, which must not cost a host stop its places."""
+    given = tree.node.items.get("connections")
+    if given is None:
+        return (CONNECTION,)
+    found = [_uri(one) for one in given.items] if isinstance(given, ListNode) else []
+    uris = tuple(dict.fromkeys(uri for uri in found if uri))
+    return uris if all(found) else ()
+
+
+def _uri(node: object) -> str | None:
+    one = node.items.get("uri") if isinstance(node, MapNode) else node
+    return one.value if isinstance(one, Scalar) and isinstance(one.value, str) else None
 
 
 def _policy(tree: Tree) -> object:

@@ -4,10 +4,22 @@ from collections.abc import Iterable
 
 import libvirt
 
+from lastcall.api.guests import GuestState
 from lastcall.hypervisor.events import start_event_loop
 from lastcall.hypervisor.libvirt_errors import translated
 
 WORLD = "test:///default"
+_LISTED = {
+    libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING: GuestState.RUNNING,
+    libvirt.VIR_CONNECT_LIST_DOMAINS_PAUSED: GuestState.PAUSED,
+    libvirt.VIR_CONNECT_LIST_DOMAINS_SHUTOFF: GuestState.OFF,
+}
+_OTHERS = {
+    libvirt.VIR_DOMAIN_BLOCKED: GuestState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTDOWN: GuestState.RUNNING,  # on its way down, not off yet
+    libvirt.VIR_DOMAIN_PMSUSPENDED: GuestState.SUSPENDED,
+    libvirt.VIR_DOMAIN_CRASHED: GuestState.CRASHED,
+}
 _DOMAIN = "<domain type='test'><name>{}</name><memory unit='MiB'>64</memory><os><type>hvm</type></os></domain>"
 
 
@@ -19,6 +31,30 @@ def ask_for_active(uri: str) -> frozenset[str]:
         return frozenset(
             domain.UUIDString() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
         )
+
+
+def ask_for_states(uri: str) -> dict[str, GuestState]:
+    """Every guest of a connection by its UUID, and what it does. Blocks for as long as a daemon hangs; raises
+    HypervisorError.
+    """
+    start_event_loop()
+    with translated():
+        connection = libvirt.open(None if uri == "default" else uri)
+        found = dict[str, GuestState]()
+        # A list for each state is a question each, whatever the number of guests; the odd ones are asked one by one.
+        for flag, state in _LISTED.items():
+            found |= {domain.UUIDString(): state for domain in connection.listAllDomains(flag)}
+        for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_OTHER):
+            found[domain.UUIDString()] = _state_of(domain)
+        return found
+
+
+def _state_of(domain: libvirt.virDomain) -> GuestState:
+    """Of one that is gone by now nobody knows."""
+    try:
+        return _OTHERS.get(int(domain.state()[0]), GuestState.UNKNOWN)
+    except libvirt.libvirtError:
+        return GuestState.UNKNOWN
 
 
 def make_world(names: Iterable[str]) -> libvirt.virConnect:

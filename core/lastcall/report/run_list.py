@@ -16,6 +16,12 @@ def run_table(runs: Sequence[PastRun], screen: Screen = PLAIN) -> str:
     return "\n".join(in_columns(rows, (FACT, FACT, FACT, NUMBER, REST), screen))
 
 
+def run_line(run: PastRun) -> str:
+    """The same of one run as words; names are as they are."""
+    _, when, what, took, became = _cells(run)
+    return f"{what} of {when}, {took}: {became}"
+
+
 def outcome_counts(run: PastRun) -> Mapping[Outcome, int]:
     """How many guests met each outcome, of those that somebody met."""
     met = [guest.outcome for guest in run.report.guests]

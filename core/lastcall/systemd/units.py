@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lastcall.config.settings import Settings
 from lastcall.formats.values import value
+
+if TYPE_CHECKING:
+    from lastcall.config.settings import Settings  # for its types alone: `status` has no time for pydantic
 
 UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"
@@ -142,7 +145,7 @@ JOB_TIMEOUT = 1800.0  # seconds that systemd's own files give
 JOB_MARGIN = 300.0  # seconds for everything else that a shutdown stops
 
 
-def longest_deadline(settings: Settings) -> float:
+def longest_deadline(settings: "Settings") -> float:
     """Seconds that a host stop may take, whatever its reason."""
     given = [settings.shutdown.deadline, *(one.deadline for one in settings.shutdown.by_reason.values())]
     return max((one for one in given if one is not None), default=0.0)

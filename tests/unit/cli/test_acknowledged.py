@@ -46,7 +46,7 @@ def test_status_and_login_tell_until_it_is_seen_and_again_of_the_next(tmp_path: 
     noted = call("report", "--ack")
     assert (noted.return_value, "noted as seen by ada:\n  shutdown (poweroff) of " in noted.stdout) == (0, True)
     assert not motd.exists()
-    assert "forced" not in call("status").stdout
+    assert "! " not in call("status").stdout
     assert call("report", "--ack").stdout.endswith("nothing was unseen\n")
     run_shutdown(tmp_path, [FakeGuest("mail", deaf_to=DEAF)])
     assert "1 left (mail)" in call("status").stdout

@@ -30,7 +30,34 @@ def test_the_places_are_those_of_the_whole_configuration(tmp_path: Path, text: s
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "50.yaml").write_text("paths: {hooks: /later}\n")
     paths = read(config).bootstrap.paths
-    assert find_places(config) == Places(paths.state, paths.run, paths.hooks, brings_back="none" not in text)
+    found, document = find_places(config), read(config)
+    assert found == Places(
+        paths.state, paths.run, paths.hooks, brings_back="none" not in text, files=document.files,
+        connections=("test:///default",) if "test:" in text else ("qemu:///system",),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "uris"),
+    [
+        ("[a:///b, {uri: c, optional: true}, a:///b]", ("a:///b", "c")),
+        ("[default]", ("default",)),
+        ("[]", ()),
+        ("qemu:///system", ()),
+        ("[a, {url: c}]", ()),
+        ("[a, 1]", ()),
+        ("null", ()),
+    ],
+)
+def test_connections_that_are_not_plain_cost_nobody_the_places(
+    tmp_path: Path, text: str, uris: tuple[str, ...]
+) -> None:
+    """A host stop asks for these first, whatever is wrong with the rest."""
+    config = tmp_path / "config.yaml"
+    config.write_text(f"connections: {text}\npaths: {{state: /a}}\n")
+    found = find_places(config)
+    assert found
+    assert (found.state, found.connections) == (Path("/a"), uris)
 
 
 @pytest.mark.parametrize(

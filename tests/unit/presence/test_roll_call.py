@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pytest
 
 from lab.patience import LONGEST
+from lastcall.api.guests import GuestState
 from lastcall.errors import HypervisorError
-from lastcall.presence.roll_call import RollCall, call_roll
+from lastcall.presence.roll_call import RollCall, call_roll, roll_in, take_census
 
 A, B = "fake:///a", "fake:///b"
 SOON = 0.05
@@ -64,3 +65,17 @@ def test_asking_takes_libvirt_and_none_of_the_rooms_that_a_run_needs() -> None:
     assert (silent, done.stderr) == ("nonsense:///x", "")
     assert "libvirt" in modules.split()
     assert not {"asyncio", "pydantic", "pluggy"} & set(modules.split())
+
+
+def test_a_census_has_everybody_of_whoever_answers_and_a_roll_can_be_called_in_it() -> None:
+    def ask(uri: str) -> Mapping[str, GuestState]:
+        if uri == B:
+            raise HypervisorError("no socket")
+        return {"1": GuestState.RUNNING, "2": GuestState.OFF, "3": GuestState.PAUSED}
+
+    census = take_census([A, B, A, "test:///default"], ask=ask)
+    assert census.guests == {A: {"1": GuestState.RUNNING, "2": GuestState.OFF, "3": GuestState.PAUSED}}
+    assert (census.active, census.silent) == ({(A, "1"), (A, "3")}, {B: "no socket"})
+    roll = roll_in(census, [(A, "1"), (A, "2"), (A, "9"), (B, "1"), ("test:///default", "1")])
+    assert (roll.back, roll.off, roll.silent) == ({(A, "1")}, {(A, "2"), (A, "9")}, {B: "no socket"})
+    assert roll_in(census, [(A, "1")]).silent == {}, "who waits for nobody is not missed"

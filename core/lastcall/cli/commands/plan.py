@@ -1,6 +1,7 @@
 """`lastcall plan`: the dry run."""
 
 import asyncio
+from datetime import UTC, datetime
 from itertools import chain
 
 import click
@@ -15,6 +16,7 @@ from lastcall.cli.options import DurationType, json_option, reason_option, selec
 from lastcall.cli.progress import trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.visible_text import page
+from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
 from lastcall.planning.selection import Selection
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
@@ -76,6 +78,8 @@ def plan_command(
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
+    if not chosen and deadline is None and within is None and why is Reason.POWEROFF:
+        _keep(parts, loaded, seen)
     problems = parts.stream.story.report().problems
     forced = force or not why.voluntary
     if as_json:
@@ -85,6 +89,24 @@ def plan_command(
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
+
+
+def _keep(parts: Parts, loaded: Loaded, seen: PlanSeen) -> None:
+    """For `status`, which has no time to plan."""
+    outlook, guests = seen.outlook, parts.context.guests
+    times = PlannedTimes(
+        at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        reason=parts.context.terms.reason,
+        usual=None if guests and len(outlook.unknown) == len(guests) else round(outlook.usual.total, 2),
+        worst=round(outlook.before + outlook.longest[0], 2),
+        deadline=parts.deadline.remaining(parts.stream.start),
+        fits=outlook.fits,
+        guests=len(guests),
+        unknown=len(outlook.unknown),
+        who=signature(guest.key for guest in guests),
+        files=tuple(map(str, loaded.document.files)),
+    )
+    LastOutlook(parts.settings.paths.state).keep(times)
 
 
 def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | None) -> Reason:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.cli.documents.runs import RunsDiffDocument, RunsDocument, summary_of
+from lastcall.cli.documents.run_summary import summary_of
+from lastcall.cli.documents.runs import RunsDiffDocument, RunsDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.errors import ExitCode, UsageError

@@ -1,35 +1,8 @@
-"""What `status`, `forget` and `announce` print: what lastcall has in mind."""
-
-from collections.abc import Mapping
+"""What `forget` and `announce` print: what lastcall has in mind."""
 
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.state import Entry
-from lastcall.report.unseen import BadRun, SeenBy
-
-
-@value(kw_only=True)
-class WaitingGuest(Entry):
-    """A guest that waits. `back`: false where libvirt says that it is off, null where it is silent."""
-
-    back: bool | None
-
-
-@value(kw_only=True)
-class StatusDocument:
-    """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
-
-    `unseen`: runs with guests that were forced, left or failed, since somebody said that all was
-    `seen`: the newest ten, newest first.
-    """
-
-    version: int = 1
-    on_duty: bool
-    announced: Announcement | None
-    guests: tuple[WaitingGuest, ...]
-    silent: Mapping[str, str]
-    unseen: tuple[BadRun, ...]
-    seen: SeenBy | None
 
 
 @value(kw_only=True)

@@ -22,7 +22,7 @@ _ENABLED = frozenset({"enabled", "enabled-runtime"})
 _TRIGGERS = "TriggeredBy"
 # Whoever is wanted by somebody is as good as enabled: links in /usr, what generators make of /etc/init.d.
 _WANTED = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy")
-_STATE = ("LoadState", "ActiveState", "UnitFileState", _TRIGGERS, *_WANTED)
+STATE = ("LoadState", "ActiveState", "UnitFileState", _TRIGGERS, *_WANTED)
 # Not loaded before the host stops, and neither is what they want.
 _HOST_STOP = ("shutdown.target", "poweroff.target", "reboot.target", "halt.target", "kexec.target", "final.target")
 
@@ -69,9 +69,9 @@ def still_runs(shown: Mapping[str, str], root: Path = Path("/")) -> list[str]:
 
 
 def _libvirt_guests(systemctl: Systemctl, root: Path) -> Iterator[OtherStopper]:
-    shown = systemctl.show(LIBVIRT_GUESTS, *_STATE, *PROPERTIES)
+    shown = systemctl.show(LIBVIRT_GUESTS, *STATE, *PROPERTIES)
     standing = still_runs(shown, root)
-    if not standing or not _is_live(shown):
+    if not standing or not is_live(shown):
         return
     message = "stops or suspends guests when the host goes down, before or beside lastcall"
     remedy = "`lastcall install --take-over` takes over from it"
@@ -84,12 +84,12 @@ def _libvirt_guests(systemctl: Systemctl, root: Path) -> Iterator[OtherStopper]:
 def _units(systemctl: Systemctl, root: Path) -> Iterator[OtherStopper]:
     at_host_stop = _wanted_at_host_stop(systemctl)
     names = _loaded(systemctl) | _enabled(systemctl) | at_host_stop
-    units, refused = systemctl.show_all(sorted(names), *_STATE, *PROPERTIES)
+    units, refused = systemctl.show_all(sorted(names), *STATE, *PROPERTIES)
     by_where: dict[str, list[OtherStopper]] = {}
     # By their own names: one unit may have several.
     for unit, shown in sorted({shown.get("Id", ""): shown for shown in units}.items()):
         ends_with_host = unit in at_host_stop
-        if unit not in _NOT_OTHERS and (ends_with_host or _is_live(shown)):
+        if unit not in _NOT_OTHERS and (ends_with_host or is_live(shown)):
             stopper = _stopper(shown, root, at_host_stop=ends_with_host)
             if stopper:
                 by_where.setdefault(stopper.where, []).append(stopper)
@@ -188,7 +188,7 @@ def _remedy(command: UnitCommand, shown: Mapping[str, str], root: Path) -> tuple
     return where, f"`systemctl mask {where}`, which does not run it, if lastcall is to do that"
 
 
-def _is_live(shown: Mapping[str, str]) -> bool:
+def is_live(shown: Mapping[str, str]) -> bool:
     """Whether it runs, or will be started by something."""
     on = shown.get("ActiveState") in _ACTIVE or shown.get("UnitFileState") in _ENABLED
     return shown.get("LoadState") == "loaded" and (on or any(shown.get(name) for name in (_TRIGGERS, *_WANTED)))

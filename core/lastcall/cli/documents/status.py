@@ -1,0 +1,58 @@
+"""What `status` prints: whether lastcall is on duty, what is there, and what is to be expected."""
+
+from collections.abc import Mapping
+
+from lastcall.api.guests import GuestState
+from lastcall.cli.documents.run_summary import RunSummary
+from lastcall.errors import Problem
+from lastcall.formats.values import value
+from lastcall.persistence.announcement import Announcement
+from lastcall.persistence.state import Entry
+from lastcall.planning.last_outlook import PlannedTimes
+from lastcall.report.unseen import BadRun, SeenBy
+
+
+@value(kw_only=True)
+class WaitingGuest(Entry):
+    """A guest that waits. `back`: false where libvirt says that it is off, null where it is silent."""
+
+    back: bool | None
+
+
+@value(kw_only=True)
+class ConnectionCount:
+    """How many guests of a connection are in which state; null where libvirt does not answer."""
+
+    uri: str
+    guests: Mapping[GuestState, int] | None
+
+
+@value(kw_only=True)
+class NextStop(PlannedTimes):
+    """What `lastcall plan` said last of a host stop; its times are seconds. `outdated`: why it may not hold, null = it
+    does.
+    """
+
+    outdated: str | None
+
+
+@value(kw_only=True)
+class StatusDocument:
+    """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
+
+    `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
+    shutdown and the restore after it. `next_stop`: null before the first plan. `unseen`: runs with guests that were
+    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first.
+    """
+
+    version: int = 1
+    on_duty: bool
+    duty: tuple[Problem, ...]
+    announced: Announcement | None
+    guests: tuple[WaitingGuest, ...]
+    silent: Mapping[str, str]
+    connections: tuple[ConnectionCount, ...]
+    last_runs: tuple[RunSummary, ...]
+    next_stop: NextStop | None
+    unseen: tuple[BadRun, ...]
+    seen: SeenBy | None

@@ -1,0 +1,1 @@
+"""What `lastcall status` finds out, and how it tells it."""

@@ -1,0 +1,98 @@
+"""How long a host stop would take, as `lastcall plan` reckoned last: `status` has no time to plan anew."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lastcall.api.guests import Key, Reason
+from lastcall.formats.decoding import decoded, from_json
+from lastcall.formats.json_text import to_json
+from lastcall.formats.reading import read_text
+from lastcall.formats.values import value
+from lastcall.persistence.files import SMALL, write_whole
+
+VERSION = 1
+
+
+@value(kw_only=True)
+class PlannedTimes:
+    """A planned host stop. Times are seconds; `deadline` null = none. `usual` is without the `unknown` guests, whom no
+    earlier run saw, null where it saw nobody. `at` is RFC 3339; `who` and `files` tell whether guests and configuration
+    are those of then.
+    """
+
+    at: str
+    reason: Reason
+    usual: float | None
+    worst: float
+    deadline: float | None
+    fits: bool
+    guests: int
+    unknown: int
+    who: str
+    files: tuple[str, ...]
+
+    def age(self) -> float:
+        """Seconds since then; below 0 where the clock was set back."""
+        return (datetime.now(UTC) - datetime.fromisoformat(self.at)).total_seconds()
+
+    def doubt(self, files: Iterable[Path], active: Iterable[Key] | None) -> str:
+        """Why it may not be true any more; nothing where it is. `active`: None where not all libvirts answer."""
+        there = tuple(files)
+        if self.age() < 0:
+            return "the clock was set back"
+        if tuple(map(str, there)) != self.files or any(map(self._is_older_than, there)):
+            return "the configuration was changed"
+        if active is not None and signature(active) != self.who:
+            return "other guests run"
+        return ""
+
+    def _is_older_than(self, file: Path) -> bool:
+        try:
+            return file.stat().st_mtime >= datetime.fromisoformat(self.at).timestamp()
+        except OSError:
+            return True
+
+
+@value
+class _Kept:
+    """What the file says."""
+
+    version: int
+    plan: PlannedTimes
+
+
+class LastOutlook:
+    """`<paths.state>/last-plan.json` (mode 0600). Without it nothing is lost but a line of `status`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last-plan.json"
+
+    def recall(self) -> PlannedTimes | None:
+        """What was kept; a file that is missing or cannot be understood is as good as none. Blocks."""
+        try:
+            kept = decoded(_Kept, from_json(read_text(self.path, SMALL)))
+            return kept.plan if kept.version == VERSION and _is_sound(kept.plan) else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def keep(self, times: PlannedTimes) -> None:
+        """Keep it. Blocks. What cannot be kept is not, nor is a folder made for it: a plan touches nothing."""
+        with contextlib.suppress(OSError):
+            if self.path.parent.is_dir():
+                # Nobody misses it after a power cut.
+                write_whole(self.path, to_json(_Kept(VERSION, times)), sync=False)
+
+
+def signature(keys: Iterable[Key]) -> str:
+    """Something that differs where the guests do."""
+    names = "\n".join(sorted(f"{uri} {uuid}" for uri, uuid in keys))
+    return hashlib.sha256(names.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def _is_sound(times: PlannedTimes) -> bool:
+    """Whether it can have been kept by us. Raises ValueError."""
+    numbers = (times.usual or 0, times.worst, times.guests, times.unknown, times.deadline or 0)
+    return min(numbers) >= 0 and datetime.fromisoformat(times.at).tzinfo is not None
