@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from lastcall.api.guest_keys import GuestHooks, GuestSettings
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
-    from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
+    from lastcall.api.results import (
+        Attempt,
+        CheckFindings,
+        GuestResult,
+        HookRecord,
+        Report,
+        RunFacts,
+        StopForecast,
+        Verdict,
+    )
     from lastcall.api.run import AddressSource, Domain, Json, PluginOptions, Run
     from lastcall.api.shell import Command, CommandResult, GuestShell, Shell, ShellSession
     from lastcall.api.stopping import StopMethod, StopRequest
@@ -55,10 +64,12 @@ _HOMES = {
     "lastcall.api.markers": ("hookimpl",),
     "lastcall.api.results": (
         "Attempt",
+        "CheckFindings",
         "GuestResult",
         "HookRecord",
         "Report",
         "RunFacts",
+        "StopForecast",
         "Verdict",
     ),
     "lastcall.api.run": (
@@ -125,6 +136,7 @@ __all__ = [
     "AmbiguousGuest",
     "Attempt",
     "CallExpired",
+    "CheckFindings",
     "Command",
     "CommandFailed",
     "CommandLine",
@@ -162,6 +174,7 @@ __all__ = [
     "ShellSession",
     "ShellUnreachable",
     "Skip",
+    "StopForecast",
     "StopMethod",
     "StopRequest",
     "TextFile",

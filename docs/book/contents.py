@@ -24,6 +24,7 @@ OPERATORS = {
     "Commands in guests": "guest-commands.md",
     "Databases": "databases.md",
     "Ready-made drop-ins": "samples.md",
+    "Monitoring": "monitoring.md",
     "Troubleshooting": "troubleshooting.md",
     "Security": "security.md",
     "Reliability": "reliability.md",

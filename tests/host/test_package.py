@@ -15,7 +15,10 @@ from lab.package_host import RELEASES, newer, upgradable_host
 from lastcall.systemd.units import Whereabouts
 from support import looks, shell_blocks
 
-UNITS = ("lastcall.service", "lastcall-stamp.service", "lastcall-restore.service")
+UNITS = (
+    "lastcall.service", "lastcall-stamp.service", "lastcall-restore.service", "lastcall-check.service",
+    "lastcall-check.timer",
+)  # fmt: skip
 IMPORTS = """\
 import sys; sys.path[0] = "/usr/lib/lastcall"; import libvirt, paramiko, pluggy, pydantic, yaml
 paramiko.Ed25519Key, paramiko.Transport; print(paramiko.__version__, pluggy.__version__, pydantic.VERSION)

@@ -61,7 +61,9 @@ def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_
     program = {name.partition("/")[2] for name in tracked("core", "plugins")}
     docs = {
         f"{DATA}/{name}"
-        for name in tracked("docs", "contrib/ansible", "contrib/example-plugin", "contrib/ups", ":(glob)*.md")
+        for name in tracked(
+            "docs", "contrib/ansible", "contrib/example-plugin", "contrib/monitoring", "contrib/ups", ":(glob)*.md"
+        )
     }
     docs |= {f"{DATA}/examples/{name}" for name in tracked("hooks.d")} | {f"{DATA}/contrib/systemd/hardening.conf"}
     docs |= {f"{SHARED}/man/{name.removeprefix('contrib/man/')}" for name in tracked("contrib/man")}

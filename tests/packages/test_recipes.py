@@ -149,7 +149,7 @@ def test_debian_needs_the_same_and_everybody_is_advised_to_have_virsh(rpm: Path,
         assert floors[name] == floor.replace(" ", "")
     assert "Recommends: libvirt-clients" in control
     assert run("rpm", "-qp", "--recommends", rpm).split() == ["libvirt-client"]
-    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == ["libvirt"]
+    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == ["libvirt", "python-prometheus_client"]
 
 
 def test_an_installation_starts_and_stops_nothing_and_says_once_what_is_to_be_decided(
@@ -219,7 +219,7 @@ def test_a_removal_from_a_file_system_that_does_not_run_leaves_no_link_and_no_dr
     done = stage.play(recipe.remove)
     assert (done.returncode, done.stderr) == (0, "")
     acts = [one for one in stage.told() if not LOOKS.fullmatch(one)]
-    assert acts == ["--quiet disable lastcall.service lastcall-restore.service"]
+    assert acts == ["--quiet disable lastcall.service lastcall-restore.service lastcall-check.timer"]
     assert not (tmp_path / DROP_IN).exists()
 
 

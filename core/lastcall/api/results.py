@@ -1,4 +1,4 @@
-"""What a run leaves behind: attempts, hook records, problems, guest results and the report.
+"""What a run leaves behind: attempts, hook records, problems, guest results and the report; and what a check does.
 
 Times are seconds since the start of the run, durations are seconds.
 """
@@ -133,3 +133,37 @@ class Report:
         Raises `UnknownGuest` where there is none, and `AmbiguousGuest` where several connections have one.
         """
         return only_one(name, self.guests, uri)
+
+
+@value(frozen=True, kw_only=True)
+class StopForecast:
+    """What the next host stop (`reason: poweroff`) would be like; all in seconds from its start.
+
+    `usual` by the times of earlier runs, of which `unknown` guests have none; `worst` by every time that is configured.
+    `last_resort`: when whoever still runs is forced off. `deadline` and `last_resort` are null where there is none.
+    """
+
+    guests: int
+    unknown: int
+    usual: float
+    worst: float
+    last_resort: float | None
+    deadline: float | None
+
+
+@value(frozen=True, kw_only=True)
+class CheckFindings:
+    """What `lastcall check` has found, and how things stand beside it.
+
+    `at` is RFC 3339. `unseen`: runs with guests that were forced off, left or failed, and that nobody has seen yet.
+    `forecast` is null where no plan could be made. `runs`: the last shutdown and the last restore that came to their
+    end, as far as there are any.
+    """
+
+    version: int = 1
+    at: str
+    problems: tuple[Problem, ...]
+    on_duty: bool
+    unseen: int
+    forecast: StopForecast | None
+    runs: tuple[Report, ...]

@@ -214,7 +214,8 @@ class Run(Protocol):
 class PluginOptions:
     """The pydantic models a plugin declares for `plugins.<name>` and for the guest key `<name>`.
 
-    `only_where_set`: its hooks for guests fire only for those that have the key.
+    `only_where_set`: its hooks for guests fire only for those that have the key; of a plugin without a guest key, no
+    hook of runs and checks fires unless its section is set.
     """
 
     settings: "type[Options] | None" = None

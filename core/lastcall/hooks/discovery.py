@@ -83,9 +83,16 @@ class Plugins:
         return Vocabulary(options, methods, out_of_use - self.options.keys())
 
     def settings(self, document: Document, more: Iterable[Located] = ()) -> Settings:
-        """Validate a configuration with what the plugins declare, in bounded time; see `Document.settings`."""
+        """Validate a configuration with what the plugins declare, in bounded time; see `Document.settings`.
+
+        By it, plugins that want their section set and have it not rest from then on.
+        """
         words, file = self.vocabulary, str(next(iter(document.files), "configuration"))
-        return self._time.judge(lambda: document.settings(words, more), file)
+        settings = self._time.judge(lambda: document.settings(words, more), file)
+        # Merely installed, one that listens to `post_shutdown` would take of the guests' time.
+        optional = (name for name, one in self.options.items() if one.only_where_set and one.settings and not one.guest)
+        self.registry.resting = frozenset(name for name in optional if getattr(settings.plugins, name, None) is None)
+        return settings
 
     def _options(self) -> dict[str, PluginOptions]:
         found: dict[str, PluginOptions] = {}

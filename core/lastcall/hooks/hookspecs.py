@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest
 from lastcall.api.markers import hookspec
-from lastcall.api.results import Attempt, GuestResult, Report
+from lastcall.api.results import Attempt, CheckFindings, GuestResult, Report
 from lastcall.api.run import Json, PluginOptions, Run
 from lastcall.api.shell import GuestShell
 from lastcall.api.stopping import StopMethod
@@ -146,6 +146,20 @@ def check_guest(guest: Guest, run: Run) -> Iterable[Problem] | None:
             if run.domain(guest).agent_connected():
                 return []
             return [Problem(what="agent", where=guest.name, message="no agent answers", remedy="install qemu-ga")]
+    """
+
+
+@hookspec
+def post_check(run: Run, findings: CheckFindings) -> None:
+    """React to what a check has found.
+
+    Fires once at the end of `lastcall check`, after all others have looked. Returns nothing. `run` is that of the
+    check, a rehearsal: no guest may be touched. When it raises, that is reported as a problem.
+
+    Example:
+        @hookimpl
+        def post_check(run: Run, findings: CheckFindings) -> None:
+            TextFile(run.folder / "last-check").write(f"{findings.at}: {len(findings.problems)} problems")
     """
 
 

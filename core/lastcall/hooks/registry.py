@@ -17,7 +17,7 @@ from lastcall.hooks import hookspecs
 from lastcall.hooks.environment import PATH
 from lastcall.hooks.isolation.outside_runs import placed
 from lastcall.hooks.occasions.occasions import ALWAYS, Occasions
-from lastcall.hooks.order import RUN_HOOKS, Position, firing_order
+from lastcall.hooks.order import LOAD_HOOKS, RUN_HOOKS, Position, firing_order
 from lastcall.hooks.refusals.module_mistakes import marked_methods, mistakes_of
 from lastcall.hooks.refusals.signatures import mistake_in
 from lastcall.hooks.sources import Origin, Source
@@ -149,6 +149,7 @@ class Registry:
         self.blocked: list[Source] = []
         self.failed: list[Source] = []
         self.unseen: list[str] = []
+        self.resting: frozenset[str] = frozenset()  # plugins that want to be configured first, and are not
 
     @property
     def search_path(self) -> str:
@@ -268,6 +269,8 @@ class Registry:
         # Taken out and called by us: a caller for each plugin (subset_hook_caller) is 16 times slower, and
         # fails for plugins that cannot be hashed.
         for one in caller.get_hookimpls():
+            if one.plugin_name in self.resting and hook not in LOAD_HOOKS:
+                continue
             position = Position(self._sources[one.plugin_name], tryfirst=one.tryfirst, trylast=one.trylast)
             # Who is asked for settings or for what is wrong answers for every run.
             occasions = self._occasions[one.plugin_name] if hook in RUN_HOOKS else ALWAYS

@@ -45,7 +45,8 @@ class Installation:
     """lastcall on one host.
 
     `settings` validates a configuration's text, or with None reads what is there. `replace`: hand-written units to set
-    aside. `take_over`: from libvirt-guests, where it is on duty. `known`: guests by UUID, as libvirt tells.
+    aside. `take_over`: from libvirt-guests, where it is on duty. `check_timer`: have a check every hour, or
+    not any more; None = as it was. `known`: guests by UUID, as libvirt tells.
     """
 
     program: Path
@@ -54,6 +55,7 @@ class Installation:
     root: Path = Path("/")
     replace: Sequence[str] = ()
     take_over: bool = True
+    check_timer: bool | None = None
     known: Callable[[], Mapping[str, Guest]] = dict
 
     def plan(self) -> list[InstallStep]:
@@ -80,6 +82,7 @@ class Installation:
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
             InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE, units.STAMP)),
+            *self._set_timer(on=self.check_timer),
             *(disarm_steps(self.systemctl, self.root) if takes_over or is_disarmed(self.root) else ()),
         ]
 
@@ -112,6 +115,7 @@ class Installation:
                 for name in there
             ),
             *([InstallStep(f"disable {', '.join(there)}", lambda: self._quietly("disable", *there))] if there else []),
+            *(self._set_timer(on=False) if there else ()),
             # One that failed would stand in `systemctl --failed` until the next boot.
             *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
             *(remove_step(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
@@ -233,6 +237,13 @@ class Installation:
 
         return InstallStep(f"have multi-user.target want {units.SERVICE}, and {verb} {units.RESTORE}", do)
 
+    def _set_timer(self, *, on: bool | None) -> Iterator[InstallStep]:
+        if on is not None:
+            told = f"{'enable and start' if on else 'stop and disable'} {units.CHECK_TIMER}"
+            verb = "enable" if on else "disable"
+            tell = self.systemctl.tell if on else self._quietly
+            yield InstallStep(told, lambda: tell(verb, "--now", units.CHECK_TIMER))
+
     def _has_alias(self) -> bool:
         """Where somebody has a unit of that name and keeps it, systemd would refuse to enable ours."""
         return units.ALIAS in map(unit_name, self.replace) or not alias_is_taken(self.systemctl)
@@ -254,7 +265,7 @@ class Installation:
 
     def _ours(self) -> list[Path]:
         jobs = [UNITS / f"{target}.d" / "lastcall.conf" for target in units.JOB_TARGETS]
-        ours = [UNITS / name for name in (units.SERVICE, units.STAMP, units.RESTORE)]
+        ours = [UNITS / name for name in units.OURS]
         paths = (path for path, _ in packaged.drop_ins(packaged.DEFAULT_PATHS))
         return [*ours, *jobs, *paths, units.LAST_LINE, MOTD, STAMP_MOTD, *(Path(name) for name, _ in completions())]
 

@@ -13,7 +13,6 @@ PROGRAM = Path("/usr/bin/lastcall")
 _PYTHON = Path("/usr/bin/python3")
 _LAST_LINE = Path("/usr/lib/lastcall/last-line")
 DEFAULT_PATHS = PathSettings.model_construct()
-_NAMES = (units.SERVICE, units.STAMP, units.RESTORE)
 
 
 def packaged_units(paths: PathSettings = DEFAULT_PATHS) -> Mapping[str, str]:
@@ -28,7 +27,7 @@ def is_packaged(root: Path) -> bool:
 
 def shadows(root: Path) -> Iterator[Path]:
     """What an installation without a package has left, and systemd or a shell would take instead of the package's."""
-    ours = (*(UNITS / name for name in _NAMES), units.LAST_LINE, *(Path(name) for name, _ in completions()))
+    ours = (*(UNITS / name for name in units.OURS), units.LAST_LINE, *(Path(name) for name, _ in completions()))
     return (root / path for path in ours if (root / path).is_file() and not (root / path).is_symlink())
 
 

@@ -8,10 +8,9 @@ from lastcall.errors import UsageError
 from lastcall.installation.steps import InstallStep
 from lastcall.systemd.rivals.unit_commands import PROPERTIES, commands_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
-from lastcall.systemd.units import ALIAS, LIBVIRT_GUESTS, RESTORE, SERVICE, STAMP, UNITS
+from lastcall.systemd.units import ALIAS, LIBVIRT_GUESTS, OURS, SERVICE, UNITS
 
 SET_ASIDE = Path("var/lib/lastcall/set-aside")
-_OURS = frozenset({SERVICE, STAMP, RESTORE})
 # Whom a stop would take along.
 _BOUND = ("RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo")
 
@@ -20,7 +19,7 @@ def set_aside_steps(names: Iterable[str], systemctl: Systemctl, root: Path) -> I
     """Move each away. Raises UsageError for what cannot be; what was set aside before needs nothing any more."""
     for name in dict.fromkeys(unit_name(name) for name in names):
         path = root / UNITS / name
-        if name in _OURS:
+        if name in OURS:
             raise UsageError(f"{name} is lastcall's own", "`lastcall uninstall` takes it away")
         if name == LIBVIRT_GUESTS:
             raise UsageError(f"{name} is not set aside", "leave it out: `lastcall install` takes over from it anyway")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lastcall.errors import LastcallError
 from lastcall.formats.reading import Unreadable, read_text
-from lastcall.persistence.files import put_in_place
+from lastcall.persistence.files import PRIVATE, PUBLIC, put_in_place
 
 LONGEST_TEXT = 1 << 20  # bytes; of what plugins keep the longest has some hundred
 
@@ -15,13 +15,15 @@ LONGEST_TEXT = 1 << 20  # bytes; of what plugins keep the longest has some hundr
 class TextFile:
     """A small file of a plugin, such as `TextFile(run.folder / f"{guest.file_name}.json")`.
 
-    `limit`: the bytes (UTF-8) that it may have, for reading and for writing. All methods block as long as the disk
+    `limit`: the bytes (UTF-8) that it may have, for reading and for writing. `public`: everybody may read it (mode
+    0644), such as a file that another service collects. All methods block as long as the disk
     does, wait for nothing else, and raise LastcallError, which names the file and what helps; never OSError, nor
     UnicodeDecodeError.
     """
 
-    def __init__(self, path: Path, *, limit: int = LONGEST_TEXT) -> None:
+    def __init__(self, path: Path, *, limit: int = LONGEST_TEXT, public: bool = False) -> None:
         self.path = path
+        self._mode = PUBLIC if public else PRIVATE
         self._limit = limit
 
     def read(self) -> str | None:
@@ -42,15 +44,16 @@ class TextFile:
             raise self._failed("read", error) from None
 
     def write(self, text: str) -> None:
-        """Put this in its place (mode 0600), on disk before this returns: after any crash it is the old text or the new
-        one, whole. Raises LastcallError for a text longer than `limit`, and where the disk refuses.
+        """Put this in its place (mode 0600, or as `public`), on disk before this returns: after any crash it is
+        the old text or the new one, whole. Raises LastcallError for a text longer than `limit`, and where the disk
+        refuses.
         """
         if len(text.encode("utf-8", "backslashreplace")) > self._limit:
             raise LastcallError(f"{self.path} cannot be written: more than {self._limit} bytes")
         # A name of its own: two hooks that write the same file at once would each put the half of the other in place.
         fresh = self.path.with_name(f".{threading.get_native_id()}.new")
         try:
-            put_in_place(self.path, fresh, text, sync=True)
+            put_in_place(self.path, fresh, text, sync=True, mode=self._mode)
         except (OSError, ValueError) as error:
             raise self._failed("written", error) from None
 

@@ -13,6 +13,9 @@ UNITS = Path("etc/systemd/system")
 SERVICE = "lastcall.service"
 STAMP = "lastcall-stamp.service"
 RESTORE = "lastcall-restore.service"
+CHECK = "lastcall-check.service"
+CHECK_TIMER = "lastcall-check.timer"
+OURS = (SERVICE, STAMP, RESTORE, CHECK, CHECK_TIMER)
 # Where /etc is, the units are: nothing else has to be mounted for it.
 LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
@@ -116,6 +119,38 @@ SyslogIdentifier=lastcall
 [Install]
 WantedBy={daemons}
 """
+_CHECK = """\
+# Looks for what would make a run fail, and tells plugins of it: metrics are written. Touches no guest. Ends in failure
+# where something is an error, so that OnFailure= can tell somebody.
+
+[Unit]
+Description=Look for what would make the last call fail
+After={service} {stamp}
+RequiresMountsFor={mounts}
+
+[Service]
+Type=oneshot
+ExecStart={program} check
+TimeoutStartSec=5min
+Nice=10
+SyslogIdentifier=lastcall-check
+"""
+_CHECK_TIMER = """\
+# Has lastcall look every hour. `lastcall install --check-timer` enables it, `--no-check-timer` takes it back.
+
+[Unit]
+Description=Look every hour for what would make the last call fail
+
+[Timer]
+# Not while guests come back.
+OnBootSec=15min
+OnUnitInactiveSec=1h
+# Many hosts that were started together do not ask their daemons at the same moment.
+RandomizedDelaySec=5min
+
+[Install]
+WantedBy=timers.target
+"""
 _JOBS = """\
 # Written by `lastcall install`: systemd forces the host off when the whole shutdown takes longer than this.
 [Unit]
@@ -184,7 +219,7 @@ class Whereabouts:
         places["documentation"] = f"man:lastcall(1) {HOME}" if self.manual else HOME
         python = str(self.python).replace("%", "%%")
         daemons = " ".join(f"{name}.service" for name in DAEMONS)
-        texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE}
+        texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE, CHECK: _CHECK, CHECK_TIMER: _CHECK_TIMER}
         return {
             name: text.format(**names, **places, after=_after(), daemons=daemons, python=python, alias=alias)
             for name, text in texts.items()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lastcall.api.guests import Guest, GuestState, Reason, RunKind
 from lastcall.api.results import HookRecord, Report
 from lastcall.api.run import Json
 from lastcall.cli.commands.check import find_problems
+from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.dry_run.facts import plan_json
 from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
@@ -149,6 +151,11 @@ class Lab:
         request = RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, started=0.0, sinks=self._sinks)
         with self._assembled(request) as (parts, loop):
             loop.run_until_complete(find_problems(parts, self._loaded))
+
+            def assembled(other: Loaded, ahead: RunRequest) -> Parts:
+                return assemble(other, replace(ahead, started=loop.time()), loop, self._outside)
+
+            loop.run_until_complete(tell_findings(parts, self._loaded, assembled))
             return parts.stream.story.report().problems
 
     def command(self, *words: str, answers: str = "") -> CommandOutcome:
@@ -174,7 +181,7 @@ class Lab:
             loop.computing.patience = self.patience
             hypervisor = FakeHypervisor([one.fake for one in self.guests.values()], loop)
             workers = LabWorkers(loop, self._failures.see)
-            outside = Outside(workers, hypervisor, lambda log, _ends: log.take, wait=loop.wait)
+            outside = self._outside = Outside(workers, hypervisor, lambda log, _ends: log.take, wait=loop.wait)
             self._own.now = loop.time
             parts = assemble(loaded, request, loop, outside)
             for guest in self.guests.values():

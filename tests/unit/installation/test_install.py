@@ -289,10 +289,10 @@ def test_a_packages_units_are_used_where_they_are_and_nothing_is_written_over_th
         step.do()
     systemctl = FakeSystemctl()
     ours = beside_a_package(tmp_path, systemctl, "/usr/bin/lastcall")
-    brought = {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")}
+    brought = {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("lastcall*")}
     for step in ours.plan():
         step.do()
-    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")} == brought
+    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("lastcall*")} == brought
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} - {
         str(path.relative_to(tmp_path)) for path in brought
     }
@@ -306,8 +306,23 @@ def test_a_packages_units_are_used_where_they_are_and_nothing_is_written_over_th
         step.do()
     assert ("stop", "lastcall.service") in systemctl.told
     assert ("disable", "lastcall.service", "lastcall-restore.service") in systemctl.told
-    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("*.service")} == brought
+    assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("lastcall*")} == brought
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
+
+
+def test_a_check_every_hour_is_there_for_whoever_asks_for_it_and_goes_with_the_rest(tmp_path: Path) -> None:
+    systemctl = FakeSystemctl()
+    for wanted, told in (
+        (None, []), (True, [("enable", "--now", "lastcall-check.timer")]),
+        (False, [("disable", "--now", "lastcall-check.timer")]),
+    ):  # fmt: skip
+        systemctl.told.clear()
+        carry_out(replace(installation(tmp_path, systemctl), check_timer=wanted).plan())
+        assert [words for words in systemctl.told if "lastcall-check.timer" in words] == told
+        assert (tmp_path / "etc/systemd/system/lastcall-check.timer").exists()
+    carry_out(installation(tmp_path, systemctl).undo())
+    assert ("disable", "--now", "lastcall-check.timer") in systemctl.told
+    assert not list(tmp_path.rglob("lastcall-check*"))
 
 
 def test_another_program_than_the_packages_does_not_put_its_units_before_them(tmp_path: Path) -> None:

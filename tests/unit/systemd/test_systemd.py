@@ -239,7 +239,7 @@ def test_no_name_forges_a_line_or_a_field_of_what_systemd_the_console_and_the_jo
 
 def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
     odd = Whereabouts(Path("/opt/my tools/100%/lastcall"), Path("/var/lib/lastcall"), Path("/run/my own"))
-    text, stamp, _ = odd.units().values()
+    text, stamp, *_ = odd.units().values()
     assert 'last-line stop /var/lib/lastcall "/run/my own"' in text
     assert 'ExecStart="/opt/my tools/100%%/lastcall" stamp' in stamp
     assert 'ExecStop=-"/opt/my tools/100%%/lastcall" shutdown --from-unit --again' in text
@@ -255,7 +255,7 @@ def test_the_units_fit_the_program_and_the_state_wherever_they_lie() -> None:
 
 def test_the_units_in_contrib_are_those_that_are_installed_into_usr() -> None:
     folder = Path(__file__).parents[3] / "contrib" / "systemd"
-    assert {path.name: path.read_text() for path in folder.glob("*.service")} == packaged_units()
+    assert {path.name: path.read_text() for path in folder.glob("lastcall*")} == packaged_units()
 
 
 def test_systemctl_status_says_which_interpreter_is_needed_and_a_failing_stamp_keeps_nobody_off_duty() -> None:

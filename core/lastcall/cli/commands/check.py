@@ -15,6 +15,7 @@ from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
+from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.documents.findings import CheckDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
@@ -54,6 +55,7 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(find_problems(parts, loaded))
     seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else ()
+    loop.run_until_complete(tell_findings(parts, loaded, lambda other, request: assemble(other, request, loop)))
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(to_json(CheckDocument(problems=problems), indent=1))

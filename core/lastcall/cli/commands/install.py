@@ -39,10 +39,21 @@ from lastcall.systemd.units import program_path
     default=True,
     help="Take over from libvirt-guests (the default), or do nothing where it is on duty.",
 )
+@click.option(
+    "--check-timer/--no-check-timer",
+    default=None,
+    help="Have `lastcall check` run every hour, as for metrics, or not any more; without either it stays as it was.",
+)
 @json_option(InstallDocument)
 @click.pass_obj
 def install_command(
-    invocation: Invocation, replace: tuple[str, ...], *, dry_run: bool, take_over: bool, as_json: bool
+    invocation: Invocation,
+    replace: tuple[str, ...],
+    *,
+    dry_run: bool,
+    take_over: bool,
+    check_timer: bool | None,
+    as_json: bool,
 ) -> int:
     """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
 
@@ -53,7 +64,7 @@ def install_command(
     Exit code 1 where something of libvirt-guests' settings could not be taken over, which standard error tells line by
     line: lastcall is on duty all the same, with the default in its place.
     """
-    installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over)
+    installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over, check_timer=check_timer)
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:

@@ -11,10 +11,10 @@ from lastcall.imports.auto_shutdown import auto_shutdown
 from lastcall.systemd.rivals.stop_commands import find_stop
 from lastcall.systemd.rivals.unit_commands import AT_STOP, PROPERTIES, UnitCommand, commands_of, files_of, origin_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
-from lastcall.systemd.units import ALIAS, GUESTS_COMMAND, GUESTS_DROP_IN, LIBVIRT_GUESTS, RESTORE, SERVICE, STAMP, UNITS
+from lastcall.systemd.units import ALIAS, GUESTS_COMMAND, GUESTS_DROP_IN, LIBVIRT_GUESTS, OURS, SERVICE, UNITS
 
 LIBVIRT = "libvirt"
-_NOT_OTHERS = frozenset({SERVICE, STAMP, RESTORE, LIBVIRT_GUESTS})
+_NOT_OTHERS = frozenset({*OURS, LIBVIRT_GUESTS})
 _PATH = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")  # where systemd finds programs
 _LARGEST_SCRIPT = 1 << 20  # bytes; what is larger is a program
 _ACTIVE = frozenset({"active", "activating", "reloading"})

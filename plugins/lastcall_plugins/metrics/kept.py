@@ -1,0 +1,167 @@
+"""What is kept between two runs, as each of them knows itself alone: `shutdown.json`, `restore.json` and `check.json`.
+
+A file for each, so that a check and a run that end at the same moment take nothing of each other.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from lastcall import CheckFindings, GuestResult, Outcome, Problem, Report, RunKind, StopForecast, TextFile, from_json
+
+LARGEST = 16 << 20  # bytes; a guest takes some 200
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LastRun(_Kept):
+    """The last run of a kind for a reason. `began` in seconds since the epoch."""
+
+    id: str
+    began: float
+    duration: float
+    as_planned: bool
+    deadline: float | None
+    outcomes: dict[str, int]
+    problems: dict[str, int]
+
+
+class LastStop(_Kept):
+    """The last that became of a guest in runs of one kind, in the run of this id."""
+
+    uri: str
+    name: str
+    outcome: str
+    duration: float
+    run: str
+
+
+class Runs(_Kept):
+    """The runs of one kind: the last one by reason, how many there were, how many guests were forced off in all."""
+
+    last: dict[str, LastRun] = {}
+    counted: dict[str, int] = {}
+    forced: int = 0
+    guests: tuple[LastStop, ...] = ()
+    left_out: int = 0
+
+
+class Check(_Kept):
+    """The last check; `good`: when one found no error, in seconds since the epoch."""
+
+    at: float
+    good: float | None
+    problems: dict[str, int]
+    on_duty: bool
+    unseen: int
+    forecast: StopForecast | None
+
+
+KeptT = TypeVar("KeptT", bound=_Kept)
+
+
+class Kept:
+    """The figures in a folder. Every method raises LastcallError where a file cannot be read or written."""
+
+    def __init__(self, folder: Path, guests: int) -> None:
+        self._folder, self._most = folder, guests
+        self._runs = {kind: self._read(kind.value, Runs) or Runs() for kind in RunKind}
+        self.check = self._read("check", Check)
+
+    @property
+    def runs(self) -> dict[str, Runs]:
+        """The runs by their kind."""
+        return {kind.value: runs for kind, runs in self._runs.items()}
+
+    def learn_run(self, report: Report) -> None:
+        """Add a run, or say more of one that is known. An older one than the last changes nothing."""
+        facts, runs = report.run, self._runs[report.run.kind]
+        reason = facts.reason.value
+        before = runs.last.get(reason)
+        if before and facts.id < before.id:
+            return
+        # A run tells of itself before its very end; the checks that come after it tell the whole.
+        again = before if before and facts.id == before.id else None
+        known = again.outcomes.get(Outcome.FORCED.value, 0) if again else 0
+        run = LastRun(
+            id=facts.id,
+            began=_seconds(facts.started),
+            duration=facts.duration,
+            as_planned=facts.exit_code == 0,
+            deadline=facts.deadline,
+            outcomes=dict(Counter(guest.outcome.value for guest in report.guests)),
+            problems=_by_severity(report.problems),
+        )
+        guests = _newest((*_stops(report.guests, facts.id), *runs.guests))
+        learnt = Runs(
+            last={**runs.last, reason: run},
+            counted={**runs.counted, reason: runs.counted.get(reason, 0) + (0 if again else 1)},
+            forced=runs.forced + max(0, run.outcomes.get(Outcome.FORCED.value, 0) - known),
+            guests=guests[: self._most],
+            left_out=max(0, len(guests) - self._most),
+        )
+        self._runs[facts.kind] = learnt
+        self._write(facts.kind.value, learnt)
+
+    def learn_check(self, findings: CheckFindings) -> None:
+        """Put a check in the place of the last one."""
+        problems, at = _by_severity(findings.problems), _seconds(findings.at)
+        good = at if not problems.get("error") else self.check.good if self.check else None
+        self.check = Check(
+            at=at, good=good, problems=problems, on_duty=findings.on_duty, unseen=findings.unseen,
+            forecast=findings.forecast,
+        )  # fmt: skip
+        self._write("check", self.check)
+
+    def _read(self, name: str, model: type[KeptT]) -> KeptT | None:
+        file = self._file(name)
+        text = file.read()
+        try:
+            return None if text is None else model.model_validate(from_json(text))
+        except ValueError:
+            file.set_aside()  # figures begin anew, and whoever wants the old ones has them
+            return None
+
+    def _write(self, name: str, kept: _Kept) -> None:
+        self._file(name).write(json.dumps(kept.model_dump(mode="json")))
+
+    def _file(self, name: str) -> TextFile:
+        return TextFile(self._folder / f"{name}.json", limit=LARGEST)
+
+
+def _stops(guests: Iterable[GuestResult], run: str) -> Iterator[LastStop]:
+    for one in guests:
+        yield LastStop(
+            uri=label(one.uri), name=label(one.name), outcome=one.outcome.value, duration=one.duration, run=run
+        )
+
+
+def _newest(guests: Iterable[LastStop]) -> tuple[LastStop, ...]:
+    """Each guest once, the newest runs first; what was defined anew under its old name is one with what it was.
+
+    node_exporter refuses a whole file in which two figures have the same labels.
+    """
+    found: dict[tuple[str, str], LastStop] = {}
+    for one in sorted(guests, key=lambda guest: guest.run, reverse=True):
+        found.setdefault((one.uri, one.name), one)
+    return tuple(found.values())
+
+
+def label(text: str) -> str:
+    r"""A label's text: a lone surrogate, which is no UTF-8, and a zero byte are shown; the library escapes the rest."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _by_severity(problems: Iterable[Problem]) -> dict[str, int]:
+    return dict(Counter(problem.severity.value for problem in problems))
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
