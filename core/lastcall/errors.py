@@ -2,6 +2,7 @@
 
 LastcallError                 expected: one line and a remedy, no traceback
 ├── ConfigInvalid             exit 6, carries every problem found
+│   └── ConfigDenied          this user may not read it
 ├── NoPermission              exit 4
 ├── RunLocked                 exit 5
 ├── StillWaits                exit 75
@@ -95,6 +96,10 @@ class ConfigInvalid(LastcallError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(f"{problem.where}: {problem.message}" for problem in problems))
         self.problems = tuple(problems)
+
+
+class ConfigDenied(ConfigInvalid):
+    """The configuration is there, and not for this user to read: what is in it is not known."""
 
 
 class NoPermission(LastcallError):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lastcall.config.nodes import ListNode, MapNode, Mark, mark_at, merge
 from lastcall.config.reader import Reader
-from lastcall.errors import ConfigInvalid, Problem
+from lastcall.errors import ConfigDenied, ConfigInvalid, Problem
 from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.formats.values import value
 
@@ -20,6 +20,7 @@ VARIABLE = "LASTCALL_CONFIG"
 LARGEST = 4 << 20  # bytes of a file; a thousand rules have some hundred thousand
 
 Located = tuple[Mark, Problem]
+_Failed = tuple[Path, OSError | UnicodeDecodeError]
 
 
 @value
@@ -38,25 +39,30 @@ def config_file(given: Path | None, environment: Mapping[str, str] = os.environ)
 
 
 def read_tree(given: Path | None = None) -> Tree:
-    """Read the configuration file and its `conf.d`; raises ConfigInvalid when one cannot be read at all, or trusted."""
+    """Read the configuration file and its `conf.d`; raises ConfigInvalid when one cannot be read at all, or trusted,
+    and ConfigDenied where that takes another user.
+    """
     file, named = config_file(given)
-    texts, problems = dict[Path, str](), list[Problem]()
-    for path in (file, *_further(file.parent / "conf.d", problems)):
+    texts, failed = dict[Path, str](), list[_Failed]()
+    for path in (file, *_further(file.parent / "conf.d", failed)):
         try:
             texts[path] = _text(path)
         except FileNotFoundError as error:
             # Whoever names a file means that file; where the usual one is missing, the defaults stop guests well
             # enough.
             if named or path != file:
-                problems.append(_unreadable(str(path), error))
+                failed.append((path, error))
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(_unreadable(str(path), error))
-    if problems:
-        raise ConfigInvalid(list(dict.fromkeys(problems)))  # a folder that is not trusted is one problem for all in it
+            failed.append((path, error))
+    if failed:
+        denied = all(isinstance(error, PermissionError) for _, error in failed)
+        # A folder that is not trusted is one problem for all in it.
+        problems = list(dict.fromkeys(_unreadable(str(path), error) for path, error in failed))
+        raise ConfigDenied(problems) if denied else ConfigInvalid(problems)
     return merged(texts, str(file))
 
 
-def _further(folder: Path, problems: list[Problem]) -> list[Path]:
+def _further(folder: Path, failed: list[_Failed]) -> list[Path]:
     """The files that are laid over the first one; later ones win, so that they need an order."""
     try:
         descriptor = open_trusted(folder, folder=True)
@@ -67,7 +73,7 @@ def _further(folder: Path, problems: list[Problem]) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        problems.append(_unreadable(str(folder), error))
+        failed.append((folder, error))
         return []
     # Hidden ones are what editors leave behind.
     return sorted(folder / name for name in names if name.endswith(".yaml") and not name.startswith("."))

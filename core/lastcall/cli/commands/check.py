@@ -15,6 +15,7 @@ from lastcall.checks.names import KnownNames
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
+from lastcall.cli.commands.check_brief import FLAG, CheckCounts, tell_briefly
 from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.documents.findings import CheckDocument
 from lastcall.cli.invocation import Invocation
@@ -41,21 +42,22 @@ _SEEN = Column(fit=Fit.NAME, gap=1)
 
 @click.command("check", short_help="Look for what would make a run fail.")
 @click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
+@click.option(
+    FLAG, is_flag=True, help="One line, and exit codes as of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+)
 @json_option(CheckDocument)
 @click.pass_obj
-def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int:
+def check_command(invocation: Invocation, *, log_in: bool, brief: bool, as_json: bool) -> int:
     """Look for what would make a run fail, and say what to do about it.
 
-    Exit code 0: nothing found, or warnings only. 1: errors. 6: the configuration is invalid.
+    Exit code 0: nothing found, or warnings only. 1: errors. 6: the configuration is invalid. With --brief they are
+    those of monitoring plugins.
     """
-    loaded = load(invocation.config)
-    loop = asyncio.new_event_loop()
-    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation)), loop)
-    if booted() and invocation.config is None:  # the units know the default configuration only
-        parts.stream.problems(check_units(Systemctl(), loaded.settings))
-    seen = loop.run_until_complete(find_problems(parts, loaded))
-    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else ()
-    loop.run_until_complete(tell_findings(parts, loaded, lambda other, request: assemble(other, request, loop)))
+    if brief and as_json:
+        raise click.UsageError("--brief and --json are two outputs; leave one of them out")
+    if brief:
+        return tell_briefly(lambda: _look_briefly(invocation, log_in=log_in))
+    seen, parts = _look(invocation, log_in=log_in)
     problems = parts.stream.story.report().problems
     if as_json:
         click.echo(to_json(CheckDocument(problems=problems), indent=1))
@@ -66,6 +68,24 @@ def check_command(invocation: Invocation, *, log_in: bool, as_json: bool) -> int
         click.echo("\n".join(lines if problems else [*lines, "nothing wrong found"]))
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
+
+
+def _look_briefly(invocation: Invocation, *, log_in: bool) -> CheckCounts:
+    _, parts = _look(invocation, log_in=log_in)
+    return CheckCounts(parts.stream.story.report().problems, len(parts.context.guests))
+
+
+def _look(invocation: Invocation, *, log_in: bool) -> tuple[list[Row], Parts]:
+    """Look at everything, and tell plugins of it; returns what was seen, and where the problems are."""
+    loaded = load(invocation.config)
+    loop = asyncio.new_event_loop()
+    parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation)), loop)
+    if booted() and invocation.config is None:  # the units know the default configuration only
+        parts.stream.problems(check_units(Systemctl(), loaded.settings))
+    seen = loop.run_until_complete(find_problems(parts, loaded))
+    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else ()
+    loop.run_until_complete(tell_findings(parts, loaded, lambda other, request: assemble(other, request, loop)))
+    return seen, parts
 
 
 async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:

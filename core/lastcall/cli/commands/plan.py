@@ -78,7 +78,7 @@ def plan_command(
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
-    if not chosen and deadline is None and within is None and why is Reason.POWEROFF:
+    if not chosen and deadline is None and why is Reason.POWEROFF:
         _keep(parts, loaded, seen)
     problems = parts.stream.story.report().problems
     forced = force or not why.voluntary
@@ -97,8 +97,8 @@ def _keep(parts: Parts, loaded: Loaded, seen: PlanSeen) -> None:
     times = PlannedTimes(
         at=datetime.now(UTC).isoformat(timespec="microseconds"),
         reason=parts.context.terms.reason,
-        usual=None if guests and len(outlook.unknown) == len(guests) else round(outlook.usual.total, 2),
-        worst=round(outlook.before + outlook.longest[0], 2),
+        usual=None if guests and len(outlook.unknown) == len(guests) else round(outlook.usual_end, 2),
+        worst=round(outlook.hooks.before + outlook.longest[0], 2),
         deadline=parts.deadline.remaining(parts.stream.start),
         fits=outlook.fits,
         guests=len(guests),
