@@ -1,5 +1,6 @@
 """What each guest gets: defaults, its own metadata, what plugins know of it, and the rules, in this order."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,13 @@ class Layer:
 
     source: str
     policy: GuestPolicy
+
+    @property
+    def called(self) -> str:
+        """What it is called to a person: a rule together with what it matches."""
+        if not isinstance(self.policy, GuestRule):
+            return self.source
+        return f"{self.source}, match {json.dumps(self.policy.match.model_dump(mode='json'), ensure_ascii=False)}"
 
 
 @dataclass(slots=True, eq=False, repr=False)

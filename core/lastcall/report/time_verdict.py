@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from lastcall.api.guests import Key
+from lastcall.formats.layout.columns import paragraph
 from lastcall.formats.layout.folding import fold_names
-from lastcall.formats.layout.screen import PLAIN, Screen
+from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
 from lastcall.planning.within.remedies import Remedy
 from lastcall.planning.within.verdict import TimeVerdict
@@ -15,23 +16,33 @@ def within_lines(
     verdict: TimeVerdict, outlook: Outlook, names: Mapping[Key, str], screen: Screen = PLAIN
 ) -> Iterator[str]:
     """The verdict, a line for each thing that it says."""
+    for indent, text, tone in _told(verdict, outlook, names, screen):
+        yield from paragraph(text, screen, indent, tone=tone)
+
+
+def _told(
+    verdict: TimeVerdict, outlook: Outlook, names: Mapping[Key, str], screen: Screen
+) -> Iterator[tuple[int, str, Tone | None]]:
+    """Each thing with how far it is set in, and what it is to its reader."""
     asked, search = format_duration(verdict.seconds), verdict.search
-    yield f"within {asked}:"
-    yield f"  by the times of earlier runs {_forced(verdict.forced.usually, names, screen)}"
+    yield 0, f"within {asked}:", Tone.HEADING
+    usually, at_worst = verdict.forced.usually, verdict.forced.at_worst
+    yield 2, f"by the times of earlier runs {_forced(usually, names, screen)}", Tone.BAD if usually else Tone.GOOD
     if outlook.unknown:
         unseen = fold_names((names[key] for key in outlook.unknown), screen)
-        yield f"  of {unseen} nothing is known: no run has seen {'them' if len(outlook.unknown) > 1 else 'it'}"
-    yield f"  where every time is used up {_forced(verdict.forced.at_worst, names, screen)}"
+        yield 2, f"of {unseen} nothing is known: no run has seen {'them' if len(outlook.unknown) > 1 else 'it'}", None
+    tone = Tone.WARNING if at_worst else Tone.GOOD
+    yield 2, f"where every time is used up {_forced(at_worst, names, screen)}", tone
     if search is not None:
         case = "where every time is used up" if verdict.for_worst else "by the times of earlier runs"
         if search.remedies:
-            yield f"  each of these would avoid it {case}:"
-            yield from (f"    {_remedy(remedy, for_worst=verdict.for_worst)}" for remedy in search.remedies)
+            yield 2, f"each of these would avoid it {case}:", None
+            yield from ((4, _remedy(one, for_worst=verdict.for_worst), None) for one in search.remedies)
         else:
             tried = "no change" if search.whole else "none of the changes that were tried"
-            yield f"  {tried} of one or two settings would avoid it {case}"
-    usually, at_worst = _enough(verdict.least_usually), _enough(verdict.least_at_worst)
-    yield f"  time that would do: {usually} by the times of earlier runs, {at_worst} where every time is used up"
+            yield 2, f"{tried} of one or two settings would avoid it {case}", None
+    enough, most = _enough(verdict.least_usually), _enough(verdict.least_at_worst)
+    yield 2, f"time that would do: {enough} by the times of earlier runs, {most} where every time is used up", None
 
 
 def _forced(forced: Mapping[Key, float], names: Mapping[Key, str], screen: Screen) -> str:

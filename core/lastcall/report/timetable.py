@@ -4,68 +4,98 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lastcall.api.guests import Key
+from lastcall.api.guests import GuestState, Key
+from lastcall.formats.layout.cells import cut_middle
+from lastcall.formats.layout.columns import FACT, NAME, NUMBER, REST, Cell, Row, blocks, paragraph
+from lastcall.formats.layout.folding import fold_names
+from lastcall.formats.layout.natural import NaturalKey, natural_key
+from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import ExpectedCall
 from lastcall.planning.plan import PlannedGuest, Step
 from lastcall.planning.worst_case import Outlook
+from lastcall.report.plan_bars import plan_bars
+
+_COLUMNS = (NUMBER, NUMBER, NAME, FACT, REST)
+_IN = 2  # cells by which it is set in
+_NAME_IN_PATH = 30  # cells that a name has there
+_MOST_OF_PATH = 8  # guests of a chain that are named on a screen; the ones between are counted
 
 
 @value
 class Line:
-    """A planned guest: whom it waits for, the rungs that are no use for it and why, and facts from plugins."""
+    """A planned guest: whom it waits for, the rungs that are no use for it and why, and facts from plugins.
+
+    `sources`: settings that decide about it, and where each comes from.
+    """
 
     planned: PlannedGuest
     after: tuple[str, ...]
     unfit: Mapping[str, str]
     facts: Mapping[str, Any]
+    sources: tuple[str, ...] = ()
 
 
-def as_lines(lines: Sequence[Line], outlook: Outlook, *, forced: bool, whence: bool) -> Iterator[str]:
+def as_lines(
+    lines: Sequence[Line], outlook: Outlook, screen: Screen = PLAIN, *, forced: bool, whence: bool
+) -> Iterator[str]:
     """The timetable, in the order of asking. `forced`: the run takes the last resort. `whence`: with where each time
-    comes from.
+    and setting comes from. On a terminal it has the guests as bars besides, which in a pipe are for nobody.
     """
-    yield _milestones(outlook, forced=forced)
+    yield from paragraph(_milestones(outlook, forced=forced), screen, _IN)
     if not lines:
         yield "  no active guests"
         return
     ordered = sorted(lines, key=lambda line: _moment(line, outlook))
-    rows = [("usually", "latest", "guest", "state", "")]
-    rows += [_row(line, outlook, forced=forced) for line in ordered]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row, line in zip(rows, [None, *ordered], strict=True):
-        times = f"{row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}"
-        yield f"  {times}  {row[2]:<{widths[2]}}  {row[3]:<{widths[3]}}  {row[4]}".rstrip()
-        indent = " " * (sum(widths[:2]) + 6)
+    rows: list[Row] = [[Cell(text, Tone.HEADING) for text in ("usually", "latest", "guest", "state")]]
+    rows += [_row(line, outlook, screen, forced=forced) for line in ordered]
+    times = [max(len(_text(row[column])) for row in rows if len(row) > column) for column in range(2)]
+    for shown, line in zip(blocks(rows, _COLUMNS, screen, _IN), [None, *ordered], strict=True):
+        yield from shown
+        indent = _IN + sum(times) + 4
         if line:
-            yield from (f"{indent}{words}" for words in (_whence(line, outlook) if whence else ()))
-            yield from (f"{indent}{name}: {value}" for name, value in line.facts.items())
-    yield from _paths(outlook, {line.planned.guest.key: line.planned.guest.name for line in lines})
+            for words in (*(_whence(line, outlook) if whence else ()), *_facts(line)):
+                yield from paragraph(words, screen, indent, tone=Tone.ASIDE)
+    names = {line.planned.guest.key: line.planned.guest.name for line in lines}
+    if screen.width is not None:
+        yield from plan_bars([line.planned for line in ordered], outlook, screen, forced=forced)
+    yield from (text for words in _paths(outlook, names, screen) for text in paragraph(words, screen, _IN))
+
+
+def _text(cell: Cell | str) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def _facts(line: Line) -> Iterator[str]:
+    return (f"{name}: {told}" for name, told in line.facts.items())
 
 
 def _milestones(outlook: Outlook, *, forced: bool) -> str:
     deadline = outlook.deadline
     if deadline.end == math.inf:
-        return "  no deadline"
+        return "no deadline"
     asked, last, end = (_time(moment) for moment in (deadline.last_ask, deadline.last_resort, deadline.end))
-    return f"  everybody is asked by {asked}, {'last resort' if forced else 'left running'} from {last}, over by {end}"
+    return f"everybody is asked by {asked}, {'last resort' if forced else 'left running'} from {last}, over by {end}"
 
 
-def _moment(line: Line, outlook: Outlook) -> tuple[float, float, str]:
+def _moment(line: Line, outlook: Outlook) -> tuple[float, float, NaturalKey]:
     key = line.planned.guest.key
     left_alone = math.inf if line.planned.left_because else 0.0  # last: there is nothing to wait for
-    return left_alone + outlook.latest(key), outlook.usually(key), line.planned.guest.name
+    return left_alone + outlook.latest(key), outlook.usually(key), natural_key(line.planned.guest.name)
 
 
-def _row(line: Line, outlook: Outlook, *, forced: bool) -> tuple[str, str, str, str, str]:
+def _row(line: Line, outlook: Outlook, screen: Screen, *, forced: bool) -> Row:
     planned, key = line.planned, line.planned.guest.key
-    name, state = planned.guest.name, planned.guest.state.value
+    state = planned.guest.state
+    shown = Cell(state.value, None if state is GuestState.RUNNING else Tone.WARNING)
     if planned.left_because:
-        return "", "", name, state, f"left alone: {planned.left_because}"
+        return "", "", planned.guest.name, shown, Cell(f"left alone: {planned.left_because}", Tone.ASIDE)
     usually = _sign(key, outlook) + _time(outlook.usually(key))
-    return usually, _time(outlook.latest(key)), name, state, _ladder_text(line, forced=forced)
+    out_of_order = outlook.hooks.before + outlook.worst.starts.get(key, 0.0) > outlook.deadline.last_ask
+    latest = Cell(_time(outlook.latest(key)), Tone.WARNING if out_of_order else None)
+    return usually, latest, planned.guest.name, shown, _ladder_text(line, screen, forced=forced)
 
 
 def _sign(key: Key, outlook: Outlook) -> str:
@@ -79,13 +109,13 @@ def _sign(key: Key, outlook: Outlook) -> str:
 
 
 def _whence(line: Line, outlook: Outlook) -> Iterator[str]:
-    """Where the times of a guest come from."""
+    """Where the times and settings of a guest come from."""
     key = line.planned.guest.key
-    if line.planned.left_because:
-        return
-    own = outlook.own.get(key)
-    yield f"goes off in {_past(own)}" if own else "goes off in: no past run"
-    yield from map(call_words, outlook.hooks.guests.get(key, ()))
+    if not line.planned.left_because:
+        own = outlook.own.get(key)
+        yield f"goes off in {_past(own)}" if own else "goes off in: no past run"
+        yield from map(call_words, outlook.hooks.guests.get(key, ()))
+    yield from line.sources
 
 
 def call_words(call: ExpectedCall) -> str:
@@ -98,12 +128,12 @@ def _past(usual: Usual) -> str:
     return f"usually {_time(usual.seconds)}, from {usual.runs} run{'' if usual.runs == 1 else 's'}"
 
 
-def _ladder_text(line: Line, *, forced: bool) -> str:
+def _ladder_text(line: Line, screen: Screen, *, forced: bool) -> str:
     planned = line.planned
     steps = [_step_text(step, line.unfit.get(step.method)) for step in planned.steps]
     end = " → ".join(step.method for step in planned.last_resort) if forced else ""
     again = "restored" if planned.restore else "not restored"
-    after = f"; after {', '.join(line.after)}" if line.after else ""
+    after = f"; after {fold_names(line.after, screen)}" if line.after else ""
     return f"{' → '.join(steps) or 'not asked'}; else {end or 'left running'}; {again}{after}"
 
 
@@ -113,17 +143,23 @@ def _step_text(step: Step, unfit: str | None) -> str:
     return f"{step.method} (≤ {format_duration(step.timeout)})" if step.timeout else f"{step.method} (to the end)"
 
 
-def _paths(outlook: Outlook, names: Mapping[Key, str]) -> Iterator[str]:
+def _paths(outlook: Outlook, names: Mapping[Key, str], screen: Screen) -> Iterator[str]:
     # With a guest that no run has seen yet, the sum would be a guess that looks like a measurement.
     if outlook.usual.total and not outlook.unknown:
-        chain = " → ".join(names[key] for key in outlook.usual.path)
         sign = "≤ " if outlook.hooks.guessed else ""
-        yield f"  usually over after {sign}{_time(outlook.usual_end)}: {chain}"
+        yield f"usually over after {sign}{_time(outlook.usual_end)}: {_chain(outlook.usual.path, names, screen)}"
     seconds, path = outlook.longest
-    chain = " → ".join(names[key] for key in path)
     before = outlook.hooks.before
     begins = f", after {_time(before)} of pre_shutdown" if before else ""
-    yield f"  longest chain at worst {_time(seconds)}{begins}: {chain}"
+    yield f"longest chain at worst {_time(seconds)}{begins}: {_chain(path, names, screen)}"
+
+
+def _chain(path: Sequence[Key], names: Mapping[Key, str], screen: Screen) -> str:
+    told = [cut_middle(names[key], _NAME_IN_PATH) if screen.cuts else names[key] for key in path]
+    if screen.cuts and len(told) > _MOST_OF_PATH:
+        half = _MOST_OF_PATH // 2
+        told[half:-half] = [f"({len(told) - 2 * half} more)"]
+    return " → ".join(told)
 
 
 def _time(seconds: float) -> str:

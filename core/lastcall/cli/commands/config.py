@@ -24,7 +24,6 @@ from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.config.compose import settings_schema
-from lastcall.config.guest_settings import GuestRule
 from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
 from lastcall.errors import ConfigInvalid, ExitCode, Problem, Severity, UsageError
@@ -169,10 +168,7 @@ def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any
     guest = loop.run_until_complete(find_guest(parts.inventory, parts.stream, name))
     sources = dict.fromkeys(loaded.settings.defaults.model_fields_set, "defaults")
     for layer in parts.policies.layers(guest):
-        where = layer.source
-        if isinstance(layer.policy, GuestRule):
-            where += f", match {json.dumps(layer.policy.match.model_dump(mode='json'))}"
-        sources |= dict.fromkeys(layer.policy.model_fields_set, where)
+        sources |= dict.fromkeys(layer.policy.model_fields_set, layer.called)
     policy, models = parts.policies.of(guest), PluginModels(loaded.plugins.registry)
     shown = models.perform(lambda without: policy.model_dump(mode="json", exclude=_left_out(loaded.plugins, without)))
     rows = [(key, value, sources.get(key, "built-in")) for key, value in shown.items()]

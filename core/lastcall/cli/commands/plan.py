@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from itertools import chain
 
 import click
 
@@ -15,7 +14,8 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
 from lastcall.cli.progress import trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
-from lastcall.formats.visible_text import page
+from lastcall.formats.layout.columns import paragraph
+from lastcall.formats.layout.screen import Screen
 from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
 from lastcall.planning.selection import Selection
 from lastcall.planning.within.verdict import TimeVerdict
@@ -85,7 +85,9 @@ def plan_command(
     if as_json:
         click.echo(plan_json(parts, loaded, seen, problems, verdict))
     else:
-        click.echo(_text(parts, loaded, seen, problems, verdict, forced=forced, whence=invocation.verbose))
+        click.echo(
+            _text(parts, loaded, seen, problems, verdict, invocation.screen(), forced=forced, whence=invocation.verbose)
+        )
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
@@ -128,21 +130,20 @@ def _text(
     seen: PlanSeen,
     problems: tuple[Problem, ...],
     verdict: TimeVerdict | None,
+    screen: Screen,
     *,
     forced: bool,
     whence: bool,
 ) -> str:
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
-    lines = [f"shutdown ({parts.context.terms.reason.value}), configured by {source}"]
-    lines += timetable.as_lines(seen.lines, seen.outlook, forced=forced, whence=whence)
+    lines = paragraph(f"shutdown ({parts.context.terms.reason.value}), configured by {source}", screen)
+    lines += timetable.as_lines(seen.lines, seen.outlook, screen, forced=forced, whence=whence)
     for hook, calls in planned_calls(parts, loaded, seen).items():
         named = [f"{plugin} ({why})" if why else plugin for plugin, why in calls.items()]
-        lines.append(f"  hook {hook}: {', '.join(named)}")
+        lines += paragraph(f"hook {hook}: {', '.join(named)}", screen, 2)
         times = seen.outlook.hooks.run if whence and hook == "pre_shutdown" else ()
-        lines += [f"    {timetable.call_words(call)}" for call in times]
-    lines += (
-        within_lines(verdict, seen.outlook, {one.guest.key: one.guest.name for one in seen.plan.guests})
-        if verdict
-        else ()
-    )
-    return page([*lines, *chain.from_iterable(map(problem_lines, problems))])
+        lines += [line for call in times for line in paragraph(timetable.call_words(call), screen, 4)]
+    if verdict:
+        names = {planned.guest.key: planned.guest.name for planned in seen.plan.guests}
+        lines += within_lines(verdict, seen.outlook, names, screen)
+    return "\n".join([*lines, *(line for problem in problems for line in problem_lines(problem, screen))])

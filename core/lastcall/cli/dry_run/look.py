@@ -2,11 +2,12 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.progress import tell_trace
+from lastcall.config.policies import Layer
 from lastcall.errors import LastcallError, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -24,6 +25,8 @@ from lastcall.report.timetable import Line
 from lastcall.runs.assembly import Parts
 from lastcall.timing.budget import PLUG, STEP
 from lastcall.timing.deadline import Deadline
+
+_DECIDING = ("manage", "depends_on", "order", "stop", "timeout", "last_resort", "paused", "jobs", "restore", "hooks")
 
 
 @value
@@ -135,4 +138,13 @@ async def _line(
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     parts.stream.problems(fired.problems(planned.guest))
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
-    return Line(planned, after, unfit, facts)
+    return Line(planned, after, unfit, facts, tuple(_sources(parts, planned.guest)) if describe else ())
+
+
+def _sources(parts: Parts, guest: Guest) -> Iterator[str]:
+    """Where the settings come from that decide how a guest is stopped."""
+    layers = [Layer("defaults", parts.settings.defaults), *parts.policies.layers(guest)]
+    found = {key: layer.called for layer in layers for key in _DECIDING if key in layer.policy.model_fields_set}
+    for source in dict.fromkeys(found.values()):
+        yield f"{', '.join(key for key, said in found.items() if said == source)}: {source}"
+    yield "all else: built-in" if found else "all settings: built-in"
