@@ -1,0 +1,55 @@
+"""What the last shutdown came to, kept for the message that the host is back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lastcall import LastcallError, Report, TextFile, from_json
+
+_FILE = "shutdown.json"
+
+
+class Earlier:
+    """`shutdown.json`, in the plugin's folder. All methods raise LastcallError where the disk refuses."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = TextFile(folder / _FILE)
+
+    def begun(self, facts: Mapping[str, str]) -> None:
+        """A shutdown has begun; where nothing else follows, it did not come to its end."""
+        self._write({"text": f"The shutdown of {facts['time']} ({facts['reason']}) did not come to its end."})
+
+    def ended(self, facts: Mapping[str, str]) -> None:
+        """It came to its end."""
+        text = f"The shutdown of {facts['time']} ({facts['reason']}) took {facts['duration']}: {facts['outcomes']}."
+        self._write({"text": "\n".join(filter(None, [text, facts["forced"]]))})
+
+    def text(self) -> str:
+        """What to tell of it; nothing where that was told."""
+        return str(self._read().get("text", ""))
+
+    def is_news(self, report: Report) -> bool:
+        """Whether a restore has something to tell that was not told before: a shutdown, or what became of guests.
+
+        The unit tries again every minute as long as a guest waits for a disk, and whenever a daemon is started.
+        """
+        return bool(self.text()) or (bool(report.guests) and self._read().get("told") != _digest(report))
+
+    def told(self, report: Report) -> None:
+        """It was told."""
+        self._write({"told": _digest(report)})
+
+    def _read(self) -> Mapping[str, Any]:
+        try:
+            found = from_json(self._file.read() or "{}")
+        except (ValueError, LastcallError):
+            return {}
+        return found if isinstance(found, Mapping) else {}
+
+    def _write(self, kept: Mapping[str, object]) -> None:
+        self._file.write(json.dumps(kept))
+
+
+def _digest(report: Report) -> list[list[str]]:
+    return sorted([one.uri, one.uuid, one.outcome.value] for one in report.guests)

@@ -1,0 +1,284 @@
+"""`notify` with real servers on loopback: what is sent when, what waits, and what nobody may see."""
+
+import email
+import json
+import re
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from lab.told import WebHook, closed_port, deaf_server, web_hook
+from lastcall import Reason
+from lastcall.testing import Lab
+from lastcall.testing.pytest_plugin import MakeLab
+from lastcall_plugins.notify.messages import Message, Unsent
+
+SECRETS = ("s3cret-word", "t0ken-of-mine", "user:")
+WEEK = 7 * 86_400.0
+
+
+@pytest.fixture
+def hook() -> Generator[WebHook]:
+    with web_hook() as made:
+        yield made
+
+
+def lab_with(lastcall_lab: MakeLab, folder: Path, *urls: str, **options: Any) -> Lab:
+    """A lab that tells these of all runs."""
+    file = folder / "urls"
+    file.write_text("# ours\n" + "\n".join(urls) + "\n")
+    file.chmod(0o600)
+    section = {"urls": str(file), "by_hand": True, "retry": "10s", **options}
+    lab = lastcall_lab(config=json.dumps({"plugins": {"notify": section}}))
+    lab.guest("db-1")
+    return lab
+
+
+def files(lab: Lab) -> list[Path]:
+    """The messages that wait."""
+    return sorted((lab.folder / "plugins" / "notify").glob("[0-9]*.json"))
+
+
+def gone(lab: Lab, seconds: float = 20.0) -> bool:
+    """Whether none waits any more, as soon as that is so."""
+    ends = time.monotonic() + seconds
+    while files(lab) and time.monotonic() < ends:
+        time.sleep(0.05)
+    return not files(lab)
+
+
+def test_a_host_stop_is_told_before_it_and_the_boot_with_what_the_shutdown_came_to(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url)
+    lab.guest("deaf", takes=10_000)
+    lab.shutdown(reason=Reason.POWEROFF)
+    titles = [re.sub(r"^\S+ ?", "", title) for title in hook.wait_for(2)]
+    assert titles == ["stopping 2 guests", "guests did not stop as planned"]
+    assert "deaf: forced" in hook.taken[1]["message"]
+    assert hook.taken[1]["type"] == "failure"
+    lab.restore()
+    assert "is back: 2 started" in hook.wait_for(3)[2]
+    told = hook.taken[2]["message"]
+    assert "(poweroff) took" in told
+    assert "1 stopped, 1 forced" in told
+    assert gone(lab)
+    assert "late" not in str(hook.taken)
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_restore_once_and_says_that_it_is_late(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    hook.status = 500
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, events=["stopping", "stopped", "restored"], timeout="3s")
+    lab.shutdown(reason=Reason.POWEROFF)
+    waiting = files(lab)
+    assert len(waiting) == 2
+    (problem,) = [one for one in lab.check() if one.what == "notify"]
+    assert "2 messages wait" in problem.message
+    assert "500" in problem.message
+    assert problem.remedy == "lastcall notify flush"
+    for file in waiting:  # as if the host had been off for an hour
+        kept = json.loads(file.read_text())
+        file.write_text(json.dumps({**kept, "written": kept["written"] - 3600}))
+    hook.status = 200
+    lab.restore()
+    titles = hook.wait_for(3)
+    assert [title.endswith("(sent late)") for title in titles] == [True, True, False]
+    assert "Sent late: this is of 2" in hook.taken[0]["message"]
+    assert gone(lab)
+    lab.command("notify", "flush")
+    assert len(hook.taken) == 3
+
+
+def test_one_address_that_hangs_or_is_refused_costs_the_others_nothing_and_the_run_no_time(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    with deaf_server() as deaf:
+        others = (f"json://127.0.0.1:{deaf}/a", f"json://127.0.0.1:{closed_port()}/b", "nonsense://x", "no address")
+        lab = lab_with(lastcall_lab, tmp_path, *others, hook.url, timeout="6s")
+        began = time.monotonic()
+        report = lab.shutdown(reason=Reason.POWEROFF)
+        assert time.monotonic() - began < 3
+        assert report.run.exit_code == 0
+        assert len(hook.wait_for(1)) == 1
+        ends = time.monotonic() + 10
+        while len(files(lab)) != 4 and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert len(files(lab)) == 4
+
+
+def test_no_file_no_line_and_no_report_has_an_address(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
+    hook.status = 500
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, f"tgram://{SECRETS[1]}-bot/4711")
+    lab.guest("deaf", takes=10_000)
+    report = lab.shutdown(reason=Reason.POWEROFF)
+    said = [*map(str, lab.lines), str(report), str(lab.check()), str(lab.command("notify", "test", "--within", "4"))]
+    said += [path.read_text() for path in lab.folder.rglob("*") if path.is_file() and path != tmp_path / "urls"]
+    assert files(lab)
+    assert len(said) > 6
+    for text in said:
+        assert not [secret for secret in SECRETS if secret in text], text
+
+
+def test_messages_that_wait_are_for_root_alone(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
+    hook.status = 500
+    lab = lab_with(lastcall_lab, tmp_path, hook.url)
+    lab.shutdown(reason=Reason.POWEROFF)
+    assert files(lab)
+    folder = files(lab)[0].parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+
+
+def test_runs_by_hand_and_rehearsals_are_told_to_nobody(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, by_hand=False)
+    lab.shutdown()
+    lab.restore()
+    lab.fire("pre_shutdown", reason=Reason.POWEROFF)
+    assert "would tell" in lab.lines[0]
+    assert lab.command("notify", "flush").output == "nothing waits\n"
+    assert hook.asked == 0
+
+
+def test_a_restore_that_has_nothing_new_is_silent(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, events=["restored"])
+    lab.restore()  # nobody waits, and nothing was shut down
+    lab.shutdown(reason=Reason.POWEROFF)
+    lab.restore()
+    lab.restore()
+    assert len(hook.wait_for(1)) == 1
+    lab.command("notify", "flush")
+    assert len(hook.taken) == 1
+
+
+def test_without_its_section_no_run_knows_of_it(lastcall_lab: MakeLab) -> None:
+    lab = lastcall_lab()
+    lab.guest("db-1")
+    report = lab.shutdown(reason=Reason.POWEROFF)
+    assert not report.hooks
+    assert not (lab.folder / "plugins" / "notify").exists()
+    told = lab.command("notify", "test")
+    assert told.exit_code != 0
+    assert "plugins.notify.urls" in told.errors
+
+
+def test_a_test_message_says_what_came_of_each_address(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
+    with deaf_server() as deaf:
+        lab = lab_with(lastcall_lab, tmp_path, hook.url, "nonsense://x", f"json://127.0.0.1:{deaf}/a")
+        told = lab.command("notify", "test", "--within", "3")
+    assert told.exit_code == 1
+    assert told.output == f"✓ {tmp_path}/urls:2 (json)\n"
+    assert f"✗ {tmp_path}/urls:3 (nonsense): Apprise knows no such address\n" in told.errors
+    assert f"✗ {tmp_path}/urls:4 (json): no answer within 3 s\n" in told.errors
+    assert hook.titles() == ["lastcall: a test"]
+    assert lab.shutdown(reason=Reason.POWEROFF).run.exit_code == 0
+
+
+def test_check_finds_what_would_keep_messages_from_being_sent(lastcall_lab: MakeLab, tmp_path: Path) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, "nonsense://x")
+    (problem,) = [one for one in lab.check() if one.what == "notify"]
+    assert problem.where == f"{tmp_path}/urls:2 (nonsense)"
+    (tmp_path / "urls").chmod(0o644)
+    (problem,) = [one for one in lab.check() if one.what == "notify"]
+    assert "others may read" in problem.message
+    assert "chmod 600" in problem.remedy
+    (tmp_path / "urls").unlink()
+    assert any("urls cannot be read" in one.message for one in lab.check())
+    assert lab.shutdown(reason=Reason.POWEROFF).run.exit_code == 0
+    assert files(lab)  # it waits for addresses
+
+
+def test_an_own_wording_is_used_and_one_with_an_unknown_field_is_an_error_with_its_line(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    words = {"stopping": {"title": "{{bye}} {guests}", "body": "{names} for {reason}"}}
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, words=words)
+    lab.shutdown(reason=Reason.REBOOT)
+    assert hook.wait_for(1) == ["{bye} 1"]
+    assert hook.taken[0]["message"] == "db-1 for reboot"
+    for wrong, why in {
+        "{hots}": "did you mean {host}", "{host.__class__}": "no field", "{0}": "there are host", "{host!r}": "no",
+        "{host:>9999999999}": "no field", "{": "", "}": "", "{host[0]}": "no field",
+    }.items():  # fmt: skip
+        words["stopping"]["title"] = wrong
+        with pytest.raises(Exception, match=r"config:1:\d+: plugins\.notify\.words\.stopping\.title: ") as caught:
+            lab_with(lastcall_lab, tmp_path, hook.url, words=words).check()
+        assert why in str(caught.value)
+
+
+def test_without_the_library_a_message_waits_and_check_says_how_to_install_it(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url)
+    with monkeypatch.context() as without:
+        without.setattr(sys, "path", list(_paths_without("apprise", sys.path, tmp_path / "path")))
+        assert lab.shutdown(reason=Reason.POWEROFF).run.exit_code == 0
+        (problem, waiting) = [one for one in lab.check() if one.what == "notify"]
+        assert problem.message == "apprise is not installed"
+        assert "pip install 'lastcall[notify]'" in problem.remedy
+        assert "1 messages wait" in waiting.message
+    assert lab.command("notify", "flush").output == f"✓ {tmp_path}/urls:2 (json)\n"
+    assert len(hook.taken) == 1
+
+
+def _paths_without(package: str, path: list[str], folder: Path) -> Generator[str]:
+    """The same modules, without those of a package."""
+    for index, one in enumerate(map(Path, path)):
+        if not (one / package).is_dir():
+            yield str(one)
+            continue
+        made = folder / str(index)
+        made.mkdir(parents=True)
+        for inside in one.iterdir():
+            if not inside.name.startswith(package):
+                (made / inside.name).symlink_to(inside)
+        yield str(made)
+
+
+class Mailbox:
+    """Keeps what an SMTP server takes."""
+
+    def __init__(self) -> None:
+        self.letters: list[Any] = []
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802
+        self.letters.append(email.message_from_bytes(envelope.content))
+        return "250 taken"
+
+
+def test_mail_arrives_at_a_real_smtp_server(lastcall_lab: MakeLab, tmp_path: Path) -> None:
+    box = Mailbox()
+    port = closed_port()
+    server = Controller(box, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        lab = lab_with(lastcall_lab, tmp_path, f"mailto://127.0.0.1:{port}?from=host@example.org&to=ops@example.org")
+        told = lab.command("notify", "test")
+        assert told.exit_code == 0, told.errors
+    finally:
+        server.stop()
+    (letter,) = box.letters
+    assert letter["To"] == "ops@example.org"
+    assert "a test" in str(email.header.make_header(email.header.decode_header(letter["Subject"])))
+
+
+def test_what_waits_is_bounded_expires_and_minds_no_odd_file(tmp_path: Path) -> None:
+    unsent, now = Unsent(tmp_path, WEEK), time.time()
+    for age in (0, 6 * 86_400, 8 * 86_400):
+        unsent.add(Message(title=f"{age}", body="", written=now - age))
+    (tmp_path / "0000000000000-00000000-all.json").mkdir()
+    (tmp_path / f"{int(now * 1000):013}-00000001-all.json").write_text("[nothing")
+    (tmp_path / f"{int(now * 1000):013}-00000002-all.json").symlink_to("nowhere")
+    unsent.share_out(["aaaaaaaa", "bbbbbbbb"])
+    for target in ("aaaaaaaa", "bbbbbbbb"):
+        assert [one.message.title for one in unsent.of(target)] == [f"{6 * 86_400}", "0"]
+    for count in range(600):
+        (tmp_path / f"{int(now * 1000) + count:013}-000000ff-aaaaaaaa.json").write_text("{}")
+    unsent.share_out(["aaaaaaaa"])
+    assert len(list(tmp_path.glob("*.json"))) <= 502
