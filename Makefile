@@ -14,7 +14,7 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck
+	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto
 # Fonts for what a picture shows: a browser of a bare Debian has but one.
 BROWSER_PACKAGES := chromium fonts-noto-core
 DEB_PACKAGES := debhelper dpkg-dev man-db groff mandoc lintian rpm shellcheck
@@ -125,6 +125,8 @@ $(STAMPS)/build:
 
 # What the private libvirtd and its guests of the tests are made of; the packages' own services are not used.
 $(STAMPS)/lab:
+	@# The tests start brokers of their own: where the package is new, its service is not started, now or at a boot.
+	@dpkg -s mosquitto >/dev/null 2>&1 || $(SUDO) systemctl mask --quiet mosquitto.service 2>/dev/null || true
 	$(call install_packages,$(LAB_PACKAGES))
 
 # What our own packages are built with, and judged by.

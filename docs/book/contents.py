@@ -23,6 +23,7 @@ OPERATORS = {
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",
     "Databases": "databases.md",
+    "Messages elsewhere": "notify.md",
     "Ready-made drop-ins": "samples.md",
     "Monitoring": "monitoring.md",
     "Troubleshooting": "troubleshooting.md",

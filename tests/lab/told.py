@@ -1,4 +1,4 @@
-"""Those who are told by `notify`, on loopback: a web server as Apprise's `json://` wants it, that may be of any kind."""
+"""Those who are told by `notify`, on loopback: a web server as Apprise's `json://` wants it, good or bad."""
 
 import json
 import socket
@@ -44,7 +44,7 @@ def web_hook() -> Generator[WebHook]:
     hook = WebHook()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  the library's name
+        def do_POST(self) -> None:
             hook.asked += 1
             text = self.rfile.read(int(self.headers["Content-Length"]))
             time.sleep(hook.delay)

@@ -75,4 +75,8 @@ guests: []
 #    restore: false
 #  - match: "ha-*"
 #    manage: false
+
+# Options of plugins, such as whom to tell of a host stop (docs/notify.md):
+#plugins:
+#  notify: {urls: /etc/lastcall/notify.urls}
 """

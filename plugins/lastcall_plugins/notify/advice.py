@@ -30,7 +30,9 @@ def problems(run: Run, settings: NotifySettings) -> Iterable[Problem]:
     waiting = Unsent(run.folder, settings.keep).everything()
     if waiting:
         why = next((f": {one.why}" for one in reversed(waiting) if one.why), "")
-        yield _problem("plugins.notify", f"{len(waiting)} messages wait to be sent{why}", "lastcall notify flush", mild=True)
+        yield _problem(
+            "plugins.notify", f"{len(waiting)} messages wait to be sent{why}", "lastcall notify flush", mild=True
+        )
 
 
 def _problem(where: str, message: str, remedy: str, *, mild: bool = False) -> Problem:

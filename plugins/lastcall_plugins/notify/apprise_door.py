@@ -47,8 +47,8 @@ def deliver(url: SecretText, message: Message) -> str:
 def _service(url: SecretText) -> Any:
     import apprise
 
-    asset = apprise.AppriseAsset(app_id="lastcall", app_desc="lastcall")
-    return apprise.Apprise.instantiate(url.reveal(), asset=asset)
+    door: Any = apprise.Apprise
+    return door.instantiate(url.reveal(), asset=apprise.AppriseAsset(app_id="lastcall", app_desc="lastcall"))
 
 
 def _word(of: str, name: str) -> Any:

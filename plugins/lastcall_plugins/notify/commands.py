@@ -55,7 +55,9 @@ def _flush(run: Run, within: float) -> tuple[list[Sent], list[str]]:
     sent = outcomes(start(run, settings, limit=within, again=True), within + 1)
     waiting = Unsent(run.folder, settings.keep).everything()
     # Of several attempts the last one counts; what was taken in between is said by itself.
-    last = [one for at, one in enumerate(sent) if not one.why or all(one.place != more.place for more in sent[at + 1 :])]
+    last = [
+        one for at, one in enumerate(sent) if not one.why or all(one.place != more.place for more in sent[at + 1 :])
+    ]
     return last, [f"{len(waiting)} messages still wait"] if waiting else []
 
 

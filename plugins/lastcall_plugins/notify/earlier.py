@@ -1,9 +1,10 @@
 """What the last shutdown came to, kept for the message that the host is back."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lastcall import LastcallError, Report, TextFile, from_json
 
@@ -11,7 +12,7 @@ _FILE = "shutdown.json"
 
 
 class Earlier:
-    """`shutdown.json`, in the plugin's folder. All methods raise LastcallError where the disk refuses."""
+    """`shutdown.json`, in the plugin's folder. Where the disk refuses, nothing is kept."""
 
     def __init__(self, folder: Path) -> None:
         self._file = TextFile(folder / _FILE)
@@ -41,14 +42,16 @@ class Earlier:
         self._write({"told": _digest(report)})
 
     def _read(self) -> Mapping[str, Any]:
+        found: Any = None
         try:
             found = from_json(self._file.read() or "{}")
         except (ValueError, LastcallError):
             return {}
-        return found if isinstance(found, Mapping) else {}
+        return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
 
     def _write(self, kept: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(kept))
+        with contextlib.suppress(LastcallError):  # without it the next message lacks a sentence, and no guest anything
+            self._file.write(json.dumps(kept))
 
 
 def _digest(report: Report) -> list[list[str]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from lastcall import LastcallError, TextFile, from_json
@@ -65,7 +66,7 @@ class Unsent:
         targets = tuple(targets)
         for one in self._waiting(_EVERYBODY) if targets else ():
             for target in targets:
-                name = one.file.path.name.replace(f"-{_EVERYBODY}.", f"-{target}.")
+                name = f"{one.file.path.stem.removesuffix(_EVERYBODY)}{target}.json"
                 self._write(TextFile(self._folder / name, limit=LARGEST), one.message, one.why)
             one.file.remove()
         names = self._names()
@@ -93,16 +94,23 @@ class Unsent:
             file, known = TextFile(self._folder / name, limit=LARGEST), _FILE.fullmatch(name)
             if target not in {None, known and known[2]}:
                 continue
+            text: str | None = None
             try:
                 text = file.read()
-                told = from_json(text) if text else {}
-                message = Message(**{key: type_(told[key]) for key, type_ in _FIELDS.items()})
-                found.append(Waiting(file=file, message=message, why=str(told.get("why", ""))))
+                told: Any = from_json(text or "{}")
+                message = Message(
+                    title=str(told["title"]),
+                    body=str(told["body"]),
+                    written=float(told["written"]),
+                    kind=str(told["kind"]),
+                )
+                found.append(Waiting(file=file, message=message, why=str(told["why"])))
             except LastcallError:
                 continue  # a folder, a pipe: in nobody's way
             except (ValueError, LookupError, TypeError, AttributeError):
                 if text:  # else another sender has sent it just now
-                    file.set_aside()
+                    with contextlib.suppress(LastcallError):
+                        file.set_aside()
         return found
 
     def _names(self) -> list[str]:
@@ -110,6 +118,3 @@ class Unsent:
 
     def _write(self, file: TextFile, message: Message, why: str) -> None:
         file.write(json.dumps({**asdict(message), "why": why}))
-
-
-_FIELDS = {"title": str, "body": str, "written": float, "kind": str}

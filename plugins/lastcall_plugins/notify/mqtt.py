@@ -42,7 +42,7 @@ def keep_state(folder: Path, **changed: Json) -> None:
 
 
 def publish_state(settings: Mapping[str, Any], folder: Path, seconds: float, *, forced: bool = False) -> str | None:
-    """Publish what is kept, if it is not yet; returns why that failed, nothing where it has not, None for nothing to do.
+    """Publish what is kept, if it is not yet; returns why that failed, nothing where it worked, None for nothing to do.
 
     Blocks for at most `seconds`, but for a name that nobody resolves. `forced`: publish it anyway.
     """
@@ -112,7 +112,11 @@ def _publish(settings: Mapping[str, Any], messages: Mapping[str, str], ends: flo
     if settings["tls"]:
         client.tls_set()
     refused: list[str] = []
-    client.on_connect = lambda _client, _data, _flags, code, *_more: refused.append("" if code == 0 else str(code))
+
+    def on_connect(_client: object, _data: object, _flags: object, code: object, *_more: object) -> None:
+        refused.append("" if code == 0 else str(code))
+
+    client.on_connect = on_connect
     client.connect_timeout = max(0.1, ends - time.monotonic())
     client.connect(settings["host"], settings["port"] or (8883 if settings["tls"] else 1883))
     client.loop_start()

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,8 +73,7 @@ class Sender:
             addresses = []
         if self._mqtt is not None and not self._look:
             threads.append(self._thread(self._tell_broker, self._mqtt))
-        for one in addresses:
-            threads.append(self._thread(self._tell, one.known_as, one.place, one.url))
+        threads += [self._thread(self._tell, one.known_as, one.place, one.url) for one in addresses]
         for thread in threads:
             thread.join()
 
@@ -139,13 +137,13 @@ class Sender:
         return max(0.1, self._ends - time.monotonic())
 
     @contextlib.contextmanager
-    def _alone(self, what: str):  # noqa: ANN202
+    def _alone(self, what: str):
         """Only one process at a time; the lock goes with it."""
-        descriptor = os.open(self._folder / f".lock-{what}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(
+            self._folder / f".lock-{what}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
-
-

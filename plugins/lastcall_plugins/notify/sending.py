@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, cast
 
 from lastcall import LastcallError, Run, from_json
 from lastcall_plugins.notify.messages import Message
@@ -51,13 +51,14 @@ def start(
 ) -> "subprocess.Popen[bytes]":
     """Start it. `once`: that message alone, to everybody. `look`: nothing is sent, the addresses are read.
 
-    `again`: try on what fails, until `limit` seconds are over. `heard`: somebody asks for its `outcomes`. Raises LastcallError where the system has no room for a process.
+    `again`: try on what fails, until `limit` seconds are over. `heard`: somebody asks for its `outcomes`. Raises
+    LastcallError where the system has no room for a process.
     """
     mqtt = settings.mqtt
-    job: dict[str, Any] = {
-        "path": [one for one in sys.path if one.startswith("/")], "folder": str(run.folder), "limit": limit, "again": again, "look": look, "keep": settings.keep,
-        "urls": [one.reference for one in settings.urls], "once": asdict(once) if once else None,
-        "mqtt": mqtt and mqtt.model_dump(mode="json"),
+    job = {
+        "path": [one for one in sys.path if one.startswith("/")], "folder": str(run.folder), "limit": limit,
+        "again": again, "look": look, "keep": settings.keep, "urls": [one.reference for one in settings.urls],
+        "once": asdict(once) if once else None, "mqtt": mqtt and mqtt.model_dump(mode="json"),
     }  # fmt: skip
     environment = run.environment()
     if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
@@ -65,10 +66,10 @@ def start(
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-c", _PROGRAM], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if heard else subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/", start_new_session=True, umask=0o077,
+            stdout=subprocess.PIPE if heard else subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment, cwd="/", start_new_session=True, umask=0o077,
         )  # fmt: skip
-        assert process.stdin
-        with process.stdin as job_file, contextlib.suppress(BrokenPipeError):
+        with cast("IO[bytes]", process.stdin) as job_file, contextlib.suppress(BrokenPipeError):
             job_file.write(json.dumps(job).encode() + b"\n")
     except OSError as error:
         raise LastcallError(f"nothing can be sent now: {(error.strerror or str(error)).lower()}") from None
@@ -80,12 +81,11 @@ def start(
 
 def outcomes(process: "subprocess.Popen[bytes]", seconds: float) -> list[Sent]:
     """What it has sent, and what not, within these seconds; it is not ended where they are too few."""
-    assert process.stdout
     reaper = threading.Thread(target=process.wait, name="lastcall-notify", daemon=True)
     reaper.start()
     reaper.join(max(0.0, seconds))
-    os.set_blocking(process.stdout.fileno(), False)
-    with process.stdout as answers:  # few lines, which a pipe has room for
+    with cast("IO[bytes]", process.stdout) as answers:  # few lines, which a pipe has room for
+        os.set_blocking(answers.fileno(), False)
         return list(_told(answers.read(_LONGEST_ANSWER) or b""))
 
 
@@ -102,7 +102,13 @@ def send_later(run: Run, settings: NotifySettings) -> bool:
         return False
     program = Path(sys.argv[0]).absolute()
     most = f"{settings.retry + 60:.0f}"
-    words = ["systemd-run", "--quiet", "--collect", f"--unit=lastcall-notify-{run.id}", f"--property=RuntimeMaxSec={most}"]
+    words = [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit=lastcall-notify-{run.id}",
+        f"--property=RuntimeMaxSec={most}",
+    ]
     words += ["--property=Type=exec", "--property=TimeoutStopSec=2s"]
     words += [f"--setenv=LASTCALL_CONFIG={named}" for named in [os.environ.get("LASTCALL_CONFIG")] if named]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The options of `notify`: whom to tell, of what, and in which words. Where addresses are is written here, never they."""
+"""The options of `notify`: whom to tell, of what, in which words. Addresses stand elsewhere, where only root reads."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -40,7 +40,9 @@ class NotifySettings(Options):
     """The section `plugins.notify`. Without `urls` and `mqtt` nobody is told anything."""
 
     urls: Annotated[tuple[Secret, ...], BeforeValidator(_one_or_many)] = Field(
-        default=(), strict=False, description="Where addresses of Apprise are kept, one a line: files, or systemd credentials."
+        default=(),
+        strict=False,
+        description="Where addresses of Apprise are kept, one a line: files, or systemd credentials.",
     )
     events: tuple[Event, ...] = Field(
         default=("stopping", "forced", "restored"), description="What to tell of: stopping, forced, stopped, restored."

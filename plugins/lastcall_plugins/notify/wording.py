@@ -42,7 +42,11 @@ class _Fields(Formatter):
                 continue
             if form or conversion or name not in FIELDS:
                 near = difflib.get_close_matches(name, FIELDS, 1)
-                hint = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(FIELDS)}; a brace is written {{{{"
+                hint = (
+                    f"did you mean {{{near[0]}}}?"
+                    if near
+                    else f"there are {', '.join(FIELDS)}; a brace is written {{{{"
+                )
                 raise ValueError(f"no field is called {{{name}}}: {hint}")
             yield name
 
@@ -76,9 +80,10 @@ def _fill(template: str | None, usual: str, facts: Mapping[str, str]) -> str:
 def facts_of(event: str, host: str, run: Run, report: Report | None, earlier: str = "") -> dict[str, str]:
     """What the fields are in this run. Whatever comes from guests is made visible, and bounded."""
     names = [one.name for one in (report.guests if report else run.guests)]
-    facts = dict.fromkeys(FIELDS, "")
+    facts: dict[str, str] = dict.fromkeys(FIELDS, "")
     facts |= {
-        "host": visible(host), "event": event, "reason": run.reason.value, "guests": str(len(names)), "earlier": earlier,
+        "host": visible(host), "event": event, "reason": run.reason.value, "guests": str(len(names)),
+        "earlier": earlier,
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"), "names": _listed(names, ", ") or "none",
     }  # fmt: skip
     if report:
