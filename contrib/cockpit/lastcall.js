@@ -104,7 +104,7 @@ function fill(made, attributes, children) {
   }
   // Several lines stay lines in <pre>; anywhere else their ends are as telling as other signs that are not to be seen.
   const seen = made.tagName === "PRE" ? (text) => String(text).split("\n").map(visible).join("\n") : visible;
-  made.append(...children.flat().filter((one) => one !== null && one !== undefined && one !== false)
+  made.append(...children.flat(Infinity).filter((one) => one !== null && one !== undefined && one !== false)
     .map((one) => (one instanceof Node ? one : seen(one))));
   return made;
 }

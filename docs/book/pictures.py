@@ -16,6 +16,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 
+from book.cockpit.picture import take_picture
+from book.cockpit.served import PAGE as COCKPIT
 from lastcall.report.page.html_report import run_stories
 from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import latest, past_runs
@@ -23,6 +25,7 @@ from lastcall.report.run_history import latest, past_runs
 SAMPLE = Path(__file__).parent / "sample_runs"
 PICTURES = Path(__file__).parents[1] / "pictures"
 WORDS = PICTURES / "report.txt"
+COCKPIT_WORDS = PICTURES / "cockpit.txt"
 _SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 WIDTH, HEIGHT = 1280, 1330
 """Of a picture in pixels: problems and timeline of the sample's shutdown."""
@@ -33,6 +36,12 @@ def sample_page() -> str:
     with _utc():
         runs = list(past_runs(SAMPLE))
         return as_page(list(run_stories(latest(iter(runs)), runs)))
+
+
+def cockpit_sum() -> str:
+    """The sum of what makes the page in Cockpit, its last line beside the picture."""
+    parts = b"".join(path.read_bytes() for path in sorted(COCKPIT.iterdir()))
+    return f"sha256 of the page: {hashlib.sha256(parts).hexdigest()}\n"
 
 
 def words_of(page: str) -> str:
@@ -87,7 +96,9 @@ def _write() -> None:
         for scheme in _SCHEMES:
             shown.emulate_media(color_scheme=scheme)
             shown.screenshot(path=PICTURES / f"report-{scheme}.png")
+        words = take_picture(browser, SAMPLE, PICTURES / "cockpit.png")
         browser.close()
+    COCKPIT_WORDS.write_text(words + cockpit_sum())
     WORDS.write_text(words_of(page))
 
 

@@ -1,0 +1,1 @@
+"""Cockpit with our page in it, for pictures and tests."""
