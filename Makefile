@@ -15,8 +15,8 @@ BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
 	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto
-# Fonts for what a picture shows: a browser of a bare Debian has but one.
-BROWSER_PACKAGES := chromium fonts-noto-core
+# Fonts for what a picture shows: a browser of a bare Debian has but one. Cockpit is started by the tests, see below.
+BROWSER_PACKAGES := chromium fonts-noto-core cockpit-ws cockpit-bridge
 DEB_PACKAGES := debhelper dpkg-dev man-db groff mandoc lintian rpm shellcheck
 
 .PHONY: demo test quick setup fmt lint type unit sim fuzz integration faults guests host packages matrix soak bench docs deb clean
@@ -133,9 +133,16 @@ $(STAMPS)/lab:
 $(STAMPS)/deb: Makefile
 	$(call install_packages,$(DEB_PACKAGES))
 
-# What opens a page of ours, and the page of a report is judged in.
-$(STAMPS)/browser:
+# What opens a page of ours, and the page of a report is judged in. Who gets Cockpit by that had not asked for a server on
+# port 9090: its socket is masked until it is installed, so that it is not started, and is not enabled afterwards. One that
+# was there before stays as it is.
+MASK := /etc/systemd/system/cockpit.socket
+$(STAMPS)/browser: Makefile
+	@dpkg -s cockpit-ws >/dev/null 2>&1 || test -e $(STAMPS)/masked || { mkdir -p $(STAMPS) && \
+		$(SUDO) mkdir -p $(dir $(MASK)) && $(SUDO) ln -s /dev/null $(MASK) && touch $(STAMPS)/masked; }
 	$(call install_packages,$(BROWSER_PACKAGES))
+	@test ! -e $(STAMPS)/masked || { $(SUDO) rm -f $(MASK) && $(SUDO) systemctl --quiet disable cockpit.socket && \
+		rm $(STAMPS)/masked; }
 
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/build
 	@test -x $(BIN)/python || python3 -m venv $(VENV)

@@ -49,14 +49,15 @@ function ask(words, options, hear) {
 
 function reason(problem) {
   if (problem.problem === "not-found") {
-    return "There is no program `lastcall` in the path of this session. A virtual environment needs a link in /usr/local/bin.";
+    return "There is no program `lastcall` in the path of this session. " +
+      "A virtual environment needs a link in /usr/local/bin.";
   }
   if (problem.problem === "access-denied") return NEEDS_ADMIN;
   if (problem.exit_signal) return `It was ended by the signal ${problem.exit_signal}.`;
   return problem.message || String(problem.problem);
 }
 
-/** A JSON document of lastcall; raises {title, text}. Later versions may have more fields, which nobody here asks for. */
+/** A JSON document of lastcall; raises {title, text}. Later ones may have more fields, which nobody here asks for. */
 async function read(...words) {
   const { code, out, error } = await ask([...words, "--json"], { superuser: "try" });
   let told = null;
@@ -66,12 +67,13 @@ async function read(...words) {
     // What is no document is an error, and is told on standard error.
   }
   if (told === null || typeof told !== "object") {
-    const admin = code === 4 ? `\n${NEEDS_ADMIN}` : "";
-    throw { title: code === null ? "lastcall could not be run." : (EXITS[code] ?? `Exit code ${code}.`), text: error + admin };
+    const title = code === null ? "lastcall could not be run." : (EXITS[code] ?? `Exit code ${code}.`);
+    throw { title, text: code === 4 ? `${error}\n${NEEDS_ADMIN}` : error };
   }
   if (told.version !== VERSION) {
     throw {
-      title: `lastcall is newer or older than this page: \`${words[0]} --json\` has version ${told.version}, not ${VERSION}.`,
+      title: "lastcall is newer or older than this page: " +
+        `\`${words[0]} --json\` has version ${told.version}, not ${VERSION}.`,
       text: "Install the page that came with this lastcall.",
     };
   }
@@ -111,7 +113,8 @@ function fill(made, attributes, children) {
 
 const named = (name) => put("bdi", {}, name);
 const list = (value) => (Array.isArray(value) ? value : []);
-const badge = (rating, text) => put("span", { class: `badge ${rating}` }, { good: "✓ ", odd: "! ", bad: "✗ " }[rating] + text);
+const SIGNS = { good: "✓ ", odd: "! ", bad: "✗ " };
+const badge = (rating, text) => put("span", { class: `badge ${rating}` }, SIGNS[rating] + text);
 const several = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function notice(title, text, rating = "bad") {
@@ -130,7 +133,17 @@ function problems(found) {
 
 function facts(pairs) {
   const shown = pairs.filter(([, told]) => told !== null && told !== undefined && told !== "");
-  return put("dl", { class: "facts" }, shown.map(([name, told]) => put("div", {}, put("dt", {}, name), put("dd", {}, told))));
+  return put("dl", { class: "facts" },
+    shown.map(([name, told]) => put("div", {}, put("dt", {}, name), put("dd", {}, told))));
+}
+
+/** A table with a name for who cannot see it, its headings, and rows that each begin with what they are about. */
+function table(name, headings, rows) {
+  return put("table", {},
+    put("caption", { class: "out" }, name),
+    put("thead", {}, put("tr", {}, headings.map((one) => put("th", { scope: "col" }, one)))),
+    put("tbody", {}, rows.map(([first, ...cells]) =>
+      put("tr", {}, put("th", { scope: "row" }, first), cells.map((one) => put("td", {}, one))))));
 }
 
 /** Seconds as lastcall writes them: 3.2s, 90s, 9min30s. */
@@ -161,21 +174,21 @@ function showStatus(told) {
       why.join("; ") || (told.on_duty ? "Guests are stopped with this host, and brought back."
         : "Guests are not stopped with this host: `lastcall install` puts it on duty.")),
   ];
-  if (told.announced) kept.push(put("p", {}, badge("odd", "announced"), ` The next host stop is for: ${told.announced.reason}.`));
+  if (told.announced) {
+    kept.push(put("p", {}, badge("odd", "announced"), ` The next host stop is for: ${told.announced.reason}.`));
+  }
   for (const run of list(told.unseen)) {
     const guests = list(run.guests).flatMap((one, index) => [index ? ", " : " ", named(one.name), ` (${one.outcome})`]);
-    kept.push(put("div", { class: "alert odd" }, put("p", { class: "title" }, `! ${run.kind} of ${moment(run.started)}:`, guests),
+    kept.push(put("div", { class: "alert odd" },
+      put("p", { class: "title" }, `! ${run.kind} of ${moment(run.started)}:`, guests),
       put("p", {}, "→ `lastcall report --ack` notes that it was seen.")));
   }
   for (const [uri, said] of Object.entries(told.silent ?? {})) {
     kept.push(notice(`libvirt did not answer for ${uri}: whether its guests are back is not known.`, said, "odd"));
   }
   if (waiting.length) {
-    kept.push(put("table", {},
-      put("caption", { class: "out" }, "Guests that wait to be brought back"),
-      put("thead", {}, put("tr", {}, ["Waits to be brought back", "Since", "Was", "How"].map((one) => put("th", { scope: "col" }, one)))),
-      put("tbody", {}, waiting.map((one) => put("tr", {}, put("th", { scope: "row" }, named(one.name)),
-        put("td", {}, moment(one.since)), put("td", {}, one.state), put("td", {}, comesBack(one)))))));
+    kept.push(table("Guests that wait to be brought back", ["Waits to be brought back", "Since", "Was", "How"],
+      waiting.map((one) => [named(one.name), moment(one.since), one.state, comesBack(one)])));
   } else {
     kept.push(put("p", {}, "No guest waits to be brought back."));
   }
@@ -209,7 +222,8 @@ function segments(guest, milestones, end) {
   }
   for (const rung of rungs) {
     const to = typeof rung.timeout === "number" ? now + rung.timeout : Math.max(now, until);
-    found.push(["rung", now, Math.min(to, end), `${rung.method}, ${rung.timeout === null ? "to the end" : duration(rung.timeout)}`]);
+    const lasts = typeof rung.timeout === "number" ? duration(rung.timeout) : "to the end";
+    found.push(["rung", now, Math.min(to, end), `${rung.method}, ${lasts}`]);
     now = Math.min(to, end);
   }
   if (list(guest.last_resort).length) {
@@ -231,7 +245,8 @@ function hookTime(guest, rungs) {
 function endOf(told) {
   const deadline = told.run.milestones?.end ?? told.run.deadline;
   if (typeof deadline === "number" && deadline > 0) return deadline;
-  const ends = list(told.guests).map((one) => (one.asked_latest ?? 0) + (one.takes_at_worst ?? one.takes_usually ?? 0));
+  const ends = list(told.guests)
+    .map((one) => (one.asked_latest ?? 0) + (one.takes_at_worst ?? one.takes_usually ?? 0));
   return Math.max(60, ...ends);
 }
 
@@ -244,10 +259,18 @@ function ticks(end) {
 const part = (time, end) => `${(100 * Math.min(Math.max(time / end, 0), 1)).toFixed(2)}%`;
 
 function grid(marks, end, height) {
-  const line = (kind) => (when) => draw("line", { class: kind, x1: part(when, end), x2: part(when, end), y1: 0, y2: height });
+  const line = (kind) => (when) =>
+    draw("line", { class: kind, x1: part(when, end), x2: part(when, end), y1: 0, y2: height });
   return [...ticks(end).map(line("grid")), ...marks.map(([, when]) => when).map(line("limit"))];
 }
 
+const LEGEND = {
+  usual: "usually",
+  waiting: "waits, at worst",
+  hook: "hooks",
+  rung: "asked, for this long at most",
+  resort: "last resort",
+};
 const PLACES = { usual: [6, 9], waiting: [22, 2], hook: [18, 10], rung: [18, 10], resort: [16, 14] };
 
 function track(guest, told, marks, end) {
@@ -270,6 +293,11 @@ function axis(end) {
     shown.map((when) => draw("text", { x: part(when, end), y: 13 }, duration(when))));
 }
 
+function sample(kind) {
+  const height = Math.min(PLACES[kind][1], 10);
+  return draw("svg", {}, draw("rect", { class: kind, width: 26, y: 6 - height / 2, height }));
+}
+
 function ladder(guest) {
   if (guest.left_because) return `left alone: ${guest.left_because}`;
   const rungs = list(guest.stop).filter((one) => !one.unfit)
@@ -290,7 +318,8 @@ function showPlan(told) {
     .filter(([, when]) => typeof when === "number");
   const turn = (guest) => (guest.left_because ? Infinity : (guest.asked_usually ?? guest.asked_latest ?? 0));
   planned = [...list(told.guests)].sort((one, other) => (turn(one) - turn(other) || 0) ||
-    (one.asked_latest ?? 0) - (other.asked_latest ?? 0) || String(one.name).localeCompare(String(other.name), "en", { numeric: true }));
+    (one.asked_latest ?? 0) - (other.asked_latest ?? 0) ||
+    String(one.name).localeCompare(String(other.name), "en", { numeric: true }));
   chosen = new Set(planned.map(keyOf).filter((key) => chosen.has(key)));
   const known = planned.some((guest) => typeof guest.takes_usually === "number");
   const shown = [
@@ -304,17 +333,18 @@ function showPlan(told) {
     problems(told.problems),
   ];
   if (list(worst?.path).length > 1) {
-    shown.push(put("p", {}, "The longest chain: ", worst.path.flatMap((one, index) => [index ? " → " : "", named(one)]), "."));
+    shown.push(put("p", {}, "The longest chain: ",
+      worst.path.map((one, index) => [index ? " → " : "", named(one)]), "."));
   }
   if (!planned.length) return [...shown, put("p", {}, "No guest is active.")];
-  const legend = [["usual", "usually"], ["waiting", "waits, at worst"], ["hook", "hooks"], ["rung", "asked, for this long at most"], ["resort", "last resort"]];
   shown.push(
-    put("ul", { class: "legend", "aria-hidden": "true" }, legend.map(([kind, words]) =>
-      put("li", {}, draw("svg", {}, draw("rect", { class: kind, width: 26, y: kind === "waiting" ? 5 : 1, height: PLACES[kind][1] > 2 ? 10 : 2 })), " ", words))),
+    put("ul", { class: "legend", "aria-hidden": "true" },
+      Object.entries(LEGEND).map(([kind, words]) => put("li", {}, sample(kind), " ", words))),
     put("table", { class: "plan" },
       put("caption", { class: "out" }, "Guests, how each is stopped, and when"),
       put("thead", {}, put("tr", {},
-        put("td", { class: "choice" }, put("input", { type: "checkbox", id: "everybody", "aria-label": "Choose all guests" })),
+        put("td", { class: "choice" },
+          put("input", { type: "checkbox", id: "everybody", "aria-label": "Choose all guests" })),
         put("th", { scope: "col", class: "who" }, "Guest"), put("th", { scope: "col", class: "how" }, "How"),
         put("th", { scope: "col", class: "when" }, put("span", { class: "out" }, "When"), axis(end)))),
       put("tbody", {}, planned.map((guest, index) => planRow(guest, index, told, marks, end)))),
@@ -328,7 +358,8 @@ function showPlan(told) {
 function planRow(guest, index, told, marks, end) {
   const other = planned.some((one) => one.uri !== guest.uri);
   const after = list(guest.waits_for);
-  const box = put("input", { type: "checkbox", id: `guest${index}`, "data-key": keyOf(guest), disabled: Boolean(guest.left_because) });
+  const box = put("input",
+    { type: "checkbox", id: `guest${index}`, "data-key": keyOf(guest), disabled: Boolean(guest.left_because) });
   box.checked = chosen.has(keyOf(guest));
   return put("tr", {},
     put("td", { class: "choice" }, box),
@@ -348,7 +379,8 @@ function showReport(told) {
   const runs = list(told.runs);
   if (!runs.length) return [put("p", {}, "No run has been logged on this host yet.")];
   const [{ run }] = runs;
-  const page = put("a", { href: pageAddress(run.id), target: "_blank", rel: "noopener" }, "The whole report, in a new tab");
+  const page = put("a", { href: pageAddress(run.id), target: "_blank", rel: "noopener" },
+    "The whole report, in a new tab");
   return [...runs.flatMap(showRun), put("p", {}, page)];
 }
 
@@ -365,20 +397,18 @@ function showRun({ run, guests, problems: found, complete }) {
       ...[...counts].map(([outcome, count]) => [outcome, String(count)])]),
     problems(found),
     bad.length ? results(bad, "Guests that did not end as planned") : null,
-    rest.length ? put("details", {}, put("summary", {}, bad.length ? `${several(rest.length, "other guest")}` : several(rest.length, "guest")),
+    rest.length ? put("details", {}, put("summary", {}, several(rest.length, bad.length ? "other guest" : "guest")),
       results(rest, "Guests and what became of them")) : null,
   ].flat().filter(Boolean);
 }
 
 function results(guests, caption) {
-  return put("table", {}, put("caption", { class: "out" }, caption),
-    put("thead", {}, put("tr", {}, ["Guest", "Outcome", "Took", "Said"].map((one) => put("th", { scope: "col" }, one)))),
-    put("tbody", {}, guests.map((one) => put("tr", {}, put("th", { scope: "row" }, named(one.name)),
-      put("td", {}, badge(rating(one), one.outcome + (one.method ? ` by ${one.method}` : ""))),
-      put("td", {}, duration(one.duration)), put("td", {}, one.message)))));
+  const how = (one) => badge(rating(one), one.outcome + (one.method ? ` by ${one.method}` : ""));
+  return table(caption, ["Guest", "Outcome", "Took", "Said"],
+    guests.map((one) => [named(one.name), how(one), duration(one.duration), one.message]));
 }
 
-/** Where Cockpit serves what `lastcall report --html -` prints. A blob would have this page's policy, and so no style. */
+/** Where Cockpit serves what `lastcall report --html -` prints. A blob would have this page's policy, so no style. */
 function pageAddress(id) {
   const channel = {
     payload: "stream", binary: "raw", superuser: "try", host: cockpit.transport.host,
@@ -451,7 +481,8 @@ function agreed(told) {
   at("question-name").textContent = `Stop ${several(guests.length, "guest")}?`;
   at("yes").textContent = `Stop ${guests.length === 1 ? "it" : "them"}`;
   at("question-text").replaceChildren(
-    put("ul", { class: "names" }, guests.map((one) => put("li", {}, named(one.name), ` on ${one.uri}: ${ladder({ ...one, last_resort: [] })}`))),
+    put("ul", { class: "names" }, guests.map((one) =>
+      put("li", {}, named(one.name), ` on ${one.uri}: ${ladder({ ...one, last_resort: [] })}`))),
     ...problems(told.problems),
     put("p", {}, "Those that do not stop by themselves are left running. `lastcall restore` brings them back."),
   );
@@ -491,7 +522,8 @@ async function act(words, title) {
   });
   removeEventListener("beforeunload", warn);
   const told = code === null ? error : (EXITS[code] ?? "lastcall said no more.");
-  at("verdict").replaceChildren(badge(code === 0 ? "good" : "bad", code === null ? "not done" : `exit code ${code}`), ` ${visible(told)}`);
+  const result = badge(code === 0 ? "good" : "bad", code === null ? "not done" : `exit code ${code}`);
+  at("verdict").replaceChildren(result, ` ${visible(told)}`);
   await refresh();
 }
 
@@ -512,7 +544,7 @@ async function show(id, what, title, ...words) {
 function offerHooks(told) {
   const before = at("hook").value;
   at("hook").replaceChildren(...Object.keys(told.hooks ?? {}).map((one) => put("option", { value: one }, one)));
-  at("hook").value = [...at("hook").options].some((one) => one.value === before) ? before : (at("hook").options[0]?.value ?? "");
+  if ([...at("hook").options].some((one) => one.value === before)) at("hook").value = before;
 }
 
 async function refresh() {

@@ -19,6 +19,7 @@ OPERATORS = {
     "Configuration": "configuration.md",
     "Order, ladders, deadline": "ordering.md",
     "Commands and the report": "commands.md",
+    "The page in Cockpit": "cockpit.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",

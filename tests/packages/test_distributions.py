@@ -19,8 +19,8 @@ from lastcall.formats.version import __version__
 from packages.distributions import PROJECT, build, run, tracked, unpacked
 
 FACTS = f"lastcall-{__version__}.dist-info"
-DATA = f"lastcall-{__version__}.data/data/share/doc/lastcall"
-SHARED = DATA.removesuffix("/doc/lastcall")
+SHARE = f"lastcall-{__version__}.data/data/share"
+DATA = f"{SHARE}/doc/lastcall"
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|<(https?:[^>]+)>|^\[[^\]]+\]: (\S+)", re.MULTILINE)
 
 
@@ -66,7 +66,8 @@ def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_
         )
     }
     docs |= {f"{DATA}/examples/{name}" for name in tracked("hooks.d")} | {f"{DATA}/contrib/systemd/hardening.conf"}
-    docs |= {f"{SHARED}/man/{name.removeprefix('contrib/man/')}" for name in tracked("contrib/man")}
+    docs |= {f"{SHARE}/man/{name.removeprefix('contrib/man/')}" for name in tracked("contrib/man")}
+    docs |= {f"{SHARE}/cockpit/lastcall/{Path(name).name}" for name in tracked("contrib/cockpit")}
     facts = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE", "sboms/lastcall.cdx.json"}
     made_by = {f"{DATA}/{name}" for name in tracked("docs/rooms.py", "docs/book")}  # programs that make pages
     expected = program | docs - made_by | {f"{FACTS}/{name}" for name in facts}

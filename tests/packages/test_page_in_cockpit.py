@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import stat
+import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from book.cockpit.served import served
 from book.pictures import COCKPIT_WORDS, SAMPLE
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
-from lab.patience import LONGEST
+from lab.patience import STILL
 from lab.processes import alive
 from support import run_lastcall, write_config
 
@@ -35,9 +35,17 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM)
-        expect.set_options(timeout=LONGEST * 1000)
+        expect.set_options(timeout=STILL * 1000)
         yield started
         started.close()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may look into; those of pytest are root's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 class Visit:
@@ -45,7 +53,7 @@ class Visit:
 
     def __init__(self, browser: Browser, url: str, options: Mapping[str, Any]) -> None:
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="UTC", **options)
-        self.context.set_default_timeout(LONGEST * 1000)
+        self.context.set_default_timeout(STILL * 1000)
         self.page: Page = self.context.new_page()
         self.said: list[str] = []
         self.asked: list[str] = []
@@ -99,7 +107,6 @@ def stand_in(folder: Path, script: str) -> Path:
     path.parent.mkdir()
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
     return path.parent
 
 
@@ -263,7 +270,8 @@ def test_a_name_of_markup_is_text_everywhere_and_nothing_of_it_runs(
             expect(shown.page.locator("dialog")).to_contain_text(HOSTILE)
             shown.page.get_by_role("button", name="Stop them").click()
             assert "exit code 0" in shown.ended()
-            assert all(HOSTILE in shown.page.locator(f"#{part}").text_content() for part in ("said", "status", "report"))  # pyright: ignore[reportOperatorIssue]  # fmt: skip
+            for part in ("said", "status", "report"):
+                assert HOSTILE in str(shown.page.locator(f"#{part}").text_content())
             assert turned not in str(shown.page.locator("body").text_content())
             assert (shown.page.title(), shown.said) == ("lastcall", [])
 
@@ -286,19 +294,17 @@ def test_an_invalid_configuration_is_told_with_every_error(browser: Browser, lab
         assert "parallel" in told
 
 
-def test_who_is_not_root_is_told_so_and_cannot_start_anything(browser: Browser, lab: Daemon, tmp_path: Path) -> None:
+def test_who_is_not_root_is_told_so_and_cannot_start_anything(browser: Browser, lab: Daemon, open_folder: Path) -> None:
     with driver_guests(lab, NAMES):
-        programs = documents(lab, tmp_path, {})
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
-        with visit(browser, tmp_path, programs, user=True) as shown:
+        programs = documents(lab, open_folder, {})
+        with visit(browser, open_folder, programs, user=True) as shown:
             shown.page.locator("#hook").evaluate("one => one.add(new Option('pre_shutdown'))")
             shown.page.get_by_label("db", exact=True).check()
             shown.page.locator("#rehearse").evaluate("one => { one.disabled = false; }")
             shown.page.get_by_role("button", name="Rehearse").click()
             assert shown.ended() == "✗ not done This needs administrative access: turn it on at the top of Cockpit."
-    (tmp_path / "bin/lastcall").write_text('#!/bin/sh\necho "lastcall: /var/lib/lastcall: no permission" >&2; exit 4\n')
-    with visit(browser, tmp_path, programs, user=True) as shown:
+    (programs / "lastcall").write_text('#!/bin/sh\necho "lastcall: /var/lib/lastcall: no permission" >&2; exit 4\n')
+    with visit(browser, open_folder, programs, user=True) as shown:
         assert "There is no permission for that" in shown.text("status")
         assert "lastcall: /var/lib/lastcall: no permission" in shown.text("status")
         assert "administrative access" in shown.text("status")
@@ -306,7 +312,7 @@ def test_who_is_not_root_is_told_so_and_cannot_start_anything(browser: Browser, 
 
 def test_what_a_newer_lastcall_says_besides_is_no_obstacle(browser: Browser, lab: Daemon, tmp_path: Path) -> None:
     with driver_guests(lab, NAMES):
-        changes = {
+        changes: dict[str, dict[str, Any]] = {
             "status": {"why": "the unit was started at boot", "moon": {"phase": [1]}, "on_duty": True},
             "plan": {"timeline": [{"deep": {}}], "critical": None},
             "report": {"weather": "fair"},

@@ -70,6 +70,7 @@ def test_they_bring_the_same_files_as_the_package_for_debian(rpm: Path, arch: Pa
     pages = {name.replace("contrib/man", "usr/share/man") for name in tracked("contrib/man")}
     assert len(pages) > 15
     assert pages < debian
+    assert {f"usr/share/cockpit/lastcall/{Path(name).name}" for name in tracked("contrib/cockpit")} < debian
     assert {f"usr/lib/systemd/system/{unit}" for unit in packaged_units()} < debian
     assert not [name for name in debian if name.endswith(".pyc")]
     licence = f"usr/share/licenses/lastcall-{__version__}/LICENSE"
@@ -149,7 +150,11 @@ def test_debian_needs_the_same_and_everybody_is_advised_to_have_virsh(rpm: Path,
         assert floors[name] == floor.replace(" ", "")
     assert "Recommends: libvirt-clients" in control
     assert run("rpm", "-qp", "--recommends", rpm).split() == ["libvirt-client"]
-    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == ["libvirt", "python-prometheus_client"]
+    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == ["cockpit", "libvirt", "python-apprise", "python-paho-mqtt", "python-prometheus_client"]
+    assert "Enhances: cockpit, libvirt-daemon-system" in control, (
+        "whose page is there for who has it, and asks for nothing"
+    )
+    assert run("rpm", "-qp", "--enhances", rpm).split() == ["cockpit", "libvirt-daemon"]
 
 
 def test_an_installation_starts_and_stops_nothing_and_says_once_what_is_to_be_decided(

@@ -44,7 +44,7 @@ def served(
         process = subprocess.Popen(
             ["/bin/sh", "-c", start, "sh", *words],
             env={**given, **(environment or {})},
-            stdin=door,
+            stdin=door.fileno(),
             start_new_session=True,
         )
         port = door.getsockname()[1]
