@@ -20,6 +20,7 @@ OPERATORS = {
     "Order, ladders, deadline": "ordering.md",
     "Commands and the report": "commands.md",
     "The page in Cockpit": "cockpit.md",
+    "Drills": "drill.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",

@@ -44,7 +44,8 @@ CALLS = (
     ("announce", ("--cancel",)), ("announce", ("--cancel",)), ("report", ()), ("shutdown", ()), ("status", ()),
     ("report", ()), ("restore", ()), ("report", ("--list",)), ("shutdown", ("--reason", "power")),
     ("forget", ("test",)), ("restore", ()), ("report", ()),
-    ("runs", ()), ("runs", ("--last", "1", "--kind", "shutdown")), ("runs diff", ()), ("runs diff", ("1", "3")),
+    ("drill", ("test",)), ("status", ()), ("runs", ()), ("runs", ("--last", "1", "--kind", "shutdown")),
+    ("runs diff", ()), ("runs diff", ("1", "3")),
     ("report", ("--ack",)), ("status", ()),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these

@@ -36,6 +36,7 @@ class GuestSettings:
     jobs: Literal["wait", "abort"]
     transient: Literal["stop", "leave"]
     restore: bool | Literal["always"]
+    drill: bool
     start_delay: float
     ready_timeout: float
     shell: tuple[str, ...]
@@ -44,9 +45,9 @@ class GuestSettings:
 
 # Those of today, and some that may be wanted. Nothing is added to it, or a plugin that has the name would lose it.
 KEPT = frozenset({
-    "deadline", "depends_on", "grace", "group", "hooks", "jobs", "last_resort", "manage", "match", "migrate", "needs",
-    "order", "parallel", "paused", "power", "priority", "ready_timeout", "restore", "shed", "shell", "start_delay",
-    "stop", "timeout", "transient", "units",
+    "deadline", "depends_on", "drill", "grace", "group", "hooks", "jobs", "last_resort", "manage", "match", "migrate",
+    "needs", "order", "parallel", "paused", "power", "priority", "ready_timeout", "restore", "shed", "shell",
+    "start_delay", "stop", "timeout", "transient", "units",
 })  # fmt: skip
 BEGINNINGS = ("guest_", "restore_", "start_", "stop_")
 

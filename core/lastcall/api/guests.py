@@ -18,10 +18,11 @@ class RunKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a run takes place. Everything but `MANUAL` and `BOOT` is a host stop, which always goes through."""
+    """Why a run takes place. All but `MANUAL`, `BOOT` and `DRILL` are host stops, which always go through."""
 
     MANUAL = "manual"
     BOOT = "boot"
+    DRILL = "drill"
     POWEROFF = "poweroff"
     REBOOT = "reboot"
     HALT = "halt"
@@ -33,7 +34,7 @@ class Reason(StrEnum):
     @property
     def voluntary(self) -> bool:
         """True where nothing forces the run: it may be refused, aborted, and forces no guest by itself."""
-        return self in {Reason.MANUAL, Reason.BOOT}
+        return self in {Reason.MANUAL, Reason.BOOT, Reason.DRILL}
 
 
 class GuestState(StrEnum):

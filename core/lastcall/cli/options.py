@@ -92,7 +92,7 @@ def selection_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def reason_option(default: Reason | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`--reason`: why; everything but manual is a host stop. None: the command decides by what else it is given."""
-    reasons = [reason.value for reason in Reason if reason is not Reason.BOOT]
+    reasons = [reason.value for reason in Reason if reason not in {Reason.BOOT, Reason.DRILL}]
     text = "Why. Everything but manual is a host stop: it goes through, and takes the last resort."
     return click.option(
         "--reason", type=click.Choice(reasons), default=default and default.value, show_default=True, help=text

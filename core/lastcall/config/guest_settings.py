@@ -141,6 +141,11 @@ class GuestPolicy(Section):
         description="Start it again when it was running; always = at every boot, also after a crash.",
         json_schema_extra=BY_METADATA,
     )
+    drill: bool = Field(
+        default=False,
+        description="`lastcall drill` without names stops it and brings it back.",
+        json_schema_extra=BY_METADATA,
+    )
     start_delay: Duration = Field(
         default=0.0,
         description="How long a restore waits before it starts it, once its turn has come; others start meanwhile.",
@@ -188,6 +193,7 @@ def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
         jobs=policy.jobs,
         transient=policy.transient,
         restore=policy.restore,
+        drill=policy.drill,
         start_delay=policy.start_delay,
         ready_timeout=ready_timeout if policy.ready_timeout is None else policy.ready_timeout,
         shell=policy.shell,

@@ -60,6 +60,7 @@ defaults:
   jobs: wait          # for a backup, dump or snapshot, as long as there is time; or: abort (it then)
   transient: stop     # or: leave
   restore: true       # or: false, always (at every boot, also after a crash)
+  drill: false        # true: `lastcall drill` without names stops it and brings it back
   start_delay: 0s     # a restore waits so long before it starts it; others start meanwhile
   ready_timeout: null # else restore.ready_timeout
   shell: []           # how commands are run in guests: agent, ssh, or [agent, ssh]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from lastcall.api.guests import Guest, GuestState
+from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.api.matching import KEYS, is_like, matches
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
@@ -125,6 +125,24 @@ class Selection:
 
 
 EVERYBODY = Selection()
+
+
+@value
+class TheseGuests(Selection):
+    """Guests by what identifies them, whatever they are called; one that has gone meanwhile is no mistake."""
+
+    keys: frozenset[Key] = frozenset()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def active(self, guests: Sequence[Guest]) -> list[Guest]:
+        """Those of the active guests that are meant."""
+        return [guest for guest in guests if guest.key in self.keys]
+
+    def listed(self, entries: Sequence[Entry]) -> list[Entry]:
+        """The same for the list of guests to restore."""
+        return [entry for entry in entries if entry.guest.key in self.keys]
 
 
 def _called(word: str, guests: Sequence[Guest]) -> list[Guest]:

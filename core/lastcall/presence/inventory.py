@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from lastcall.api.guests import Guest, GuestState, Key, RunKind
+from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import OWN_WORD, Policies
@@ -16,6 +16,7 @@ from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.ports import GuestFacts
 from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
+from lastcall.planning.drilled import as_drilled
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.presence.connections import Connections
 from lastcall.presence.given_settings import read_given
@@ -85,6 +86,7 @@ class Inventory:
         others, all_known = await self.connections.names() if needs else ((), True)
         around = replace(self.circumstances(parallel, limited=limited), others=others, all_known=all_known)
         plan = make_plan(guests, self.policies, around)
+        plan = replace(plan, guests=tuple(map(self._for_occasion, plan.guests)))
         return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
 
     def circumstances(self, parallel: int, *, limited: bool) -> Circumstances:
@@ -113,8 +115,12 @@ class Inventory:
             return planned
         self.facts.update(looked.facts)
         around = Circumstances(methods=self._methods, facts=self.facts, limited=limited)
-        anew = plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited)
+        anew = self._for_occasion(plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited))
         return planned if anew.left_because else anew
+
+    def _for_occasion(self, planned: PlannedGuest) -> PlannedGuest:
+        drill = self._context.terms.reason is Reason.DRILL
+        return as_drilled(planned, self._methods) if drill else planned
 
     def _with_care(self, planned: PlannedGuest) -> PlannedGuest:
         """A run that nothing forces leaves a guest alone that may be none of its business."""

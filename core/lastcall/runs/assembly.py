@@ -154,9 +154,17 @@ def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool =
 
 
 def build_restore(
-    parts: Parts, *, chosen: Selection = EVERYBODY, at_boot: bool = False, fresh: bool = False
+    parts: Parts,
+    *,
+    chosen: Selection = EVERYBODY,
+    at_boot: bool = False,
+    fresh: bool = False,
+    insists: bool = False,
 ) -> "Restore":
-    """The restore of all that wait, of those chosen (`fresh`: without their images), or of what is due `at_boot`."""
+    """The restore of all that wait, of those chosen (`fresh`: without their images), or of what is due `at_boot`.
+
+    `insists`: a first Ctrl-C does not end it.
+    """
     from lastcall.guests.clock_sync import ClockSync
     from lastcall.guests.readiness import Readiness
     from lastcall.guests.starter import Starter
@@ -168,7 +176,7 @@ def build_restore(
         Readiness(parts.hooks, parts.policies, settings, parts.context.terms),
         ClockSync(settings, parts.context, parts.workers, parts.stream),
     )
-    wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot, fresh=fresh)
+    wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot, fresh=fresh, insists=insists)
     return Restore(
         wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
         parts.loop,

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Container, Iterable
 
-from lastcall.api.guests import Guest, Key
+from lastcall.api.guests import Guest, Key, Reason
 from lastcall.api.results import Report
 from lastcall.errors import NoPermission, Severity
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.persistence.files import LAST_MOMENT
+from lastcall.persistence.refusals import refusal
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.planning.history import History
 from lastcall.records.records import RunEnded
@@ -43,10 +44,12 @@ class Bookkeeping:
         # Who stops one guest by name before the host goes down does not mean it to come back with the others.
         if not voluntary and not named:
             self.state.make_due(self.boot_id)
-        cause = "hand" if voluntary and named else "host"
-        return self.state.add(
-            guests, run=run, boot_id=self.boot_id, cause=cause, due=not voluntary, restarting=restarting
-        )
+        # Nobody means a guest of a drill to stay off: a host that goes down in its middle, or loses its power, brings
+        # it back at the next boot.
+        drill = self._terms.reason is Reason.DRILL
+        cause = "hand" if voluntary and named and not drill else "host"
+        due = drill or not voluntary
+        return self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting)
 
     def make_due(self, run: str) -> None:
         """The host stops: what `run` has stopped so far was stopped for it, as it turns out, and comes back with it."""
@@ -71,7 +74,7 @@ class Bookkeeping:
     async def keep(self, *, begun: bool = True) -> None:
         """Write the list. A disk that refuses or hangs is a problem of the report, not the end of the run.
 
-        Raises NoPermission in a voluntary run that has not begun, and had better not.
+        Raises NoPermission in a voluntary run that has not begun, and had better not; in a drill for whatever reason.
         """
         # Composed on this thread: while the worker waits for the disk, the list goes on changing.
         write = self.state.snapshot()
@@ -83,6 +86,9 @@ class Bookkeeping:
                 raise NoPermission(f"no permission to write {self.state.path}", remedy) from None
             self._not_kept("no permission")
         except OSError as error:
+            # Whoever a drill stops is started by that list alone, and nothing forces the drill.
+            if self._terms.reason is Reason.DRILL and not begun:
+                raise refusal(error, self.state.path) from None
             self._not_kept(_why(error))
 
     def _not_kept(self, why: str) -> None:

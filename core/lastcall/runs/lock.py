@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from lastcall.api.guests import Reason
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import open_plain, read_text, require_plain
@@ -20,6 +21,7 @@ from lastcall.timing.budget import STEP
 ANSWER_TIME = 5.0  # seconds for the holder to answer, of long deadlines; one that does not hangs, and is killed
 NAMING_TIME = 1.0  # seconds for the holder to write its name
 _LARGEST_PROCESS = 1 << 22  # PID_MAX_LIMIT of the kernel
+_VOLUNTARY = frozenset(reason.value for reason in Reason if reason.voluntary)
 POLL = 0.05  # seconds between two tries to take the lock
 
 
@@ -145,7 +147,7 @@ class RunLock:
     def tell(self, request: Request) -> Answer | None:
         """Tell a host stop that is under way; None where there is none. Any other run is left alone."""
         found = None if self._is_free() else self._real_holder()
-        if found is None or found.kind != "shutdown" or found.reason in {"manual", "boot"}:
+        if found is None or found.kind != "shutdown" or found.reason in _VOLUNTARY:
             return None
         answer = self._ask(found, request, ANSWER_TIME)
         return answer or (None if self._is_free() else Answer(accepted=False, message="nothing; it may hang"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.api.results import Report
 from lastcall.config.settings import RestoreSettings
-from lastcall.errors import in_words
+from lastcall.errors import Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
@@ -40,13 +40,14 @@ _OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})  # outcomes of guests that 
 class RestorePlanning:
     """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always.
 
-    `fresh`: saved images are removed first.
+    `fresh`: saved images are removed first. `insists`: a first Ctrl-C leaves nobody off.
     """
 
     settings: RestoreSettings
     chosen: Selection = EVERYBODY
     at_boot: bool = False
     fresh: bool = False
+    insists: bool = False
 
 
 @value
@@ -88,6 +89,7 @@ class Restore:
         self._loop = loop
         self._end = Moment(loop, context.terms.deadline.end)
         self._halt = Moment(loop, math.inf)  # from then on nobody else is started
+        self._insists = wanted.insists
 
     async def execute(self) -> Report:
         """Run it; raises UsageError where one is chosen that is not on the list."""
@@ -115,6 +117,19 @@ class Restore:
         """Whether no restore of this boot has got an answer from every connection, and came to its end."""
         self._state.stamp(self._books.boot_id)
         return self._state.restored_in != self._books.boot_id
+
+    def insist(self) -> bool:
+        """Answer a first Ctrl-C where those on the list were stopped a moment ago and are to come back all the same."""
+        insists, self._insists = self._insists, False
+        if insists:
+            self._stream.problem(
+                "signal",
+                "this run",
+                "goes on: those that were stopped are brought back",
+                "again to start nobody else; the rest stays on the list",
+                Severity.WARNING,
+            )
+        return insists
 
     def interrupt(self) -> None:
         """Answer a signal: start nobody else and wait for those being started; at the second one stop waiting.

@@ -53,6 +53,15 @@ class Joinable(Protocol):
         ...
 
 
+@runtime_checkable
+class Insistent(Protocol):
+    """A run that a first Ctrl-C does not end."""
+
+    def insist(self) -> bool:
+        """Answer it, and say so; False where it ends the run, as it would any other."""
+        ...
+
+
 def perform(
     loaded: Loaded, request: RunRequest, build: Callable[[Parts], Execution], signals: HeldSignals | None = None
 ) -> Report:
@@ -104,6 +113,8 @@ def _answer(lock: RunLock, run: Execution, parts: Parts, number: signal.Signals)
     """Answer a signal: another process wants something, or somebody wants the run to end."""
     if number is signal.SIGUSR1:
         _heed(lock, run, parts)
+    elif number is signal.SIGINT and isinstance(run, Insistent) and run.insist():
+        return
     # A terminal that goes away is no command to a host stop: it pulled every plug where an ssh session was lost.
     elif number is not signal.SIGHUP or parts.context.terms.reason.voluntary:
         run.interrupt()

@@ -9,6 +9,7 @@ from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.state import Entry
 from lastcall.planning.last_outlook import PlannedTimes
+from lastcall.report.drills.last_drill import LastDrill
 from lastcall.report.unseen import BadRun, SeenBy
 
 
@@ -42,7 +43,8 @@ class StatusDocument:
 
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
     shutdown and the restore after it. `next_stop`: null before the first plan. `unseen`: runs with guests that were
-    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first.
+    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`: null where there was
+    none.
     """
 
     version: int = 1
@@ -56,3 +58,4 @@ class StatusDocument:
     next_stop: NextStop | None
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None
+    last_drill: LastDrill | None

@@ -16,6 +16,7 @@ from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.planning.last_outlook import LastOutlook, PlannedTimes
 from lastcall.presence.roll_call import Census, RollCall, roll_in, take_census
+from lastcall.report.drills.last_drill import LastDrill, last_drill
 from lastcall.report.run_history import PastRun, latest, past_runs
 from lastcall.report.unseen import BadRun, SeenBy, SeenRuns, login_words
 
@@ -39,6 +40,7 @@ class StatusFacts:
     outdated: str
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None
+    last_drill: LastDrill | None
 
     def document(self) -> StatusDocument:
         """The same as it is printed with `--json`."""
@@ -57,6 +59,7 @@ class StatusFacts:
             next_stop=NextStop(**planned, outdated=self.outdated or None) if planned else None,
             unseen=self.unseen,
             seen=self.seen,
+            last_drill=self.last_drill,
         )
 
     def counts(self, uri: str) -> dict[GuestState, int] | None:
@@ -80,7 +83,7 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
     roll = roll_in(census, (entry.guest.key for entry in entries))
     with refusals_told(places.state):
         seen = SeenRuns(places.state)
-        unseen, last = seen.unseen(), seen.last()
+        unseen, last, drill = seen.unseen(), seen.last(), last_drill(places.state)
         Motd(places, wanted=places.brings_back).refresh(unseen=login_words(unseen), back=roll.back, off=roll.off)
         last_runs = tuple(latest(past_runs(places.state / "runs")))
     planned = LastOutlook(places.state).recall()
@@ -97,6 +100,7 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
         outdated=planned.doubt(places.files, _active(places, census)) if planned else "",
         unseen=tuple(unseen),
         seen=last,
+        last_drill=drill,
     )
 
 

@@ -13,6 +13,7 @@ from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.last_line import ASKED_BY
 from lastcall.persistence.state import Entry
+from lastcall.report.drills.last_drill import drill_words
 from lastcall.report.run_list import run_line
 from lastcall.report.unseen import bad_run_line
 
@@ -109,6 +110,9 @@ def _what_is_there(facts: StatusFacts) -> Iterator[Row]:
     for index, run in enumerate(facts.last_runs):
         bad = run.report.run.exit_code or not run.complete
         yield Cell("then" if index else "last run", Tone.BAD if bad else None), run_line(run)
+    if facts.last_drill:
+        good = facts.last_drill.complete and facts.last_drill.as_planned
+        yield Cell("last drill", None if good else Tone.BAD), drill_words(facts.last_drill)
     yield _next_stop(facts)
 
 

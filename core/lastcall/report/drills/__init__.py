@@ -1,0 +1,1 @@
+"""What came of drills: told to who began one, and to who asks later."""

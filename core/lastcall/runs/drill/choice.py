@@ -1,0 +1,75 @@
+"""Whom a drill is about: those that somebody names, or all that are marked for it."""
+
+from collections.abc import Mapping
+
+from lastcall.api.guests import Guest, Key
+from lastcall.errors import HypervisorError, Severity, UsageError
+from lastcall.formats.values import value
+from lastcall.planning.history import History
+from lastcall.planning.plan import PlannedGuest
+from lastcall.planning.selection import Selection, TheseGuests
+from lastcall.presence.inventory import Inventory
+from lastcall.presence.lookup import choose_active
+from lastcall.records.stream import Stream
+
+
+@value
+class ExpectedStop:
+    """How long a guest may take: as a rule, by earlier runs, and until nobody waits any longer.
+
+    Seconds; None where no run has seen it go, and where it is waited for to the end.
+    """
+
+    usually: float | None
+    at_most: float | None
+
+
+@value
+class DrillChoice:
+    """The guests of a drill, and what is expected of each."""
+
+    guests: tuple[Guest, ...]
+    expected: Mapping[Key, ExpectedStop]
+
+    @property
+    def selection(self) -> TheseGuests:
+        """These and nobody else, whatever is started meanwhile."""
+        return TheseGuests(keys=frozenset(guest.key for guest in self.guests))
+
+    def __str__(self) -> str:
+        return " ".join(guest.name for guest in self.guests)
+
+
+async def choose_for_drill(
+    inventory: Inventory, stream: Stream, history: History, chosen: Selection, *, parallel: int, limited: bool
+) -> DrillChoice:
+    """Connect, and find them, by a rehearsal of the drill's shutdown; see `Inventory.plan`.
+
+    Raises UsageError where a word fits nobody, and where nothing is said and nobody is marked; HypervisorError
+    where they may be on a connection that could not be had.
+    """
+    connections = inventory.connections
+    await connections.connect()
+    # Who names guests means them, marked or not.
+    guests = choose_active(chosen, await connections.active(), stream)
+    await inventory.learn(guests)
+    if not chosen.words:
+        guests = [guest for guest in guests if inventory.policies.of(guest).drill]
+    if not guests:
+        # Those that are marked may run where nobody could look.
+        wrong = [one for one in stream.story.report().problems if one.severity is Severity.ERROR]
+        if wrong:
+            raise HypervisorError(f"{wrong[0].where}: {wrong[0].message}", wrong[0].remedy)
+        raise UsageError(
+            "no active guest is marked for drills", "name guests, or give some `drill: true` in rules or metadata"
+        )
+    plan = await inventory.plan(guests, parallel, limited=limited)
+    expected = {
+        planned.guest.key: ExpectedStop(history.usual(planned.guest.key), _at_most(planned)) for planned in plan.guests
+    }
+    return DrillChoice(tuple(guests), expected)
+
+
+def _at_most(planned: PlannedGuest) -> float | None:
+    times = [step.timeout for step in planned.steps]
+    return None if None in times else sum(time for time in times if time is not None)
