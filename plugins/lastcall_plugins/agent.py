@@ -31,6 +31,7 @@ from lastcall import (
     StopRequest,
     hookimpl,
 )
+from lastcall_plugins.pending_work import pending_work
 
 ANSWER_TIME = 3.0  # seconds in which a healthy agent answers; libvirt adds up to 5 of its own
 ASKED_TIME = 1.0  # seconds; an agent never answers to a shutdown, and libvirt cannot send without waiting
@@ -244,3 +245,23 @@ def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
         message = f"the guest agent is connected and does not answer: {error}"
         remedy = "restart qemu-guest-agent in the guest"
         yield Problem(what="agent", where=guest.name, message=message, remedy=remedy, severity=Severity.WARNING)
+
+
+@hookimpl
+def guest_busy(guest: Guest, run: Run) -> Iterable[str]:
+    """Say what the guest's system is in the middle of, where its agent may run commands."""
+    # Each command takes part in the agent's job. When the host goes down, that is wanted for something else.
+    wanted = {*run.settings(guest).stop, *run.settings(guest).shell}
+    if _unfit(guest, run) or (not run.voluntary and AgentShell.name in wanted):
+        return []
+    domain = run.domain(guest)
+    try:
+        enabled = capabilities(domain)
+        if not all(enabled.get(name) for name in _NEEDED):
+            return []
+        system = ""
+        if enabled.get("guest-get-osinfo"):
+            system = str(_fields(domain.agent("guest-get-osinfo", timeout=ANSWER_TIME)).get("id"))
+    except (HypervisorError, _Malformed):
+        return []  # what it does is not known: `check_guest` says so
+    return pending_work(AgentSession(domain, run), system)

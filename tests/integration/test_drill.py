@@ -251,3 +251,49 @@ def test_a_host_stop_in_its_middle_is_not_undone_by_it(lab: Daemon, tmp_path: Pa
         assert set(states(connection).values()) == {"off"}, err
         assert sorted(waiting_guests(tmp_path / "state")) == NAMES
         assert "the host stops meanwhile" in out
+
+
+BUSY = """\
+#!/bin/sh
+# lastcall: rehearse
+case $LASTCALL_GUEST in
+    web-1) echo a backup; echo and an update; exit 1 ;;
+    db) echo broken; exit 3 ;;
+esac
+"""
+
+
+def test_who_is_busy_is_left_alone_by_a_drill_unless_that_is_wanted_and_told_by_check_and_by_hand(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, lab.test)
+    folder = tmp_path / "hooks.d" / "guest_busy"
+    folder.mkdir(mode=0o755)
+    (folder / "10-jobs").write_text(BUSY)
+    (folder / "10-jobs").chmod(0o755)
+    with driver_guests(lab, NAMES) as connection:
+        (found,) = (
+            one for one in report_of(run_lastcall(config, "check", "--json"))["problems"] if one["what"] == "busy"
+        )
+        assert (found["where"], found["message"], found["severity"]) == ("web-1", "a backup; and an update", "warning")
+
+        before = starts_of(connection)
+        done = run_lastcall(config, "drill", "*", "--json")
+        told = {guest["name"]: guest for guest in hold_against_schema(done.stdout, "drill")["guests"]}
+        assert done.returncode == 1
+        assert (told["web-1"]["went"], told["web-1"]["why"]) == (None, "busy: a backup; and an update")
+        assert {told[name]["came"] for name in ("db", "web-2")} == {"started"}
+        assert starts_of(connection)["web-1"] == before["web-1"]
+        assert "web-1 is busy (a backup; and an update), and left alone" in done.stderr
+
+        done = run_lastcall(config, "drill", "web-1")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "--even-busy" in done.stderr
+        assert starts_of(connection)["web-1"] == before["web-1"]
+
+        assert run_lastcall(config, "drill", "web-1", "--even-busy").returncode == 0
+        assert starts_of(connection)["web-1"] != before["web-1"]
+
+        report = report_of(run_lastcall(config, "shutdown", "web-1", "--json"))
+        assert by_name_in(report, "web-1")["outcome"] == "stopped"
+        assert [one["message"] for one in report["problems"] if one["what"] == "busy"] == ["a backup; and an update"]

@@ -30,6 +30,7 @@ class GuestStop:
         waited_for: Sequence[str] = (),
     ) -> None:
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
+        self._busy = stopping.busy
         self._stream, sight = stopping.stream, stopping.ladder.tools.sight
         self._status = sight.status
         self._present = PresentPlan(stopping, planned, seen_at, looked_at)
@@ -79,6 +80,7 @@ class GuestStop:
         return in_turn
 
     async def _go(self, *, in_turn: bool) -> None:
+        self._busy.end(self._guest.key)  # what asks about a guest must not stand in the way of what is done to it
         await self._present.look_anew()
         await self._present.wait_for_other_jobs(
             self._hooks.boxes("on_guest_stop", self._guest, self._planned.hook_timeout)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from lastcall.formats.values import value
+from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.hooks.dispatch import Hooks
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import PlannedGuest
@@ -23,4 +24,5 @@ class Stopping:
     hooks: Hooks
     stream: Stream
     replan: Replan
+    busy: BusyGuests
     count: int

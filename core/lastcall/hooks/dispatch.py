@@ -29,6 +29,7 @@ from lastcall.timing.deadline import soonest
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
+_CUT_SHORT = "guest_busy"
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
@@ -214,8 +215,10 @@ class Dispatcher:
     ) -> None:
         key = guest.key if guest else None
         started = self._stream.now()
-        # Asked every second until a guest is ready: begun and ended for each would bury everything else in the run log.
-        if one.hook != _ASKED_AGAIN:
+        # Asked every second until a guest is ready, or about each guest, few of which are busy: begun and ended for
+        # each would bury everything else in the run log.
+        told = one.hook not in {_ASKED_AGAIN, _CUT_SHORT} or (one.hook == _CUT_SHORT and self._context.rehearsal)
+        if told:
             until = round(started + box, 3)
             self._stream.emit(HookBegun(at=started, guest=key, hook=one.hook, plugin=one.plugin, until=until))
         found, answer, standpoint = Judged(Verdict.OK, ""), None, Standpoint()
@@ -225,6 +228,8 @@ class Dispatcher:
             _require_in_time(call)
             if answer is not None:
                 fired.answers.append((one.plugin, answer))
+            if answer and one.hook == _CUT_SHORT:
+                found = Judged(Verdict.OK, "; ".join(answer))
         except Judged as failed:
             found = failed
         except Exception as error:  # noqa: BLE001  an exit, or no answer in time
@@ -232,6 +237,8 @@ class Dispatcher:
         except asyncio.CancelledError:
             # Its time is over and the run goes on; that it was cut off still belongs in the report.
             found = judged(TimeoutError(_CUT_OFF), one.own, box, standpoint.stack())
+            if one.hook == _CUT_SHORT:  # as it may be whenever a run goes on: nobody's failure
+                found = Judged(Verdict.SKIPPED, "cut off: the run went on")
             raise
         finally:
             call.expire()
@@ -244,7 +251,8 @@ class Dispatcher:
                 duration=self._stream.since(started), message=found.message, where=where, traceback=found.trace,
                 evidence=dict(call.collected),
             )  # fmt: skip
-            if one.hook != _ASKED_AGAIN or answer is not None or record.result is not Verdict.OK:  # no opinion
+            silent = {Verdict.OK, Verdict.SKIPPED} if one.hook == _CUT_SHORT else {Verdict.OK}
+            if told or answer is not None or record.result not in silent:  # no opinion
                 self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record))
         if record.result in _FAILED:
             self._apply_policy(fired, self._failed(one.hook, one.plugin, found.message, where), found.asked_for)

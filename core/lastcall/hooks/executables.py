@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,10 +18,11 @@ from lastcall.errors import HookFailed, Skip, in_words
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import open_trusted
 from lastcall.hooks.environment import UMASK
+from lastcall.hooks.isolation.busy_reasons import MOST
 from lastcall.timing.budget import KILLING, TERMINATION
 
 SKIPPED = 75  # EX_TEMPFAIL, sysexits.h
-NOT_READY = 1
+NOT_READY = BUSY = 1
 _LINGER = (
     0.2  # seconds in which output of a process that has exited is still read; a background child may hold the pipe
 )
@@ -34,20 +35,22 @@ _BREATH = 0.001  # seconds after each chunk
 def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
     """Make a hook implementation that runs the program at `path`, by that path so that `$0` means something."""
 
-    def run_executable(**arguments: Any) -> bool | None:
+    def run_executable(**arguments: Any) -> bool | Sequence[str] | None:
         run: Run = arguments.pop("run")
         # Then run by its path: run through the descriptor, a script's $0 is
         # /proc/self/fd/3 and finds nothing beside it.
         os.close(open_trusted(path))  # it may have changed since it was found
         state = _state(run)
         environment = _environment(hook, run, state, arguments.get("guest"), arguments.get("result"))
-        code = _Process(path, environment, _facts(hook, run, state, arguments), run).wait()
-        return _verdict(hook, code)
+        process = _Process(path, environment, _facts(hook, run, state, arguments), run)
+        return _verdict(hook, process.wait(), process.first_lines)
 
     return run_executable
 
 
-def _verdict(hook: str, code: int) -> bool | None:
+def _verdict(hook: str, code: int, lines: Sequence[str]) -> bool | Sequence[str] | None:
+    if hook == "guest_busy" and code == BUSY:
+        return lines or ("it says so",)
     if hook == "guest_ready":
         # Any other code is no opinion: a check that is broken must not keep a guest from counting as ready.
         return {0: True, NOT_READY: False}.get(code)
@@ -112,6 +115,8 @@ class _Process:
 
     def __init__(self, path: Path, environment: dict[str, str], facts: str, run: Run) -> None:
         self._run = run
+        self.first_lines: list[str] = []
+        """What it has said, as far as that may be the answer to a question."""
         self._until = time.monotonic() + _own_time(run)
         self._partial, self._lost = b"", 0  # the line that has not ended yet, and how many bytes of it are left out
         with _as_file(facts) as stdin:
@@ -188,7 +193,9 @@ class _Process:
         self._partial, self._lost = b"", 0
 
     def _log(self, lines: bytes) -> None:
-        self._run.log(lines.decode(errors="replace"))
+        text = lines.decode(errors="replace")
+        self.first_lines += text.splitlines()[: MOST - len(self.first_lines)]
+        self._run.log(text)
 
     def _end_group(self) -> None:
         # Within the time box, some of which is kept for this: abandoned with its worker the program would go on unseen.

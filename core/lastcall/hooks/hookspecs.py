@@ -150,6 +150,23 @@ def check_guest(guest: Guest, run: Run) -> Iterable[Problem] | None:
 
 
 @hookspec
+def guest_busy(guest: Guest, run: Run) -> Iterable[str] | None:  # pyright: ignore[reportReturnType]
+    """Say why a guest should not be stopped now.
+
+    Fires per running guest: in `lastcall check`, which warns; before a drill, which leaves it alone; in a run by hand,
+    which says it before it asks anybody. In a host stop it fires beside everything else, until the guest's turn has
+    come; that only records it. Returns the reasons, a text each, or None. When it raises, that is recorded, and nobody
+    is busy because of it.
+
+    Example:
+        @hookimpl
+        def guest_busy(guest: Guest, run: Run) -> list[str]:
+            locked = run.shell(guest).run(["test", "-e", "/run/backup.lock"]).exit_code == 0
+            return ["its backup is running"] if locked else []
+    """
+
+
+@hookspec
 def post_check(run: Run, findings: CheckFindings) -> None:
     """React to what a check has found.
 

@@ -8,6 +8,7 @@ from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
 from lastcall.errors import in_words
 from lastcall.formats.values import value
+from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.guests.stopping import Stopping
 from lastcall.hooks.call import RunContext
@@ -79,6 +80,7 @@ class Shutdown:
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         own_stops = OwnStops(self._sight.hypervisor, inventory, self._stream, context.terms)
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops)
+        self._busy = BusyGuests(hooks, self._stream, context.terms, self._loop)
         self._news = Wakeup(self._loop)
         self._news_of: set[str] = set()  # connections (URIs), "" for all
         self._looked_at = -math.inf
@@ -97,9 +99,11 @@ class Shutdown:
         # Beside all that follows: a daemon that hangs over this kept the guests of all others waiting.
         own_stops = self._loop.create_task(self._note_own_stops())
         stopping = self._enlist(plan, seen_at)
+        await self._ask_who_is_busy(plan)
         if await self._announce():
             await self._stop_everybody(stopping)
         self._is_closing = True
+        self._busy.end()
         await own_stops
         await self._remember_the_unplanned()
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
@@ -114,6 +118,7 @@ class Shutdown:
         """Become the host stop that another process wants to begin, see `Phases.join`; False where it is too late."""
         if self._is_closing:
             return False
+        self._busy.end()  # nobody who is told waits for that any more
         for_host = not self._phases.voluntary and not self._late.named
         self._phases.join(reason, deadline)
         if not reason.voluntary and not for_host:
@@ -132,6 +137,7 @@ class Shutdown:
 
     def interrupt(self) -> None:
         """Answer a signal; see `Phases.interrupt`."""
+        self._busy.end()
         self._phases.interrupt()
 
     async def _plan(self, guests: Sequence[Guest]) -> Plan:
@@ -175,6 +181,16 @@ class Shutdown:
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
         await self._books.keep(begun=begun)
+
+    async def _ask_who_is_busy(self, plan: Plan) -> None:
+        """Say it before anybody is touched; a host that goes down waits for no answer, and records what is in time."""
+        if self._context.terms.reason is Reason.DRILL:
+            return  # who is was asked before it began
+        going = [planned.guest for planned in plan.guests if not planned.left_because]
+        if self._phases.voluntary:
+            await self._busy.tell(going)
+        else:
+            self._busy.begin(going)
 
     async def _note_own_stops(self) -> None:
         await self._closing.note_own_stops(self._context.guests, self._context.id)
@@ -225,6 +241,7 @@ class Shutdown:
             self._hooks,
             self._stream,
             self._plan_anew,
+            self._busy,
             len(plan.guests),
         )
         self._add(stopping, plan, waits, seen_at)

@@ -41,6 +41,7 @@ WRITING = Share("bringing the list of guests to disk", 10.0, 1 / 4)
 PREPARATION = Share(
     "hooks `on_guest_stop` of a guest that somebody's job holds, before everybody is asked", math.inf, 1 / 2
 )
+BUSY = Share("`guest_busy` of a guest, before anybody is asked by hand", 10.0, 1 / 10)
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
 ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
 # A delay longer than the restore would leave its guest off for good.
@@ -64,6 +65,7 @@ SHARES = (
     STEP,
     WRITING,
     PREPARATION,
+    BUSY,
     STUCK,
     ABORT,
     DELAY,

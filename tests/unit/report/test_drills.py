@@ -10,7 +10,7 @@ import pytest
 
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.worst_case import Outlook
-from lastcall.report.drills.last_drill import LastDrill, drill_line, last_drill, note_drill
+from lastcall.report.drills.last_drill import LastDrill, drill_words, last_drill, note_drill
 from lastcall.report.drills.power_cut import power_cut, power_cut_line
 from lastcall.timing.deadline import Deadline
 
@@ -94,4 +94,4 @@ def test_neither_does_one_with_a_field_that_says_something_else(tmp_path: Path, 
 )
 def test_the_line_of_a_drill_says_how_it_ended(drill: dict[str, Any], told: str) -> None:
     fields = {one.name: getattr(WELL, one.name) for one in dataclasses.fields(WELL)}
-    assert told in drill_line(LastDrill(**{**fields, **drill}))
+    assert told in drill_words(LastDrill(**{**fields, **drill}))

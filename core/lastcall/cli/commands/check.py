@@ -27,6 +27,7 @@ from lastcall.formats.layout.columns import REST, SIGN, Cell, Column, Fit, Row, 
 from lastcall.formats.layout.folding import fold_names
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import Tone
+from lastcall.guests.busy.busy_guests import BusyGuests, busy_problem
 from lastcall.ordering.graph import make_graph
 from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
@@ -124,6 +125,8 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
         for plugin, found in fired.answers:
             parts.stream.problems(found, source=(plugin, guest.key))
         parts.stream.problems(fired.problems(guest))
+    busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
+    parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
     return [
         (_GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}")

@@ -18,9 +18,10 @@ from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, LastcallError, Problem, UsageError, in_words
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page
+from lastcall.formats.visible_text import page, visible
+from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.planning.history import History
-from lastcall.planning.selection import EVERYBODY, Selection
+from lastcall.planning.selection import EVERYBODY, Selection, TheseGuests
 from lastcall.report.drills.drilled_guests import DrilledGuest, drill_table, drilled_guests
 from lastcall.report.drills.last_drill import LastDrill, failed_words, note_drill
 from lastcall.report.drills.power_cut import PowerCut, power_cut, power_cut_line
@@ -36,16 +37,19 @@ from lastcall.systemd.systemctl import Systemctl, booted
 @click.command("drill", short_help="Stop guests and bring them back, and say how a power cut would go.")
 @selection_arguments
 @click.option("--marked", is_flag=True, help="All that have `drill: true`; the same as naming nobody.")
+@click.option("--even-busy", is_flag=True, help="Those as well that are busy, as with an update.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @json_option(DrillDocument)
 @click.pass_obj
-def drill_command(invocation: Invocation, chosen: Selection, *, marked: bool, yes: bool, as_json: bool) -> int:
+def drill_command(
+    invocation: Invocation, chosen: Selection, *, marked: bool, even_busy: bool, yes: bool, as_json: bool
+) -> int:
     """Stop guests and bring them back in daytime: those named, by name, UUID or quoted glob ('web*'), or all that are
     marked by `drill: true`.
 
     It stops them as `lastcall shutdown` by hand does, and forces nobody off: who does not go by itself is left running,
-    which is said. Those that went are started again, in their order. Then it compares how long each took with what was
-    planned, and says how long tonight's power cut would take.
+    which is said, and who is busy is not touched. Those that went are started again, in their order. Then it compares
+    how long each took with what was planned, and says how long tonight's power cut would take.
 
     Exit code 0: all went and came back as planned.
     """
@@ -53,12 +57,19 @@ def drill_command(invocation: Invocation, chosen: Selection, *, marked: bool, ye
         raise UsageError("--marked means all that have `drill: true`, and takes no names", "leave one of the two out")
     loaded = load(invocation.config, Reason.DRILL).for_reason(Reason.DRILL)
     choice = _choose(loaded, chosen)
+    going = choice.going(even_busy=even_busy)
+    busy = choice.busy_lines()
+    if not going:
+        raise LastcallError(f"nobody is stopped, as all are busy: {', '.join(busy)}", "later, or by --even-busy")
+    for line in busy:
+        say(visible(f"{line}{'' if even_busy else ', and left alone'}"))
     if not yes and sys.stdin.isatty():
-        invocation = confirmed(invocation, f"Stop {choice} now, and start what went again?")
+        invocation = confirmed(invocation, f"Stop {' '.join(guest.name for guest in going)} now, and bring them back?")
     drill = Drill(loaded, lambda: progress_sinks(invocation), invocation.signals, _host_stops)
-    done = drill.perform(choice.selection, invocation.started)
+    done = drill.perform(TheseGuests(keys=frozenset(guest.key for guest in going)), invocation.started)
+    passed_over = {} if even_busy else {key: f"busy: {'; '.join(reasons)}" for key, reasons in choice.busy.items()}
     expected = {key: (one.usually, one.at_most) for key, one in choice.expected.items()}
-    guests = tuple(drilled_guests(choice.guests, expected, done.stopped, done.restored, {}))
+    guests = tuple(drilled_guests(choice.guests, expected, done.stopped, done.restored, passed_over))
     code = _exit_code(done, guests)
     _keep(loaded, done, guests, as_planned=code == ExitCode.OK)
     refresh_login_line(done.restored or done.stopped, loaded.settings, invocation.started)
@@ -82,8 +93,9 @@ def _choose(loaded: Loaded, chosen: Selection) -> DrillChoice:
     parts = assemble(loaded, request, loop)
     history = History(loaded.settings.paths.state)
     history.load()
+    busy = BusyGuests(parts.hooks, parts.stream, parts.context.terms, loop)
     choosing = choose_for_drill(
-        parts.inventory, parts.stream, history, chosen, parallel=loaded.settings.shutdown.parallel,
+        parts.inventory, parts.stream, history, busy, chosen, parallel=loaded.settings.shutdown.parallel,
         limited=parts.deadline.end != math.inf,
     )  # fmt: skip
     return loop.run_until_complete(choosing)

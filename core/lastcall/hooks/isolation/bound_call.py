@@ -7,6 +7,7 @@ from lastcall.api.guests import Guest
 from lastcall.formats.bounded_text import bounded, shown
 from lastcall.formats.plain_values import plain_evidence, plain_settings
 from lastcall.hooks.call import HookCall
+from lastcall.hooks.isolation.busy_reasons import first_reasons
 from lastcall.hooks.isolation.judgement import judged
 from lastcall.hooks.registry import Implementation
 from lastcall.hooks.tracing.onlooker import CallOnlooker
@@ -47,6 +48,8 @@ def _checked(hook: str, answer: Any, call: HookCall) -> Any:
     if hook in {"check", "check_guest"}:
         # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
         return first_problems(answer or (), lambda: call.expired)
+    if hook == "guest_busy":
+        return first_reasons(answer)
     if hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
             facts = cast("Mapping[str, Any] | None", answer)

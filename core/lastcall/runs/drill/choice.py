@@ -1,13 +1,14 @@
 """Whom a drill is about: those that somebody names, or all that are marked for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import HypervisorError, Severity, UsageError
 from lastcall.formats.values import value
+from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.planning.history import History
 from lastcall.planning.plan import PlannedGuest
-from lastcall.planning.selection import Selection, TheseGuests
+from lastcall.planning.selection import Selection
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
 from lastcall.records.stream import Stream
@@ -26,22 +27,31 @@ class ExpectedStop:
 
 @value
 class DrillChoice:
-    """The guests of a drill, and what is expected of each."""
+    """The guests of a drill, what is expected of each, and which are busy, and with what."""
 
     guests: tuple[Guest, ...]
     expected: Mapping[Key, ExpectedStop]
+    busy: Mapping[Key, Sequence[str]]
 
-    @property
-    def selection(self) -> TheseGuests:
-        """These and nobody else, whatever is started meanwhile."""
-        return TheseGuests(keys=frozenset(guest.key for guest in self.guests))
+    def going(self, *, even_busy: bool) -> tuple[Guest, ...]:
+        """Those that are to be stopped; those that are busy only where somebody wants it."""
+        return tuple(guest for guest in self.guests if even_busy or guest.key not in self.busy)
 
-    def __str__(self) -> str:
-        return " ".join(guest.name for guest in self.guests)
+    def busy_lines(self) -> list[str]:
+        """Those that are busy, each with its reasons."""
+        busy = ((guest.name, self.busy[guest.key]) for guest in self.guests if guest.key in self.busy)
+        return [f"{name} is busy ({'; '.join(reasons)})" for name, reasons in busy]
 
 
 async def choose_for_drill(
-    inventory: Inventory, stream: Stream, history: History, chosen: Selection, *, parallel: int, limited: bool
+    inventory: Inventory,
+    stream: Stream,
+    history: History,
+    busy: BusyGuests,
+    chosen: Selection,
+    *,
+    parallel: int,
+    limited: bool,
 ) -> DrillChoice:
     """Connect, and find them, by a rehearsal of the drill's shutdown; see `Inventory.plan`.
 
@@ -67,7 +77,7 @@ async def choose_for_drill(
     expected = {
         planned.guest.key: ExpectedStop(history.usual(planned.guest.key), _at_most(planned)) for planned in plan.guests
     }
-    return DrillChoice(tuple(guests), expected)
+    return DrillChoice(tuple(guests), expected, await busy.ask(guests))
 
 
 def _at_most(planned: PlannedGuest) -> float | None:

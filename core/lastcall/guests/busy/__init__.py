@@ -1,0 +1,1 @@
+"""Guests that are busy with something that a stop would cut off."""
