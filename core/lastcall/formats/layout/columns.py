@@ -79,7 +79,7 @@ def _widths(table: list[list[Cell]], columns: Sequence[Column], screen: Screen, 
     taken = indent + sum(column.gap for column in columns[:-1])
     taken += sum(width for width, column in zip(widest, columns, strict=True) if column.fit is Fit.WHOLE)
     rest = sum(width for width, column in zip(widest, columns, strict=True) if column.fit is Fit.REST)
-    name = _name_width(screen, taken, rest)
+    name = _name_width(screen, taken, rest, alone=len(columns) == 1)
     fitted = {Fit.NAME: name, Fit.REST: rest if screen.width is None else max(0, screen.width - taken)}
     for at, column in enumerate(columns):
         if column.fit is Fit.NAME:
@@ -89,12 +89,14 @@ def _widths(table: list[list[Cell]], columns: Sequence[Column], screen: Screen, 
     return [room if column.fit is Fit.REST else widest[at] for at, column in enumerate(columns)]
 
 
-def _name_width(screen: Screen, taken: int, rest: int) -> int:
-    """What a name may have: all that nobody else needs, and two fifths where messages want more than there is."""
+def _name_width(screen: Screen, taken: int, rest: int, *, alone: bool) -> int:
+    """What a name may have: what nobody else needs, and two fifths of it where messages want more than there is. Half a
+    line at most, unless it stands there alone: one guest's must not push everybody's outcome out of sight.
+    """
     if screen.width is None:
         return WIDEST_NAME
     room = screen.width - taken
-    return max(_LEAST_NAME, room - rest, room * 2 // 5)
+    return max(_LEAST_NAME, min(room if alone else screen.width // 2, max(room - rest, room * 2 // 5)))
 
 
 class _Pen:

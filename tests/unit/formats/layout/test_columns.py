@@ -48,6 +48,12 @@ def test_a_name_is_cut_where_there_is_no_room_and_whole_where_there_is_or_somebo
         assert any(LONG in line for line in lines)
 
 
+def test_a_long_name_pushes_nobodys_facts_out_of_sight() -> None:
+    short, _ = in_columns([("web-1", "stopped"), (LONG, "stopped")], (NAME, REST), Screen(width=120))
+    assert short.index("stopped") <= 62
+    assert list(in_columns([(LONG,)], (NAME,), Screen(width=120))) == [LONG], "where nobody else is on the line"
+
+
 def test_a_message_is_broken_in_its_column_and_whole_in_a_pipe() -> None:
     lines = shown(80)
     assert len(lines) > len(ROWS)
