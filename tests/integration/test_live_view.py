@@ -49,6 +49,12 @@ WORLD.defineXML(
     "<domain type='test'><name>db-1</name><uuid>{}</uuid><memory>1</memory><os><type>hvm</type></os></domain>"
 )
 """
+BUG = """
+from lastcall.runs.shutdown import Shutdown
+async def broken(run, stopping):
+    raise RuntimeError("a bug")
+Shutdown._stop_everybody = broken
+"""
 MANY = [f"web-{number:02}" for number in range(60)]
 LONG = "a-guest-whose-name-somebody-has-made-long-to-tell-it-from-all-others-in-rack-12-unit-34"
 ODD = ["数据库-主", "[bold]web[bold]", LONG]
@@ -97,6 +103,8 @@ def test_a_shutdown_shows_who_moves_and_folds_away_who_is_done(tmp_path: Path, s
     assert "Ctrl-C: nobody else is asked" in screen.text
     go(tmp_path, "stop")
     screen.shows("shutdown: 3 of 4 done (3 stopped) · 1 moving")
+    screen.read(2.2)
+    assert screen.text.count("\n\n") == 1, "it stands where it stood"
     assert "数据库-主" not in "".join(row for row in screen.rows if "on_guest_stop of" in row)
     go(tmp_path, "stop-db-1")
     assert screen.end() == 0
@@ -278,6 +286,21 @@ def test_an_error_before_the_end_of_a_run_stands_alone(tmp_path: Path) -> None:
     assert screen.end() == 2
     assert screen.text.startswith("lastcall: "), screen.text
     assert "done" not in screen.text
+
+
+def test_a_bug_in_the_middle_of_a_run_is_told_below_it_and_not_within(tmp_path: Path) -> None:
+    config = world(tmp_path, ["db-1"])
+    with (tmp_path / "hooks.d/10-world.py").open("a") as file:
+        file.write(BUG)
+    screen = on_screen(config, "shutdown", "--yes")
+    screen.shows("0 of 1 done")
+    go(tmp_path, "begin")
+    assert screen.end() == 70
+    before, told = screen.bytes.split(b"Traceback (most recent call last)")
+    assert before.endswith(b"\r\033[J"), "it was removed first"
+    assert b"\033" not in told
+    assert "RuntimeError: a bug" in screen.text
+    assert screen.text.splitlines()[-1].startswith("lastcall: internal error")
 
 
 LINES = re.compile(r"^ +\d+\.\d\ds  ", re.MULTILINE)

@@ -91,3 +91,24 @@ def test_a_small_room_keeps_the_latest(room: int) -> None:
     release.set()
     assert box.close(LONGEST)
     assert got[-room:] == list(range(50))[-room:]
+
+
+def test_where_nothing_comes_whoever_wants_it_is_called_now_and_then_and_is_not_waited_for_when_that_hangs() -> None:
+    release, batches = threading.Event(), list[list[int]]()
+
+    def deliver(things: list[int], _dropped: int) -> None:
+        batches.append(things)
+        if batches.count([]) == 3:
+            release.wait()
+
+    box = Outbox[int](deliver, "test", idle=0.01)
+    box.put(1)
+    while batches.count([]) < 3:
+        time.sleep(0.01)
+    assert batches[0] == [1]
+    time.sleep(0.3)
+    box.put(2)
+    began = time.monotonic()
+    assert not box.close(LONGEST, still=0.1)
+    assert time.monotonic() - began < LONGEST / 10
+    release.set()

@@ -193,6 +193,11 @@ def test_a_terminal_that_knows_ascii_alone_gets_a_bar_as_well() -> None:
     assert re.fullmatch(r"#+\.+\|\.+\|\.+ 5min of 10min", lines[6])
 
 
+def test_letters_take_the_cells_that_terminals_give_them() -> None:
+    assert [cells_of(text) for text in ("db-1", "数据库", "🦊", "c\u0327a", "")] == [4, 6, 2, 2, 0]
+    assert cut_in_the_middle("数据库主服务器", 9) == "数据…务器"
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("width", [1, 2, 5, 10, 26])
 def test_a_name_that_is_cut_keeps_both_its_ends_and_takes_no_more_cells_than_it_may(name: str, width: int) -> None:
