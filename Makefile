@@ -14,7 +14,7 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto
+	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto zsh fish
 # Fonts for what a picture shows: a browser of a bare Debian has but one. Cockpit is started by the tests, see below.
 BROWSER_PACKAGES := chromium fonts-noto-core cockpit-ws cockpit-bridge
 DEB_PACKAGES := debhelper dpkg-dev man-db groff mandoc lintian rpm shellcheck
@@ -167,10 +167,11 @@ pictures: $(STAMPS)/venv $(STAMPS)/browser
 	PYTHONPATH=docs $(BIN)/python -m book.pictures --write
 	PYTHONPATH=docs:tests $(BIN)/python -m book.live_view --write
 
-# What docs/compatibility.md promises, line by line and schema by schema, and the man pages, from the code.
+# What docs/compatibility.md promises, line by line and schema by schema, the man pages and what completions know, from the code.
 promise: $(STAMPS)/venv
 	PYTHONPATH=docs $(BIN)/python -m book.promise --write
 	PYTHONPATH=docs $(BIN)/python -m book.schemas --write
+	PYTHONPATH=docs $(BIN)/python -m book.command_index --write
 	PYTHONPATH=docs $(BIN)/python -m book.manual --write
 
 # contrib/example-plugin, which `lastcall plugins new` has written.

@@ -51,6 +51,7 @@ def rows(lab: Daemon, old: Path | None) -> Iterator[str]:
     yield f"| --- | {'---: | ' if old else ''}---: | ---: |"
     for name, words in COMMANDS.items():
         yield _row(f"`{name}`", [_start(program, words).cpu for program in programs], virsh)
+    yield _row("a completion", [_completion(program).cpu for program in programs], virsh)
     yield _row("`shutdown --from-unit`", [_from_unit(program).cpu for program in programs], virsh)
     slopes, peaks = zip(*(_crowd(lab, program) for program in programs), strict=True)
     yield _row(f"each guest above {FEW}", slopes, virsh, digits=2)
@@ -69,6 +70,15 @@ def _start(program: Path, words: Sequence[str]) -> Cost:
         config = write_config(Path(name), "test:///default")
         cost([str(program), "--config", str(config), "-q", "shutdown", "--yes"], repeats=1)  # something to report
         return cost([str(program), "--config", str(config), *words])
+
+
+def _completion(program: Path) -> Cost:
+    """Of a guest's name, by files: what libvirt takes for an answer comes to that."""
+    with tempfile.TemporaryDirectory(prefix="lastcall-bench-") as name:
+        config = write_config(Path(name), "test:///default")
+        cost([str(program), "--config", str(config), "-q", "shutdown", "--yes"], repeats=1)  # somebody to bring back
+        words = {"_LASTCALL_COMPLETE": "bash", "_LASTCALL_LINE": f"lastcall --config {config} restore "}
+        return cost([str(program), "complete"], env=words)
 
 
 def _from_unit(program: Path) -> Cost:

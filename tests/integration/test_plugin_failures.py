@@ -189,16 +189,15 @@ def test_commands_that_could_not_be_registered_are_missing_and_not_unknown(
 
 
 def complete(config: Path, words: str) -> tuple[int, list[str], str]:
-    environment = {"_LASTCALL_COMPLETE": "bash_complete", "COMP_WORDS": f"lastcall --config {config} {words}"}
-    environment["COMP_CWORD"] = str(len(environment["COMP_WORDS"].split()) - (not words.endswith(" ")))
-    done = run_lastcall(config, env={**os.environ, **environment})
-    return done.returncode, done.stdout.split(), done.stderr
+    environment = {"_LASTCALL_COMPLETE": "bash", "_LASTCALL_LINE": f"lastcall --config {config} {words}"}
+    done = run_lastcall(config, "complete", env={**os.environ, **environment})
+    return done.returncode, done.stdout.split("\0")[:-1], done.stderr
 
 
 def test_completion_knows_commands_and_values_of_plugins(tmp_path: Path) -> None:
     config, _ = with_plugin(tmp_path, COMMAND.format(**FINE))
-    assert complete(config, "enr") == (0, ["plain,enroll"], "")
-    assert complete(config, "enroll --kind f") == (0, ["plain,fast"], "")
+    assert complete(config, "enr") == (0, ["plain", "enroll"], "")
+    assert complete(config, "enroll --kind f") == (0, ["plain", "fast"], "")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +216,7 @@ def test_a_plugin_in_the_way_of_a_completion_is_named_in_bounded_time(
 def test_a_plugin_whose_commands_fail_costs_the_core_no_completion(tmp_path: Path) -> None:
     config, _ = with_plugin(tmp_path, COMMAND.format(**{**FINE, "register": "raise ValueError('boom')"}))
     code, found, _ = complete(config, "shut")
-    assert (code, found) == (0, ["plain,shutdown"])
+    assert (code, found) == (0, ["plain", "shutdown"])
 
 
 REHEARSES = """

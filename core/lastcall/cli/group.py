@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +19,12 @@ from lastcall.formats.version import __version__
 from lastcall.threads.standard_output import OutputLost, lent
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from lastcall.cli.completion.candidates import Candidates
     from lastcall.hooks.registry import Implementation
     from lastcall.threads.own_code import CodeLine
 
-COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 _ASKED = "lastcall.plugins_asked"
 _WHOLE = 100  # characters of what is said of a command; click cuts it at 45, within a sentence
 COMPLETION_TIME = 5.0  # seconds; nobody waits longer for a key
@@ -132,30 +133,19 @@ def cli(ctx: click.Context, config: Path | None, color: Wish, *, verbose: bool, 
     ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet, color=color)
 
 
-def _complete(invocation: Invocation) -> int:
-    """Answer a shell that asks for completions, in bounded time; where a plugin is in the way there are none."""
-    from click.shell_completion import get_completion_class
+def find_others(words: Sequence[str], last: str, invocation: Invocation) -> "Candidates":
+    """What plugins add to the commands, by click. Raises LastcallError."""
+    from click.shell_completion import ShellComplete
 
-    from lastcall.cli.outlet import say
+    from lastcall.cli.completion.candidates import Candidates
 
-    shell, _, instruction = os.environ[COMPLETION].partition("_")
-    kind = get_completion_class(shell)
-    if kind is None or instruction not in {"source", "complete"}:
-        return ExitCode.NOT_AS_PLANNED
-    maker = kind(cli, {"obj": invocation}, "lastcall", COMPLETION)
-    if instruction == "source":
-        click.echo(maker.source())
-        return ExitCode.OK
-    try:
-        text = _completions(maker.complete)
-    except LastcallError as error:
-        say(f"lastcall: {error}")
-        return ExitCode.NOT_AS_PLANNED
-    click.echo(text)
-    return ExitCode.OK
+    shell = ShellComplete(cli, {"obj": invocation}, "lastcall", "")
+    found = _completions(lambda: shell.get_completions(list(words), last))
+    names = {str(one.value): one.help or "" for one in found if one.type == "plain"}
+    return Candidates(names=names, files=any(one.type in {"file", "dir"} for one in found))
 
 
-def _completions(make: Callable[[], str]) -> str:
+def _completions(make: "Callable[[], list[CompletionItem]]") -> "list[CompletionItem]":
     """Raises LastcallError; of a plugin's value that is completed by code of its own, too."""
     from lastcall.hooks.isolation.outside_runs import plugin_failed
     from lastcall.threads.answers import WorkerExit
@@ -164,7 +154,7 @@ def _completions(make: Callable[[], str]) -> str:
 
     standpoint = Standpoint()
 
-    def work() -> str:
+    def work() -> "list[CompletionItem]":
         with standpoint:
             return make()
 
@@ -182,8 +172,6 @@ def _completions(make: Callable[[], str]) -> str:
 
 def run_command(arguments: Sequence[str], invocation: Invocation) -> int:
     """Run the subcommand and return its exit code; raises what it raises, but for errors of usage."""
-    if os.environ.get(COMPLETION):
-        return _complete(invocation)
     try:
         # Standalone, click leaves by SystemExit, past the error boundary of main() and its way around hung threads.
         code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False, obj=invocation)

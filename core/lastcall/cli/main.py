@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ConfigInvalid, ExitCode, LastcallError
@@ -12,11 +12,15 @@ from lastcall.formats.reading import Unreadable
 from lastcall.formats.secret_text import masked
 from lastcall.threads import standard_output
 
+if TYPE_CHECKING:
+    from lastcall.cli.completion.candidates import Candidates
+
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
 UNIT_CALLS = frozenset({
     ("stamp",), ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again"), ("restore", "--from-unit"),
 })  # fmt: skip
+COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 TRACE = "LASTCALL_TRACE"  # the variable by which somebody wants every hook call told
 RUNS = frozenset({"shutdown", "restore"})
 
@@ -52,6 +56,8 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
+    if os.environ.get(COMPLETION):  # before everything: what somebody is still writing must not be done
+        return _complete(arguments, invocation)
     if tuple(arguments) in UNIT_CALLS:
         from lastcall.cli.unit_calls import answer
 
@@ -59,6 +65,17 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     from lastcall.cli.group import run_command
 
     return run_command(arguments, invocation)
+
+
+def _complete(arguments: Sequence[str], invocation: Invocation) -> int:
+    from lastcall.cli.completion.answer import answer_shell
+
+    def others(words: Sequence[str], last: str) -> "Candidates":
+        from lastcall.cli.group import find_others  # with click, and plugins: for commands that are none of ours
+
+        return find_others(words, last, invocation)
+
+    return answer_shell(arguments, others)
 
 
 def _runs(arguments: Sequence[str]) -> bool:

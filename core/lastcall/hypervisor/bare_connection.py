@@ -49,6 +49,14 @@ def ask_for_states(uri: str) -> dict[str, GuestState]:
         return found
 
 
+def ask_for_names(uri: str) -> frozenset[str]:
+    """The names of a connection's active guests. Blocks for as long as a daemon hangs; raises HypervisorError."""
+    start_event_loop()
+    with translated():
+        connection = libvirt.open(uri)
+        return frozenset(domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE))
+
+
 def _state_of(domain: libvirt.virDomain) -> GuestState:
     """Of one that is gone by now nobody knows."""
     try:

@@ -57,6 +57,12 @@ def _ask_for_states(uri: str) -> Mapping[str, GuestState]:
     return ask_for_states(uri)
 
 
+def _ask_for_names(uri: str) -> Collection[str]:
+    from lastcall.hypervisor import bare_connection
+
+    return bare_connection.ask_for_names(uri)
+
+
 def call_roll(
     guests: Iterable[Key], seconds: float = PATIENCE, ask: Callable[[str], Collection[str]] = _ask_who_is_active
 ) -> RollCall:
@@ -71,6 +77,11 @@ def take_census(
 ) -> Census:
     """Ask every connection for all of its guests, all at once and for so many seconds at most."""
     return Census(*_ask_all(uris, seconds, ask))
+
+
+def call_names(uris: Iterable[str], seconds: float) -> tuple[dict[str, Collection[str]], dict[str, str]]:
+    """The names of the active guests of every connection that answers in time, and why one does not."""
+    return _ask_all(uris, seconds, _ask_for_names)
 
 
 def roll_in(census: Census, guests: Iterable[Key]) -> RollCall:
