@@ -100,7 +100,7 @@ def test_an_answer_loads_neither_pydantic_nor_asyncio_nor_plugins_nor_click(
 def test_what_is_being_written_is_never_done(tmp_path: Path, config: list[str]) -> None:
     for words in (["stamp"], ["shutdown", "--yes"], ["complete"]):
         for shell in ("bash", "zsh", "fish", "nonsense", "bash_complete"):
-            environment = {"PYTHONPATH": ":".join(sys.path), "_LASTCALL_COMPLETE": shell}
-            command = [sys.executable, "-m", "lastcall", *config, *words]
+            environment = {"PYTHONPATH": ":".join(sys.path), "_LASTCALL_COMPLETE": shell, "LASTCALL_CONFIG": config[1]}
+            command = [sys.executable, "-m", "lastcall", *words]
             subprocess.run(command, capture_output=True, env=environment)
     assert not list(tmp_path.glob("run/*")) + list(tmp_path.glob("runs/*"))
