@@ -156,9 +156,9 @@ def test_plugins_says_what_each_is_meant_for(tmp_path: Path, mark: Path) -> None
     config = write_config(tmp_path, WORLD)
     path = drop_in(tmp_path, mark, "# lastcall: reasons=host,manual rehearse")
     other = drop_in(tmp_path, mark, "", "pre_shutdown/60-plain")
-    told = run_lastcall(config, "plugins").stdout.splitlines()
-    assert f"  pre_shutdown/50-stopvm.sh  dropin  {path}  meant for host stops, reason manual" in told
-    assert f"  pre_shutdown/60-plain  dropin  {other}  not in rehearsals" in told
+    told = [line.split() for line in run_lastcall(config, "plugins").stdout.splitlines()]
+    assert f"pre_shutdown/50-stopvm.sh dropin {path} meant for host stops, reason manual".split() in told
+    assert f"pre_shutdown/60-plain dropin {other} not in rehearsals".split() in told
     shown = json.loads(run_lastcall(config, "plugins", "--json").stdout)
     facts = {one["name"]: (one["reasons"], one["rehearses"]) for one in shown["plugins"]}
     assert facts["pre_shutdown/50-stopvm.sh"] == (["host", "manual"], True)

@@ -51,7 +51,7 @@ def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[st
     for attempt in guest.attempts:
         if attempt.result in told:
             said = f": {attempt_words(attempt)}" if attempt.message else ""
-            text = f"{attempt.method} {attempt.result} after {_seconds(attempt.duration)}{said}"
+            text = f"{attempt.method} {attempt.result}{_after(attempt.duration)}{said}"
             yield from paragraph(text, screen, 4)
             yield from _traceback(attempt.traceback, screen, 4) if traces else ()
     for hook in guest.hooks:
@@ -70,8 +70,7 @@ def hook_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> list[str]:
     """One call, and what it said."""
     sign, tone = {Verdict.OK: ("✓", Tone.GOOD), Verdict.SKIPPED: ("-", None)}.get(hook.result, ("✗", Tone.BAD))
     said = f": {hook_words(hook)}" if hook.message else ""
-    took = f" after {_seconds(hook.duration)}" if hook.duration else ""  # nothing where it was not called at all
-    text = f"{hook.hook} of {hook.plugin}: {hook.result.value}{took}{said}"
+    text = f"{hook.hook} of {hook.plugin}: {hook.result.value}{_after(hook.duration)}{said}"
     return paragraph(text, screen, indent, sign=sign, tone=tone)
 
 
@@ -102,6 +101,11 @@ def evidence_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> Iterato
         figures = (f"{figure.name} {' → '.join(filter(None, (figure.before, figure.after)))}" for figure in one.figures)
         sign, tone = ("✓", Tone.GOOD) if one.proven else ("✗", Tone.BAD)
         yield from paragraph(f"{one.name}: {', '.join(figures)}", screen, indent, sign=sign, tone=tone)
+
+
+def _after(duration: float) -> str:
+    """How long it took; nothing of what took no time, or was not called at all."""
+    return f" after {_seconds(duration)}" if round(duration, 1) else ""
 
 
 def _seconds(duration: float) -> str:

@@ -11,7 +11,8 @@ from lastcall.cli.options import json_option, selection_arguments
 from lastcall.cli.outlet import say_problem
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
-from lastcall.formats.visible_text import page
+from lastcall.formats.layout.columns import paragraph
+from lastcall.formats.layout.natural import natural_key
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
@@ -48,6 +49,9 @@ def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool,
     if state.distrust:  # the list that was written has nothing doubtful on it any more
         say_problem(state.distrust)
     Motd(paths, wanted=paths.brings_back).refresh(unseen=unseen_at_login(paths.state))
-    lines = (f"{entry.name} ({entry.uri}) is forgotten" for entry in entries)
-    click.echo(to_json(ForgetDocument(forgotten=tuple(entries)), indent=1) if as_json else page(lines))
+    if as_json:
+        click.echo(to_json(ForgetDocument(forgotten=tuple(entries)), indent=1))
+        return ExitCode.OK
+    for entry in sorted(entries, key=lambda entry: natural_key(entry.name)):
+        click.echo("\n".join(paragraph(f"{entry.name} ({entry.uri}) is forgotten", invocation.screen())))
     return ExitCode.OK

@@ -17,6 +17,7 @@ from lastcall.cli.options import confirmed, json_option, occasion_option
 from lastcall.cli.progress import Progress
 from lastcall.errors import ExitCode, Severity, UsageError
 from lastcall.formats.json_text import to_json
+from lastcall.formats.layout.columns import NAME, Cell, in_columns
 from lastcall.formats.layout.screen import Screen, Tone
 from lastcall.formats.visible_text import visible
 from lastcall.hooks.occasions.occasions import possible_reasons
@@ -142,7 +143,7 @@ async def _fire_for(parts: Parts, name: str, guest: Guest) -> None:
 
 
 def _lines(name: str, guest: Guest | None, calls: tuple[HookRecord, ...], screen: Screen) -> list[str]:
-    lines = [screen.paint(f"{guest.name}:", Tone.HEADING)] if guest else []
+    lines = list(in_columns([(Cell(f"{guest.name}:", Tone.HEADING),)], (NAME,), screen)) if guest else []
     for call in calls:
         lines += [*hook_lines(call, screen, 2), *evidence_lines(call, screen, 4)]
     return lines if calls else [*lines, f"  no plugin does anything in {name}" + (" for this guest" if guest else "")]
