@@ -150,7 +150,13 @@ def test_debian_needs_the_same_and_everybody_is_advised_to_have_virsh(rpm: Path,
         assert floors[name] == floor.replace(" ", "")
     assert "Recommends: libvirt-clients" in control
     assert run("rpm", "-qp", "--recommends", rpm).split() == ["libvirt-client"]
-    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == ["cockpit", "libvirt", "python-apprise", "python-paho-mqtt", "python-prometheus_client"]
+    assert [one.partition(":")[0] for one in pkgbuild("optdepends")] == [
+        "cockpit",
+        "libvirt",
+        "python-apprise",
+        "python-paho-mqtt",
+        "python-prometheus_client",
+    ]
     assert "Enhances: cockpit, libvirt-daemon-system" in control, (
         "whose page is there for who has it, and asks for nothing"
     )

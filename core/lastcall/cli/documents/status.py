@@ -43,8 +43,8 @@ class StatusDocument:
 
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
     shutdown and the restore after it. `next_stop`: null before the first plan. `unseen`: runs with guests that were
-    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`: null where there was
-    none.
+    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first.
+    `last_drill`: null where there was none.
     """
 
     version: int = 1
