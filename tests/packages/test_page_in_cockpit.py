@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,15 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, folder: Path, path: Path | None, *, user: bool = False, **options: Any) -> Generator[Visit]:
-    """Look at the page in a session that finds the programs of this folder; `user`: one who is not root."""
+def visit(
+    browser: Browser, folder: Path, path: Path | None, *, behind: Sequence[str] = (), **options: Any
+) -> Generator[Visit]:
+    """Look at the page in a session that finds the programs of this folder. `behind`: words of what starts it."""
     session = folder / "session"
     session.mkdir(exist_ok=True)
-    if user:
+    if behind == NOBODY:
         os.chown(session, 65534, 65534)
-    with served(session, path=f"{path}:{SYSTEM}" if path else SYSTEM, user=NOBODY if user else ()) as url:
+    with served(session, path=f"{path}:{SYSTEM}" if path else SYSTEM, user=behind) as url:
         shown = Visit(browser, url, options)
         try:
             yield shown
@@ -276,12 +278,29 @@ def test_a_name_of_markup_is_text_everywhere_and_nothing_of_it_runs(
             assert (shown.page.title(), shown.said) == ("lastcall", [])
 
 
+def local(programs: Path) -> tuple[str, ...]:
+    """A command that runs the rest of it where these are the programs of /usr/local/bin."""
+    return ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /usr/local/bin && exec "$@"', str(programs))
+
+
 def test_without_lastcall_it_says_what_is_missing(browser: Browser, tmp_path: Path) -> None:
-    with visit(browser, tmp_path, None) as shown:
+    (tmp_path / "empty").mkdir()
+    with visit(browser, tmp_path, None, behind=local(tmp_path / "empty")) as shown:
         for part in ("status", "plan", "report"):
             assert "There is no program `lastcall`" in shown.text(part)
         assert not shown.page.locator("#acts").is_visible()
         assert shown.said == []
+
+
+def test_one_in_usr_local_is_found_though_the_session_does_not_look_there(browser: Browser, tmp_path: Path) -> None:
+    programs = sample_host(tmp_path / "host", SAMPLE)
+    with visit(browser, tmp_path, None, behind=local(programs)) as shown:
+        assert len(shown.guests()) == 12
+        assert "on duty" in shown.text("status")
+        assert "Shutdown of" in shown.text("report")
+        with shown.context.expect_page() as opened:
+            shown.page.get_by_role("link", name="The whole report").click()
+        assert opened.value.title().startswith("Shutdown of vmhost-1")
 
 
 def test_an_invalid_configuration_is_told_with_every_error(browser: Browser, lab: Daemon, tmp_path: Path) -> None:
@@ -297,14 +316,14 @@ def test_an_invalid_configuration_is_told_with_every_error(browser: Browser, lab
 def test_who_is_not_root_is_told_so_and_cannot_start_anything(browser: Browser, lab: Daemon, open_folder: Path) -> None:
     with driver_guests(lab, NAMES):
         programs = documents(lab, open_folder, {})
-        with visit(browser, open_folder, programs, user=True) as shown:
+        with visit(browser, open_folder, programs, behind=NOBODY) as shown:
             shown.page.locator("#hook").evaluate("one => one.add(new Option('pre_shutdown'))")
             shown.page.get_by_label("db", exact=True).check()
             shown.page.locator("#rehearse").evaluate("one => { one.disabled = false; }")
             shown.page.get_by_role("button", name="Rehearse").click()
             assert shown.ended() == "✗ not done This needs administrative access: turn it on at the top of Cockpit."
     (programs / "lastcall").write_text('#!/bin/sh\necho "lastcall: /var/lib/lastcall: no permission" >&2; exit 4\n')
-    with visit(browser, open_folder, programs, user=True) as shown:
+    with visit(browser, open_folder, programs, behind=NOBODY) as shown:
         assert "There is no permission for that" in shown.text("status")
         assert "lastcall: /var/lib/lastcall: no permission" in shown.text("status")
         assert "administrative access" in shown.text("status")
