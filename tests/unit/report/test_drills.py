@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lastcall.planning.forecast import Forecast
+from lastcall.planning.hook_times import HookTimes
 from lastcall.planning.worst_case import Outlook
 from lastcall.report.drills.last_drill import LastDrill, drill_words, last_drill, note_drill
 from lastcall.report.drills.power_cut import power_cut, power_cut_line
@@ -28,7 +29,8 @@ def outlook(usual: Mapping[str, float], unknown: tuple[str, ...] = (), *, deadli
     return Outlook(
         usual=Forecast(dict.fromkeys(keys, 0.0), keys, tuple(keys)),
         worst=Forecast(dict.fromkeys(worst, 0.0), worst, (longest,)),
-        before=0.0,
+        hooks=HookTimes(),
+        own={},
         unknown=frozenset((URI, name) for name in unknown),
         endless=frozenset(),
         deadline=Deadline.after(0.0, deadline, reserve=30, grace=30, heard=False),

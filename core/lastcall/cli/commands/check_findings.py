@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import CheckFindings, Report, StopForecast
-from lastcall.cli.commands.plan import look_at_plan
+from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import BootStamp
@@ -58,8 +58,8 @@ def _forecast(outlook: Outlook, guests: int) -> StopForecast:
     return StopForecast(
         guests=guests,
         unknown=len(outlook.unknown),
-        usual=round(outlook.usual.total, 2),
-        worst=round(outlook.before + outlook.worst.total, 2),
+        usual=round(outlook.usual_end, 2),
+        worst=round(outlook.worst_end, 2),
         last_resort=_known(outlook.deadline.last_resort),
         deadline=_known(outlook.deadline.end),
     )

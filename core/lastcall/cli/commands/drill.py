@@ -9,8 +9,8 @@ from itertools import chain
 import click
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.cli.commands.plan import look_at_plan
 from lastcall.cli.documents.drill import DrillDocument
+from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.login_line import refresh_login_line
 from lastcall.cli.options import confirmed, json_option, selection_arguments

@@ -31,12 +31,12 @@ def power_cut(outlook: Outlook, names: Mapping[Key, str]) -> PowerCut:
     """By the plan of a host stop; `names` of its guests."""
     deadline = outlook.deadline
     return PowerCut(
-        usual=round(outlook.usual.total, 2),
-        worst=round(outlook.before + outlook.longest[0], 2),
+        usual=round(outlook.usual_end, 2),
+        worst=round(outlook.hooks.before + outlook.longest[0], 2),
         last_resort=round(deadline.last_resort, 2),
         deadline=round(deadline.end, 2),
         unknown=tuple(sorted(names[key] for key in outlook.unknown)),
-        fits=outlook.usual.total <= deadline.last_resort,
+        fits=outlook.usual_end <= deadline.last_resort,
     )
 
 

@@ -74,10 +74,13 @@ async def choose_for_drill(
             "no active guest is marked for drills", "name guests, or give some `drill: true` in rules or metadata"
         )
     plan = await inventory.plan(guests, parallel, limited=limited)
-    expected = {
-        planned.guest.key: ExpectedStop(history.usual(planned.guest.key), _at_most(planned)) for planned in plan.guests
-    }
+    expected = {planned.guest.key: _expected(planned, history) for planned in plan.guests}
     return DrillChoice(tuple(guests), expected, await busy.ask(guests))
+
+
+def _expected(planned: PlannedGuest, history: History) -> ExpectedStop:
+    usual = history.usual(planned.guest.key)
+    return ExpectedStop(usual.seconds if usual else None, _at_most(planned))
 
 
 def _at_most(planned: PlannedGuest) -> float | None:
