@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lastcall
-from lastcall import Guest, HookFailed, Outcome, Reason, Report, Skip
+from lastcall import CallExpired, Guest, HookFailed, Outcome, Reason, Report, Run, Skip
 from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import Lab
@@ -102,6 +102,26 @@ def test_no_host_stop_waits_for_an_answer_and_what_comes_too_late_is_nobodys_fai
     }
     assert hangs.run.duration == without.run.duration
     assert [one.hooks for one in hangs.guests] == [(), ()]
+
+
+def test_in_a_host_stop_the_question_is_over_when_something_is_done_to_the_guest(tmp_path: Path) -> None:
+    expired: list[bool] = []
+
+    class Both:
+        @lastcall.hookimpl
+        def guest_busy(self, run: Run) -> list[str]:
+            self.run = run
+            raise Hangs
+
+        @lastcall.hookimpl
+        def on_guest_stop(self) -> None:
+            try:
+                self.run.remaining()
+            except CallExpired:
+                expired.append(True)
+
+    run_shutdown(tmp_path, [FakeGuest("g")], plugins={"both": Both()}, reason=HOST_STOP)
+    assert expired == [True]
 
 
 def test_a_run_by_hand_says_it_before_it_asks_anybody_and_waits_some_seconds_at_most(tmp_path: Path) -> None:
