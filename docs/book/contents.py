@@ -19,6 +19,7 @@ OPERATORS = {
     "Configuration": "configuration.md",
     "Order, ladders, deadline": "ordering.md",
     "Commands and the report": "commands.md",
+    "What would go wrong tonight": "check.md",
     "The page in Cockpit": "cockpit.md",
     "Drills": "drill.md",
     "Guest agent": "agent.md",

@@ -51,6 +51,9 @@ def _unfit(guest: Guest, run: Run) -> str | None:
     return None if run.domain(guest).agent_connected() else "the guest agent is not connected"
 
 
+_CHANNEL = "org.qemu.guest_agent.0"
+_INSTALL = "install and start qemu-guest-agent in the guest, or take the channel out of its XML"
+_ADD = "add the channel to its XML, and qemu-guest-agent to the guest; or choose something else"
 _LARGEST = 2**63  # a HANDLE of Windows is the largest number that an agent calls a process by
 _INTERNAL = 1  # libvirt's VIR_ERR_INTERNAL_ERROR
 
@@ -236,15 +239,27 @@ def describe_guest(guest: Guest, run: Run) -> Mapping[str, Json] | None:
 
 @hookimpl
 def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
-    """Say where an agent is connected and does not answer: requests to it cost time, then ACPI is used."""
-    if _unfit(guest, run):
+    """Say where an agent is wanted and dead, or not there: requests to it cost time, then something else is tried."""
+    settings, name = run.settings(guest), Agent.name
+    if guest.driver != "QEMU" or guest.state is not GuestState.RUNNING or name not in settings.stop + settings.shell:
         return
+    domain = run.domain(guest)
     try:
-        run.domain(guest).agent("guest-ping", timeout=ANSWER_TIME)
+        if domain.agent_connected():
+            domain.agent("guest-ping", timeout=ANSWER_TIME)
+        elif _CHANNEL in domain.xml():
+            yield _dead(guest, "it has a channel for a guest agent, and no agent is connected to it", _INSTALL)
+        elif set(settings.stop) == {name}:
+            yield _dead(guest, "its ladder has nothing but agent, and it has no channel for one", _ADD)
+        elif set(settings.shell) == {name}:
+            yield _dead(guest, "its commands are run by the agent alone, and it has no channel for one", _ADD)
     except HypervisorError as error:
         message = f"the guest agent is connected and does not answer: {error}"
-        remedy = "restart qemu-guest-agent in the guest"
-        yield Problem(what="agent", where=guest.name, message=message, remedy=remedy, severity=Severity.WARNING)
+        yield _dead(guest, message, "restart qemu-guest-agent in the guest")
+
+
+def _dead(guest: Guest, message: str, remedy: str) -> Problem:
+    return Problem(what="agent", where=guest.name, message=message, remedy=remedy, severity=Severity.WARNING)
 
 
 @hookimpl

@@ -41,6 +41,8 @@ def test_agents_that_are_stopped_frozen_or_gone_cost_their_time_box_and_acpi_sto
         frozen.wait_until(lambda: "frozen" in frozen.console(), "its agent is stopped")
         checked = run_lastcall(config, "check").stdout
         assert "agent frozen: the guest agent is connected and does not answer" in checked
+        assert "agent gone: it has a channel for a guest agent, and no agent is connected to it" in checked
+        assert "agent healthy" not in checked
         report = report_of(run_lastcall(config, "shutdown", "--json"))
         found = {guest["name"]: guest for guest in report["guests"]}
         assert {name: guest["method"] for name, guest in found.items()} == {

@@ -159,6 +159,28 @@ def test_every_promise_of_security_names_files_and_tests_that_exist() -> None:
         assert set(tests) <= defined, row
 
 
+def test_every_finding_of_check_is_told_with_severity_remedy_and_a_test_that_creates_it() -> None:
+    rows = [line for line in (ROOT / "docs/check.md").read_text().splitlines() if line.startswith("| ")][2:]
+    defined = set(
+        re.findall(r"def (test_\w+)\(", "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py")))
+    )
+    told = set[str]()
+    for row in rows:
+        what, says, severity, remedy, tests = row.strip("| ").split(" | ")
+        assert says, row
+        assert remedy, row
+        assert set(severity.split(" or ")) <= {one.value for one in lastcall.Severity}, row
+        assert set(re.findall(r"`(test_\w+)`", tests)) <= defined, row
+        assert "`test_" in tests, row
+        told |= set(re.findall(r"`(\w+)`", what))
+    looks = [*(ROOT / "core/lastcall/checks").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]
+    looks += [ROOT / "core/lastcall" / name for name in ("systemd/unit_checks.py", "guests/busy/busy_guests.py")]
+    texts = "\n".join(path.read_text() for path in looks)
+    # Those of preflight.py stand alone in a line, or after the guest.
+    found = set(re.findall(r'what="(\w+)"|_Kind\("(\w+)"|_warning\(\s*guest,\s*"(\w+)"', texts))
+    assert {name for names in found for name in names if name} <= told
+
+
 def test_every_dependency_names_its_oldest_version_with_which_the_matrix_tests_it() -> None:
     """Without a bound uv would take the first version that there ever was."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())

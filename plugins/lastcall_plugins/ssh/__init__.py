@@ -10,14 +10,18 @@ from lastcall import (
     Guest,
     GuestShell,
     PluginOptions,
+    Problem,
     Run,
+    Severity,
     ShellLost,
+    ShellRefused,
     ShellSession,
     StopMethod,
     StopRequest,
     hookimpl,
 )
 from lastcall.options import COMMAND, StepOptions
+from lastcall_plugins.ssh.hostkeys import KnownKeys
 from lastcall_plugins.ssh.settings import SshSettings, settings_of
 
 if TYPE_CHECKING:
@@ -80,6 +84,24 @@ def guest_shells() -> Iterable[GuestShell]:
 def stop_methods() -> Iterable[StopMethod[Any]]:
     """Offer `ssh`."""
     return [PowerOff()]
+
+
+@hookimpl
+def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
+    """Say whose host key is not enrolled: nobody logs in there."""
+    settings = run.settings(guest)
+    if Ssh.name not in settings.stop + settings.shell:
+        return
+    try:
+        if KnownKeys(guest, run).read():
+            return
+        message, remedy = "its host key is not enrolled: nobody can log in", f"`lastcall ssh enroll {guest.name}`"
+    except ShellRefused as error:
+        message, remedy = str(error), error.remedy
+    # Where there is another way, that one is taken.
+    alone = {Ssh.name} in (set(settings.stop), set(settings.shell))
+    severity = Severity.ERROR if alone else Severity.WARNING
+    yield Problem(what="ssh", where=guest.name, message=message, remedy=remedy, severity=severity)
 
 
 @hookimpl

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from lastcall.api.guests import RunKind
+from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
+from lastcall.checks.never_in_time import never_in_time
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
+from lastcall.checks.unseen_runs import unseen_runs
 from lastcall.cli.commands.check_brief import FLAG, CheckCounts, tell_briefly
 from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.documents.findings import CheckDocument
@@ -111,6 +114,8 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
     idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
     configured = (one.uri for one in parts.settings.connections)
     parts.stream.problems(by_hand_only((*connections.uris, *configured)))
+    state = parts.settings.paths.state
+    parts.stream.problems((*unseen_runs(state), *never_in_time(state, guests)))
     tight = find_tight_folders(parts.policies, guests, inventory.facts)
     graph = make_graph(everybody, parts.policies, (), all_known=connections.all_listed)
     parts.stream.problems([*graph.problems, *advice, *tight, *idle])
@@ -128,10 +133,12 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
     busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
     parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)
     counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
-    return [
+    drill = drill_age(state, guests, parts.policies)
+    seen = [
         (_GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}")
         for uri, count in counts.items()
     ]
+    return [*seen, *([("-", "last drill:", drill)] if drill else [])]
 
 
 async def _log_in(parts: Parts, invocation: Invocation) -> list[Row]:
