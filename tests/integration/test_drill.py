@@ -241,6 +241,20 @@ def test_wherever_a_drill_is_killed_an_ordinary_restore_brings_everybody_back(
             assert set(states(again).values()) == {"running"}
 
 
+def test_status_tells_of_a_drill_that_was_killed_before_everybody_was_back(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test, more=MARKED)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start"))
+    with driver_guests(lab, NAMES) as connection:
+        process = start_and_wait_for(config, "on_guest_start", "-v", "drill")
+        process.kill()
+        process.communicate(timeout=LONGEST)
+        told = run_lastcall(config, "status").stdout
+        assert "2 guests: it did not come to its end, or is under way" in told
+        assert "web-2  was running" in told
+        assert run_lastcall(config, "restore").returncode == 0
+        assert set(states(connection).values()) == {"running"}
+
+
 def test_a_host_stop_in_its_middle_is_not_undone_by_it(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
     (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop"))

@@ -4,11 +4,13 @@ import asyncio
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import click
 
 from lastcall.api.guests import Reason, RunKind
+from lastcall.api.results import Report
 from lastcall.cli.documents.drill import DrillDocument
 from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
@@ -65,13 +67,22 @@ def drill_command(
         say(visible(f"{line}{'' if even_busy else ', and left alone'}"))
     if not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {' '.join(guest.name for guest in going)} now, and bring them back?")
-    drill = Drill(loaded, lambda: progress_sinks(invocation), invocation.signals, _host_stops)
+
+    def tell(stopped: Report) -> None:
+        _keep(loaded, _note(stopped, len(choice.guests)))
+
+    drill = Drill(loaded, lambda: progress_sinks(invocation), invocation.signals, _host_stops, tell)
     done = drill.perform(TheseGuests(keys=frozenset(guest.key for guest in going)), invocation.started)
     passed_over = {} if even_busy else {key: f"busy: {'; '.join(reasons)}" for key, reasons in choice.busy.items()}
     expected = {key: (one.usually, one.at_most) for key, one in choice.expected.items()}
     guests = tuple(drilled_guests(choice.guests, expected, done.stopped, done.restored, passed_over))
     code = _exit_code(done, guests)
-    _keep(loaded, done, guests, as_planned=code == ExitCode.OK)
+    failed = tuple(failed_words(one.name, one.verdict) for one in guests if not one.as_planned)
+    note = replace(
+        _note(done.stopped, len(guests)), restore=done.restored.run.id if done.restored else None,
+        complete=done.problem is None, as_planned=code == ExitCode.OK, failed=failed,
+    )  # fmt: skip
+    _keep(loaded, note)
     refresh_login_line(done.restored or done.stopped, loaded.settings, invocation.started)
     cut = _foresee(invocation) if done.stopped.run.reason.voluntary else None
     problems = tuple(_problems(done))
@@ -111,14 +122,16 @@ def _exit_code(done: ThereAndBack, guests: tuple[DrilledGuest, ...]) -> int:
     return next((code for code in codes if code), ExitCode.OK if well else ExitCode.NOT_AS_PLANNED)
 
 
-def _keep(loaded: Loaded, done: ThereAndBack, guests: tuple[DrilledGuest, ...], *, as_planned: bool) -> None:
-    """Note that it was; where that cannot be written, the logs of its runs still tell of it."""
-    failed = (failed_words(one.name, one.verdict) for one in guests if not one.as_planned)
-    note = LastDrill(
-        started=done.stopped.run.started, shutdown=done.stopped.run.id,
-        restore=done.restored.run.id if done.restored else None, complete=done.problem is None, as_planned=as_planned,
-        guests=len(guests), failed=tuple(failed),
+def _note(stopped: Report, guests: int) -> LastDrill:
+    """What is to be known of a drill that comes no further."""
+    return LastDrill(
+        started=stopped.run.started, shutdown=stopped.run.id, restore=None, complete=False, as_planned=False,
+        guests=guests, failed=(),
     )  # fmt: skip
+
+
+def _keep(loaded: Loaded, note: LastDrill) -> None:
+    """Note that it was; where that cannot be written, the logs of its runs still tell of it."""
     try:
         note_drill(loaded.settings.paths.state, note)
     except OSError as error:

@@ -28,11 +28,21 @@ class ThereAndBack:
 
 
 class Drill:
-    """Stops and brings back. `sinks` makes those of one run; `host_stops` says whether the host is going down."""
+    """Stops and brings back. `sinks` makes those of one run; `host_stops` says whether the host is going down.
 
-    def __init__(self, loaded: Loaded, sinks: Sinks, signals: HeldSignals, host_stops: Callable[[], bool]) -> None:
+    `tell` learns what was stopped before anybody is brought back: nobody else knows, should that be cut off.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        sinks: Sinks,
+        signals: HeldSignals,
+        host_stops: Callable[[], bool],
+        tell: Callable[[Report], None],
+    ) -> None:
         self._loaded, self._sinks, self._signals = loaded, sinks, signals
-        self._host_stops = host_stops
+        self._host_stops, self._tell = host_stops, tell
 
     def perform(self, chosen: TheseGuests, started: float) -> ThereAndBack:
         """Do both. `started`: when the first one's time begins, on the monotonic clock.
@@ -46,6 +56,7 @@ class Drill:
         # What a host that goes down has begun to start is stopped with it, unless it is overlooked.
         if not stopped.run.reason.voluntary or self._host_stops():
             return ThereAndBack(stopped, problem=_stays_off("the host stops meanwhile", "they come back with it"))
+        self._tell(stopped)
         try:
             build = partial(build_restore, chosen=gone, insists=True)
             back = self._run(RunKind.RESTORE, time.monotonic(), build)
