@@ -183,7 +183,12 @@ def test_what_builds_it_is_there_for_whoever_works_on_it(project: dict[str, Any]
 def test_a_wheel_says_what_it_needs_and_under_which_terms_it_is_given(wheel: Path, project: dict[str, Any]) -> None:
     told, declared = metadata(wheel), project["project"]
     needs = {str(Requirement(one)).lower() for one in told.get_all("Requires-Dist") or ()}
-    assert needs == {str(Requirement(one)).lower() for one in declared["dependencies"]}
+    extras = {
+        f'{Requirement(one)}; extra == "{name}"'
+        for name, ones in declared["optional-dependencies"].items()
+        for one in ones
+    }
+    assert needs == {str(Requirement(one)).lower() for one in declared["dependencies"]} | extras
     assert told["License-Expression"] == declared["license"]
     assert told["License-File"] == "LICENSE"
     assert told["Requires-Python"] == declared["requires-python"]

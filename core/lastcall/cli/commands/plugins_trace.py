@@ -8,6 +8,8 @@ from itertools import chain
 import click
 
 from lastcall.api.guests import Reason, RunKind
+from lastcall.cli.commands.check import find_problems
+from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.commands.hook import fire_hook, is_for_guests
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import occasion_option
@@ -19,7 +21,7 @@ from lastcall.hooks.tracing.trace import HookTrace
 from lastcall.presence.lookup import find_guest
 from lastcall.report.text import problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
-from lastcall.runs.loading import load
+from lastcall.runs.loading import Loaded, load
 
 HOOKS = (*RUN_HOOKS, *ASKED_HOOKS, *LOAD_HOOKS)
 
@@ -87,11 +89,17 @@ def _rehearse(invocation: Invocation, hook: str, guests: Sequence[str], reason: 
     with seen.of(hook):
         loaded = load(invocation.config)
         parts = assemble(loaded.for_reason(reason), request, loop)
-        loop.run_until_complete(_fire(parts, hook, guests))
+        loop.run_until_complete(_check(parts, loaded) if hook == "post_check" else _fire(parts, hook, guests))
     if not seen.lines:
         known = loaded.plugins.registry.implementations(hook)
         seen.lines.append(f"no call of {hook}: {'no guest that it is for' if known else 'no plugin implements it'}")
     seen.lines += chain.from_iterable(map(problem_lines, parts.stream.story.report().problems))
+
+
+async def _check(parts: Parts, loaded: Loaded) -> None:
+    """What the hook is told has to be found first."""
+    await find_problems(parts, loaded)
+    await tell_findings(parts, loaded, lambda other, request: assemble(other, request, parts.loop))
 
 
 async def _fire(parts: Parts, hook: str, guests: Sequence[str]) -> None:
