@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -82,15 +84,20 @@ def test_a_wrong_usage_is_unknown(tmp_path: Path, words: tuple[str, ...]) -> Non
     assert state_of(run_lastcall(write_config(tmp_path, WORLD), *words)) == "UNKNOWN"
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that others reach: pytest closes its own to them."""
+    with TemporaryDirectory(prefix="lastcall-brief-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_whoever_may_not_look_cannot_know(tmp_path: Path, mode: int) -> None:
+def test_whoever_may_not_look_cannot_know(open_folder: Path, mode: int) -> None:
     """The configuration is not his to read, or the folders are not his to look into."""
-    config = write_config(tmp_path, WORLD)
-    (tmp_path / "state").chmod(0o700)
+    config = write_config(open_folder, WORLD)
+    (open_folder / "state").chmod(0o700)
     config.chmod(mode)
-    tmp_path.chmod(0o755)
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(0o755)
     command = [PROGRAM, "--config", str(config), "check", "--brief"]
     done = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--", *command],

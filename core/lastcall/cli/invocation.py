@@ -39,15 +39,19 @@ class Invocation:
         """Where things are kept, and whether guests are brought back.
 
         A configuration that is too broken to say so is told to whoever wants to know, and gone without at the default
-        path; of a file that somebody has named and that is broken anywhere, and where somebody is `strict`,
-        ConfigInvalid is raised.
+        path, as is one that this user may not read; of a file that somebody has named and that is broken anywhere, and
+        where somebody is `strict`, ConfigInvalid is raised.
         """
         from lastcall.config.files import config_file
-        from lastcall.config.paths import Places, find_places
+        from lastcall.config.paths import Places, find_places, is_denied
 
         # Nearly always the plain YAML is enough; pydantic and our models alone cost some 65 ms.
         _, named = config_file(self.config)
         found = find_places(self.config, sure=named)
+        if found is None and not named and is_denied():
+            found = Places()
+            where = f"{found.state} and {found.run}, where things are by default"
+            (tell or _ignore)(f"lastcall: the configuration is not for this user to read; looks into {where}")
         if found is None:
             from lastcall.runs.loading import load, load_anyway
 

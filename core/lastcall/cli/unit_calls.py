@@ -9,6 +9,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import ExitCode, Problem
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.files import give_to_readers
 from lastcall.persistence.last_line import AskedByVirsh
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
@@ -41,6 +42,7 @@ def note_boot(invocation: Invocation) -> int:
     try:
         with refusals_told(paths.state):
             BootStamp(paths.run).begin()
+            give_to_readers(paths.run, of=paths.state)
             lock.take(Holder("stamp", Reason.BOOT.value, os.getpid()))
             _bring_up_to_date(paths.state)
     finally:

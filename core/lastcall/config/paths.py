@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lastcall.config.files import Tree, read_tree
 from lastcall.config.nodes import ListNode, MapNode, Scalar
+from lastcall.errors import ConfigDenied
 from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
@@ -42,6 +43,17 @@ def find_places(given: Path | None = None, *, sure: bool = False) -> Places | No
         return None if sure and not nothing_else(tree) else places_of(tree)
     except Exception:  # noqa: BLE001  a host stop asks this first, and whoever looks closer says what it is
         return None
+
+
+def is_denied() -> bool:
+    """Whether the usual configuration is there, and not for this user to read."""
+    try:
+        read_tree()
+    except ConfigDenied:
+        return True
+    except Exception:  # noqa: BLE001  whoever looks closer says what it is
+        return False
+    return False
 
 
 def places_of(tree: Tree) -> Places | None:

@@ -15,6 +15,7 @@ from lastcall.formats.values import value
 from lastcall.hooks.environment import tool_environment
 from lastcall.imports import libvirt_guests
 from lastcall.installation import packaged, takeover
+from lastcall.installation.choices import Choices, undo_steps
 from lastcall.installation.completion import completions
 from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
@@ -45,8 +46,7 @@ class Installation:
     """lastcall on one host.
 
     `settings` validates a configuration's text, or with None reads what is there. `replace`: hand-written units to set
-    aside. `take_over`: from libvirt-guests, where it is on duty. `check_timer`: have a check every hour, or
-    not any more; None = as it was. `known`: guests by UUID, as libvirt tells.
+    aside. `take_over`: from libvirt-guests, where it is on duty. `known`: guests by UUID, as libvirt tells.
     """
 
     program: Path
@@ -55,7 +55,7 @@ class Installation:
     root: Path = Path("/")
     replace: Sequence[str] = ()
     take_over: bool = True
-    check_timer: bool | None = None
+    choices: Choices = Choices()
     known: Callable[[], Mapping[str, Guest]] = dict
 
     def plan(self) -> list[InstallStep]:
@@ -82,7 +82,7 @@ class Installation:
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
             InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE, units.STAMP)),
-            *self._set_timer(on=self.check_timer),
+            *self.choices.steps(self.systemctl, *self._kept_in(settings)),
             *(disarm_steps(self.systemctl, self.root) if takes_over or is_disarmed(self.root) else ()),
         ]
 
@@ -115,7 +115,7 @@ class Installation:
                 for name in there
             ),
             *([InstallStep(f"disable {', '.join(there)}", lambda: self._quietly("disable", *there))] if there else []),
-            *(self._set_timer(on=False) if there else ()),
+            *undo_steps(self._quietly, *self._kept_in(self.settings(None)), timer=bool(there)),
             # One that failed would stand in `systemctl --failed` until the next boot.
             *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
             *(remove_step(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
@@ -237,13 +237,6 @@ class Installation:
 
         return InstallStep(f"have multi-user.target want {units.SERVICE}, and {verb} {units.RESTORE}", do)
 
-    def _set_timer(self, *, on: bool | None) -> Iterator[InstallStep]:
-        if on is not None:
-            told = f"{'enable and start' if on else 'stop and disable'} {units.CHECK_TIMER}"
-            verb = "enable" if on else "disable"
-            tell = self.systemctl.tell if on else self._quietly
-            yield InstallStep(told, lambda: tell(verb, "--now", units.CHECK_TIMER))
-
     def _has_alias(self) -> bool:
         """Where somebody has a unit of that name and keeps it, systemd would refuse to enable ours."""
         return units.ALIAS in map(unit_name, self.replace) or not alias_is_taken(self.systemctl)
@@ -282,6 +275,9 @@ class Installation:
 
     def _forget_failure(self) -> None:
         self._quietly("reset-failed", units.STAMP)
+
+    def _kept_in(self, settings: Settings) -> tuple[Path, Path]:
+        return self._path_of(settings.paths.state), self._path_of(settings.paths.run)
 
     def _path(self, path: Path) -> Path:
         return self.root / path

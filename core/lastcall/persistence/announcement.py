@@ -10,7 +10,7 @@ from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.files import SMALL, public_folder, write_whole
+from lastcall.persistence.files import READERS, SMALL, public_folder, write_whole
 from lastcall.persistence.refusals import refusals_told
 
 LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
@@ -47,7 +47,7 @@ class NoticeBoard:
         """Announce; raises NoPermission."""
         with refusals_told(self.path):
             public_folder(self.path.parent)
-            write_whole(self.path, json.dumps(asdict(announcement)), sync=False)
+            write_whole(self.path, json.dumps(asdict(announcement)), sync=False, mode=READERS)
 
     def cancel(self) -> bool:
         """Take it back; returns whether there was one. Raises NoPermission."""

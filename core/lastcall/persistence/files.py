@@ -1,11 +1,19 @@
-"""Files that are the old one or the new one, whole, after any crash; and who may read them, whatever the umask is."""
+"""Files that are the old one or the new one, whole, after any crash; and who may read them, whatever the umask is.
 
+A folder of ours is for its owner alone. Where an administrator has given it to a group to read, which its mode says
+(2750), so is what is written there with the mode READERS, and nothing else: copies of the configuration and what
+plugins keep stay their owner's.
+"""
+
+import contextlib
 import os
+import stat
 from pathlib import Path
 
 SMALL = 1 << 16  # bytes of a note between processes
 LAST_MOMENT = 0.25  # seconds that writing gets although a run's deadline is over
-PRIVATE, PUBLIC = 0o600, 0o644
+PRIVATE, READERS, PUBLIC = 0o600, 0o640, 0o644
+_GIVEN = stat.S_ISGID | stat.S_IRGRP | stat.S_IXGRP  # what is made in it belongs to the group, which may read
 
 
 def write_whole(path: Path, content: str, *, sync: bool = True, mode: int = PRIVATE) -> None:
@@ -13,10 +21,12 @@ def write_whole(path: Path, content: str, *, sync: bool = True, mode: int = PRIV
 
     `sync`: bring it to disk first, so that it survives a power cut; what nobody misses does not have to.
     """
-    if mode == PRIVATE:
-        private_folder(path.parent)
-    else:
+    if mode == PUBLIC:
         public_folder(path.parent)
+    elif mode == READERS:
+        mode = readers_folder(path.parent)
+    else:
+        private_folder(path.parent)
     put_in_place(path, path.with_suffix(".new"), content, sync=sync, mode=mode)
 
 
@@ -54,6 +64,35 @@ def put_in_place(path: Path, fresh: Path, content: str, *, sync: bool = False, m
 def private_folder(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner alone. Raises OSError."""
     _make(folder, 0o700)
+
+
+def readers_folder(folder: Path) -> int:
+    """Make a folder for its owner, and the readers of the folder above it if it has any; returns the mode of files in
+    it. Raises OSError.
+    """
+    if not folder.is_dir():
+        private_folder(folder)
+        if readers_of(folder.parent) is not None:
+            folder.chmod(0o2750)  # its group is that of the folder above already
+    return PRIVATE if readers_of(folder) is None else READERS
+
+
+def readers_of(folder: Path) -> int | None:
+    """The group that may read what is kept in a folder, and not write to it; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_gid if found.st_mode & (_GIVEN | stat.S_IWGRP) == _GIVEN else None
+
+
+def give_to_readers(folder: Path, *, of: Path) -> None:
+    """Have the readers of one folder read what is kept in another that everybody may look into, as far as possible."""
+    group = readers_of(of)
+    if group is not None:
+        with contextlib.suppress(OSError):  # readers are worth no run
+            os.chown(folder, -1, group)
+            folder.chmod(0o2755)
 
 
 def public_folder(folder: Path) -> None:

@@ -16,7 +16,8 @@ from lastcall.errors import ExitCode, LastcallError, NoPermission, Problem
 from lastcall.formats.decoding import from_json
 from lastcall.formats.reading import Unreadable, distrusted, read_text
 from lastcall.formats.values import value
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import READERS, write_whole
+from lastcall.persistence.refusals import permission_remedy
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
@@ -76,7 +77,10 @@ _FIELDS = tuple(one.name for one in fields(Entry))
 
 
 class StateFile:
-    """`<paths.state>/state.json` (mode 0600). `restored_in`: the boot whose restore got an answer from everybody."""
+    """`<paths.state>/state.json` (mode 0600, or 0640 for readers).
+
+    `restored_in`: the boot whose restore got an answer from everybody.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
@@ -146,7 +150,7 @@ class StateFile:
                         self._left_out = False
                         with contextlib.suppress(OSError):  # a disk without links costs those, and not the list
                             os.link(self.path, self._aside(_DOUBTFUL))
-                    write_whole(self.path, content)
+                    write_whole(self.path, content, mode=READERS)
                     self._written = number
 
         return write
@@ -255,7 +259,7 @@ def open_state(folder: Path) -> StateFile:
     try:
         state.load()
     except PermissionError:
-        raise NoPermission(f"no permission to read {state.path}", "run as root, or set paths.state") from None
+        raise NoPermission(f"no permission to read {state.path}", permission_remedy(state.path)) from None
     except OSError as error:
         remedy = error.remedy if isinstance(error, Unreadable) else ""
         raise StateUnreadable(

@@ -12,7 +12,7 @@ from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import READERS, write_whole
 
 VERSION = 2
 LARGEST = 16 << 20  # bytes; a guest takes some 300, and 100 for each plugin that has to do with it
@@ -44,7 +44,7 @@ class _Past:
 
 
 class History:
-    """`<paths.state>/history.json` (mode 0600). Without it nothing is lost but the estimates."""
+    """`<paths.state>/history.json` (mode 0600, or 0640 for readers). Without it nothing is lost but the estimates."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "history.json"
@@ -103,7 +103,7 @@ class History:
     def write(self, content: str) -> None:
         """Write the file. Blocks; raises OSError."""
         # Only estimates: nobody misses them after a power cut, and a sync costs the host's last seconds.
-        write_whole(self.path, content, sync=False)
+        write_whole(self.path, content, sync=False, mode=READERS)
 
 
 def _learn_guest(past: _Past, result: GuestResult) -> None:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_bytes
-from lastcall.persistence.files import LAST_MOMENT, PRIVATE, private_folder
+from lastcall.persistence.files import LAST_MOMENT, readers_folder
 from lastcall.records.records import Record, RunEnded, RunStarted
 from lastcall.threads.outbox import Outbox
 
@@ -22,7 +22,9 @@ FLUSH_TIMEOUT = 5.0  # seconds for the last lines; a disk that takes longer must
 
 
 class RunLog:
-    """Appends records to `<folder>/<run id>.jsonl` (mode 0600). Blocks as long as the disk does; raises OSError.
+    """Appends records to `<folder>/<run id>.jsonl` (mode 0600, or 0640 for readers).
+
+    Blocks as long as the disk does; raises OSError.
 
     Before it does, it removes the oldest logs: at most `keep` stay, itself included, and at most `together` bytes.
     """
@@ -40,11 +42,11 @@ class RunLog:
         """Append several records at once."""
         for record in records:
             if isinstance(record, RunStarted):
-                private_folder(self._folder)
+                mode = readers_folder(self._folder)
                 self._make_room()
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, PRIVATE)
-                os.fchmod(self._descriptor, PRIVATE)  # the umask may have taken of it
+                self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, mode)
+                os.fchmod(self._descriptor, mode)  # the umask may have taken of it
         data = "".join(map(_line, records)).encode()
         # A write may take less than it was given, as on a disk that is all but full; the next one says why.
         while data:

@@ -11,7 +11,7 @@ from lastcall.api.results import GuestResult
 from lastcall.errors import UsageError
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
-from lastcall.report.run_history import PastRun, local_time, past_run, past_runs
+from lastcall.report.run_history import PastRun, local_time, logs_in, past_run, past_runs
 
 _SHOWN_BY = "`lastcall runs` shows them"
 _COUNTED = 3  # digits at most of a number that counts back; an id begins with the four of its year
@@ -29,7 +29,7 @@ def named_run(folder: Path, word: str, tell: Callable[[str], None]) -> PastRun:
         if not found:
             raise UsageError(f"there is no log of the run {word}, counted back from the last one", _SHOWN_BY)
         return found[0]
-    ids = [path.stem for path in folder.glob("*.jsonl")]
+    ids = [path.stem for path in logs_in(folder)]
     close = [word] if word in ids else sorted((one for one in ids if word and one.startswith(word)), reverse=True)
     if not close:
         raise UsageError(f"there is no log of a run {word!r}{did_you_mean(word, ids)}", _SHOWN_BY)

@@ -1,5 +1,6 @@
 """Runs that are over, told from their logs."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -44,8 +45,12 @@ def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
 
 
 def logs_in(folder: Path) -> list[Path]:
-    """The logs of a folder, that of the newest run first."""
-    return sorted(folder.glob("*.jsonl"), key=_began, reverse=True)
+    """The logs of a folder, that of the newest run first. Raises PermissionError."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208  `glob` finds nothing in a folder that may not be read
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((folder / name for name in names if name.endswith(".jsonl")), key=_began, reverse=True)
 
 
 def past_run(log: Path) -> PastRun:

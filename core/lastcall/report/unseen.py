@@ -14,7 +14,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_bytes, read_text
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.files import write_whole
+from lastcall.persistence.files import READERS, write_whole
 from lastcall.records.report_builder import as_planned
 from lastcall.records.run_log import LARGEST
 from lastcall.report.run_history import local_time, logs_in, past_run
@@ -68,7 +68,7 @@ def bad_guests(report: Report) -> tuple[BadGuest, ...]:
 
 
 class SeenRuns:
-    """`<paths.state>/seen.json` (mode 0600): the runs that were seen, and who said so."""
+    """`<paths.state>/seen.json` (mode 0600, or 0640 for readers): the runs that were seen, and who said so."""
 
     def __init__(self, state: Path) -> None:
         self.path, self._logs = state / "seen.json", state / "runs"
@@ -94,7 +94,7 @@ class SeenRuns:
         over = [log.stem for log in logs_in(self._logs) if _is_over(_read(log))]
         unseen, seen = self.unseen(), SeenBy(by, datetime.now(UTC).isoformat(timespec="seconds"))
         # By their ids, as the clock may have been set back since; those whose log is gone need none.
-        write_whole(self.path, to_json({"version": VERSION, "by": seen.by, "at": seen.at, "runs": over}))
+        write_whole(self.path, to_json({"version": VERSION, "by": seen.by, "at": seen.at, "runs": over}), mode=READERS)
         return seen, unseen
 
     def _ids(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from lastcall import Guest
 from lastcall.config.settings import PathSettings, RestoreSettings, Settings
 from lastcall.errors import LastcallError, UsageError
 from lastcall.installation import packaged, takeover
+from lastcall.installation.choices import Choices
 from lastcall.installation.completion import completions
 from lastcall.installation.guests_unit import NotHarmless
 from lastcall.installation.install import Duel, Installation, boot_time
@@ -317,7 +318,7 @@ def test_a_check_every_hour_is_there_for_whoever_asks_for_it_and_goes_with_the_r
         (False, [("disable", "--now", "lastcall-check.timer")]),
     ):  # fmt: skip
         systemctl.told.clear()
-        carry_out(replace(installation(tmp_path, systemctl), check_timer=wanted).plan())
+        carry_out(replace(installation(tmp_path, systemctl), choices=Choices(check_timer=wanted)).plan())
         assert [words for words in systemctl.told if "lastcall-check.timer" in words] == told
         assert (tmp_path / "etc/systemd/system/lastcall-check.timer").exists()
     carry_out(installation(tmp_path, systemctl).undo())

@@ -18,6 +18,7 @@ from lastcall.errors import ExitCode, LastcallError, NoPermission, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page, visible
 from lastcall.hooks.discovery import Plugins
+from lastcall.installation.choices import NOBODY, Choices
 from lastcall.installation.install import CONFIG, Installation
 from lastcall.installation.steps import InstallStep
 from lastcall.persistence.refusals import refusals_told
@@ -44,6 +45,12 @@ from lastcall.systemd.units import program_path
     default=None,
     help="Have `lastcall check` run every hour, as for metrics, or not any more; without either it stays as it was.",
 )
+@click.option(
+    "--group",
+    metavar="NAME",
+    help="Let members of this group (libvirt, say) read status, reports and runs, and no configuration.",
+)
+@click.option("--no-group", is_flag=True, help="Let nobody but root read them, as it is without --group.")
 @json_option(InstallDocument)
 @click.pass_obj
 def install_command(
@@ -53,6 +60,8 @@ def install_command(
     dry_run: bool,
     take_over: bool,
     check_timer: bool | None,
+    group: str | None,
+    no_group: bool,
     as_json: bool,
 ) -> int:
     """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
@@ -64,7 +73,10 @@ def install_command(
     Exit code 1 where something of libvirt-guests' settings could not be taken over, which standard error tells line by
     line: lastcall is on duty all the same, with the default in its place.
     """
-    installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over, check_timer=check_timer)
+    if group is not None and (no_group or not group):
+        raise UsageError("--group wants a name, and no --no-group beside it", "leave one of them out")
+    choices = Choices(check_timer=check_timer, readers=NOBODY if no_group else group)
+    installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over, choices=choices)
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:

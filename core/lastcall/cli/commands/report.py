@@ -86,15 +86,23 @@ def report_command(
 
 def _acknowledge(places: "Places") -> Acknowledgement:
     """Note it, and have the login say so."""
-    import getpass
-
     from lastcall.presence.roll_call import call_roll
 
-    seen, runs = SeenRuns(places.state).acknowledge(os.environ.get("SUDO_USER") or getpass.getuser())
+    seen, runs = SeenRuns(places.state).acknowledge(os.environ.get("SUDO_USER") or _user())
     motd = Motd(places, wanted=places.brings_back)
     roll = call_roll(entry.guest.key for entry in motd.subjects)
     motd.refresh(unseen="", back=roll.back, off=roll.off)
     return Acknowledgement(by=seen.by, at=seen.at, runs=tuple(runs))
+
+
+def _user() -> str:
+    """The name of who calls, or his number where nobody has given it a name, as in a container."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _write_page(target: str, folder: Path, runs: list[PastRun], *, traces: bool) -> None:
