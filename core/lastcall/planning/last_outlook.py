@@ -11,7 +11,7 @@ from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
-from lastcall.persistence.files import SMALL, write_whole
+from lastcall.persistence.files import READERS, SMALL, write_whole
 
 VERSION = 1
 
@@ -83,7 +83,7 @@ class LastOutlook:
         with contextlib.suppress(OSError):
             if self.path.parent.is_dir():
                 # Nobody misses it after a power cut.
-                write_whole(self.path, to_json(_Kept(VERSION, times)), sync=False)
+                write_whole(self.path, to_json(_Kept(VERSION, times)), sync=False, mode=READERS)
 
 
 def signature(keys: Iterable[Key]) -> str:

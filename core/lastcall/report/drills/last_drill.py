@@ -7,7 +7,7 @@ from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
-from lastcall.persistence.files import SMALL, write_whole
+from lastcall.persistence.files import READERS, SMALL, write_whole
 from lastcall.report.run_history import local_time
 
 VERSION = 1
@@ -46,7 +46,7 @@ def last_drill(state: Path) -> LastDrill | None:
 
 def note_drill(state: Path, drill: LastDrill) -> None:
     """Keep it. Blocks; raises OSError."""
-    write_whole(_file(state), to_json(drill))
+    write_whole(_file(state), to_json(drill), mode=READERS)
 
 
 def drill_words(drill: LastDrill) -> str:
