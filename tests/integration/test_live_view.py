@@ -379,3 +379,20 @@ def test_a_standard_error_that_takes_nothing_costs_nothing(tmp_path: Path, to: s
     assert "db-1" in done.stdout
     assert "Traceback" not in done.stdout
     assert last_report(config)["problems"] == []
+
+
+def test_rich_is_loaded_where_a_name_needs_it_and_nothing_of_it_but_its_cells(tmp_path: Path) -> None:
+    loaded: list[bool] = []
+    for number, name in enumerate(("db-1", "数据库")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        config = world(folder, [name])
+        go(folder, "begin")
+        screen = on_screen(config, "shutdown", "--yes", size=(200, 60), env={"PYTHONPROFILEIMPORTTIME": "1"})
+        screen.shows("0 of 1 done")
+        screen.read(1.2)
+        go(folder, "stop")
+        assert screen.end() == 0
+        loaded.append(b" rich.cells" in screen.bytes)
+        assert b" rich.console" not in screen.bytes
+    assert loaded == [False, True]
