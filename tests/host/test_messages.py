@@ -68,7 +68,7 @@ def test_what_a_host_stop_could_not_send_is_sent_in_the_boot_after_it_as_soon_as
     host.boot()
     host.wait_until(lambda: len(told(host)) == 2, "both messages have arrived")
     (stopping, stopping_text), (restored, restored_text) = told(host)
-    assert stopping.endswith("stopping 1 guests (sent late)")
+    assert stopping.endswith("stopping its guests (1) (sent late)")
     assert "Sent late: this is of " in stopping_text
     assert "is back: 1 started" in restored
     assert "(poweroff) took" in restored_text

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,18 +19,31 @@ _EVERYBODY = "all"
 _FILE = re.compile(r"(\d{13}-[0-9a-f]{8})-(all|[0-9a-f]{8})\.json")
 
 
+def this_boot() -> str:
+    """The kernel's id of this boot; nothing where it has none."""
+    try:
+        return (TextFile(Path("/proc/sys/kernel/random/boot_id")).read() or "").strip()
+    except LastcallError:
+        return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What is told. `written`: seconds since the epoch. `kind`: one of Apprise's words for how bad it is."""
+    """What is told. `written`: seconds since the epoch. `kind`: one of Apprise's words for how bad it is.
+
+    `boot`: the boot in which it was written.
+    """
 
     title: str
     body: str
     written: float
     kind: str = "info"
+    boot: str = field(default_factory=this_boot)
 
     def late(self) -> "Message":
-        """The same, which says so when it comes long after it was written."""
-        if abs(time.time() - self.written) < LATE:  # a clock may have been set back meanwhile
+        """The same, which says so when it comes long after it was written, or after a boot."""
+        # A clock may have been set back meanwhile.
+        if abs(time.time() - self.written) < LATE and self.boot == this_boot():
             return self
         when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(self.written))
         return replace(self, title=f"{self.title} (sent late)", body=f"{self.body}\n\nSent late: this is of {when}.")
@@ -98,12 +111,8 @@ class Unsent:
             try:
                 text = file.read()
                 told: Any = from_json(text or "{}")
-                message = Message(
-                    title=str(told["title"]),
-                    body=str(told["body"]),
-                    written=float(told["written"]),
-                    kind=str(told["kind"]),
-                )
+                words = {key: str(told[key]) for key in ("title", "body", "kind", "boot")}
+                message = Message(**words, written=float(told["written"]))
                 found.append(Waiting(file=file, message=message, why=str(told["why"])))
             except LastcallError:
                 continue  # a folder, a pipe: in nobody's way

@@ -13,8 +13,8 @@ _SHOWN = 40  # guests, or problems, of one list
 FIELDS = ("host", "event", "reason", "time", "guests", "names", "outcomes", "forced", "problems", "duration", "earlier")
 USUAL = {
     "stopping": (
-        "{host}: stopping {guests} guests",
-        "{host} goes down ({reason}) at {time}. It stops {guests} guests first: {names}.",
+        "{host}: stopping its guests ({guests})",
+        "{host} goes down ({reason}) at {time}. Its guests are stopped first ({guests}): {names}.",
     ),
     "forced": (
         "{host}: guests did not stop as planned",

@@ -60,7 +60,7 @@ def test_a_host_stop_is_told_before_it_and_the_boot_with_what_the_shutdown_came_
     lab.guest("deaf", takes=10_000)
     lab.shutdown(reason=Reason.POWEROFF)
     titles = [re.sub(r"^\S+ ?", "", title) for title in hook.wait_for(2)]
-    assert titles == ["stopping 2 guests", "guests did not stop as planned"]
+    assert titles == ["stopping its guests (2)", "guests did not stop as planned"]
     assert "deaf: forced" in hook.taken[1]["message"]
     assert hook.taken[1]["type"] == "failure"
     lab.restore()
@@ -84,9 +84,8 @@ def test_what_could_not_be_sent_is_sent_by_the_next_restore_once_and_says_that_i
     assert "2 messages wait" in problem.message
     assert "500" in problem.message
     assert problem.remedy == "lastcall notify flush"
-    for file in waiting:  # as if the host had been off for an hour
-        kept = json.loads(file.read_text())
-        file.write_text(json.dumps({**kept, "written": kept["written"] - 3600}))
+    for file, changed in zip(waiting, ({"boot": "another"}, {"written": time.time() - 3600}), strict=True):
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
     hook.status = 200
     lab.restore()
     titles = hook.wait_for(3)
