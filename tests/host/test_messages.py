@@ -22,6 +22,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print(json.dumps([told["title"], told["message"]]), file=file)
         self.send_response(200)
         self.end_headers()
+    def log_message(self, *words):
+        pass
 http.server.HTTPServer(("127.0.0.1", 8099), Handler).serve_forever()
 """
 UNIT = """\

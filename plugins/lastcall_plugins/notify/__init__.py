@@ -43,9 +43,9 @@ def check(run: Run) -> Iterable[Problem]:
     return problems(run, run.options(NotifySettings))
 
 
-@hookimpl(trylast=True)
+@hookimpl(tryfirst=True)
 def pre_shutdown(run: Run) -> None:
-    """Have it told that the host is about to stop; returns at once."""
+    """Have it told that the host is about to stop; returns at once, so that nobody who comes later has to wait."""
     settings = run.options(NotifySettings)
     if not _is_meant(run, settings):
         return
@@ -56,9 +56,12 @@ def pre_shutdown(run: Run) -> None:
     _send(run, settings, wait=False)
 
 
-@hookimpl(tryfirst=True)
+@hookimpl(trylast=True)
 def post_shutdown(run: Run, report: Report) -> None:
-    """Have it told who did not stop as planned; waits for that, as the end of the unit ends our processes."""
+    """Have it told who did not stop as planned; waits for that, as the end of the unit ends our processes.
+
+    Last: what others do there, such as switching off a disk shelf, cannot be done after the boot.
+    """
     settings = run.options(NotifySettings)
     if not _is_meant(run, settings):
         return
