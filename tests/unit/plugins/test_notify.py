@@ -115,7 +115,9 @@ def test_one_address_that_hangs_or_is_refused_costs_the_others_nothing_and_the_r
 
 def test_no_file_no_line_and_no_report_has_an_address(lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook) -> None:
     hook.status = 500
-    lab = lab_with(lastcall_lab, tmp_path, hook.url, f"tgram://{SECRETS[1]}-bot/4711")
+    lab = lab_with(
+        lastcall_lab, tmp_path, hook.url, f"tgram://{SECRETS[1]}-bot/4711", f"json://{SECRETS[1]}:{closed_port()}"
+    )
     lab.guest("deaf", takes=10_000)
     report = lab.shutdown(reason=Reason.POWEROFF)
     said = [*map(str, lab.lines), str(report), str(lab.check()), str(lab.command("notify", "test", "--within", "4"))]
