@@ -63,9 +63,36 @@ class HookRecord:
     called: bool = True
 
 
+@value(frozen=True)
+class PlannedRung:
+    """A rung as it was planned; `timeout` is seconds, null = until the last resort."""
+
+    method: str
+    timeout: float | None
+
+
+@value(frozen=True, kw_only=True)
+class PlannedStop:
+    """What was planned for a guest's stop when the run began, in seconds from then.
+
+    `usually` is by the times of earlier runs, null where none has seen the guest; `latest` where every time is used up
+    that was configured: `off_latest` is null where the guest has until the last resort.
+    """
+
+    asked_usually: float | None
+    off_usually: float | None
+    asked_latest: float
+    off_latest: float | None
+    rungs: tuple[PlannedRung, ...]
+    last_resort: tuple[str, ...]
+
+
 @value(frozen=True, kw_only=True)
 class GuestResult:
-    """What became of one guest. `method` is null when it went off by itself or did not go off."""
+    """What became of one guest. `method` is null when it went off by itself or did not go off.
+
+    `planned` is null in a restore, for a guest that came up late, and in reports of earlier versions.
+    """
 
     name: str
     uuid: str
@@ -84,6 +111,7 @@ class GuestResult:
     attempts: tuple[Attempt, ...] = ()
     hooks: tuple[HookRecord, ...] = ()
     driver: str = "QEMU"
+    planned: PlannedStop | None = None
 
     @property
     def guest(self) -> Guest:

@@ -11,7 +11,6 @@ from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
-from lastcall.formats.values import value
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.bound_call import bound_call
 from lastcall.hooks.isolation.failed_call import FailedCall
@@ -25,6 +24,7 @@ from lastcall.records.stream import Stream
 from lastcall.threads.own_code import Standpoint
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import Share
+from lastcall.timing.call_box import CallBox
 from lastcall.timing.deadline import soonest
 
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
@@ -33,15 +33,6 @@ _CUT_SHORT = "guest_busy"
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
-
-
-@value
-class CallBox:
-    """The most that one plugin's call may take, in seconds, and the setting that says so."""
-
-    plugin: str
-    seconds: float
-    set_by: str
 
 
 @dataclass(slots=True, eq=False, repr=False)

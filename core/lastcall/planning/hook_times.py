@@ -1,12 +1,13 @@
 """What the hooks of a run may take and usually do: each call's time box, and what earlier runs tell of it."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
 from lastcall.api.guests import Key
 from lastcall.formats.values import value
-from lastcall.planning.history import Usual
+from lastcall.planning.history import History, Usual
+from lastcall.timing.call_box import CallBox
 
 
 @value(kw_only=True)
@@ -64,6 +65,36 @@ class HookTimes:
         """The guests with a call that no run has seen, so that its whole time box counts; None stands for the run."""
         told: dict[Key | None, tuple[ExpectedCall, ...]] = {None: self.run, **self.guests}
         return frozenset(key for key, calls in told.items() if any(not call.usual for call in calls))
+
+
+@value(kw_only=True)
+class HookBoxes:
+    """The calls of `pre_shutdown` and of `on_guest_stop` with their time boxes, before anybody knows what they take.
+
+    `limit`, `budget`: as in `HookTimes`.
+    """
+
+    run: Sequence[CallBox]
+    limit: float
+    budget: float
+    guests: Mapping[Key, Sequence[CallBox]]
+
+    def with_usual(self, history: History) -> HookTimes:
+        """The same with what earlier runs tell."""
+        return HookTimes(
+            run=tuple(_expected("pre_shutdown", box, None, history) for box in self.run),
+            limit=self.limit,
+            budget=self.budget,
+            guests={
+                key: tuple(_expected("on_guest_stop", box, key, history) for box in boxes)
+                for key, boxes in self.guests.items()
+            },
+        )
+
+
+def _expected(hook: str, box: CallBox, key: Key | None, history: History) -> ExpectedCall:
+    usual = history.usual_call(hook, box.plugin, key)
+    return ExpectedCall(hook=hook, plugin=box.plugin, limit=box.seconds, set_by=box.set_by, usual=usual)
 
 
 def most(calls: Iterable[ExpectedCall]) -> float:

@@ -17,6 +17,7 @@ from lastcall.hypervisor.ports import GuestFacts
 from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.drilled import as_drilled
+from lastcall.planning.hook_times import HookBoxes
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.presence.connections import Connections
 from lastcall.presence.given_settings import read_given
@@ -92,6 +93,18 @@ class Inventory:
     def circumstances(self, parallel: int, *, limited: bool) -> Circumstances:
         """What a plan depends on besides the guests and their settings, as far as it is known without asking."""
         return Circumstances(methods=self._methods, facts=self.facts, limited=limited, slots=parallel)
+
+    def hook_boxes(self, plan: Plan, budget: float, left: float | None) -> HookBoxes:
+        """The calls before guests are asked, with their time boxes. `budget`: the seconds of all of `pre_shutdown`, of
+        which no more than a share of what is `left` counts.
+        """
+        guests = [planned for planned in plan.guests if not planned.left_because]
+        return HookBoxes(
+            run=self._hooks.calls("pre_shutdown"),
+            limit=min(budget, STEP.of(left)),
+            budget=budget,
+            guests={one.guest.key: self._hooks.calls("on_guest_stop", one.guest, one.hook_timeout) for one in guests},
+        )
 
     async def warn_of_those_left(self, everybody: Sequence[Guest], stopping: Container[Key]) -> None:
         """A run for chosen guests may take away what others need that go on. `everybody`: all that are active."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, Reason, RunKind
-from lastcall.api.results import Attempt, HookRecord
+from lastcall.api.results import Attempt, HookRecord, PlannedStop
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 
@@ -60,6 +60,22 @@ class GuestPlanned:
 
     at: float
     guest: Guest
+
+
+@value(kw_only=True)
+class GuestForeseen:
+    """What is planned for a guest."""
+
+    guest: Key
+    planned: PlannedStop
+
+
+@value(kw_only=True)
+class StopsForeseen:
+    """What is planned for the guests of the run, all in one: of a thousand, a record each would hold up the first."""
+
+    at: float
+    guests: tuple[GuestForeseen, ...]
 
 
 @value(kw_only=True)
@@ -182,6 +198,7 @@ Record: TypeAlias = (
     | RunJoined
     | RunInterrupted
     | GuestPlanned
+    | StopsForeseen
     | GuestBegun
     | GuestHeld
     | GuestAsked

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from lastcall.api.guests import Guest, Key, Outcome
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, RunFacts, Verdict
+from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, RunFacts, Verdict
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.records.records import (
     AttemptEnded,
@@ -19,6 +19,7 @@ from lastcall.records.records import (
     RunEnded,
     RunJoined,
     RunStarted,
+    StopsForeseen,
 )
 
 VERSION = 1
@@ -56,6 +57,7 @@ class _Story:
     heard: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     hooks: list[HookRecord] = field(default_factory=list)
     end: GuestEnded | None = None
+    planned: PlannedStop | None = None
     told: GuestResult | None = None  # once it is decided, until something more is heard
 
 
@@ -88,8 +90,8 @@ class ReportBuilder:
                 self._end = record
             case ProblemFound():
                 self._problems.append(record.problem)
-            case GuestPlanned():
-                self.plan(record.guest)
+            case GuestPlanned() | StopsForeseen():
+                self._take_plan(record)
             case HookEnded():
                 story = self._stories.get(record.guest) if record.guest else None
                 (story.hooks if story else self._hooks).append(self._traced(record.record))
@@ -112,6 +114,14 @@ class ReportBuilder:
             story.end = story.told = None
         else:
             self._stories[guest.key] = _Story(guest)
+
+    def _take_plan(self, record: GuestPlanned | StopsForeseen) -> None:
+        if isinstance(record, GuestPlanned):
+            self.plan(record.guest)
+            return
+        for one in record.guests:
+            story = self._stories[one.guest]
+            story.planned, story.told = one.planned, None
 
     def _take_story(self, story: _Story, record: GuestBegun | GuestAsked | AttemptEnded | GuestEnded) -> None:
         story.told = None
@@ -156,6 +166,7 @@ class ReportBuilder:
             state_before=story.guest.state,
             persistent=story.guest.persistent,
             driver=story.guest.driver,
+            planned=story.planned,
             ended=end.ended if end else None,
             asked=story.asked,
             waited_for=story.waited_for,

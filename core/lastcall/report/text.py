@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lastcall.api.guests import Outcome, RunKind
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
+from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.columns import FACT, NAME, REST, SIGN, Cell, Row, blocks, paragraph
@@ -46,6 +46,8 @@ def _guest_row(guest: GuestResult) -> Row:
 
 
 def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[str]:
+    if traces and guest.planned:
+        yield from paragraph(f"planned: {planned_words(guest.planned)}", screen, 4, tone=Tone.ASIDE)
     # A rung that was skipped explains why a guest did not go; where it went, as most without an agent do, it is noise.
     told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
@@ -56,6 +58,21 @@ def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[st
             yield from _traceback(attempt.traceback, screen, 4) if traces else ()
     for hook in guest.hooks:
         yield from _told_of_hook(hook, screen, 4, traces=traces)
+
+
+def planned_words(planned: PlannedStop) -> str:
+    """What was planned for a guest, in a line."""
+    rungs = [f"{rung.method} ({'to the end' if rung.timeout is None else f'≤ {format_duration(rung.timeout)}'})"
+             for rung in planned.rungs]  # fmt: skip
+    return f"{planned_times(planned)}; {' → '.join([*rungs, *planned.last_resort]) or 'not asked'}"
+
+
+def planned_times(planned: PlannedStop) -> str:
+    """When a guest was to be asked and off."""
+    usually = "" if planned.asked_usually is None else f"asked at {_seconds(planned.asked_usually)}"
+    usually += "" if planned.off_usually is None else f" and off at {_seconds(planned.off_usually)} as usual, "
+    off = "until the last resort" if planned.off_latest is None else f"off by {_seconds(planned.off_latest)}"
+    return f"{usually}asked by {_seconds(planned.asked_latest)} and {off} at worst"
 
 
 def _told_of_hook(hook: HookRecord, screen: Screen, indent: int = 0, *, traces: bool) -> Iterator[str]:

@@ -1,20 +1,27 @@
 """What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Container, Iterable
 
 from lastcall.api.guests import Guest, Key, Reason
 from lastcall.api.results import Report
 from lastcall.errors import NoPermission, Severity
 from lastcall.hypervisor.ports import Hypervisor
+from lastcall.ordering.queue import ParallelLimits
 from lastcall.persistence.files import LAST_MOMENT
 from lastcall.persistence.refusals import refusal
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.planning.history import History
-from lastcall.records.records import RunEnded
+from lastcall.planning.hook_times import HookBoxes
+from lastcall.planning.plan import Plan
+from lastcall.planning.planned_stops import planned_stops
+from lastcall.planning.worst_case import look_ahead
+from lastcall.records.records import GuestForeseen, RunEnded, StopsForeseen
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 from lastcall.timing.budget import WRITING
+from lastcall.timing.deadline import Deadline
 from lastcall.timing.terms import Terms
 
 WRITING_POLL = 0.5  # seconds between two looks at the time that is left to a write
@@ -94,6 +101,23 @@ class Bookkeeping:
     def _not_kept(self, why: str) -> None:
         message = f"{why}; the list of guests to restore was not kept"
         self._stream.problem("state", str(self.state.path), message, "is the disk full or read-only?")
+
+    async def foresee(self, plan: Plan, limits: ParallelLimits, boxes: HookBoxes, deadline: Deadline) -> None:
+        """Note what is planned for each guest, for whoever compares it with what happened. `deadline` counts from the
+        start of the run. Nobody waits for it: where the disk with earlier times does not answer, nothing is noted.
+        """
+        history = History(self._history.path.parent)
+
+        def look() -> tuple[GuestForeseen, ...]:
+            history.load()
+            known = history.usual_of(planned.guest.key for planned in plan.guests)
+            outlook = look_ahead(plan, known, limits, boxes.with_usual(history), deadline)
+            stops = planned_stops(plan, outlook).items()
+            return tuple(GuestForeseen(guest=key, planned=stop) for key, stop in stops)
+
+        with contextlib.suppress(TimeoutError):
+            stops = await self._workers.call(look, timeout=self._terms.share(WRITING))
+            self._stream.emit(StopsForeseen(at=self._stream.now(), guests=stops))
 
     async def remember_times(self) -> None:
         """Add how long guests and hooks took to what `plan` knows; where it cannot be written, estimates are lost."""

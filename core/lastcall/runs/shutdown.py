@@ -96,6 +96,7 @@ class Shutdown:
         plan = await self._plan(choose_active(chosen, everybody, self._stream))
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
+        foreseeing = self._loop.create_task(self._foresee(plan))
         # Beside all that follows: a daemon that hangs over this kept the guests of all others waiting.
         own_stops = self._loop.create_task(self._note_own_stops())
         stopping = self._enlist(plan, seen_at)
@@ -112,6 +113,7 @@ class Shutdown:
         await self._closing.catch_up()
         await self._note_own_stops()
         await self._tell_the_end()
+        foreseeing.cancel()  # unless it is over, long ago
         return conclude(self._stream, self._sight.hypervisor)
 
     def join(self, reason: Reason, deadline: Deadline) -> bool:
@@ -191,6 +193,13 @@ class Shutdown:
             await self._busy.tell(going)
         else:
             self._busy.begin(going)
+
+    async def _foresee(self, plan: Plan) -> None:
+        """Note what is planned, beside all that follows."""
+        start, deadline = self._stream.start, self._context.terms.deadline
+        boxes = self._inventory.hook_boxes(plan, self._wanted.pre_budget, deadline.remaining(start))
+        limits = self._connections.limits(self._wanted.parallel)
+        await self._books.foresee(plan, limits, boxes, deadline.since(start))
 
     async def _note_own_stops(self) -> None:
         await self._closing.note_own_stops(self._context.guests, self._context.id)

@@ -61,6 +61,13 @@ class Deadline:
         """Seconds between a request that comes late and the last resort."""
         return 0.0 if self.last_resort == math.inf else self.last_resort - self.last_ask
 
+    def since(self, start: float) -> "Deadline":
+        """The same, counted from a moment."""
+        return Deadline(
+            self.last_ask - start, self.last_resort - start, self.last_plug - start, self.last_hook - start,
+            self.end - start,
+        )  # fmt: skip
+
     def last_ask_after(self, start: float) -> float | None:
         """Seconds from a run's start to the last ask, as its record tells them; None = no limit."""
         return _after(start, self.last_ask)

@@ -343,11 +343,11 @@ def test_the_records_of_a_guest_come_in_the_order_of_its_story(tmp_path: Path) -
     run_shutdown(tmp_path, [FakeGuest("g")], config="defaults: {stop: [acpi]}", sink=seen.append)
     kinds = [type(record).__name__ for record in seen]
     assert kinds == [
-        "RunStarted", "GuestPlanned", "GuestBegun", "GuestAsked",
+        "RunStarted", "GuestPlanned", "StopsForeseen", "GuestBegun", "GuestAsked",
         "AttemptEnded", "GuestWentOff", "GuestEnded", "RunEnded",
     ]  # fmt: skip
-    assert isinstance(seen[3], GuestAsked)
-    assert isinstance(seen[6], GuestEnded)
+    assert isinstance(seen[4], GuestAsked)
+    assert isinstance(seen[7], GuestEnded)
 
 
 def test_a_second_shutdown_before_the_restore_adds_to_the_list(tmp_path: Path) -> None:

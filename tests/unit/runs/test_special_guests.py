@@ -461,7 +461,8 @@ def test_only_guests_that_went_off_by_themselves_teach_how_long_they_take(tmp_pa
         run_shutdown(tmp_path, [clean, deaf], config="defaults: {stop: [{acpi: {timeout: 30s}}]}", force=True)
     history = History(tmp_path)
     history.load()
-    assert (history.usual(clean.guest.key), history.usual(deaf.guest.key)) == (9, None)
+    usual = history.usual(clean.guest.key)
+    assert (usual and usual.seconds, history.usual(deaf.guest.key)) == (9, None)
     history.path.write_text("nonsense")
     history.load()
     assert history.usual(clean.guest.key) is None

@@ -14,7 +14,6 @@ from lastcall.formats.values import value
 from lastcall.hooks.dispatch import Fired
 from lastcall.ordering.nodes import names_of
 from lastcall.planning.history import History
-from lastcall.planning.hook_times import ExpectedCall, HookTimes
 from lastcall.planning.plan import Plan, PlannedGuest, with_last_request
 from lastcall.planning.selection import Selection
 from lastcall.planning.worst_case import Outlook, look_ahead
@@ -23,8 +22,7 @@ from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report.timetable import Line
 from lastcall.runs.assembly import Parts
-from lastcall.timing.budget import PLUG, STEP
-from lastcall.timing.deadline import Deadline
+from lastcall.timing.budget import PLUG
 
 _DECIDING = ("manage", "depends_on", "order", "stop", "timeout", "last_resort", "paused", "jobs", "restore", "hooks")
 
@@ -59,9 +57,10 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
         # The run lists them all the same, for who names one to `lastcall restore`; to say "restored" would promise it.
         plan = dataclasses.replace(plan, guests=tuple(dataclasses.replace(one, restore=False) for one in plan.guests))
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
-    hooks = _hook_times(parts, plan, history)
+    left = parts.deadline.remaining(parts.stream.start)
+    hooks = parts.inventory.hook_boxes(plan, parts.settings.hooks.pre_budget, left).with_usual(history)
     known = history.usual_of(guest.key for guest in guests)
-    outlook = look_ahead(meant, known, connections.limits(parallel), hooks, _from_start(parts))
+    outlook = look_ahead(meant, known, connections.limits(parallel), hooks, parts.deadline.since(parts.stream.start))
     _report(parts, plan, outlook)
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
     waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
@@ -84,34 +83,6 @@ def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
             f"leaves {left} for the last resort; a QEMU that hangs needs {PLUG:.0f} s, and is reported as still running"
         )
         parts.stream.problem("deadline", "shutdown.reserve", message, "more deadline, more reserve", Severity.WARNING)
-
-
-def _hook_times(parts: Parts, plan: Plan, history: History) -> HookTimes:
-    """What hooks do before guests are asked: the most, by their time boxes, and what they usually take."""
-
-    def expected(hook: str, guest: Guest | None = None, box: float | None = None) -> tuple[ExpectedCall, ...]:
-        key = guest.key if guest else None
-        return tuple(
-            ExpectedCall(
-                hook=hook, plugin=call.plugin, limit=call.seconds, set_by=call.set_by,
-                usual=history.usual_call(hook, call.plugin, key),
-            )
-            for call in parts.hooks.calls(hook, guest, box)
-        )  # fmt: skip
-
-    budget = parts.settings.hooks.pre_budget
-    return HookTimes(
-        run=expected("pre_shutdown"),
-        limit=min(budget, STEP.of(parts.deadline.remaining(parts.stream.start))),
-        budget=budget,
-        guests={one.guest.key: expected("on_guest_stop", one.guest, one.hook_timeout) for one in plan.guests},
-    )
-
-
-def _from_start(parts: Parts) -> Deadline:
-    """The milestones as seconds from the start of the run."""
-    moments = dataclasses.astuple(parts.deadline)
-    return Deadline(*(moment - parts.stream.start for moment in moments))
 
 
 async def _unfit(parts: Parts, planned: PlannedGuest, invocation: Invocation) -> dict[str, str]:

@@ -12,7 +12,7 @@ from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.report.page.critical_path import critical_path, end_of
 
-Kind: TypeAlias = Literal["waiting", "moving", "hook", "rung", "failed", "plug"]
+Kind: TypeAlias = Literal["waiting", "moving", "hook", "rung", "failed", "plug", "planned", "longest"]
 
 MOST_TICKS = 8
 MOST_NAMES = 3  # of those that a guest waited for; the others are counted
@@ -34,12 +34,15 @@ class Segment:
 
 @value(kw_only=True)
 class Track:
-    """The line of one guest, or of the run itself (`guest` is None). `usual`: when it is usually done."""
+    """The line of one guest, or of the run itself (`guest` is None). `usual`: when it is usually done; `planned`: from
+    when to when it was to be stopped, as usual and at worst, which is drawn below what happened.
+    """
 
     guest: GuestResult | None
     segments: tuple[Segment, ...]
     critical: bool = False
     usual: float | None = None
+    planned: tuple[Segment, ...] = ()
 
 
 @value(kw_only=True)
@@ -51,6 +54,11 @@ class Timeline:
     marks: Mapping[str, float]
     tracks: tuple[Track, ...]
     path: tuple[GuestResult, ...]
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether it is known what was planned."""
+        return any(track.planned for track in self.tracks)
 
     def part(self, seconds: float) -> float:
         """Where a moment stands, in percent of the width."""
@@ -104,7 +112,20 @@ def _track(guest: GuestResult, critical: bool, usual: float | None) -> Track:
         segments=tuple(one for one in segments if one.end > one.start),
         critical=critical,
         usual=None if usual is None else guest.started + usual,
+        planned=tuple(_planned(guest)),
     )
+
+
+def _planned(guest: GuestResult) -> Iterator[Segment]:
+    """What was planned, at worst and as usual; what lasts until the last resort ends at its mark, and has no bar."""
+    planned = guest.planned
+    if planned is None:
+        return
+    begins = planned.asked_latest if planned.asked_usually is None else planned.asked_usually
+    if planned.off_latest is not None and planned.off_latest > begins:
+        yield _segment("longest", begins, planned.off_latest - begins, "planned at worst")
+    if planned.off_usually is not None:
+        yield _segment("planned", begins, max(0.0, planned.off_usually - begins), "planned as usual")
 
 
 def _course(guest: GuestResult) -> Iterator[Segment]:

@@ -12,10 +12,11 @@ from lastcall.formats.reading import read_text
 from lastcall.formats.visible_text import visible
 from lastcall.report.page.html_report import RunStory
 from lastcall.report.page.timeline import track_words, waiting_words
+from lastcall.report.text import planned_times
 
 HERE = Path(__file__).parent
 ROOM = 500_000  # characters of all messages together; of 500 guests each may have several of 4 KiB
-SHORTEST = 80
+SHORTEST = 60
 _LARGEST = 1 << 16  # bytes of a file of ours
 
 
@@ -42,6 +43,7 @@ def as_page(stories: Sequence[RunStory]) -> str:
         stories=stories,
         track_words=track_words,
         waiting_words=waiting_words,
+        planned_times=planned_times,
         style=style,
         script=script,
         style_hash=_hash(style),
