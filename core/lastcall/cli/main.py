@@ -13,7 +13,7 @@ from lastcall.formats.secret_text import masked
 from lastcall.threads import standard_output
 
 if TYPE_CHECKING:
-    from lastcall.cli.completion.candidates import Candidates
+    from lastcall.cli.completion.candidates import NextWords
 
 INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
@@ -70,7 +70,7 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
 def _complete(arguments: Sequence[str], invocation: Invocation) -> int:
     from lastcall.cli.completion.answer import answer_shell
 
-    def others(words: Sequence[str], last: str) -> "Candidates":
+    def others(words: Sequence[str], last: str) -> "NextWords":
         from lastcall.cli.group import find_others  # with click, and plugins: for commands that are none of ours
 
         return find_others(words, last, invocation)

@@ -66,6 +66,9 @@ class Plugins:
         load_dropins(bootstrap.paths.hooks, self.registry, self._time, self._timeout)
         self.silent: list[str] = []
         self.options = self._options()
+        # Merely installed, one that listens to `post_shutdown` would take of the guests' time.
+        self._optional = [name for name, one in self.options.items() if _wants_its_section(one)]
+        self.registry.resting = frozenset(self._optional)
         self.methods = self._offers("stop_methods", StopMethod)
         self.shells = self._offers("guest_shells", GuestShell)
         self._time.close()
@@ -85,13 +88,13 @@ class Plugins:
     def settings(self, document: Document, more: Iterable[Located] = ()) -> Settings:
         """Validate a configuration with what the plugins declare, in bounded time; see `Document.settings`.
 
-        By it, plugins that want their section set and have it not rest from then on.
+        Plugins that want their section set rest until then.
         """
         words, file = self.vocabulary, str(next(iter(document.files), "configuration"))
         settings = self._time.judge(lambda: document.settings(words, more), file)
-        # Merely installed, one that listens to `post_shutdown` would take of the guests' time.
-        optional = (name for name, one in self.options.items() if one.only_where_set and one.settings and not one.guest)
-        self.registry.resting = frozenset(name for name in optional if getattr(settings.plugins, name, None) is None)
+        self.registry.resting = frozenset(
+            name for name in self._optional if getattr(settings.plugins, name, None) is None
+        )
         return settings
 
     def _options(self) -> dict[str, PluginOptions]:
@@ -176,6 +179,10 @@ def _unusable_name(source: Source, options: PluginOptions) -> str:
     if options.guest and is_kept(source.name) and source.origin is not Origin.BUNDLED:
         return "is kept for a guest key of lastcall itself"
     return ""
+
+
+def _wants_its_section(options: PluginOptions) -> bool:
+    return bool(options.only_where_set and options.settings and not options.guest)
 
 
 def _as_options(answer: object) -> PluginOptions:

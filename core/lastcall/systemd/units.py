@@ -125,6 +125,7 @@ _CHECK = """\
 
 [Unit]
 Description=Look for what would make the last call fail
+Documentation={documentation}
 After={service} {stamp}
 RequiresMountsFor={mounts}
 
@@ -140,6 +141,7 @@ _CHECK_TIMER = """\
 
 [Unit]
 Description=Look every hour for what would make the last call fail
+Documentation={documentation}
 
 [Timer]
 # Not while guests come back.

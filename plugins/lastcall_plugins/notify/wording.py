@@ -1,6 +1,5 @@
 """What messages say: fields in braces, which are checked when the configuration is read."""
 
-import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -41,6 +40,8 @@ class _Fields(Formatter):
             if name is None:
                 continue
             if form or conversion or name not in FIELDS:
+                import difflib  # here: it is needed where something is wrong, and no start has to load it
+
                 near = difflib.get_close_matches(name, FIELDS, 1)
                 hint = (
                     f"did you mean {{{near[0]}}}?"

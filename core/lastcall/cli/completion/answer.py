@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from lastcall.cli.completion.candidates import Candidates, candidates
+from lastcall.cli.completion.candidates import NextWords, candidates
 from lastcall.cli.completion.typed_line import parse_line
 from lastcall.errors import ExitCode, LastcallError
 from lastcall.formats.visible_text import visible
@@ -12,7 +12,7 @@ VARIABLE = "_LASTCALL_COMPLETE"
 """By which a shell's script asks; says which shell."""
 LINE = "_LASTCALL_LINE"
 """What bash has of the line up to the cursor: it breaks words where no other shell does."""
-Finder = Callable[[Sequence[str], str], Candidates]
+Finder = Callable[[Sequence[str], str], NextWords]
 
 
 def answer_shell(arguments: Sequence[str], find_others: Finder) -> int:
@@ -32,7 +32,7 @@ def answer_shell(arguments: Sequence[str], find_others: Finder) -> int:
     return ExitCode.OK
 
 
-def _find(words: Sequence[str], last: str, find_others: Finder) -> Candidates:
+def _find(words: Sequence[str], last: str, find_others: Finder) -> NextWords:
     found = candidates(words, last)
     return find_others(words, last) if found.foreign else found
 

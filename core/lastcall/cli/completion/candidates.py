@@ -22,7 +22,7 @@ _SOURCES: Mapping[str, Callable[[Places], Names]] = {
 
 
 @value(kw_only=True)
-class Candidates:
+class NextWords:
     """What may come next, each with what is said of it. `files`: a file's name. `open`: a value follows at once.
     `foreign`: the words begin with a command that is none of ours, so that plugins have to be asked.
     """
@@ -33,7 +33,7 @@ class Candidates:
     foreign: bool = False
 
 
-def candidates(words: Sequence[str], last: str) -> Candidates:
+def candidates(words: Sequence[str], last: str) -> NextWords:
     """What may come after these words (without the program's name) that begins with `last`."""
     commands: dict[str, Any] = from_json(read_text(Path(__file__).with_name("commands.json"), _LARGEST))
     here, path, config, pending, given, only_arguments = commands[""], "", None, None, 0, False
@@ -49,36 +49,36 @@ def candidates(words: Sequence[str], last: str) -> Candidates:
             path = f"{path} {word}".strip()
             here = commands[path]
         elif not path:
-            return Candidates(names={}, foreign=True)
+            return NextWords(names={}, foreign=True)
         else:
             given += 1
     if pending is not None:
         return _values(here["options"][pending]["takes"], config, last)
     if last.startswith("-") and not only_arguments:
         options = {name: one["help"] for name, one in here["options"].items()}
-        return Candidates(names=_beginning(options, last))
+        return NextWords(names=_beginning(options, last))
     below = {name: commands[f"{path} {name}".strip()]["help"] for name in here["commands"]} if not given else {}
     found = _beginning(below, last)
     takes = here["arguments"][min(given, len(here["arguments"]) - 1)] if here["arguments"] else None
     if takes is None or (given >= len(here["arguments"]) and not here["many"]):
         # A plugin's command may begin so: nobody waits for plugins where one of ours does.
-        return Candidates(names=found, foreign=not path and not found)
+        return NextWords(names=found, foreign=not path and not found)
     more = _values(takes, config, last)
-    return Candidates(names={**found, **more.names}, files=more.files, open=more.open)
+    return NextWords(names={**found, **more.names}, files=more.files, open=more.open)
 
 
-def _values(takes: str | list[str], config: str | None, last: str) -> Candidates:
+def _values(takes: str | list[str], config: str | None, last: str) -> NextWords:
     """`takes`: what there is to choose from, or what kind of word it is."""
     if isinstance(takes, list):
         is_open = any(one.endswith("=") for one in takes)
-        return Candidates(names=_beginning(dict.fromkeys(takes, ""), last), open=is_open)
+        return NextWords(names=_beginning(dict.fromkeys(takes, ""), last), open=is_open)
     if takes == FILE:
-        return Candidates(names={}, files=True)
+        return NextWords(names={}, files=True)
     source = _SOURCES.get(takes)
     if source is None:
-        return Candidates(names={})
+        return NextWords(names={})
     places = Invocation(config=Path(config) if config else None).places()
-    return Candidates(names=_beginning(source(places), last))
+    return NextWords(names=_beginning(source(places), last))
 
 
 def _beginning(names: Mapping[str, str], last: str) -> dict[str, str]:
