@@ -1,6 +1,7 @@
 """Whom to tell: addresses of Apprise, kept one a line where only root can read them, and shown to nobody."""
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -38,6 +39,14 @@ def addresses_of(places: Iterable[Secret]) -> tuple[list[Address], list[Lastcall
     return list(found.values()), failed
 
 
+def _is_machine(part: str) -> bool:
+    """Whether it only says where a service is: masked, other plugins could not say any more whom they speak with."""
+    try:
+        return part == "localhost" or bool(ipaddress.ip_address(part.strip("[]")))
+    except ValueError:
+        return False
+
+
 def _address(url: str, where: str) -> Address:
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)", url)
     # Tokens come back alone: "chat 4711 of bot 123:ABC is unknown", says a service.
@@ -47,7 +56,7 @@ def _address(url: str, where: str) -> Address:
     except ValueError:
         parts = {*_PARTS.split(url)}
     for part in parts:
-        if len(part) >= _SHORTEST and part not in {"localhost"}:
+        if len(part) >= _SHORTEST and not _is_machine(part):
             SecretText(part)
             SecretText(unquote(part))
     # Eight digits: enough to tell a few apart, too few for anybody to try passwords by.

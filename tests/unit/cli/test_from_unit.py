@@ -72,13 +72,20 @@ def waiting(tmp_path: Path, invocation: Invocation) -> StateFile:
     assert invocation.config is not None
     state = StateFile(tmp_path)
     state.stamp("before")
-    guest = Guest(uri="test:///default", uuid="6695eb01-f6a4-8304-79aa-97f2502e193f", name="test", driver="TEST")
+    # A world of its own: the default one is everybody's in this process.
+    world = tmp_path / "world.xml"
+    world.write_text(
+        "<node><domain type='test'><name>test</name><uuid>6695eb01-f6a4-8304-79aa-97f2502e193f</uuid>"
+        "<memory>8192</memory><os><type>hvm</type></os></domain></node>"
+    )
+    uri = f"test://{world}"
+    guest = Guest(uri=uri, uuid="6695eb01-f6a4-8304-79aa-97f2502e193f", name="test", driver="TEST")
     (entry,) = state.add([guest], run="r", boot_id="before", cause="host", due=True)
     state.stamp(boot_id())
     state.restored_in = boot_id()
     state.note_wait(entry.guest.key, str(tmp_path / "srv" / "disk.img"))
     state.save()
-    invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nconnections: [test:///default]\n")
+    invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nconnections: ['{uri}']\n")
     return state
 
 

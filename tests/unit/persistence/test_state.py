@@ -149,7 +149,7 @@ def test_every_line_of_the_run_log_is_json_with_its_kind_and_time(tmp_path: Path
     run_shutdown(tmp_path, [FakeGuest("a")], config="defaults: {stop: [acpi]}")
     (log,) = (tmp_path / "runs").iterdir()
     records = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [record["type"] for record in records][0::7] == ["RunStarted", "RunEnded"]
+    assert [records[0]["type"], len(records), records[-1]["type"]] == ["RunStarted", 9, "RunEnded"]
     times = [record["at"] for record in records]
     assert times == sorted(times)
 
