@@ -21,7 +21,7 @@ from lastcall.threads.standard_output import OutputLost, lent
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from lastcall.cli.completion.candidates import Candidates
+    from lastcall.cli.completion.candidates import NextWords
     from lastcall.hooks.registry import Implementation
     from lastcall.threads.own_code import CodeLine
 
@@ -133,16 +133,16 @@ def cli(ctx: click.Context, config: Path | None, color: Wish, *, verbose: bool, 
     ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet, color=color)
 
 
-def find_others(words: Sequence[str], last: str, invocation: Invocation) -> "Candidates":
+def find_others(words: Sequence[str], last: str, invocation: Invocation) -> "NextWords":
     """What plugins add to the commands, by click. Raises LastcallError."""
     from click.shell_completion import ShellComplete
 
-    from lastcall.cli.completion.candidates import Candidates
+    from lastcall.cli.completion.candidates import NextWords
 
     shell = ShellComplete(cli, {"obj": invocation}, "lastcall", "")
     found = _completions(lambda: shell.get_completions(list(words), last))
     names = {str(one.value): one.help or "" for one in found if one.type == "plain"}
-    return Candidates(names=names, files=any(one.type in {"file", "dir"} for one in found))
+    return NextWords(names=names, files=any(one.type in {"file", "dir"} for one in found))
 
 
 def _completions(make: "Callable[[], list[CompletionItem]]") -> "list[CompletionItem]":
