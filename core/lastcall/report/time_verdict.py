@@ -27,7 +27,9 @@ def _told(
     asked, search = format_duration(verdict.seconds), verdict.search
     yield 0, f"within {asked}:", Tone.HEADING
     usually, at_worst = verdict.forced.usually, verdict.forced.at_worst
-    yield 2, f"by the times of earlier runs {_forced(usually, names, screen)}", Tone.BAD if usually else Tone.GOOD
+    known = len(outlook.unknown) < len(names)
+    if known or usually:  # of runs that have seen none of them it would be no word of comfort
+        yield 2, f"by the times of earlier runs {_forced(usually, names, screen)}", Tone.BAD if usually else Tone.GOOD
     if outlook.unknown:
         unseen = fold_names((names[key] for key in outlook.unknown), screen)
         yield 2, f"of {unseen} nothing is known: no run has seen {'them' if len(outlook.unknown) > 1 else 'it'}", None
@@ -42,7 +44,8 @@ def _told(
             tried = "no change" if search.whole else "none of the changes that were tried"
             yield 2, f"{tried} of one or two settings would avoid it {case}", None
     enough, most = _enough(verdict.least_usually), _enough(verdict.least_at_worst)
-    yield 2, f"time that would do: {enough} by the times of earlier runs, {most} where every time is used up", None
+    by_runs = f"{enough} by the times of earlier runs, " if known else ""
+    yield 2, f"time that would do: {by_runs}{most} where every time is used up", None
 
 
 def _forced(forced: Mapping[Key, float], names: Mapping[Key, str], screen: Screen) -> str:

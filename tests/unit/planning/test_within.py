@@ -208,6 +208,9 @@ def test_of_guests_that_no_run_has_seen_nothing_is_said(tmp_path: Path) -> None:
     verdict, seen = judged(tmp_path, 60, {"web": 10.0}, unseen=("new-1", "new-2"))
     assert verdict.forced.usually == {}
     assert "of new-1, new-2 nothing is known: no run has seen them" in told(verdict, seen)
+    nobody = told(*judged(tmp_path / "new", 60, {}, unseen=("new-1", "new-2")))
+    assert "of new-1, new-2 nothing is known" in nobody
+    assert "earlier runs" not in nobody, "which have seen none of them"
 
 
 def test_what_is_tried_is_what_was_planned(tmp_path: Path) -> None:
