@@ -38,9 +38,11 @@ class Evidence:
 
     @property
     def signals(self) -> list[float]:
-        """When signals came that bring the last resort forward."""
+        """When signals came that bring the last resort forward: none before a host stop has joined a run by hand."""
         forces = self.history.stopped_host or self.world.force
-        return [self.run.began + at for at in self.world.signals] if forces else []
+        joining = None if self.world.stops_the_host or self.world.force else self.world.joining
+        since = joining.at if joining else 0.0
+        return [self.run.began + at for at in self.world.signals if at >= since] if forces else []
 
     def signals_until(self, moment: float) -> list[float]:
         """Those up to a moment; a timer may be early by the resolution of the clock."""

@@ -111,11 +111,21 @@ class StopSequence:
     async def _give_time(self) -> None:
         """Asked a moment before the last resort, or late in the time for that, it gets its time all the same."""
         asked = self._stream.story.result(self._guest.key).asked
-        if asked is None or not self._phases.last_resort.passed:
+        if asked is None:
             return
         until = self._phases.patience(self._stream.start + asked)
+        if until is not None and not self._phases.last_resort.passed:
+            # Refused for most of its rung, and heard at last, a guest met the plug 2.5 s later, with 10 s left.
+            until.bring_forward(self._stream.start + asked + self._rung_time(asked))
         if until is not None:
             await self._sight.wait_for(self._guest, until)
+
+    def _rung_time(self, asked: float) -> float:
+        """Seconds that the rung took in which it was asked: it gets no more of them after that than they were."""
+        attempts = self._stream.story.result(self._guest.key).attempts
+        return max(
+            (one.duration for one in attempts if one.started <= asked <= one.started + one.duration), default=0.0
+        )
 
     async def _take_last_resort(self) -> bool:
         """Its last step gets the time it needs; those before it share what comes before. True: it was started anew."""

@@ -130,6 +130,22 @@ def test_who_was_refused_for_most_of_its_time_and_heard_at_last_gets_all_of_it_w
     assert (by_name(report, "g").outcome, by_name(report, "g").method) == (Outcome.STOPPED, "shutdown")
 
 
+@pytest.mark.parametrize(("takes", "outcome"), [(4, Outcome.STOPPED), (9, Outcome.FORCED)])
+def test_who_is_heard_late_in_its_rung_has_time_for_it_as_long_as_there_is_some(
+    tmp_path: Path, takes: float, outcome: Outcome
+) -> None:
+    """Refused for most of its time it met the plug at the end of it; no longer than the grace after it was asked."""
+    guest = FakeGuest("g", busy_until=18.5, takes=takes)
+    config = "{defaults: {stop: [{acpi: {timeout: 20s}}]}, shutdown: {deadline: 120s, reserve: 20s, grace: 6s}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER)
+    assert by_name(report, "g").outcome is outcome
+    asked = by_name(report, "g").asked
+    assert asked is not None
+    assert asked > 18
+    if outcome is Outcome.FORCED:
+        assert guest.off_at == pytest.approx(asked + 6, abs=0.5)
+
+
 def test_by_hand_who_never_hears_is_given_up_within_twice_its_time(tmp_path: Path) -> None:
     guest = FakeGuest("g", busy_until=1000)
     report = run_shutdown(tmp_path, [guest], config="defaults: {stop: [agent], timeout: 10s}")
