@@ -251,7 +251,7 @@ def test_the_firing_order_does_not_depend_on_the_file_system(
         (tmp_path / "hooks.d" / f"{name}.py").write_text(PLUGINS["good"])
     shown = run_lastcall(config, "plugins", "--json", env=distribution("skips", "raises", "good", "exits"))
     order = json.loads(shown.stdout)["hooks"]["pre_shutdown"]
-    assert order == ["skips", "notify", "c", "a", "b", "exits", "raises", "good"]
+    assert order == ["skips", "c", "a", "b", "exits", "raises", "good"]
 
 
 COMMAND = """
