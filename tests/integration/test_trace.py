@@ -92,6 +92,12 @@ def test_a_run_tells_every_call_with_its_arguments_its_order_and_what_came_of_it
     # The guest may be off before its method has returned.
     assert sum(line in {f"{asked}returned None", f"{asked}not waited for any longer"} for line in lines) == 1
     lines = [line for line in lines if not line.startswith(asked)]
+    busy = [line for line in lines if line.startswith("guest_busy")]
+    assert busy[:2] == [
+        "guest_busy for test: agent",
+        "guest_busy for test 1/1 agent(guest=test, run=<shutdown, manual,>)",
+    ]
+    lines = [line for line in lines if line not in busy]
     assert lines[lines.index("guest_settings for test: traced") :] == [
         "guest_settings for test: traced",
         "guest_settings for test 1/1 traced(guest=test)",
