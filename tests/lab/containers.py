@@ -40,7 +40,9 @@ def _container(lab: Daemon, name: str, signals: str) -> str:
         (root / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
     for applet in ("sh", "sleep"):
-        (root / "bin" / applet).symlink_to("busybox")
+        link = root / "bin" / applet
+        link.unlink(missing_ok=True)  # a container of that name was in this lab before
+        link.symlink_to("busybox")
     init = root / "init"
     init.write_text(_INIT.format(trap=f"trap 'exit 0' {signals}" if signals else ":"))
     init.chmod(0o755)
