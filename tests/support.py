@@ -17,8 +17,8 @@ from lab.patience import LONGEST
 from lastcall import Guest, GuestResult, HypervisorError, Reason, Report, RunKind
 from lastcall.api.guests import Key
 from lastcall.hooks.call import RunContext
-from lastcall.memory import Hangs
 from lastcall.persistence.state import StateFile
+from lastcall.testing.memory import Hangs
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.terms import Terms
 

@@ -23,8 +23,8 @@ from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.domain_facts import facts_of
 from lastcall.hypervisor.ports import GuestFacts
 from lastcall.hypervisor.save_blockers import unsaveable
-from lastcall.memory.workers import InlineWorkers
 from lastcall.records.said_lines import LINE_BYTES, LINES, SaidLines
+from lastcall.testing.memory.workers import InlineWorkers
 from lastcall_plugins import agent
 from lastcall_plugins.databases import Databases
 from lastcall_plugins.databases.flushing import flush_all

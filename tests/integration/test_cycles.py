@@ -72,7 +72,7 @@ def processes(config: Path) -> int:
 
 
 def test_the_oldest_run_logs_make_room(tmp_path: Path) -> None:
-    from lastcall.memory import FakeGuest, run_shutdown
+    from lastcall.testing.memory import FakeGuest, run_shutdown
 
     folder = tmp_path / "runs"
     folder.mkdir()

@@ -18,10 +18,10 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests, firmware_guests
 from lab.patience import LONGEST, wait_until
 from lastcall import Guest, GuestState, HypervisorError
-from lastcall.call_limits.call_budget import BLOCKING, CallBudget
-from lastcall.call_limits.call_places import PLUGS, QUICK
-from lastcall.call_limits.open_call import Need
 from lastcall.errors import CallExpired, ConnectionLost, GuestGone, StartedAnew
+from lastcall.hypervisor.call_limits.call_budget import BLOCKING, CallBudget
+from lastcall.hypervisor.call_limits.call_places import PLUGS, QUICK
+from lastcall.hypervisor.call_limits.open_call import Need
 from lastcall.hypervisor.connection import KEEPALIVE
 from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.pool import LibvirtHypervisor

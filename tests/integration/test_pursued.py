@@ -17,8 +17,8 @@ import pytest
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, firmware_guests, states
 from lab.patience import LONGEST, wait_until
-from lastcall.call_limits.call_budget import CallBudget
 from lastcall.errors import HypervisorError
+from lastcall.hypervisor.call_limits.call_budget import CallBudget
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.ports import ConnectionClosed, HypervisorEvent
 from support import by_name_in, report_of, run_lastcall, start_and_wait_for, write_config

@@ -13,7 +13,7 @@ from lastcall.hypervisor.ports import (
     HypervisorEvent,
     Target,
 )
-from lastcall.memory import FakeHypervisor
+from lastcall.testing.memory import FakeHypervisor
 from simulation.guest import SimulatedGuest
 from simulation.world import World
 

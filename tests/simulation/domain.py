@@ -9,7 +9,7 @@ from lastcall import Json
 from lastcall.api.guests import Ended, GuestState
 from lastcall.errors import ConnectionLost, DomainBusy, GuestGone, HypervisorError, OperationInvalid, StartedAnew
 from lastcall.hypervisor.ports import Call, Condition
-from lastcall.memory.domain import FakeDomain
+from lastcall.testing.memory.domain import FakeDomain
 from simulation.guest import PLUGS, PREPARES, Request, SimulatedGuest
 from simulation.workers import Late
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lastcall.api.guests import Ended, GuestState
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
-from lastcall.memory import FakeGuest
+from lastcall.testing.memory import FakeGuest
 from simulation.world import Delivery, GuestNature
 
 # By these the core asks nobody to stop: it wakes, forces, or looks after a job.

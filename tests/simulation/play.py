@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lastcall.api.guests import Key, Reason, RunKind
-from lastcall.memory import VirtualLoop
 from lastcall.persistence.state import StateFile
 from lastcall.planning.selection import Selection
 from lastcall.records.records import Record
@@ -17,6 +16,7 @@ from lastcall.report.narrator import Narrator
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import VirtualLoop
 from lastcall.timing.deadline import Deadline
 from simulation.configuration import configured
 from simulation.disk import BadDisk

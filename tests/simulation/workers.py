@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from lastcall.memory import InlineWorkers
+from lastcall.testing.memory import InlineWorkers
 
 T = TypeVar("T")
 

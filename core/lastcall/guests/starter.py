@@ -10,12 +10,12 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
+from lastcall.guests.rungs.on_poweroff import set_on_poweroff
 from lastcall.hypervisor.ports import Hypervisor, Standing, Supply
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
 from lastcall.records.stream import Stream
-from lastcall.rungs.on_poweroff import set_on_poweroff
 from lastcall.threads.wakeup import Wakeup
 
 T = TypeVar("T")

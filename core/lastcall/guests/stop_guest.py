@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.guests.accounting import Accounting
 from lastcall.guests.present_plan import PresentPlan
+from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stop_sequence import StopSequence
 from lastcall.guests.stopping import Stopping
 from lastcall.hypervisor.ports import Condition
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.records import GuestBegun
-from lastcall.rungs.on_poweroff import PoweroffAction
 
 INTERRUPTED = "interrupted before it was asked"
 

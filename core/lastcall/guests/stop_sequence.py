@@ -7,11 +7,11 @@ from dataclasses import replace
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.guests.other_jobs import OtherJobs
 from lastcall.guests.present_plan import PresentPlan
+from lastcall.guests.rungs.ladder import Climbed
+from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stopping import Stopping
 from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import CORE_METHOD, SAVE, PlannedGuest, Step
-from lastcall.rungs.ladder import Climbed
-from lastcall.rungs.on_poweroff import PoweroffAction
 from lastcall.timing.budget import STUCK
 from lastcall.timing.moment import Moment
 

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
+from lastcall.guests.rungs.ladder import Ladder
 from lastcall.hooks.dispatch import Hooks
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.stream import Stream
-from lastcall.rungs.ladder import Ladder
 from lastcall.timing.phases import Phases
 
 Replan = Callable[[PlannedGuest], Awaitable[PlannedGuest]]

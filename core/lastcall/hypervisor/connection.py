@@ -9,8 +9,8 @@ from typing import Any, cast
 import libvirt
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.call_limits.call_budget import CallBudget
 from lastcall.errors import ConnectionLost, HypervisorError
+from lastcall.hypervisor.call_limits.call_budget import CallBudget
 from lastcall.hypervisor.events import guest_event, standing_of, start_event_loop
 from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.libvirt_errors import translated

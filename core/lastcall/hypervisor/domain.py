@@ -13,8 +13,8 @@ import libvirt
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
-from lastcall.call_limits.open_call import Need
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, in_words
+from lastcall.hypervisor.call_limits.open_call import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import libvirt
 
-from lastcall.call_limits.call_budget import CallBudget
-from lastcall.call_limits.call_places import STEP, CallPlaces
-from lastcall.call_limits.open_call import Need, OpenCall
 from lastcall.errors import CallExpired
+from lastcall.hypervisor.call_limits.call_budget import CallBudget
+from lastcall.hypervisor.call_limits.call_places import STEP, CallPlaces
+from lastcall.hypervisor.call_limits.open_call import Need, OpenCall
 
 ALIVE_FOR = 0.1  # seconds for which a connection that lived counts as alive
 OPENINGS = 4  # connections that are opened at a time

@@ -12,9 +12,9 @@ import libvirt
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
-from lastcall.call_limits.call_budget import CallBudget
-from lastcall.call_limits.call_places import QUESTIONS
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, LastcallError, NotPermitted, in_words
+from lastcall.hypervisor.call_limits.call_budget import CallBudget
+from lastcall.hypervisor.call_limits.call_places import QUESTIONS
 from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.libvirt_errors import translated

@@ -22,6 +22,7 @@ from lastcall.config.settings import Settings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
 from lastcall.formats.version import __version__
+from lastcall.guests.rungs.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import OptionLookup, RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
 from lastcall.hooks.isolation.guarded_shell import GuardedShell
@@ -39,7 +40,6 @@ from lastcall.records.log_limit import LogLimit
 from lastcall.records.records import RunStarted, Sink
 from lastcall.records.run_log import BackgroundRunLog, RunLog
 from lastcall.records.stream import Stream
-from lastcall.rungs.stop_request import Asker, MethodAsker
 from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.runs.loading import Loaded
 from lastcall.threads.workers import ThreadWorkers, Workers
@@ -138,9 +138,9 @@ class Parts:
 
 def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False) -> "Shutdown":
     """The shutdown of all active guests, or of those chosen. `force` lets a voluntary run take the last resort."""
+    from lastcall.guests.rungs.ladder import Ladder
+    from lastcall.guests.rungs.rung_tools import RungTools
     from lastcall.presence.sight import Sight
-    from lastcall.rungs.ladder import Ladder
-    from lastcall.rungs.rung_tools import RungTools
     from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
     from lastcall.timing.phases import Phases
 

@@ -9,6 +9,7 @@ from lastcall.api.results import Report
 from lastcall.errors import in_words
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
+from lastcall.guests.rungs.ladder import Ladder
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.guests.stopping import Stopping
 from lastcall.hooks.call import RunContext
@@ -25,7 +26,6 @@ from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
 from lastcall.presence.own_stops import OwnStops
 from lastcall.records.records import GuestPlanned
-from lastcall.rungs.ladder import Ladder
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
 from lastcall.runs.latecomers import Latecomers

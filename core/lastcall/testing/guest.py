@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.run import Json
-from lastcall.memory.guest import AgentAnswer, AgentCall, FakeGuest
-from lastcall.memory.hypervisor import FakeHypervisor
+from lastcall.testing.memory.guest import AgentAnswer, AgentCall, FakeGuest
+from lastcall.testing.memory.hypervisor import FakeHypervisor
 from lastcall.testing.shell import AnsweringShell
 
 

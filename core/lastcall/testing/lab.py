@@ -18,9 +18,6 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.rehearsal import Rehearsal
 from lastcall.errors import Problem
 from lastcall.hooks.order import RESTORE_HOOKS
-from lastcall.memory.guest import URI, FakeGuest
-from lastcall.memory.hypervisor import FakeHypervisor
-from lastcall.memory.runs import load_in_memory, own_places
 from lastcall.planning.selection import Selection
 from lastcall.records.records import GuestPlanned, HookSaid, Record
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
@@ -29,6 +26,9 @@ from lastcall.testing.command import CommandOutcome, run_command_of_plugin
 from lastcall.testing.failures import Failures, PluginUnusable
 from lastcall.testing.guest import LabGuest
 from lastcall.testing.lab_plugin import LabPlugin
+from lastcall.testing.memory.guest import URI, FakeGuest
+from lastcall.testing.memory.hypervisor import FakeHypervisor
+from lastcall.testing.memory.runs import load_in_memory, own_places
 from lastcall.testing.shell import NAME
 from lastcall.testing.threads import PATIENCE, LabLoop, LabWorkers
 

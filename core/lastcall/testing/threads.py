@@ -14,9 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from lastcall.memory.clock import JumpingSelector, VirtualLoop
-from lastcall.memory.workers import Hangs
 from lastcall.testing.failures import BlockedInRealTime
+from lastcall.testing.memory.clock import JumpingSelector, VirtualLoop
+from lastcall.testing.memory.workers import Hangs
 from lastcall.threads.answers import Raised, Returned, outcome_of, unwrap
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import pytest
 from lastcall import HypervisorError, Problem, Severity
 from lastcall.checks.never_in_time import never_in_time
 from lastcall.checks.unseen_runs import unseen_runs
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.report.unseen import SeenRuns
 from lastcall.testing import Lab
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 ACPI = frozenset({"acpi", "shutdown"})
 CHANNEL = "<domain><devices><channel><target name='org.qemu.guest_agent.0'/></channel></devices></domain>"

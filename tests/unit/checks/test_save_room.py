@@ -14,7 +14,7 @@ from lastcall.config.settings import Bootstrap
 from lastcall.errors import Severity
 from lastcall.hooks.discovery import Plugins
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.memory import FakeGuest
+from lastcall.testing.memory import FakeGuest
 
 
 def policies(config: str) -> Policies:

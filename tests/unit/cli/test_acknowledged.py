@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from lastcall.api.guests import Reason
 from lastcall.cli.group import cli
 from lastcall.errors import ConfigInvalid, UsageError
-from lastcall.memory import FakeGuest, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 Call = Callable[..., Result]
 DEAF = frozenset({"acpi", "agent"})

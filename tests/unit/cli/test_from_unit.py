@@ -10,10 +10,10 @@ from lastcall.cli import from_unit
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
 from lastcall.errors import ExitCode
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile, open_state
 from lastcall.systemd.systemctl import Systemctl
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 FIRST, AGAIN = ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again")
 

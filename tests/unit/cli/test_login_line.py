@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from lastcall.cli.login_line import patience_after
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.presence.roll_call import PATIENCE
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 
 def test_libvirt_is_asked_once_more_in_what_the_run_has_left_and_not_where_it_was_interrupted(tmp_path: Path) -> None:

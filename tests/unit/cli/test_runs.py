@@ -12,7 +12,7 @@ from lastcall.api.guests import Reason
 from lastcall.api.results import Report
 from lastcall.cli.group import cli
 from lastcall.errors import UsageError
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 
 Call = Callable[..., Result]
 

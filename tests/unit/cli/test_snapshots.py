@@ -20,7 +20,7 @@ from lastcall.config.settings import Settings
 from lastcall.formats.layout.screen import Screen
 from lastcall.hypervisor.bare_connection import WORLD, make_world
 from lastcall.installation.install import Installation
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from snapshots import Show, hold_against_its_schema, hold_against_snapshot
 from support import write_config
 

@@ -15,11 +15,11 @@ from lastcall.config.paths import Places
 from lastcall.errors import Problem
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.screen import PLAIN, Screen
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.state import StateFile
 from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
 from lastcall.presence.roll_call import Census, RollCall
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 URI = "qemu:///system"
 LONG = "a-virtual-machine-whose-name-somebody-has-made-of-all-that-is-known-of-it-and-more-than-that"

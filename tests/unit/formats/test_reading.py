@@ -15,7 +15,6 @@ from lastcall.config.load import read
 from lastcall.errors import ConfigInvalid
 from lastcall.formats.decoding import DEEPEST, from_json
 from lastcall.formats.reading import Unreadable, open_plain, read_text
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Secret
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
@@ -27,6 +26,7 @@ from lastcall.planning.history import History
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_runs
 from lastcall.runs.lock import Holder, RunLock
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 KEY = ("qemu:///system", "a")
 

@@ -9,9 +9,9 @@ import pytest
 
 import lastcall
 from lastcall import CallExpired, Guest, HookFailed, Outcome, Reason, Report, Run, Skip
-from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import Lab
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name
 

@@ -18,9 +18,9 @@ from lastcall.guest_shell.shell import ChosenShell
 from lastcall.hooks.dispatch import Dispatcher
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import StepOptions
 from lastcall.records.stream import Stream
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from lastcall.threads.answers import Raised, outcome_of
 from lastcall.threads.workers import ThreadWorkers
 from support import by_name, run_context

@@ -13,9 +13,9 @@ from lastcall import Guest, Outcome, PluginOptions, Reason, Run
 from lastcall.formats.bounded_text import said, shown
 from lastcall.formats.plain_values import EVIDENCE_ITEMS, plain_evidence, plain_settings, plain_value
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.memory import FakeGuest, run_shutdown
-from lastcall.memory.workers import Hangs
 from lastcall.options import BY_METADATA, Options
+from lastcall.testing.memory import FakeGuest, run_shutdown
+from lastcall.testing.memory.workers import Hangs
 from support import by_name
 
 

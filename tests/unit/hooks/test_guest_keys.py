@@ -13,8 +13,8 @@ from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep
 from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Options
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from support import by_name
 
 PAGE = Path(__file__).parents[3] / "docs" / "authors" / "options.md"

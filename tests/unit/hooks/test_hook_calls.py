@@ -15,8 +15,8 @@ from lastcall.config.settings import HookSettings, PluginHookSettings
 from lastcall.hooks.dispatch import Dispatcher
 from lastcall.hooks.registry import Registry
 from lastcall.hooks.sources import Origin, Source
-from lastcall.memory import FakeGuest, Hangs, run_shutdown
 from lastcall.records.stream import Stream
+from lastcall.testing.memory import FakeGuest, Hangs, run_shutdown
 from lastcall.threads.workers import ThreadWorkers
 from support import by_name, run_context
 

@@ -14,10 +14,10 @@ from firing import GUEST, fire
 from lastcall import Guest, HookRecord, Run, StopMethod, StopRequest, Verdict
 from lastcall.cli.progress import Progress
 from lastcall.config.settings import HookSettings
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import StepOptions
 from lastcall.report.run_history import as_story, past_run
 from lastcall.report.text import report_json
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from support import by_name
 
 RAISES = """\

@@ -22,8 +22,8 @@ from lastcall import (
     Verdict,
 )
 from lastcall.config.guest_settings import GuestPolicy
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Options
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 
 class Settings(Options):

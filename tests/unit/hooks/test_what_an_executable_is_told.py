@@ -12,7 +12,7 @@ import pytest
 
 from lastcall import Problem, Report
 from lastcall.hooks.dropins import _EXECUTABLE_HOOKS as HOOKS  # pyright: ignore[reportPrivateUsage]
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name
 
 PAGE = (Path(__file__).parents[3] / "docs" / "authors" / "executables.md").read_text()

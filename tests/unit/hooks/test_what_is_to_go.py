@@ -7,7 +7,7 @@ import pytest
 import lastcall
 from lastcall import Run
 from lastcall.hooks import hookspecs
-from lastcall.memory import FakeGuest, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from support import run_lastcall, write_config
 
 TO_GO = DeprecationWarning("goes in 0.4, write pre_everything")

@@ -14,11 +14,11 @@ from lastcall import Guest, GuestState, Outcome, Reason, Report
 from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.policies import Policies
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.ordering.graph import Graph, make_graph
 from lastcall.ordering.nodes import Rank
 from lastcall.ordering.queue import ParallelLimits, TurnQueue
 from lastcall.planning.forecast import forecast
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name
 
 MORE = int(os.environ.get("LASTCALL_EXAMPLES", "1"))  # `make soak` tries more graphs

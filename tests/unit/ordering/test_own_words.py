@@ -13,10 +13,10 @@ from lastcall.config.load import parse
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import OWN_WORD, Policies
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.ordering import circles
 from lastcall.ordering.graph import Graph, make_graph
 from lastcall.ordering.nodes import Rank
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 MANY = 300  # guests
 Words = Callable[[int], Mapping[str, str]]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lastcall import Reason
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.persistence.announcement import NoticeBoard, announce
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.last_line import answered
 from lastcall.persistence.mailbox import Mailbox, Request
 from lastcall.runs.lock import Holder, RunLock
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import run_lastcall, write_config
 
 UMASKS = pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777], ids=oct)

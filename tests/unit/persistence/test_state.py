@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lastcall import Guest, GuestState
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.persistence.state import StateFile, StateInvalid
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from lastcall.report.text import report_json
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 
 A = Guest(uri="qemu:///system", uuid="a", name="a")
 B = Guest(uri="qemu:///system", uuid="b", name="b", state=GuestState.PAUSED)

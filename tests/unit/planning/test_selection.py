@@ -8,9 +8,9 @@ from lastcall import Guest, GuestState
 from lastcall.api.matching import KEYS
 from lastcall.config.guest_settings import Match
 from lastcall.errors import UsageError
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.persistence.state import Entry
 from lastcall.planning.selection import Criterion, Selection
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name, waiting_guests
 
 QEMU, LXC, FAR = "qemu:///system", "lxc:///system", "qemu+ssh://[2001:db8::1]/system"

@@ -12,16 +12,16 @@ from lastcall.api.results import GuestResult, HookRecord, Verdict
 from lastcall.cli.dry_run.look import PlanSeen, look_at_plan
 from lastcall.cli.dry_run.within import look_within
 from lastcall.cli.invocation import Invocation
-from lastcall.memory.clock import VirtualLoop
-from lastcall.memory.guest import FakeGuest
-from lastcall.memory.hypervisor import FakeHypervisor
-from lastcall.memory.runs import load_in_memory, own_places
-from lastcall.memory.workers import InlineWorkers
 from lastcall.planning.history import History
 from lastcall.planning.selection import EVERYBODY
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report.time_verdict import within_lines
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble
+from lastcall.testing.memory.clock import VirtualLoop
+from lastcall.testing.memory.guest import FakeGuest
+from lastcall.testing.memory.hypervisor import FakeHypervisor
+from lastcall.testing.memory.runs import load_in_memory, own_places
+from lastcall.testing.memory.workers import InlineWorkers
 
 ORDERING = Path(__file__).parents[3] / "docs/ordering.md"
 KINDS = ("web", "app", "db", "queue", "cache")

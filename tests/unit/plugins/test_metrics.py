@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families  # noqa: TID
 
 from lab.promtool import promtool
 from lastcall import Outcome, Reason, Report, Severity, Verdict
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.testing import Lab
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from lastcall_plugins.metrics.exposition import FAMILIES, exposition
 from lastcall_plugins.metrics.kept import Kept
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lastcall import Outcome, Reason
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.presence.session_uris import by_hand_only, is_own_session
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 HERE = [
     "qemu:///session",

@@ -8,11 +8,11 @@ from typing import Any
 import lastcall
 from lastcall import Guest, HookFailed, Problem, Run
 from lastcall.formats.bounded_text import MESSAGE_LIMIT, NAME_LIMIT
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.records import ProblemFound, Record
 from lastcall.records.stream import Stream
 from lastcall.report.run_history import past_runs
 from lastcall.report.text import report_json
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 LONG = "m" * 835_635
 

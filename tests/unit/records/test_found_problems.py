@@ -14,11 +14,11 @@ from lastcall import Guest, Problem, Run, Severity
 from lastcall.config.settings import HookSettings
 from lastcall.formats.bounded_text import MESSAGE_LIMIT, NAME_LIMIT
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.found_problems import FEW, OF_A_CALL, OF_A_RUN, OF_A_SOURCE, ProblemLimit, first_problems
 from lastcall.records.records import ProblemFound, Record
 from lastcall.records.stream import Stream
 from lastcall.report.run_history import past_run
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 WARNING = Problem(what="w", where="here", message="wrong", severity=Severity.WARNING)
 ERROR = Problem(what="w", where="here", message="wrong")

@@ -8,7 +8,6 @@ import pytest
 import lastcall
 from lastcall import Attempt, Guest, HookRecord, Outcome, Problem, Report, Run, Severity, Verdict
 from lastcall.formats.json_text import to_json
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.log_limit import LOG_SIZE, LogLimit
 from lastcall.records.records import (
     AttemptEnded,
@@ -22,6 +21,7 @@ from lastcall.records.records import (
 )
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_run
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 SMALL = "runs: {size: 1MiB}\n"
 

@@ -15,9 +15,9 @@ from lastcall.formats import secret_text
 from lastcall.guest_shell.command_wrapper import wrap_command
 from lastcall.guest_shell.shell import ChosenShell
 from lastcall.hooks.discovery import Plugins
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Secret
 from lastcall.report.text import report_json
+from lastcall.testing.memory import FakeGuest, run_shutdown
 from support import by_name
 
 PASSWORDS = [

@@ -8,8 +8,8 @@ from contextlib import closing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastcall.memory.workers import InlineWorkers
 from lastcall.records.said_lines import LINE_BYTES, LINES, RATE, ROOM, SaidLines
+from lastcall.testing.memory.workers import InlineWorkers
 from lastcall.threads.workers import ThreadWorkers
 
 

@@ -8,12 +8,12 @@ import pytest
 import lastcall
 from lastcall import HookFailed, Problem, Run
 from lastcall.cli.progress import Progress
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.records import Record
 from lastcall.report.narrator import Narrator
 from lastcall.report.run_history import as_story, past_runs
 from lastcall.report.run_list import run_table
 from lastcall.report.text import as_text, problem_line, report_json
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 EVIL = "db\n✓ web-1  stopped\r\x1b[2K\x85\u2028\u202e\x9b\udcff"
 SHOWN = "db\\n✓ web-1  stopped\\r\\x1b[2K\\x85\\u2028\\u202e\\x9b\\udcff"

@@ -17,8 +17,8 @@ from lastcall import (
     UnknownGuest,
     Verdict,
 )
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.report.text import report_json
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 
 def report_of_three(folder: Path) -> Report:

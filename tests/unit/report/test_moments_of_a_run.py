@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from lastcall.api.guests import Reason
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 
 CONFIG = "shutdown: {deadline: 10min, reserve: 30s, grace: 30s}"

@@ -5,8 +5,8 @@ from pathlib import Path
 import lastcall
 from lastcall import HookFailed, Run
 from lastcall.formats.layout.columns import WIDEST_NAME
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.report.text import as_text
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 
 class NothingFound:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from lastcall import GuestState, Outcome, Reason
-from lastcall.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.persistence import boot_stamp
 from lastcall.report import unseen
 from lastcall.report.unseen import MOST, SeenRuns, bad_guests, bad_run_line, login_words, unseen_at_login
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 
 DEAF = frozenset({"acpi", "agent"})
 

@@ -8,10 +8,10 @@ import pytest
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report
 from lastcall.hypervisor.ports import GuestFacts, GuestStarted, OtherJob
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestAsked, Record
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 

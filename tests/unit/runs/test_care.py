@@ -13,8 +13,8 @@ import lastcall
 from lastcall import Guest, GuestState, Outcome, Reason, Run
 from lastcall.errors import HookFailed, Severity
 from lastcall.hypervisor.ports import GuestFacts, LanesCrowded
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, hang_over_write, waiting_guests
 

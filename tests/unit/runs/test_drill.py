@@ -7,10 +7,10 @@ import pytest
 
 from lastcall import GuestState, Outcome, Reason, Report
 from lastcall.errors import NoPermission
-from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import Entry, open_state
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, hang_over_write, waiting_guests
 

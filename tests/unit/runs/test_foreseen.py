@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from lastcall import Outcome, Reason
-from lastcall.memory.guest import FakeGuest
-from lastcall.memory.hypervisor import FakeHypervisor
-from lastcall.memory.runs import run_restore, run_shutdown
 from lastcall.records.records import AttemptEnded, GuestAsked, GuestEnded, Record, RunInterrupted
 from lastcall.runs.restore import Restore
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory.guest import FakeGuest
+from lastcall.testing.memory.hypervisor import FakeHypervisor
+from lastcall.testing.memory.runs import run_restore, run_shutdown
 from support import by_name
 
 LADDER = "guests: [{match: g, stop: [{acpi: {timeout: 40s, resend: 15s}}, {acpi: {timeout: 20s}}]}]"

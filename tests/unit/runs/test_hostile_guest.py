@@ -12,8 +12,8 @@ import lastcall
 from lastcall import Guest, Outcome, Reason, Report, Run
 from lastcall.config.metadata import LONGEST
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.records.found_problems import OF_A_SOURCE
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 NAME = "tenant\u202e\x1b[2J\u2028✓ g1 stopped\n" + "x" * 200
 SETTABLE = (

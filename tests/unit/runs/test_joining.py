@@ -10,8 +10,8 @@ import pytest
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import ConnectionGivenUp
-from lastcall.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.budget import ROUND
 from lastcall.timing.deadline import Deadline
 from support import by_name, hang_over_write, waiting_guests

@@ -14,12 +14,12 @@ from lastcall.config.paths import find_places
 from lastcall.config.settings import Bootstrap
 from lastcall.errors import ConfigInvalid, Severity
 from lastcall.hooks.discovery import Plugins
-from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
-from lastcall.memory.clock import VirtualLoop
-from lastcall.memory.workers import InlineWorkers
 from lastcall.persistence.last_good import LastGood
 from lastcall.runs.assembly import Outside, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded, load
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.testing.memory.clock import VirtualLoop
+from lastcall.testing.memory.workers import InlineWorkers
 
 GOOD = "connections: ['lxc:///system']\n"
 BOMB = "a: &a [x,x,x,x,x,x,x,x]\n" + "\n".join(

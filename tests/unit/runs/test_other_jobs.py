@@ -8,9 +8,9 @@ import pytest
 
 from lastcall import Ended, Guest, GuestState, Outcome, Reason, Report, hookimpl
 from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, GuestResumed, OtherJob
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.records.records import GuestHeld, Record
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 

@@ -9,8 +9,8 @@ from lastcall import GuestState, Outcome, Reason
 from lastcall.api.guests import Ended
 from lastcall.errors import Problem
 from lastcall.hypervisor.ports import OwnStop
-from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from support import by_name, waiting_guests
 
 SETTING = "auto_shutdown_try_save is all in /etc/libvirt/qemu.conf"

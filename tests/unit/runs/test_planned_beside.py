@@ -6,13 +6,13 @@ from pathlib import Path
 
 from lastcall.api.guests import Reason
 from lastcall.api.results import PlannedRung, PlannedStop, Report
-from lastcall.memory import run_restore, run_shutdown
-from lastcall.memory.guest import FakeGuest
 from lastcall.records.records import GuestPlanned, Record, StopsForeseen
 from lastcall.report.page.html_report import run_stories
 from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import PastRun, past_runs
 from lastcall.report.text import as_text
+from lastcall.testing.memory import run_restore, run_shutdown
+from lastcall.testing.memory.guest import FakeGuest
 from support import by_name
 
 TAKES = {"web": 4.0, "db": 8.0, "new": 2.0}

@@ -8,9 +8,9 @@ import pytest
 import lastcall
 from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
 from lastcall.hypervisor.ports import Standing
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.persistence.state import Entry, open_state
 from lastcall.runs.restore import Restore
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests
 
 

@@ -8,10 +8,10 @@ import pytest
 import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import Standing
-from lastcall.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.presence.guest_lists import NAMES_TIMEOUT
 from lastcall.runs.rounds import CLOSEST
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.budget import ROUND
 from support import by_name
 

@@ -7,9 +7,9 @@ import pytest
 
 import lastcall
 from lastcall import Guest, GuestResult, Outcome, Reason, Run
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.records.records import GuestAsked, GuestEnded, Record
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, waiting_guests
 
 

@@ -8,11 +8,11 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Ended, Guest, GuestState, Outcome, Reason, Run
+from lastcall.guests.rungs import stop_request
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
-from lastcall.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.planning.history import History
-from lastcall.rungs import stop_request
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name, list_of_a_killed_run, waiting_guests
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from lab.patience import LONGEST
-from lastcall.memory import VirtualLoop
+from lastcall.testing.memory import VirtualLoop
 from lastcall.threads.turnstile import SLOW, Turnstile
 from lastcall.threads.workers import ThreadWorkers
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from lab.patience import LONGEST
-from lastcall.memory import VirtualLoop
+from lastcall.testing.memory import VirtualLoop
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
 from lastcall.threads.workers import BURST, ThreadWorkers

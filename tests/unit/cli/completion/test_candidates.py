@@ -10,8 +10,8 @@ from book.command_index import FILE, command_index
 from lastcall.api.guests import Reason
 from lastcall.cli.commands import COMMANDS
 from lastcall.cli.completion.candidates import candidates
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.persistence.state import StateFile
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 PROGRAM = """\
 import sys; from lastcall.cli.main import run

@@ -21,14 +21,14 @@ from lastcall.errors import (
     in_words,
 )
 from lastcall.formats.values import value
+from lastcall.guests.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
+from lastcall.guests.rungs.method_work import ask_method, require_fit, why_unfit
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.options import RepeatableOptions
 from lastcall.planning.plan import Step
 from lastcall.records.said_lines import CallLines
-from lastcall.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
-from lastcall.rungs.method_work import ask_method, require_fit, why_unfit
 from lastcall.threads.own_code import OwnCode, Standpoint, stack_text
 from lastcall.threads.standard_output import Heard
 from lastcall.threads.turnstile import Turnstile

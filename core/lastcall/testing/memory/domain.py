@@ -7,11 +7,11 @@ from lastcall.api.guests import Ended, GuestState
 from lastcall.api.run import AddressSource, Json, ShutdownMode
 from lastcall.errors import DomainBusy, HypervisorError, OperationInvalid, Unsupported
 from lastcall.hypervisor.ports import Call
-from lastcall.memory.guest import FakeGuest
-from lastcall.memory.workers import Hangs
+from lastcall.testing.memory.guest import FakeGuest
+from lastcall.testing.memory.workers import Hangs
 
 if TYPE_CHECKING:
-    from lastcall.memory.hypervisor import FakeHypervisor
+    from lastcall.testing.memory.hypervisor import FakeHypervisor
 
 
 class FakeDomain:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.results import Verdict
 from lastcall.formats.values import value
+from lastcall.guests.rungs.on_poweroff import PoweroffAction
+from lastcall.guests.rungs.rung import Rung
+from lastcall.guests.rungs.rung_tools import RungTools
 from lastcall.planning.plan import SAVE, Step
-from lastcall.rungs.on_poweroff import PoweroffAction
-from lastcall.rungs.rung import Rung
-from lastcall.rungs.rung_tools import RungTools
 from lastcall.timing.moment import Moment
 
 

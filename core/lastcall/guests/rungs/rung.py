@@ -8,15 +8,15 @@ from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words, whence
 from lastcall.formats.bounded_text import said
+from lastcall.guests.rungs.asking import Asking
+from lastcall.guests.rungs.ending import GOING_OFF, Ending
+from lastcall.guests.rungs.hang_watch import HangWatch
+from lastcall.guests.rungs.method_work import Unfit
+from lastcall.guests.rungs.rung_tools import RungTools
+from lastcall.guests.rungs.stop_request import Notices
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS
 from lastcall.records.records import AttemptEnded, GuestAsked
-from lastcall.rungs.asking import Asking
-from lastcall.rungs.ending import GOING_OFF, Ending
-from lastcall.rungs.hang_watch import HangWatch
-from lastcall.rungs.method_work import Unfit
-from lastcall.rungs.rung_tools import RungTools
-from lastcall.rungs.stop_request import Notices
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.moment import Moment
 

@@ -6,8 +6,8 @@ import math
 
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError
-from lastcall.rungs.asking import Asking
-from lastcall.rungs.rung_tools import RungTools
+from lastcall.guests.rungs.asking import Asking
+from lastcall.guests.rungs.rung_tools import RungTools
 
 HANGS = 3.0  # seconds for a request that returns at once, by its kind
 HELD_LOOK = 1.0  # seconds for asking whether somebody's job holds up such a request

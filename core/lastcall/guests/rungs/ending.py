@@ -3,8 +3,8 @@
 from lastcall.api.guests import Ended, Outcome
 from lastcall.errors import OperationInvalid
 from lastcall.formats.values import value
+from lastcall.guests.rungs.asking import Asking
 from lastcall.records.credit import OUTCOMES
-from lastcall.rungs.asking import Asking
 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 

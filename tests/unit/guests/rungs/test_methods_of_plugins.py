@@ -10,9 +10,9 @@ from lastcall import Guest, Reason, Run, StopMethod, StopRequest
 from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
-from lastcall.memory import FakeGuest, run_shutdown
 from lastcall.options import Duration, RepeatableOptions, StepOptions
 from lastcall.records.records import HookSaid, Record
+from lastcall.testing.memory import FakeGuest, run_shutdown
 
 
 class Knocks(RepeatableOptions):

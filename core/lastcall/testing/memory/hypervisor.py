@@ -29,8 +29,8 @@ from lastcall.hypervisor.ports import (
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
-from lastcall.memory.domain import FakeDomain
-from lastcall.memory.guest import FakeGuest
+from lastcall.testing.memory.domain import FakeDomain
+from lastcall.testing.memory.guest import FakeGuest
 
 QUERY_TIMEOUT = 10.0  # seconds, as with libvirt
 MOMENT = 0.5  # seconds after which a look that hangs asks again how long it may

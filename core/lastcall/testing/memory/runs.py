@@ -10,10 +10,6 @@ from lastcall.api.results import Report
 from lastcall.config.load import read_texts
 from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
-from lastcall.memory.clock import VirtualLoop
-from lastcall.memory.guest import URI, FakeGuest
-from lastcall.memory.hypervisor import FakeHypervisor
-from lastcall.memory.workers import InlineWorkers
 from lastcall.planning.selection import Selection
 from lastcall.records.records import Sink
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
@@ -21,6 +17,10 @@ from lastcall.runs.loading import Loaded
 from lastcall.runs.restore import Restore
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory.clock import VirtualLoop
+from lastcall.testing.memory.guest import URI, FakeGuest
+from lastcall.testing.memory.hypervisor import FakeHypervisor
+from lastcall.testing.memory.workers import InlineWorkers
 
 
 def run_shutdown(

@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 
 from lab.patience import LONGEST, wait_until
-from lastcall.call_limits import call_budget, call_places
-from lastcall.call_limits.call_budget import BLOCKING, READY, SPARE, CallBudget
-from lastcall.call_limits.call_places import QUESTIONS, QUICK, CallPlaces
-from lastcall.call_limits.open_call import Need
 from lastcall.errors import CallExpired, ConnectionLost
 from lastcall.hypervisor import lanes as lanes_module
+from lastcall.hypervisor.call_limits import call_budget, call_places
+from lastcall.hypervisor.call_limits.call_budget import BLOCKING, READY, SPARE, CallBudget
+from lastcall.hypervisor.call_limits.call_places import QUESTIONS, QUICK, CallPlaces
+from lastcall.hypervisor.call_limits.open_call import Need
 from lastcall.hypervisor.lanes import ALIVE_FOR, OPENINGS, Lanes
 
 ALL = QUICK + BLOCKING

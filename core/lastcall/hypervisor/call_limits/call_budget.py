@@ -24,7 +24,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
-from lastcall.call_limits.open_call import Need, OpenCall
+from lastcall.hypervisor.call_limits.open_call import Need, OpenCall
 
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
 BLOCKING = 12

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from lastcall.errors import OperationInvalid
-from lastcall.rungs.asking import Asking
+from lastcall.guests.rungs.asking import Asking
 
 
 async def never() -> None:

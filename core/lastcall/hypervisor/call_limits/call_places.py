@@ -4,9 +4,9 @@ import math
 import time
 from collections.abc import Callable, Collection, Generator
 
-from lastcall.call_limits.call_budget import BLOCKING, SPARE, CallBudget, Waiter
-from lastcall.call_limits.open_call import Need, OpenCall, Place
 from lastcall.errors import CallExpired
+from lastcall.hypervisor.call_limits.call_budget import BLOCKING, SPARE, CallBudget, Waiter
+from lastcall.hypervisor.call_limits.open_call import Need, OpenCall, Place
 
 QUICK, QUESTIONS, PLUGS = 4, 5, 4  # calls of a kind at a time
 STEP = 0.5  # seconds between two looks of one who waits: that a call hangs comes to pass without a word
