@@ -3,7 +3,7 @@
 from lastcall.api.guests import Ended, Outcome
 from lastcall.errors import OperationInvalid
 from lastcall.formats.values import value
-from lastcall.guests.rungs.asking import Asking
+from lastcall.guests.rungs.pending_request import PendingRequest
 from lastcall.records.credit import OUTCOMES
 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
@@ -25,7 +25,7 @@ class Ending:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
         return (asked and self.outcome is self.mine) or self.outcome in {Outcome.FAILED, Outcome.SKIPPED}
 
-    def came_with(self, request: Asking, refusal: BaseException | None, now: float) -> bool:
+    def came_with(self, request: PendingRequest, refusal: BaseException | None, now: float) -> bool:
         """Whether the guest was so quick to obey that its request was refused. A plug that is refused is none."""
         soon = request.age(now) <= GOING_OFF and isinstance(refusal, OperationInvalid)
         return soon and self.outcome is self.mine is not Outcome.FORCED

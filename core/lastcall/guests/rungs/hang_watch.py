@@ -6,7 +6,7 @@ import math
 
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError
-from lastcall.guests.rungs.asking import Asking
+from lastcall.guests.rungs.pending_request import PendingRequest
 from lastcall.guests.rungs.rung_tools import RungTools
 
 HANGS = 3.0  # seconds for a request that returns at once, by its kind
@@ -21,14 +21,14 @@ class HangWatch:
         self._returns_at_once = returns_at_once
         self.hangs = False
 
-    def due(self, request: Asking) -> float:
+    def due(self, request: PendingRequest) -> float:
         """When a request that has not returned by then tells so, on the loop's clock."""
         if request.answered or not self._returns_at_once:
             return math.inf
         left_at = self._sight.loop.time() if request.left_at is None else request.left_at  # now at the earliest
         return max(self._tools.hung_plug(), left_at + HANGS)
 
-    async def tells(self, request: Asking) -> bool:
+    async def tells(self, request: PendingRequest) -> bool:
         """Whether it does."""
         if self._sight.loop.time() < self.due(request):
             return False

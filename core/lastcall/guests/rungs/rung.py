@@ -8,10 +8,10 @@ from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words, whence
 from lastcall.formats.bounded_text import said
-from lastcall.guests.rungs.asking import Asking
 from lastcall.guests.rungs.ending import GOING_OFF, Ending
 from lastcall.guests.rungs.hang_watch import HangWatch
 from lastcall.guests.rungs.method_work import Unfit
+from lastcall.guests.rungs.pending_request import PendingRequest
 from lastcall.guests.rungs.rung_tools import RungTools
 from lastcall.guests.rungs.stop_request import Notices
 from lastcall.planning.plan import Step
@@ -41,7 +41,7 @@ class Rung:
         self._sent_at: float | None = None  # the first request: the rung's time counts from it
         self._asked_at: float | None = None  # the first one that the guest can have heard
         self._refusal: BaseException | None = None  # the last one that there was
-        self._latest = Asking(self._loop.time)
+        self._latest = PendingRequest(self._loop.time)
         self._whence = "", ""  # the place in the plugin, and the traceback, of what failed or was given up
         self._attempt, self._accepted = 0, False
         self._ask_again_at, self._look_at = math.inf, math.inf
@@ -313,13 +313,13 @@ class Rung:
         late = self._loop.time() + (self._step.timeout or math.inf) if self._heard_late else 0.0
         own = self._begun + self._patience if self._sent_at is None else max(late, self._limit())
         until = min(self._until.at, own)
-        self._ask_again_at, self._latest = math.inf, Asking(self._loop.time, until)
+        self._ask_again_at, self._latest = math.inf, PendingRequest(self._loop.time, until)
         sent = partial(self._note_sent, self._latest)
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent, stood=self._note_place)
         request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
         self._latest.begin(self._loop.create_task(request), self._wakeup.ring)
 
-    def _note_sent(self, asking: Asking) -> None:
+    def _note_sent(self, asking: PendingRequest) -> None:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
         asking.note_sent()
         if self._sent_at is None or (self._step.patient and self._asked_at is None):

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from lastcall.errors import OperationInvalid
-from lastcall.guests.rungs.asking import Asking
+from lastcall.guests.rungs.pending_request import PendingRequest
 
 
 async def never() -> None:
@@ -20,7 +20,7 @@ async def refused() -> None:
 def test_a_request_that_was_given_up_has_no_answer_that_somebody_could_take_for_consent() -> None:
     async def story() -> None:
         loop, told = asyncio.get_running_loop(), list[bool]()
-        asking = Asking(loop.time)
+        asking = PendingRequest(loop.time)
         asking.begin(loop.create_task(never()), lambda: told.append(True))
         assert (asking.answered, asking.unread) == (False, True)
         await asking.abandon()
@@ -32,7 +32,7 @@ def test_a_request_that_was_given_up_has_no_answer_that_somebody_could_take_for_
 def test_what_libvirt_has_refused_is_kept_until_somebody_looks_and_who_waits_is_told() -> None:
     async def story() -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
-        asking = Asking(loop.time)
+        asking = PendingRequest(loop.time)
         asking.begin(loop.create_task(refused()), over.set)
         await over.wait()
         assert (asking.answered, asking.unread) == (True, True)
@@ -44,7 +44,7 @@ def test_what_libvirt_has_refused_is_kept_until_somebody_looks_and_who_waits_is_
 
 def test_the_first_word_that_it_has_left_counts() -> None:
     clock = iter([3.0, 5.0])
-    asking = Asking(lambda: next(clock))
+    asking = PendingRequest(lambda: next(clock))
     assert asking.age(4.0) == math.inf
     asking.note_sent()
     asking.note_sent()

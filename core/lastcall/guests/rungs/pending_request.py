@@ -7,7 +7,7 @@ from collections.abc import Callable
 EARLY = 0.001  # seconds by which a timer may come too early; it is the clock's resolution, or a rounded sum
 
 
-class Asking:
+class PendingRequest:
     """A request under way. `given_until`: when it is given up; `left_at`: when it left for libvirt (the loop's clock).
 
     `unread`: nobody has looked at its answer yet; `refused`: libvirt has refused it.
