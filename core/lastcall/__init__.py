@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lastcall.api.guest_keys import GuestHooks, GuestSettings
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
+    from lastcall.api.power import PowerPolicy, PowerWord, Supply
     from lastcall.api.results import (
         Attempt,
         CheckFindings,
@@ -64,6 +65,7 @@ _HOMES = {
         "RunKind",
     ),
     "lastcall.api.markers": ("hookimpl",),
+    "lastcall.api.power": ("PowerPolicy", "PowerWord", "Supply"),
     "lastcall.api.results": (
         "Attempt",
         "CheckFindings",
@@ -165,6 +167,8 @@ __all__ = [
     "PlannedRung",
     "PlannedStop",
     "PluginOptions",
+    "PowerPolicy",
+    "PowerWord",
     "Problem",
     "Reason",
     "Report",
@@ -183,6 +187,7 @@ __all__ = [
     "StopForecast",
     "StopMethod",
     "StopRequest",
+    "Supply",
     "TextFile",
     "UnknownGuest",
     "Verdict",

@@ -18,11 +18,12 @@ class RunKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a run takes place. All but `MANUAL`, `BOOT` and `DRILL` are host stops, which always go through."""
+    """Why a run takes place. All but `MANUAL`, `BOOT`, `DRILL` and `SHED` are host stops, which always go through."""
 
     MANUAL = "manual"
     BOOT = "boot"
     DRILL = "drill"
+    SHED = "shed"
     POWEROFF = "poweroff"
     REBOOT = "reboot"
     HALT = "halt"
@@ -34,7 +35,7 @@ class Reason(StrEnum):
     @property
     def voluntary(self) -> bool:
         """True where nothing forces the run: it may be refused, aborted, and forces no guest by itself."""
-        return self in {Reason.MANUAL, Reason.BOOT, Reason.DRILL}
+        return self in {Reason.MANUAL, Reason.BOOT, Reason.DRILL, Reason.SHED}
 
 
 class GuestState(StrEnum):

@@ -21,7 +21,7 @@ from lastcall.persistence.refusals import permission_remedy
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
-Cause = Literal["host", "hand"]
+Cause = Literal["host", "hand", "shed"]
 # A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
 _LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 _DOUBTFUL = "doubtful"  # of a list that is kept, as not all that was on it is believed
@@ -41,7 +41,8 @@ class StateUnreadable(StateInvalid):
 class Entry:
     """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name.
 
-    `cause`: the host stopped, or a person stopped it by name and may not want it back with the host.
+    `cause`: the host stopped; a person stopped it by name, and may not want it back with the host; or it was shed while
+    a battery carried, and comes back with the mains.
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
     `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
     `bad_image`: parked as its saved image does not load. `waits_for`: what it needed for its start and was not there.

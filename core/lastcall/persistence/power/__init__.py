@@ -1,0 +1,1 @@
+"""What is known of the power: the last word of each UPS."""
