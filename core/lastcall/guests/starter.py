@@ -11,7 +11,7 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
-from lastcall.hypervisor.ports import Hypervisor, Standing, Supply
+from lastcall.hypervisor.ports import Hypervisor, Standing, StartNeeds
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -111,12 +111,12 @@ class Starter:
         self._dropped.add(guest.key)
         return None
 
-    async def supply(self, guest: Guest) -> Supply:
+    async def supply(self, guest: Guest) -> StartNeeds:
         """Have what it needs started, and find out what is missing; nothing, where libvirt does not say."""
         try:
             return await self._hypervisor.supply(guest)
         except (LastcallError, TimeoutError):
-            return Supply()
+            return StartNeeds()
 
     async def _try(self, guest: Guest) -> NotStarted | None:
         why, refusals, bad_image, begun = "", 0, False, set[str]()

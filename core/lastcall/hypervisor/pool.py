@@ -30,7 +30,7 @@ from lastcall.hypervisor.ports import (
     Looked,
     OwnStop,
     Standing,
-    Supply,
+    StartNeeds,
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
@@ -160,11 +160,11 @@ class LibvirtHypervisor:
 
         await self._workers.call(start, timeout=START_TIMEOUT)
 
-    async def supply(self, guest: Guest) -> Supply:
+    async def supply(self, guest: Guest) -> StartNeeds:
         """Start networks and pools; look for paths where they are those of this host."""
         connection = self._connection(guest.uri)
 
-        def begin() -> tuple[Supply, tuple[Path, ...]]:
+        def begin() -> tuple[StartNeeds, tuple[Path, ...]]:
             with (
                 connection.lanes.borrow("blocking", guest.uuid, timeout=SUPPLY_TIMEOUT) as lane,
                 translated(lane.connection),

@@ -204,7 +204,7 @@ class OwnStop:
 
 
 @value(kw_only=True)
-class Supply:
+class StartNeeds:
     """What a guest needs for its start: what is `missing`, and what was inactive and has been `begun` for it."""
 
     missing: tuple[str, ...] = ()
@@ -290,7 +290,7 @@ class Hypervisor(Protocol):
         """
         ...
 
-    async def supply(self, guest: Guest) -> Supply:
+    async def supply(self, guest: Guest) -> StartNeeds:
         """Start the networks and storage pools that a guest needs, and look for the files and devices that it names."""
         ...
 

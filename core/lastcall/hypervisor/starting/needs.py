@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from lastcall.formats.values import value
-from lastcall.hypervisor.ports import Supply
+from lastcall.hypervisor.ports import StartNeeds
 
 _NETWORK_CARDS = Path("/sys/class/net")
 # Somebody has undefined it, or the driver has none: to wait for that is no use, libvirt says what is wrong.
@@ -59,7 +59,7 @@ def _paths(tree: ET.Element) -> Iterator[Path]:
     yield from (_NETWORK_CARDS / card for card in cards if card and "/" not in card)
 
 
-def supply(connection: libvirt.virConnect, domain: libvirt.virDomain) -> tuple[Supply, tuple[Path, ...]]:
+def supply(connection: libvirt.virConnect, domain: libvirt.virDomain) -> tuple[StartNeeds, tuple[Path, ...]]:
     """Start the networks and pools that it needs and that are inactive; what it lacks then, and the paths it names.
 
     Blocks, for as long as a pool takes to be mounted. Raises libvirtError.
@@ -73,7 +73,7 @@ def supply(connection: libvirt.virConnect, domain: libvirt.virDomain) -> tuple[S
     for pool, volume in needed.volumes:
         if f"storage pool {pool}" not in missing and not _has_volume(connection, pool, volume):
             missing.append(f"volume {volume} of storage pool {pool}")
-    return Supply(missing=tuple(missing), begun=tuple(begun)), needed.paths
+    return StartNeeds(missing=tuple(missing), begun=tuple(begun)), needed.paths
 
 
 def _begin(what: str, find: Callable[[], Any], begun: list[str], missing: list[str]) -> None:

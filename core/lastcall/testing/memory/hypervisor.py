@@ -25,7 +25,7 @@ from lastcall.hypervisor.ports import (
     Looked,
     OwnStop,
     Standing,
-    Supply,
+    StartNeeds,
     Target,
 )
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
@@ -150,11 +150,11 @@ class FakeHypervisor:
         again = GuestResumed(fake.uri, fake.uuid) if kept else GuestStarted(fake.uri, fake.uuid, restored=restored)
         self._listener(again)
 
-    async def supply(self, guest: Guest) -> Supply:
+    async def supply(self, guest: Guest) -> StartNeeds:
         """Tell what it lacks."""
         self.require(guest.uri)
         fake = self.guests[guest.key]
-        return Supply(missing=(fake.lacks,) if fake.lacks else ())
+        return StartNeeds(missing=(fake.lacks,) if fake.lacks else ())
 
     async def drop_image(self, guest: Guest) -> None:
         """Note it, and let it have none."""
