@@ -30,10 +30,13 @@ def lab() -> Iterator[Daemon]:
         yield started
 
 
+ON_PACKAGES = {"tests/host/test_ansible.py", "tests/host/test_package.py"}
+
+
 class ByModule(LoadScopeScheduling):
     """For several processes: each takes the next module, whose fixtures are made once.
 
-    All hosts are for one process: they sweep up what hosts before them have left. Blocks of simulated worlds share
+    Hosts that packages are installed on are for one process, which builds these once. Blocks of simulated worlds share
     nothing, so each is for whoever has time. The slowest folders are to be given first, as `make test` does, so that
     what is short fills up the end.
     """
@@ -41,7 +44,8 @@ class ByModule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith("tests/simulation/"):
             return nodeid
-        return "hosts" if nodeid.startswith("tests/host/") else nodeid.partition("::")[0]
+        module = nodeid.partition("::")[0]
+        return "packages" if module in ON_PACKAGES else module
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -218,7 +218,7 @@ class Host:
 
     def __init__(self, lower: Path, folder: Path) -> None:
         self.folder = folder
-        self.name = f"lab-{secrets.token_hex(4)}"
+        self.name = f"lab-{os.getpid()}-{secrets.token_hex(4)}"
         self._lower = lower
         self._process: subprocess.Popen[bytes] | None = None
         self.shown: dict[str, Path] = {}
@@ -249,7 +249,8 @@ class Host:
         kernel, _ = build_guest()
         shown = {"/lab": kernel.parent, "/saved": self.folder / "saved", **self.shown}
         binds = " ".join(f"--bind-ro={path}:{target}" for target, path in shown.items())
-        remove_groups()
+        _sweep_groups()
+        remove_groups(self.name)
         script = _ENTER.format(
             folder=self.folder, lower=self._lower, name=self.name, binds=binds, trees=" ".join(_TREES)
         )
@@ -422,8 +423,15 @@ def wait_until_groups_are_gone(name: str) -> None:
     wait_until(lambda: not remove_groups(name), f"the control groups of {name} go", output=lambda: str(_groups(name)))
 
 
-def remove_groups(name: str = "lab-*") -> list[Path]:
-    """Remove the control groups of hosts that are off, also of those whose maker was killed; returns those in use."""
+def _sweep_groups() -> None:
+    """Remove what hosts have left whose maker was killed. The others' may be empty, as they are about to be entered."""
+    for group in _groups("lab-*"):
+        if not Path("/proc", group.name.split("-")[1]).exists():
+            remove_groups(group.name)
+
+
+def remove_groups(name: str) -> list[Path]:
+    """Remove the control groups of a host that is off; returns those in use."""
     groups = _groups(name)
     for below in (below for group in groups for below in (*sorted(group.glob("**/"), reverse=True), group)):
         with contextlib.suppress(OSError):  # it is in use

@@ -69,7 +69,7 @@ class CallLines:
 
     def __init__(self, way: SaidLines, emit: Callable[[str], None]) -> None:
         self._way, self._emit = way, emit
-        self._lines: deque[str] = deque()
+        self._lines: deque[str] | None = None  # hardly any call says something, and there are several for each guest
         self._lock = threading.Lock()  # a plugin may have threads of its own
         self._count = self._left_out = self._refused = 0
         self._allowed, self._looked = float(RATE), 0.0
@@ -117,6 +117,7 @@ class CallLines:
             return False
         self._count += 1
         self._allowed -= 1
+        self._lines = deque() if self._lines is None else self._lines
         self._lines.append(_bounded(line.rstrip()))
         self._way.put(self)
         return True

@@ -23,3 +23,16 @@ def trace_of(error: BaseException) -> str:
         return masked(bounded("\n".join(reversed(told)), TRACE_LIMIT))
     except BaseException:  # noqa: BLE001  its attributes are somebody's code, too
         return ""
+
+
+def let_go_of_frames(error: BaseException) -> None:
+    """Have an error that was heeded, and those that it came from, hold no frames any more.
+
+    A frame refers to the error that it passes on, and that to the frame: what circles stays until the collector looks.
+    """
+    seen = set[int]()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        BaseException.with_traceback(one, None)  # not by its own, which is somebody's code
+        one = one.__cause__ or one.__context__

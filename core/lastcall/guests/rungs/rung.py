@@ -17,6 +17,7 @@ from lastcall.guests.rungs.stop_request import Notices
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS
 from lastcall.records.records import AttemptEnded, GuestAsked
+from lastcall.threads.error_trace import let_go_of_frames
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.moment import Moment
 
@@ -73,10 +74,13 @@ class Rung:
                     message, verdict, self._whence = in_words(self._refusal), Verdict.FAILED, whence(self._refusal)
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, said(error)
+            let_go_of_frames(error)
         except TimeoutError as error:
             message = said(error) or "no answer to the request"
+            let_go_of_frames(error)
         except Exception as error:  # noqa: BLE001  a method's failure is a reason for the next rung
             verdict, message, self._whence = Verdict.FAILED, in_words(error), whence(error)
+            let_go_of_frames(error)
             await self._reconsider(error)
         finally:
             self._record(started, verdict, message)
@@ -316,8 +320,10 @@ class Rung:
         self._ask_again_at, self._latest = math.inf, PendingRequest(self._loop.time, until)
         sent = partial(self._note_sent, self._latest)
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent, stood=self._note_place)
-        request = self._asker.request(self._guest, self._step, attempt=self._attempt, until=until, notices=notices)
-        self._latest.begin(self._loop.create_task(request), self._wakeup.ring)
+        request = partial(
+            self._asker.request, self._guest, self._step, attempt=self._attempt, until=until, notices=notices
+        )
+        self._latest.begin(request, self._loop, self._wakeup.ring)
 
     def _note_sent(self, asking: PendingRequest) -> None:
         """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
