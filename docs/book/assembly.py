@@ -28,7 +28,7 @@ def gather(pages: Path, made: Mapping[str, Callable[[], str]]) -> None:
     for page in sorted(DOCS.rglob("*.md")):
         place = page.relative_to(DOCS).as_posix()
         _write(pages / place, _relinked(page.read_text(), f"docs/{place}", place))
-    for picture in sorted(DOCS.glob("pictures/*.png")):
+    for picture in sorted(one for one in DOCS.glob("pictures/*") if one.suffix in {".png", ".svg"}):
         (pages / "pictures").mkdir(exist_ok=True)
         shutil.copy(picture, pages / "pictures")
     for place, text in made.items():

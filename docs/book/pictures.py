@@ -1,7 +1,7 @@
 """The pictures of the documentation, made from the code: `python -m book.pictures --write`, as `make pictures` does.
 
 Pictures of two machines are never the same, byte for byte. So the words that they show stand beside them, with a sum of
-the whole page, which a test holds against what the code makes today.
+the whole page, which a test holds against what the code makes today. A drawing of a terminal has both in itself.
 """
 
 import hashlib
@@ -10,12 +10,14 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 
+from book.captures import live_scene, plan_scene
+from book.captures.drawing import drawn
 from book.cockpit.picture import take_picture
 from book.cockpit.served import PAGE as COCKPIT
 from lastcall.report.page.html_report import run_stories
@@ -29,6 +31,12 @@ COCKPIT_WORDS = PICTURES / "cockpit.txt"
 _SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 WIDTH, HEIGHT = 1280, 1330
 """Of a picture in pixels: problems and timeline of the sample's shutdown."""
+
+
+def terminals() -> Iterator[tuple[str, str, str, int]]:
+    """What is drawn of terminals: the drawing's name, what was typed, what is seen with its colours, and how wide."""
+    yield "live-view.svg", live_scene.COMMAND, live_scene.live_view(), live_scene.WIDTH
+    yield "plan.svg", plan_scene.COMMAND, plan_scene.plan(SAMPLE), plan_scene.WIDTH
 
 
 def sample_page() -> str:
@@ -100,6 +108,8 @@ def _write() -> None:
         browser.close()
     COCKPIT_WORDS.write_text(words + cockpit_sum())
     WORDS.write_text(words_of(page))
+    for name, typed, seen, width in terminals():
+        (PICTURES / name).write_text(drawn(seen, typed, width))
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def _absolute(place: str) -> str:
 def _remember(state: Path, uri: str) -> None:
     """What plans know of earlier runs; the sample has its guests elsewhere."""
     history = History(state)
-    history.learn(result for run in past_runs(state / "runs") for result in run.report.guests)
+    for run in past_runs(state / "runs"):
+        history.learn(run.report.guests, run.report.hooks)
     history.write("".join(_elsewhere(history.render(), uri)))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lastcall.cli.last_words import TimeForLastWords
 from lastcall.cli.live.area import Area
@@ -25,14 +25,22 @@ _UNWRAPPED, _WRAPPED = "\033[?7l", "\033[?7h"  # a line that takes more cells th
 class LiveProgress:
     """A sink (`take`) that draws by a thread of its own; the run waits for it only as it ends, and not for long."""
 
-    def __init__(self, terminal: Terminal, *, verbose: bool = False, forces: bool = False) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        *,
+        verbose: bool = False,
+        forces: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._terminal = terminal
         self._area = Area(Paint.of(terminal.encoding), forces=forces, heeds=heeds_ctrl_c())
         self._run, self._told = WatchedRun(), ToldLines(verbose=verbose)
         self._lines: list[str] = []  # that have to be written yet
         self._dropped = 0
         self._drawn = ""  # what stands below the cursor
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._time = TimeForLastWords()
         self._closed = self._given_up = self._is_over = False
         self._records = Outbox[Record](self.deliver, "lastcall-live", pause=PAUSE, batch=sys.maxsize, idle=TICK)
@@ -40,7 +48,7 @@ class LiveProgress:
     def take(self, record: Record) -> None:
         """Learn from a record, soon; after the last one what has to be written yet gets a moment."""
         if isinstance(record, RunStarted):
-            self._started = time.monotonic() - record.at
+            self._started = self._clock() - record.at
         self._records.put(record)
         seconds = self._time.take(record)
         if seconds is not None:
@@ -49,7 +57,7 @@ class LiveProgress:
     def close(self) -> None:
         """Remove the area, also where the run has come to no end."""
         if not self._closed:
-            self._records.put(RunEnded(at=time.monotonic() - self._started, exit_code=0))
+            self._records.put(RunEnded(at=self._clock() - self._started, exit_code=0))
             self._close(LAST_WORDS)
 
     def _close(self, seconds: float) -> None:
@@ -90,6 +98,6 @@ class LiveProgress:
 
     def _frame(self, width: int, height: int) -> str:
         # In the last cell of a line a terminal waits with the cursor where it is; one line more is the empty one.
-        rows = self._area.lines(self._run, time.monotonic() - self._started, width - 1, height - 2)
+        rows = self._area.lines(self._run, self._clock() - self._started, width - 1, height - 2)
         text = "".join(f"\n{row}" for row in rows)
         return f"{_UNWRAPPED}{text}{_WRAPPED}\033[{len(rows)}A\r"
