@@ -7,16 +7,16 @@ import contextlib
 import json
 import math
 import types
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from functools import cache, partial
+from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 from lastcall.formats.bounded_text import bounded, shown
 
 T = TypeVar("T")
-_PLAIN = frozenset({str, int, bool, float})
+_Decoder: TypeAlias = Callable[[Any], Any]
 DEEPEST = 32  # lists and objects inside of each other; a record with evidence has some twenty
 _TOO_DEEP = f"more than {DEEPEST} lists and objects inside of each other"
 _TOLD = 200  # characters of what does not fit
@@ -28,10 +28,13 @@ def from_json(text: str | bytes) -> Any:
 
     That is no JSON, numbers that nobody counts with, NaN and infinity, and lists in lists without end.
     """
+    text = text.decode(json.detect_encoding(text), "surrogatepass") if isinstance(text, bytes) else text
     try:
-        found = json.loads(text, parse_int=_whole_number, parse_float=_finite, parse_constant=_refuse)
+        found = _READER.decode(text)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return found  # as nearly all, of which thousands are read
     # Python itself bears some thousand levels, and who shows, copies or compares such a value does not.
     level = [found]
     for _ in range(DEEPEST):
@@ -43,78 +46,135 @@ def from_json(text: str | bytes) -> Any:
 
 def decoded(kind: type[T], given: Any) -> T:
     """A dataclass from a JSON object; raises ValueError for what does not fit. Unknown keys are ignored."""
-    return cast("T", _decoded(kind, given, kind.__name__))
+    try:
+        return cast("T", _decoder(kind)(given))
+    except _Misfit as misfit:
+        raise ValueError(f"{'.'.join([kind.__name__, *reversed(misfit.names)])}: {misfit}") from None
 
 
-def _decoded(kind: Any, given: Any, where: str) -> Any:
-    if type(given) is kind and kind in _PLAIN:
-        return given  # as most are
+class _Misfit(ValueError):
+    """What is given does not fit; `names`: of the fields that lead there, the innermost first."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.names: list[str] = []
+
+
+def _decoder(kind: Any) -> _Decoder:
+    """What makes a value of this kind of JSON: looked up once for each field, as a log has thousands of them."""
     origin = get_origin(kind)
-    if kind is Any or _is_mapping(origin, given):
-        return given  # mappings hold what JSON holds: versions, evidence
+    if kind is Any:
+        return _as_it_is
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _exact(dict, kind)  # mappings hold what JSON holds: versions, evidence
     if origin in {Union, types.UnionType}:
-        return _one_of([one for one in get_args(kind) if one is not types.NoneType or given is None], given, where)
-    if origin is Literal and given in get_args(kind):
-        return given
-    if origin is tuple and isinstance(given, list):
-        return tuple(_items(kind, cast("list[Any]", given), where))
-    if isinstance(kind, type) and is_dataclass(kind) and isinstance(given, dict):
-        return _object(kind, cast("dict[str, Any]", given), where)
+        return _one_of(get_args(kind))
+    if origin is Literal:
+        return partial(_literal, kind)
+    if origin is tuple:
+        return _tuple(kind)
+    if isinstance(kind, type) and is_dataclass(kind):
+        return partial(_object, kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(given)
-    if _is_plain(kind, given):
-        return float(given) if kind is float else given
-    raise ValueError(f"{where}: {_told(given)} is no {kind}")
+        return kind
+    return _number if kind is float else _exact(cast("type[Any]", kind), kind)
 
 
-def _object(kind: type[Any], given: dict[str, Any], where: str) -> Any:
-    known = _fields(kind)
-    missing = [name for name, one in known.items()
-               if name not in given and one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
-    if missing:
-        raise ValueError(f"{where}: {missing[0]} is missing")
-    # A log that a newer version wrote has keys more; after a downgrade it still has to be readable.
-    found = {name: _decoded(known[name].type, item, f"{where}.{name}") for name, item in given.items() if name in known}
+def _object(kind: type[Any], given: Any) -> Any:
+    if not isinstance(given, dict):
+        raise _no(kind, given)
+    decoders, required = _fields(kind)
+    found, name = dict[str, Any](), ""
+    for one in required:
+        if one not in given:
+            raise _Misfit(f"{one} is missing")
+    try:
+        for name, item in cast("dict[str, Any]", given).items():
+            decoder = decoders.get(name)
+            # A log that a newer version wrote has keys more; after a downgrade it still has to be readable.
+            if decoder:
+                found[name] = decoder(item)
+    except _Misfit as misfit:
+        misfit.names.append(name)
+        raise
     return kind(**found)
 
 
 @cache
-def _fields(kind: type[Any]) -> Mapping[str, Field[Any]]:
-    return {one.name: one for one in fields(kind)}
+def _fields(kind: type[Any]) -> tuple[Mapping[str, _Decoder], Sequence[str]]:
+    """How each field of a dataclass is made, and which have to be there."""
+    known = fields(kind)
+    required = [one.name for one in known if one.default is MISSING and one.default_factory is MISSING]
+    return {one.name: _decoder(one.type) for one in known}, required
 
 
-def _items(kind: Any, given: list[Any], where: str) -> list[Any]:
+def _tuple(kind: Any) -> _Decoder:
     kinds = get_args(kind)
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return [_decoded(kinds[0], item, where) for item in given]
-    if len(kinds) != len(given):
-        raise ValueError(f"{where}: {_told(given)} has not {len(kinds)} parts")
-    return [_decoded(one, item, where) for one, item in zip(kinds, given, strict=True)]
+    alike = len(kinds) == 2 and kinds[1] is Ellipsis
+    decoders = [_decoder(one) for one in kinds if one is not Ellipsis]
+
+    def decode(given: Any) -> Any:
+        if not isinstance(given, list):
+            raise _no(kind, given)
+        items = cast("list[Any]", given)
+        if alike:
+            return tuple(map(decoders[0], items))
+        if len(decoders) != len(items):
+            raise _Misfit(f"{_told(items)} has not {len(decoders)} parts")
+        return tuple(decoder(item) for decoder, item in zip(decoders, items, strict=True))
+
+    return decode
 
 
-def _one_of(kinds: list[Any], given: Any, where: str) -> Any:
+def _one_of(kinds: Sequence[Any]) -> _Decoder:
     """The first of a union's kinds that fits; raises what the last one raises."""
-    if given is None and types.NoneType in kinds:
-        return None
-    for kind in kinds[:-1]:
-        with contextlib.suppress(ValueError):
-            return _decoded(kind, given, where)
-    return _decoded(kinds[-1], given, where)
+    nullable = types.NoneType in kinds
+    *first, last = (_decoder(one) for one in kinds if one is not types.NoneType)
+
+    def decode(given: Any) -> Any:
+        if given is None and nullable:
+            return None
+        for decoder in first:
+            with contextlib.suppress(ValueError):
+                return decoder(given)
+        return last(given)
+
+    return decode
 
 
-def _is_mapping(origin: Any, given: object) -> bool:
-    return isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(given, dict)
+def _literal(kind: Any, given: Any) -> Any:
+    if given in get_args(kind):
+        return given
+    raise _no(kind, given)
+
+
+def _as_it_is(given: Any) -> Any:
+    return given
+
+
+def _exact(made_of: type[Any], kind: Any) -> _Decoder:
+    """Of one type of JSON's. By the very type: to isinstance, True is an int and would pass as a number."""
+
+    def decode(given: Any) -> Any:
+        if type(given) is made_of:
+            return given
+        raise _no(kind, given)
+
+    return decode
+
+
+def _number(given: Any) -> float:
+    if type(given) is float or type(given) is int:
+        return float(given)
+    raise _no(float, given)
+
+
+def _no(kind: Any, given: object) -> _Misfit:
+    return _Misfit(f"{_told(given)} is no {kind}")
 
 
 def _told(given: object) -> str:
     return bounded(shown(given), _TOLD)
-
-
-def _is_plain(kind: Any, given: Any) -> bool:
-    if kind is float:
-        return isinstance(given, int | float) and not isinstance(given, bool)
-    # By the very type: to isinstance, True is an int and would pass as a number.
-    return kind in _PLAIN and type(given) is kind
 
 
 def _inside(given: Any) -> Iterable[Any]:
@@ -134,3 +194,7 @@ def _finite(digits: str) -> float:
 
 def _refuse(number: str) -> Any:
     raise ValueError(f"{number[:_DIGITS]} is no number to count with")
+
+
+# One for all: to make one takes as long as to read a record.
+_READER = json.JSONDecoder(parse_int=_whole_number, parse_float=_finite, parse_constant=_refuse)
