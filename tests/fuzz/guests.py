@@ -22,7 +22,7 @@ from lastcall.hooks.executables import executable_hook
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.domain_facts import facts_of
 from lastcall.hypervisor.ports import GuestFacts
-from lastcall.hypervisor.save_blockers import unsaveable
+from lastcall.hypervisor.stopping.save_blockers import unsaveable
 from lastcall.records.said_lines import LINE_BYTES, LINES, SaidLines
 from lastcall.testing.memory.workers import InlineWorkers
 from lastcall_plugins import agent

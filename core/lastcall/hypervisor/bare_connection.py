@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import libvirt
 
 from lastcall.api.guests import GuestState
-from lastcall.hypervisor.events import start_event_loop
+from lastcall.hypervisor.event_loop import start_event_loop
 from lastcall.hypervisor.libvirt_errors import translated
 
 WORLD = "test:///default"

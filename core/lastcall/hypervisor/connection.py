@@ -11,7 +11,8 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import ConnectionLost, HypervisorError
 from lastcall.hypervisor.call_limits.call_budget import CallBudget
-from lastcall.hypervisor.events import guest_event, standing_of, start_event_loop
+from lastcall.hypervisor.event_loop import start_event_loop
+from lastcall.hypervisor.events import guest_event, standing_of
 from lastcall.hypervisor.lanes import Lanes
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import Look

@@ -19,8 +19,8 @@ from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.ports import Call
-from lastcall.hypervisor.save_blockers import unsaveable
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
+from lastcall.hypervisor.stopping.save_blockers import unsaveable
 
 T = TypeVar("T")
 _AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"

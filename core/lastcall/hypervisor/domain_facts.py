@@ -9,7 +9,7 @@ from lastcall.api.guests import Guest, GuestState
 from lastcall.config.metadata import NAMESPACE, cut_down, texts_of
 from lastcall.hypervisor.events import state_of
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
-from lastcall.hypervisor.save_blockers import may_be_unsaveable, unsaveable
+from lastcall.hypervisor.stopping.save_blockers import may_be_unsaveable, unsaveable
 
 _PAUSED_FOR = {
     libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Condition.ARRIVING,

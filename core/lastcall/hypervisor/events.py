@@ -1,7 +1,5 @@
-"""libvirt's events: the loop that brings them, and its numbers for events and states as our words."""
+"""libvirt's numbers for events and states as our words."""
 
-import functools
-import threading
 from typing import cast
 
 import libvirt
@@ -86,21 +84,3 @@ def standing_of(domain: libvirt.virDomain) -> Standing:
 def state_of(domain: libvirt.virDomain) -> tuple[int, int]:
     """Ask for libvirt's numbers of a domain's state and of the reason for it. Raises libvirtError."""
     return cast("tuple[int, int]", domain.state())  # libvirt-python says that these are texts
-
-
-@functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens
-def start_event_loop() -> None:
-    """Start libvirt's default event loop, which lifecycle events and keepalives need; again it does nothing."""
-    libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
-    libvirt.virEventRegisterDefaultImpl()
-    # While it does not run no event arrives and no keepalive is sent: a dead daemon would look like a slow one.
-    threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
-
-
-def _run() -> None:
-    while True:
-        libvirt.virEventRunDefaultImpl()
-
-
-def _ignore(_context: object, _error: object) -> None:
-    """Errors are raised, and reported once, by whoever made the call."""

@@ -14,7 +14,7 @@ from lastcall.config.metadata import parse_element as parse_metadata
 from lastcall.config.metadata import read_metadata, render
 from lastcall.hypervisor.domain_facts import facts_of, obstacles_of
 from lastcall.hypervisor.ports import Condition, OtherJob
-from lastcall.hypervisor.save_blockers import may_be_unsaveable, unsaveable
+from lastcall.hypervisor.stopping.save_blockers import may_be_unsaveable, unsaveable
 
 
 @pytest.mark.parametrize(

@@ -57,14 +57,20 @@ def test_nobody_is_asked_where_nobody_is_missing_nor_of_guests_that_lived_in_ano
 
 def test_asking_takes_libvirt_and_none_of_the_rooms_that_a_run_needs() -> None:
     script = (
-        "import sys\nfrom lastcall.presence.roll_call import call_roll\n"
-        "print(*call_roll([('nonsense:///x', '1')], 60).silent)\nprint(*sys.modules)"
+        "import sys\nfrom lastcall.presence.roll_call import call_roll, take_census\n"
+        "print(*call_roll([('nonsense:///x', '1')], 60).silent, *take_census(['nonsense:///y'], 60).silent)\n"
+        "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=LONGEST)
     silent, modules = done.stdout.splitlines()
-    assert (silent, done.stderr) == ("nonsense:///x", "")
+    assert (silent, done.stderr) == ("nonsense:///x nonsense:///y", "")
     assert "libvirt" in modules.split()
     assert not {"asyncio", "pydantic", "pluggy"} & set(modules.split())
+    ours = {one for one in modules.split() if one.startswith(("lastcall.hypervisor.", "lastcall.api."))}
+    assert ours == {
+        "lastcall.hypervisor.bare_connection", "lastcall.hypervisor.event_loop", "lastcall.hypervisor.libvirt_errors",
+        "lastcall.api.guests",
+    }, "what events mean, and what a run is, takes longer to load than to ask"  # fmt: skip
 
 
 def test_a_census_has_everybody_of_whoever_answers_and_a_roll_can_be_called_in_it() -> None:

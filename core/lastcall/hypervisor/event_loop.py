@@ -1,0 +1,27 @@
+"""libvirt's own event loop, which has to run before the first connection is opened.
+
+Apart from what its events mean: whoever has one question to ask wants none, and loads no word for them.
+"""
+
+import functools
+import threading
+
+import libvirt
+
+
+@functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens
+def start_event_loop() -> None:
+    """Start libvirt's default event loop, which lifecycle events and keepalives need; again it does nothing."""
+    libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
+    libvirt.virEventRegisterDefaultImpl()
+    # While it does not run no event arrives and no keepalive is sent: a dead daemon would look like a slow one.
+    threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
+def _ignore(_context: object, _error: object) -> None:
+    """Errors are raised, and reported once, by whoever made the call."""
