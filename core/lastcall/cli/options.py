@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,9 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.quantities import parse_duration
-from lastcall.planning.selection import Criterion, Selection
+
+if TYPE_CHECKING:
+    from lastcall.planning.selection import Criterion
 
 
 def json_option(document: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -71,6 +73,8 @@ class CriterionType(click.ParamType):  # pyright: ignore[reportMissingTypeArgume
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse it; a wrong one is a usage error."""
+        from lastcall.planning.selection import Criterion  # here: most commands are about nobody
+
         try:
             return Criterion.parse(value)
         except ValueError as error:
@@ -84,7 +88,9 @@ def selection_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.argument("guests", nargs=-1, metavar="[GUEST]...")
     @click.option("--match", "criteria", type=CriterionType(), multiple=True, metavar="KEY=VALUE", help=text)
     @functools.wraps(function)
-    def with_selection(*args: Any, guests: Sequence[str], criteria: Sequence[Criterion], **options: Any) -> Any:
+    def with_selection(*args: Any, guests: Sequence[str], criteria: "Sequence[Criterion]", **options: Any) -> Any:
+        from lastcall.planning.selection import Selection
+
         return function(*args, chosen=Selection(guests, criteria), **options)
 
     return with_selection
