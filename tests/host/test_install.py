@@ -33,6 +33,8 @@ def test_the_readmes_commands_lead_to_an_enabled_unit_and_a_passing_check(make_h
     assert "virt" not in bound, "a daemon that stops must not stop guests"
     assert host.tries("systemd-analyze verify lastcall.service lastcall-restore.service").stderr == ""
     assert "complete -" in host.run("cat /usr/local/share/bash-completion/completions/lastcall")
+    page = host.run("readlink -e /usr/local/share/man/man1/lastcall-plan.1").strip()
+    assert page == "/opt/lastcall/share/man/man1/lastcall-plan.1"
     told = host.run(
         "_LASTCALL_LINE='lastcall shut' _LASTCALL_COMPLETE=bash lastcall complete | tr '\\0' ' '", check=False
     )
@@ -84,6 +86,7 @@ def test_it_takes_over_from_libvirt_guests_and_gives_back_without_stopping_a_gue
     host.boot()
     host.wait_until(lambda: host.running() == {"one", "two", "three"}, "all guests run")
     host.run("lastcall uninstall")
+    assert host.run("find /usr/local/share/man -name 'lastcall*'") == ""
     assert host.running() == {"one", "two", "three"}
     assert host.run("systemctl show -P LoadState lastcall.service").strip() == "not-found"
     assert "libvirt-guests.sh stop" in host.run("systemctl show -P ExecStop libvirt-guests.service")

@@ -19,6 +19,7 @@ from lastcall.installation.choices import Choices, undo_steps
 from lastcall.installation.completion import completions
 from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
+from lastcall.installation.man_pages import manual_steps, manual_undo_steps
 from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
 from lastcall.installation.steps import InstallStep, link_step, remove_step, write_step
 from lastcall.persistence.boot_stamp import BootStamp
@@ -119,6 +120,7 @@ class Installation:
             # One that failed would stand in `systemctl --failed` until the next boot.
             *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
             *(remove_step(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),
+            *manual_undo_steps(self.root),
             *([remove_step(drop_in)] if there else []),
             InstallStep("go off duty", lambda: BootStamp(self._path_of(self.settings(None).paths.run)).end()),
             *put_back_steps(self.root),
@@ -180,10 +182,12 @@ class Installation:
             yield write_step(self._path(UNITS / name), text)
         for name, text in completions():
             yield write_step(self._path(Path(name)), text)
+        yield from manual_steps(self.program, self.root)
 
     def _beside_the_package(self, settings: Settings) -> Iterator[InstallStep]:
         for path in packaged.shadows(self.root):
             yield remove_step(path, "as the package has its own")
+        yield from manual_undo_steps(self.root)
         why = "as `paths` in the configuration says"
         for name, text in packaged.drop_ins(settings.paths):
             if text or self._path(name).exists():
