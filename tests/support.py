@@ -56,6 +56,13 @@ def waiting_guests(folder: Path) -> list[str]:
     return [entry["name"] for entry in json.loads((folder / "state.json").read_text())["guests"]]
 
 
+def next_boot(folder: Path, ident: str) -> None:
+    """Make the state file that of the boot before, of which only the id counts."""
+    text = (folder / "state.json").read_text()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (folder / "state.json").write_text(text.replace(boot, ident))
+
+
 def list_of_a_killed_run(folder: Path, guests: Sequence[Guest], *, restarting: Sequence[Key]) -> None:
     """Leave the list that a run leaves that was killed after its first requests."""
     state = StateFile(folder)

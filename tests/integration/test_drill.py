@@ -120,7 +120,7 @@ def test_what_was_measured_stands_beside_what_was_planned_and_the_next_drill_exp
         first, second = (json.loads(run_lastcall(config, "drill", "db", "--json").stdout) for _ in range(2))
         assert first["guests"][0]["usually"] is None
         assert second["guests"][0]["usually"] == pytest.approx(first["guests"][0]["took"], abs=0.01)
-        assert first["power_cut"]["unknown"] == ["web-1", "web-2"]
+        assert first["unknown"] == ["web-1", "web-2"]
         assert first["power_cut"]["deadline"] == 90
         text = run_lastcall(config, "drill", "*").stdout
         assert text.splitlines()[-1].startswith("tonight's power cut would take ")

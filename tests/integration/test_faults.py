@@ -24,6 +24,7 @@ from support import (
     PROGRAM,
     at_default_paths,
     default_paths,
+    next_boot,
     over_in_time,
     report_of,
     run_lastcall,
@@ -259,13 +260,6 @@ def test_at_boot_only_what_the_last_shutdown_of_the_host_stopped_is_started(lab:
         done = run_lastcall(config, "restore", "--from-unit", "--json")
         assert [guest["name"] for guest in report_of(done)["guests"]] == ["guest-002"]
         assert set(states(connection).values()) == {"running"}
-
-
-def next_boot(folder: Path, ident: str) -> None:
-    """Make the state file that of the boot before, of which only the id counts."""
-    text = (folder / "state.json").read_text()
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    (folder / "state.json").write_text(text.replace(boot, ident))
 
 
 def test_the_report_of_a_killed_run_can_still_be_told(lab: Daemon, tmp_path: Path) -> None:

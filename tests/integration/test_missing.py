@@ -5,10 +5,9 @@ import os
 import signal
 from pathlib import Path
 
-from integration.test_faults import next_boot
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, states
-from support import run_lastcall, waiting_guests, write_config
+from support import next_boot, run_lastcall, waiting_guests, write_config
 
 NOBODY = "no guest waits to be restored"
 

@@ -4,11 +4,14 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from json_documents import hold_against_schema
 from lab.daemon import Daemon
 from lab.guests import driver_guests
-from support import run_lastcall, write_config
+from support import next_boot, run_lastcall, write_config
 
 
 def line(config: Path, label: str) -> str:
@@ -51,5 +54,66 @@ def test_guests_are_counted_by_state_and_the_plan_holds_until_guests_or_configur
         assert line(config, "guests now") == f"3 off on {lab.test}"
         document = hold_against_schema(run_lastcall(config, "status", "--json").stdout, "status")
         assert document["connections"] == [{"uri": lab.test, "guests": {"off": 3}}]
-        assert document["next_stop"]["outdated"] == "the configuration was changed"
+        assert document["next_stop"]["outdated"] is None
+        assert document["next_stop"]["forecast"]["guests"] == 0
         assert json.loads(run_lastcall(config, "plan", "--json").stdout)["run"]["deadline"] == 600.0
+
+
+def reckoned(folder: Path) -> Any:
+    """What is kept of the next stop; None where nothing is."""
+    file = folder / "state" / "last-plan.json"
+    return json.loads(file.read_text())["plan"] if file.exists() else None
+
+
+@pytest.mark.parametrize("words", [["check"], ["check", "--json"], ["check", "--brief"]])
+def test_a_check_reckons_anew_what_status_says_of_the_next_stop(lab: Daemon, tmp_path: Path, words: list[str]) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, ["db", "web"]):
+        run_lastcall(config, *words)
+        assert line(config, "next stop").startswith("2 guests: usually not known yet, at worst ")
+        assert line(config, "next stop").endswith("planned just now")
+
+
+def test_a_finished_run_reckons_it_anew_by_what_it_has_taught_and_a_host_stop_never_does(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, ["db", "web"]):
+        run_lastcall(config, "restore", "--from-unit")  # the host has booted
+        run_lastcall(config, "shutdown", "--reason", "poweroff")
+        assert reckoned(tmp_path)["forecast"]["guests"] == 2, "it says what was at boot"
+        next_boot(tmp_path / "state", "a")
+        run_lastcall(config, "restore", "--from-unit")
+        assert reckoned(tmp_path)["forecast"]["unknown"] == 0, "by what the host stop has taught"
+        assert reckoned(tmp_path)["reason"] == "poweroff"
+        run_lastcall(config, "shutdown", "web", "--yes")
+        assert reckoned(tmp_path)["forecast"]["guests"] == 1
+        run_lastcall(config, "restore", "--yes")
+        assert line(config, "next stop").startswith("2 guests: usually ")
+        run_lastcall(config, "shutdown", "web", "--yes")
+        run_lastcall(config, "drill", "db")
+        assert reckoned(tmp_path)["forecast"]["guests"] == 1
+
+
+def test_where_not_every_libvirt_answers_what_was_reckoned_before_stays(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, ["db", "web"]):
+        run_lastcall(config, "plan")
+        before = reckoned(tmp_path)
+        write_config(tmp_path, lab.test, "test+unix:///default?socket=/nowhere")
+        for words in (["plan"], ["check"], ["shutdown", "db", "--yes"]):
+            run_lastcall(config, *words)
+            assert reckoned(tmp_path) == before, words
+
+
+def test_a_configuration_that_is_changed_during_a_run_is_not_taken_for_the_one_that_was_reckoned_with(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, lab.test)
+    hooks = tmp_path / "hooks.d" / "pre_shutdown"
+    hooks.mkdir()
+    (hooks / "change").write_text(f"#!/bin/sh\nsleep 0.1; touch {config}\n")
+    (hooks / "change").chmod(0o755)
+    with driver_guests(lab, ["db", "web"]):
+        run_lastcall(config, "shutdown", "web", "--yes")
+        assert "since then the configuration was changed" in line(config, "next stop")

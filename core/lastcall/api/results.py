@@ -165,18 +165,20 @@ class Report:
 
 @value(frozen=True, kw_only=True)
 class StopForecast:
-    """What the next host stop (`reason: poweroff`) would be like; all in seconds from its start.
+    """What a host stop would be like; all in seconds from its start.
 
-    `usual` by the times of earlier runs, of which `unknown` guests have none; `worst` by every time that is configured.
-    `last_resort`: when whoever still runs is forced off. `deadline` and `last_resort` are null where there is none.
+    `usual` by the times of earlier runs, which tell nothing of `unknown` guests, null where they tell of none; `worst`
+    by every time that is configured: what lasts until the last resort counts so. `last_resort`: when whoever still runs
+    is forced off. `deadline` and `last_resort` are null where there is none. `fits`: nobody is, even at worst.
     """
 
     guests: int
     unknown: int
-    usual: float
+    usual: float | None
     worst: float
     last_resort: float | None
     deadline: float | None
+    fits: bool
 
 
 @value(frozen=True, kw_only=True)
@@ -184,8 +186,8 @@ class CheckFindings:
     """What `lastcall check` has found, and how things stand beside it.
 
     `at` is RFC 3339. `unseen`: runs with guests that were forced off, left or failed, and that nobody has seen yet.
-    `forecast` is null where no plan could be made. `runs`: the last shutdown and the last restore that came to their
-    end, as far as there are any.
+    `forecast`: the next host stop (`reason: poweroff`), null where no plan could be made. `runs`: the last shutdown and
+    the last restore that came to their end, as far as there are any.
     """
 
     version: int = 1

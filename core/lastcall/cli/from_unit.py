@@ -152,9 +152,12 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
         tick=audience.attendant.tick, started=invocation.started,
     )  # fmt: skip
     report = perform(loaded, request, lambda parts: build_restore(parts, at_boot=True), invocation.signals)
-    from lastcall.cli.login_line import refresh_login_line  # a host that stops has nobody who logs in
+    # A host that stops has nobody who logs in, or asks how the next stop would go.
+    from lastcall.cli.dry_run.next_stop import refresh_next_stop
+    from lastcall.cli.login_line import refresh_login_line
 
     refresh_login_line(report, loaded.settings, invocation.started)
+    refresh_next_stop(report, loaded, invocation)
     return report
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import cast
 
@@ -20,12 +21,15 @@ from lastcall.formats.values import value
 
 @value
 class Document:
-    """The merged files. `texts` are those that were read, `problems` what is wrong with them as YAML."""
+    """The merged files. `texts` are those that were read, `problems` what is wrong with them as YAML. `read_at`: when
+    reading them began, in seconds since the epoch.
+    """
 
     node: MapNode
     texts: Mapping[Path, str] = field(default_factory=dict[Path, str])
     problems: tuple[Located, ...] = ()
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
+    read_at: float = field(default_factory=time.time, compare=False)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -54,7 +58,8 @@ class Document:
 
 def read(given: Path | None = None) -> Document:
     """Read the configuration file and its `conf.d`; raises ConfigInvalid when a file cannot be read at all."""
-    return _document(read_tree(given))
+    began = time.time()
+    return replace(_document(read_tree(given)), read_at=began)
 
 
 def read_texts(texts: Mapping[Path, str], name: str = "configuration") -> Document:

@@ -1,4 +1,4 @@
-"""How long a host stop would take, as `lastcall plan` reckoned last: `status` has no time to plan anew."""
+"""How long a host stop would take, as it was reckoned last: `status` has no time to plan anew."""
 
 import binascii
 import contextlib
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lastcall.api.guests import Key, Reason
+from lastcall.api.results import StopForecast
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
@@ -17,20 +18,14 @@ VERSION = 1
 
 
 @value(kw_only=True)
-class PlannedTimes:
-    """A planned host stop. Times are seconds; `deadline` null = none. `usual` is without the `unknown` guests, whom no
-    earlier run saw, null where it saw nobody. `at` is RFC 3339; `who` and `files` tell whether guests and configuration
-    are those of then.
+class KeptForecast:
+    """What a host stop would have been like `at` that time (RFC 3339); `who` and `files` tell whether guests and
+    configuration are those of then.
     """
 
     at: str
     reason: Reason
-    usual: float | None
-    worst: float
-    deadline: float | None
-    fits: bool
-    guests: int
-    unknown: int
+    forecast: StopForecast
     who: str
     files: tuple[str, ...]
 
@@ -61,7 +56,7 @@ class _Kept:
     """What the file says."""
 
     version: int
-    plan: PlannedTimes
+    plan: KeptForecast
 
 
 class LastOutlook:
@@ -70,7 +65,7 @@ class LastOutlook:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last-plan.json"
 
-    def recall(self) -> PlannedTimes | None:
+    def recall(self) -> KeptForecast | None:
         """What was kept; a file that is missing or cannot be understood is as good as none. Blocks."""
         try:
             kept = decoded(_Kept, from_json(read_text(self.path, SMALL)))
@@ -78,7 +73,7 @@ class LastOutlook:
         except (OSError, ValueError, TypeError):
             return None
 
-    def keep(self, times: PlannedTimes) -> None:
+    def keep(self, times: KeptForecast) -> None:
         """Keep it. Blocks. What cannot be kept is not, nor is a folder made for it: a plan touches nothing."""
         with contextlib.suppress(OSError):
             if self.path.parent.is_dir():
@@ -93,7 +88,8 @@ def signature(keys: Iterable[Key]) -> str:
     return f"{binascii.crc32(names.encode('utf-8', 'backslashreplace')):08x}"
 
 
-def _is_sound(times: PlannedTimes) -> bool:
+def _is_sound(times: KeptForecast) -> bool:
     """Whether it can have been kept by us. Raises ValueError."""
-    numbers = (times.usual or 0, times.worst, times.guests, times.unknown, times.deadline or 0)
+    told = times.forecast
+    numbers = (told.usual or 0, told.worst, told.guests, told.unknown, told.last_resort or 0, told.deadline or 0)
     return min(numbers) >= 0 and datetime.fromisoformat(times.at).tzinfo is not None

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from lastcall.api.guests import Key
+from lastcall.api.results import StopForecast
 from lastcall.errors import Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -66,6 +67,19 @@ class Outlook:
         """Whether even the worst case leaves everybody the time that is configured."""
         return self.worst_end <= self.deadline.last_resort
 
+    @property
+    def in_short(self) -> StopForecast:
+        """The figures of it, for whoever tells no more than these."""
+        return StopForecast(
+            guests=len(self.worst.starts),
+            unknown=len(self.unknown),
+            usual=None if self.unknown and not self.own else round(self.usual_end, 2),
+            worst=round(self.hooks.before + self.longest[0], 2),
+            last_resort=_limit(self.deadline.last_resort),
+            deadline=_limit(self.deadline.end),
+            fits=self.fits,
+        )
+
     def problem(self, names: Mapping[Key, str]) -> Problem | None:
         """Say it where the worst case does not fit."""
         if self.fits:
@@ -108,6 +122,10 @@ def look_ahead(
         endless=frozenset(one.guest.key for one in guests if is_endless(one)),
         deadline=deadline,
     )
+
+
+def _limit(moment: float) -> float | None:
+    return round(moment, 2) if moment < math.inf else None
 
 
 def at_worst(planned: PlannedGuest) -> float:

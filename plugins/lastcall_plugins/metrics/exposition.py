@@ -127,7 +127,8 @@ def _of_check(check: Check) -> Iterator[_Sample]:
     if plan:
         yield "lastcall_plan_guests", (), plan.guests
         yield "lastcall_plan_unknown_guests", (), plan.unknown
-        yield "lastcall_plan_usual_seconds", (), plan.usual
+        if plan.usual is not None:
+            yield "lastcall_plan_usual_seconds", (), plan.usual
         yield "lastcall_plan_worst_seconds", (), plan.worst
         if plan.last_resort is not None:
             yield "lastcall_plan_last_resort_seconds", (), plan.last_resort

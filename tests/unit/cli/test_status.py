@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lastcall.api.guests import GuestState, Outcome, Reason
+from lastcall.api.results import StopForecast
 from lastcall.cli.status.facts import StatusFacts, gather
 from lastcall.cli.status.lines import status_lines
 from lastcall.config.paths import Places
@@ -17,7 +18,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.screen import PLAIN, Screen
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.state import StateFile
-from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
+from lastcall.planning.last_outlook import KeptForecast, LastOutlook, signature
 from lastcall.presence.roll_call import Census, RollCall
 from lastcall.testing.memory import FakeGuest, run_shutdown
 
@@ -30,13 +31,11 @@ def places(tmp_path: Path) -> Places:
     return Places(tmp_path, tmp_path / "run", connections=(URI, "lxc:///system"))
 
 
-def planned(ago: float = 3.1 * 86400, **changes: object) -> PlannedTimes:
+def planned(ago: float = 3.1 * 86400, **changes: object) -> KeptForecast:
     at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
-    found = PlannedTimes(
-        at=at, reason=Reason.POWEROFF, usual=80.0, worst=300.0, deadline=600.0, fits=True, guests=60, unknown=0,
-        who=signature([]), files=(),
-    )  # fmt: skip
-    return replace(found, **changes)  # pyright: ignore[reportArgumentType]
+    found = StopForecast(guests=60, unknown=0, usual=80.0, worst=300.0, last_resort=570.0, deadline=600.0, fits=True)
+    forecast = replace(found, **changes)  # pyright: ignore[reportArgumentType]
+    return KeptForecast(at=at, reason=Reason.POWEROFF, forecast=forecast, who=signature([]), files=())
 
 
 def facts(places: Places, **changes: object) -> StatusFacts:
@@ -169,4 +168,4 @@ def test_the_last_run_is_told_with_its_outcome_and_as_json(places: Places) -> No
     BootStamp(places.run).begin()
     LastOutlook(places.state).keep(planned())
     again = json.loads(to_json(gather(places, StateFile(places.state), ask_systemd=False).document()))
-    assert (again["on_duty"], again["next_stop"]["worst"]) == (True, 300.0)
+    assert (again["on_duty"], again["next_stop"]["forecast"]["worst"]) == (True, 300.0)

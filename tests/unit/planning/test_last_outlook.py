@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from lastcall.api.guests import Reason
-from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
+from lastcall.api.results import StopForecast
+from lastcall.planning.last_outlook import KeptForecast, LastOutlook, signature
 
+FORECAST = StopForecast(guests=2, unknown=0, usual=80.0, worst=300.0, last_resort=570.0, deadline=600.0, fits=True)
 KEYS = [("qemu:///system", "1"), ("qemu:///system", "2")]
 
 
-def planned(*files: Path, ago: float = 60.0) -> PlannedTimes:
+def planned(*files: Path, ago: float = 60.0) -> KeptForecast:
     at = datetime.now(UTC) - timedelta(seconds=ago)
-    return PlannedTimes(
-        at=at.isoformat(), reason=Reason.POWEROFF, usual=80.0, worst=300.0, deadline=600.0, fits=True, guests=2,
-        unknown=0, who=signature(KEYS), files=tuple(map(str, files)),
+    return KeptForecast(
+        at=at.isoformat(), reason=Reason.POWEROFF, forecast=FORECAST, who=signature(KEYS),
+        files=tuple(map(str, files)),
     )  # fmt: skip
 
 
@@ -32,7 +34,8 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_what_is_kept_is_recalled(tmp_path: Path, config: Path) -> None:
-    for one in (planned(config), replace(planned(), deadline=None, usual=None, fits=False)):
+    other = replace(FORECAST, last_resort=None, deadline=None, usual=None, fits=False)
+    for one in (planned(config), replace(planned(), forecast=other)):
         LastOutlook(tmp_path).keep(one)
         assert LastOutlook(tmp_path).recall() == one
     assert (tmp_path / "last-plan.json").stat().st_mode & 0o777 == 0o600
@@ -78,6 +81,7 @@ def test_a_file_that_nobody_understands_is_as_good_as_none(tmp_path: Path, text:
         ('"worst":300.0', '"worst":-1.0'),
         ('"worst":300.0', '"worst":"soon"'),
         ('"worst":300.0', '"worst":NaN'),
+        ('"last_resort":570.0', '"last_resort":-1.0'),
         ('"guests":2', '"guests":true'),
         ("poweroff", "never"),
         ("+00:00", ""),

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from lastcall.planning.forecast import Forecast
+from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import HookTimes
 from lastcall.planning.worst_case import Outlook
 from lastcall.report.drills.last_drill import LastDrill, drill_words, last_drill, note_drill
-from lastcall.report.drills.power_cut import power_cut, power_cut_line
+from lastcall.report.drills.power_cut import PowerCut, power_cut_line
 from lastcall.timing.deadline import Deadline
 
 URI = "fake:///system"
@@ -30,7 +31,7 @@ def outlook(usual: Mapping[str, float], unknown: tuple[str, ...] = (), *, deadli
         usual=Forecast(dict.fromkeys(keys, 0.0), keys, tuple(keys)),
         worst=Forecast(dict.fromkeys(worst, 0.0), worst, (longest,)),
         hooks=HookTimes(),
-        own={},
+        own={key: Usual(time, time, 3) for key, time in keys.items()},
         unknown=frozenset((URI, name) for name in unknown),
         endless=frozenset(),
         deadline=Deadline.after(0.0, deadline, reserve=30, grace=30, heard=False),
@@ -38,7 +39,7 @@ def outlook(usual: Mapping[str, float], unknown: tuple[str, ...] = (), *, deadli
 
 
 def line(found: Outlook) -> str:
-    return power_cut_line(power_cut(found, {key: key[1] for key in found.worst.starts}))
+    return power_cut_line(PowerCut(found.in_short, tuple(sorted(name for _, name in found.unknown))))
 
 
 def test_a_power_cut_takes_as_long_as_guests_take_as_a_rule_and_whom_nobody_knows_is_named() -> None:
@@ -48,7 +49,10 @@ def test_a_power_cut_takes_as_long_as_guests_take_as_a_rule_and_whom_nobody_know
         "(no run has seen mail, web go; at worst 2min2s)"
     )
     many = tuple(f"web-{number}" for number in range(9))
-    assert "no run has seen web-0, web-1, web-2 and 6 more go" in line(outlook({}, many))
+    assert line(outlook({}, many)) == (
+        "how long tonight's power cut would take is not known; the deadline is 10min "
+        "(no run has seen web-0, web-1, web-2 and 6 more go; at worst 90s)"
+    )
 
 
 def test_where_guests_take_longer_than_there_is_it_says_from_when_they_are_forced_off() -> None:

@@ -3,16 +3,17 @@
 import asyncio
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 
 import click
 
-from lastcall.api.guests import Reason, RunKind
+from lastcall.api.guests import Guest, Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.documents.drill import DrillDocument
-from lastcall.cli.dry_run.look import look_at_plan
+from lastcall.cli.dry_run.next_stop import foresee_stop, refresh_next_stop
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.login_line import refresh_login_line
 from lastcall.cli.options import confirmed, json_option, selection_arguments
@@ -20,13 +21,14 @@ from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, LastcallError, Problem, UsageError, in_words
 from lastcall.formats.json_text import to_json
+from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.visible_text import page, visible
 from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.planning.history import History
-from lastcall.planning.selection import EVERYBODY, Selection, TheseGuests
+from lastcall.planning.selection import Selection, TheseGuests
 from lastcall.report.drills.drilled_guests import DrilledGuest, drill_table, drilled_guests
 from lastcall.report.drills.last_drill import LastDrill, failed_words, note_drill
-from lastcall.report.drills.power_cut import PowerCut, power_cut, power_cut_line
+from lastcall.report.drills.power_cut import PowerCut, power_cut_line
 from lastcall.report.text import problem_lines
 from lastcall.runs.assembly import RunRequest, assemble
 from lastcall.runs.drill.choice import DrillChoice, choose_for_drill
@@ -57,45 +59,45 @@ def drill_command(
     """
     if marked and chosen.words:
         raise UsageError("--marked means all that have `drill: true`, and takes no names", "leave one of the two out")
-    loaded = load(invocation.config, Reason.DRILL).for_reason(Reason.DRILL)
-    choice = _choose(loaded, chosen)
-    going = choice.going(even_busy=even_busy)
-    busy = choice.busy_lines()
-    if not going:
-        raise LastcallError(f"nobody is stopped, as all are busy: {', '.join(busy)}", "later, or by --even-busy")
-    for line in busy:
-        say(visible(f"{line}{'' if even_busy else ', and left alone'}"))
+    loaded = load(invocation.config, Reason.DRILL)
+    drilled = loaded.for_reason(Reason.DRILL)
+    choice = _choose(drilled, chosen)
+    going = _going(choice, even_busy=even_busy)
     if not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {' '.join(guest.name for guest in going)} now, and bring them back?")
 
     def tell(stopped: Report) -> None:
-        _keep(loaded, _note(stopped, len(choice.guests)))
+        _keep(drilled, _note(stopped, len(choice.guests)))
 
-    drill = Drill(loaded, lambda: progress_sinks(invocation), invocation.signals, _host_stops, tell)
+    drill = Drill(drilled, lambda: progress_sinks(invocation), invocation.signals, _host_stops, tell)
     done = drill.perform(TheseGuests(keys=frozenset(guest.key for guest in going)), invocation.started)
+    guests = _compared(choice, done, even_busy=even_busy)
+    code = _exit_code(done, guests)
+    _keep(drilled, _whole_note(done, guests, as_planned=code == ExitCode.OK))
+    last = done.restored or done.stopped
+    refresh_login_line(last, loaded.settings, invocation.started)
+    cut = _foresee(loaded) if done.stopped.run.reason.voluntary else None
+    click.echo(_json(done, guests, cut, code) if as_json else page(_lines(done, guests, cut)))
+    if done.stopped.run.reason.voluntary:
+        refresh_next_stop(last, loaded, invocation)
+    return code
+
+
+def _going(choice: DrillChoice, *, even_busy: bool) -> Sequence[Guest]:
+    """Whom it stops; says who is busy. Raises LastcallError where nobody is left."""
+    going, busy = choice.going(even_busy=even_busy), choice.busy_lines()
+    if not going:
+        raise LastcallError(f"nobody is stopped, as all are busy: {', '.join(busy)}", "later, or by --even-busy")
+    for line in busy:
+        say(visible(f"{line}{'' if even_busy else ', and left alone'}"))
+    return going
+
+
+def _compared(choice: DrillChoice, done: ThereAndBack, *, even_busy: bool) -> tuple[DrilledGuest, ...]:
+    """What became of each beside what was expected of it."""
     passed_over = {} if even_busy else {key: f"busy: {'; '.join(reasons)}" for key, reasons in choice.busy.items()}
     expected = {key: (one.usually, one.at_most) for key, one in choice.expected.items()}
-    guests = tuple(drilled_guests(choice.guests, expected, done.stopped, done.restored, passed_over))
-    code = _exit_code(done, guests)
-    failed = tuple(failed_words(one.name, one.verdict) for one in guests if not one.as_planned)
-    note = replace(
-        _note(done.stopped, len(guests)), restore=done.restored.run.id if done.restored else None,
-        complete=done.problem is None, as_planned=code == ExitCode.OK, failed=failed,
-    )  # fmt: skip
-    _keep(loaded, note)
-    refresh_login_line(done.restored or done.stopped, loaded.settings, invocation.started)
-    cut = _foresee(invocation) if done.stopped.run.reason.voluntary else None
-    problems = tuple(_problems(done))
-    if as_json:
-        document = DrillDocument(
-            started=done.stopped.run.started, shutdown=done.stopped.run.id,
-            restore=done.restored.run.id if done.restored else None, exit_code=code, guests=guests, power_cut=cut,
-            problems=problems,
-        )  # fmt: skip
-        click.echo(to_json(document, indent=1))
-    else:
-        click.echo(page(_lines(guests, problems, cut)))
-    return code
+    return tuple(drilled_guests(choice.guests, expected, done.stopped, done.restored, passed_over))
 
 
 def _choose(loaded: Loaded, chosen: Selection) -> DrillChoice:
@@ -130,6 +132,17 @@ def _note(stopped: Report, guests: int) -> LastDrill:
     )  # fmt: skip
 
 
+def _whole_note(done: ThereAndBack, guests: tuple[DrilledGuest, ...], *, as_planned: bool) -> LastDrill:
+    """What is to be known of one that has come to its end, or could not."""
+    return replace(
+        _note(done.stopped, len(guests)),
+        restore=done.restored.run.id if done.restored else None,
+        complete=done.problem is None,
+        as_planned=as_planned,
+        failed=tuple(failed_words(one.name, one.verdict) for one in guests if not one.as_planned),
+    )
+
+
 def _keep(loaded: Loaded, note: LastDrill) -> None:
     """Note that it was; where that cannot be written, the logs of its runs still tell of it."""
     try:
@@ -138,17 +151,22 @@ def _keep(loaded: Loaded, note: LastDrill) -> None:
         say(f"lastcall: when this drill was is not kept: {in_words(error)}")
 
 
-def _foresee(invocation: Invocation) -> PowerCut | None:
+def _foresee(loaded: Loaded) -> PowerCut | None:
     """Plan a power cut anew, by what the guests took just now; None where that does not work, which is told."""
     try:
-        loaded = load(invocation.config).for_reason(Reason.POWER)
-        loop = asyncio.new_event_loop()
-        request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason.POWER, rehearsal=True)
-        seen = loop.run_until_complete(look_at_plan(assemble(loaded, request, loop), EVERYBODY, invocation))
+        with closing(asyncio.new_event_loop()) as loop:
+            look = foresee_stop(loaded, lambda other, ahead: assemble(other, ahead, loop), Reason.POWER)
+            found = loop.run_until_complete(look)
     except LastcallError as error:
         say(f"lastcall: how a power cut would go cannot be said: {error}")
         return None
-    return power_cut(seen.outlook, {line.planned.guest.key: line.planned.guest.name for line in seen.lines})
+    if found is None:
+        say("lastcall: how a power cut would go cannot be said: not every libvirt tells of its guests")
+        return None
+    seen = found[1]
+    guests = (line.planned.guest for line in seen.lines)
+    unknown = sorted((one.name for one in guests if one.key in seen.outlook.unknown), key=natural_key)
+    return PowerCut(seen.outlook.in_short, tuple(unknown))
 
 
 def _problems(done: ThereAndBack) -> Iterator[Problem]:
@@ -158,9 +176,23 @@ def _problems(done: ThereAndBack) -> Iterator[Problem]:
         yield done.problem
 
 
-def _lines(guests: tuple[DrilledGuest, ...], problems: tuple[Problem, ...], cut: PowerCut | None) -> Iterator[str]:
+def _json(done: ThereAndBack, guests: tuple[DrilledGuest, ...], cut: PowerCut | None, code: int) -> str:
+    document = DrillDocument(
+        started=done.stopped.run.started,
+        shutdown=done.stopped.run.id,
+        restore=done.restored.run.id if done.restored else None,
+        exit_code=code,
+        guests=guests,
+        power_cut=cut and cut.forecast,
+        unknown=cut.unknown if cut else (),
+        problems=tuple(_problems(done)),
+    )
+    return to_json(document, indent=1)
+
+
+def _lines(done: ThereAndBack, guests: tuple[DrilledGuest, ...], cut: PowerCut | None) -> Iterator[str]:
     yield from drill_table(guests)
-    yield from chain.from_iterable(map(problem_lines, dict.fromkeys(problems)))
+    yield from chain.from_iterable(map(problem_lines, dict.fromkeys(_problems(done))))
     well = sum(one.as_planned for one in guests)
     yield f"drill: {well} of {len(guests)} went and came back as planned"
     if cut:

@@ -1,7 +1,6 @@
 """`lastcall plan`: the dry run."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import click
 
@@ -9,6 +8,7 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.documents.plan import PlanDocument
 from lastcall.cli.dry_run.facts import plan_json, planned_calls
 from lastcall.cli.dry_run.look import PlanSeen, look_at_plan
+from lastcall.cli.dry_run.next_stop import keep_for_status
 from lastcall.cli.dry_run.within import look_within
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
@@ -16,7 +16,6 @@ from lastcall.cli.progress import trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.layout.columns import paragraph
 from lastcall.formats.layout.screen import Screen
-from lastcall.planning.last_outlook import LastOutlook, PlannedTimes, signature
 from lastcall.planning.selection import Selection
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
@@ -79,7 +78,7 @@ def plan_command(
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
     if not chosen and deadline is None and why is Reason.POWEROFF:
-        _keep(parts, loaded, seen)
+        keep_for_status(parts, seen, loaded)
     problems = parts.stream.story.report().problems
     forced = force or not why.voluntary
     if as_json:
@@ -91,24 +90,6 @@ def plan_command(
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return parts.stream.story.exit_code if errors else ExitCode.OK
-
-
-def _keep(parts: Parts, loaded: Loaded, seen: PlanSeen) -> None:
-    """For `status`, which has no time to plan."""
-    outlook, guests = seen.outlook, parts.context.guests
-    times = PlannedTimes(
-        at=datetime.now(UTC).isoformat(timespec="microseconds"),
-        reason=parts.context.terms.reason,
-        usual=None if guests and len(outlook.unknown) == len(guests) else round(outlook.usual_end, 2),
-        worst=round(outlook.hooks.before + outlook.longest[0], 2),
-        deadline=parts.deadline.remaining(parts.stream.start),
-        fits=outlook.fits,
-        guests=len(guests),
-        unknown=len(outlook.unknown),
-        who=signature(guest.key for guest in guests),
-        files=tuple(map(str, loaded.document.files)),
-    )
-    LastOutlook(parts.settings.paths.state).keep(times)
 
 
 def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | None) -> Reason:

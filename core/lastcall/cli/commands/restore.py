@@ -1,6 +1,7 @@
 """`lastcall restore`."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import click
@@ -62,25 +63,26 @@ def restore_command(
     if fresh and not yes and sys.stdin.isatty():
         question = f"Start {chosen} without saved images? What was in their memory is lost."
         invocation = confirmed(invocation, question)
-    report = _at_boot(invocation, deadline) if from_unit else _by_hand(invocation, chosen, deadline, fresh=fresh)
+
+    def told(report: Report) -> int:
+        words = text.report_json(report) if as_json else text.as_text(report, invocation.screen())
+        return tell(report, words, invocation)
+
+    if not from_unit:
+        return _by_hand(invocation, chosen, deadline, told, fresh=fresh)
+    from lastcall.cli.from_unit import bring_back, or_waiting
+
+    report = bring_back(invocation, deadline)
     if report is None:
         click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
         return ExitCode.OK
-    code = tell(report, text.report_json(report) if as_json else text.as_text(report, invocation.screen()), invocation)
-    if not from_unit:
-        return code
-    from lastcall.cli.from_unit import or_waiting
-
-    return or_waiting(code, invocation)
+    return or_waiting(told(report), invocation)
 
 
-def _at_boot(invocation: Invocation, deadline: float | None) -> Report | None:
-    from lastcall.cli.from_unit import bring_back
-
-    return bring_back(invocation, deadline)
-
-
-def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> Report:
+def _by_hand(
+    invocation: Invocation, chosen: Selection, deadline: float | None, told: Callable[[Report], int], *, fresh: bool
+) -> int:
+    from lastcall.cli.dry_run.next_stop import refresh_next_stop
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
     from lastcall.runs.loading import Allowance, load
@@ -94,4 +96,6 @@ def _by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, 
         )
         report = perform(loaded, request, build, invocation.signals)
     refresh_login_line(report, loaded.settings, invocation.started)
-    return report
+    code = told(report)
+    refresh_next_stop(report, loaded, invocation)
+    return code

@@ -8,7 +8,7 @@ from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.state import Entry
-from lastcall.planning.last_outlook import PlannedTimes
+from lastcall.planning.last_outlook import KeptForecast
 from lastcall.report.drills.last_drill import LastDrill
 from lastcall.report.unseen import BadRun, SeenBy
 
@@ -29,10 +29,8 @@ class ConnectionCount:
 
 
 @value(kw_only=True)
-class NextStop(PlannedTimes):
-    """What `lastcall plan` said last of a host stop; its times are seconds. `outdated`: why it may not hold, null = it
-    does.
-    """
+class NextStop(KeptForecast):
+    """The same as it is told now. `outdated`: why it may not hold any more, null = it does."""
 
     outdated: str | None
 
@@ -42,9 +40,9 @@ class StatusDocument:
     """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
 
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
-    shutdown and the restore after it. `next_stop`: null before the first plan. `unseen`: runs with guests that were
-    forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first.
-    `last_drill`: null where there was none.
+    shutdown and the restore after it. `next_stop`: null before the first plan or check. `unseen`: runs with guests that
+    were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
+    null where there was none.
     """
 
     version: int = 1

@@ -41,16 +41,16 @@ def plan_json(
     within: TimeVerdict | None = None,
 ) -> str:
     """The plan as JSON, with what the time means that was asked about."""
-    outlook = seen.outlook
+    outlook, figures = seen.outlook, seen.outlook.in_short
     guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
     run = PlannedRun(
         reason=parts.context.terms.reason,
-        deadline=parts.deadline.remaining(parts.stream.start),
+        deadline=figures.deadline,
         milestones=Milestones(**deadline),
-        fits=outlook.fits,
-        usual=_chain(outlook.usual_end, outlook.usual.path, seen),
-        worst=_chain(outlook.worst_end, outlook.worst.path, seen),
+        fits=figures.fits,
+        usual=_chain(round(outlook.usual_end, 2), outlook.usual.path, seen),
+        worst=_chain(figures.worst, outlook.longest[1], seen),
         calls=tuple(map(_call_time, outlook.hooks.run)),
     )
     hooks = {
@@ -74,9 +74,9 @@ def planned_calls(parts: Parts, loaded: Loaded, seen: PlanSeen) -> dict[str, dic
     return found
 
 
-def _chain(total: float, path: tuple[Key, ...], seen: PlanSeen) -> Chain:
+def _chain(seconds: float, path: tuple[Key, ...], seen: PlanSeen) -> Chain:
     names = {line.planned.guest.key: line.planned.guest.name for line in seen.lines}
-    return Chain(round(total, 2), tuple(names[key] for key in path))
+    return Chain(seconds, tuple(names[key] for key in path))
 
 
 def _span(forecast: Forecast, key: Key) -> float:

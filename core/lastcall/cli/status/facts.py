@@ -14,14 +14,14 @@ from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile
-from lastcall.planning.last_outlook import LastOutlook, PlannedTimes
+from lastcall.planning.last_outlook import KeptForecast, LastOutlook
 from lastcall.presence.roll_call import Census, RollCall, roll_in, take_census
 from lastcall.report.drills.last_drill import LastDrill, last_drill
 from lastcall.report.run_history import PastRun, latest, past_runs
 from lastcall.report.unseen import BadRun, SeenBy, SeenRuns, login_words
 
 _DEFAULT = "default"  # libvirt's own default, which guests know by its real URI
-_FIELDS = tuple(one.name for one in fields(PlannedTimes))
+_FIELDS = tuple(one.name for one in fields(KeptForecast))
 
 
 @value(kw_only=True)
@@ -36,7 +36,7 @@ class StatusFacts:
     roll: RollCall
     census: Census
     last_runs: tuple[PastRun, ...]
-    next_stop: PlannedTimes | None
+    next_stop: KeptForecast | None
     outdated: str
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None

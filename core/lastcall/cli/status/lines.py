@@ -121,9 +121,10 @@ def _counted(counts: dict[GuestState, int]) -> str:
 
 
 def _next_stop(facts: StatusFacts) -> Row:
-    planned = facts.next_stop
-    if planned is None:
+    kept = facts.next_stop
+    if kept is None:
         return "next stop", "not planned yet: `lastcall plan` tells how long it would take"
+    planned = kept.forecast
     usual = "not known yet" if planned.usual is None else format_duration(round(planned.usual, 1))
     worst = format_duration(round(planned.worst, 1))
     limit = "" if planned.deadline is None else f" of {format_duration(planned.deadline)}"
@@ -134,7 +135,7 @@ def _next_stop(facts: StatusFacts) -> Row:
         told += f"; without {planned.unknown} that no run has stopped yet"
     if not planned.fits:
         told += "; the worst case does not fit"
-    told += f"; planned {_ago(planned.age())}"
+    told += f"; planned {_ago(kept.age())}"
     if facts.outdated:
         told += f", and since then {facts.outdated}: `lastcall plan`"
     return Cell("next stop", Tone.WARNING if facts.outdated or not planned.fits else None), told

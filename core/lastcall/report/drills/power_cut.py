@@ -1,55 +1,40 @@
-"""How long a power cut would take tonight, by what is known of all guests by now."""
+"""How long a power cut would take tonight, told by what is known of all guests by now."""
 
 import math
-from collections.abc import Mapping
 
-from lastcall.api.guests import Key
+from lastcall.api.results import StopForecast
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
-from lastcall.planning.worst_case import Outlook
 
 _NAMED = 3  # guests
 
 
-@value(kw_only=True)
+@value
 class PowerCut:
-    """A host stop as it would be. Seconds: `usual` by earlier runs, `worst` by the settings, `last_resort` when guests
-    that still run are forced off, `deadline` when all is over.
+    """What it would be like, and the `unknown` guests, that no run has seen go off, by name."""
 
-    `unknown`: guests that no run has seen go off, which count nothing in `usual`. `fits`: nobody has to be forced off.
-    """
-
-    usual: float
-    worst: float
-    last_resort: float
-    deadline: float
+    forecast: StopForecast
     unknown: tuple[str, ...]
-    fits: bool
 
 
-def power_cut(outlook: Outlook, names: Mapping[Key, str]) -> PowerCut:
-    """By the plan of a host stop; `names` of its guests."""
-    deadline = outlook.deadline
-    return PowerCut(
-        usual=round(outlook.usual_end, 2),
-        worst=round(outlook.hooks.before + outlook.longest[0], 2),
-        last_resort=round(deadline.last_resort, 2),
-        deadline=round(deadline.end, 2),
-        unknown=tuple(sorted(names[key] for key in outlook.unknown)),
-        fits=outlook.usual_end <= deadline.last_resort,
-    )
-
-
-def power_cut_line(cut: PowerCut) -> str:
+def power_cut_line(found: PowerCut) -> str:
     """`tonight's power cut would take 3min40s; the deadline is 10min`; names are as they are."""
-    least = "at least " if cut.unknown else ""
-    told = f"tonight's power cut would take {least}{_time(cut.usual)}; the deadline is {_time(cut.deadline)}"
-    if not cut.fits:
+    cut, unknown = found.forecast, found.unknown
+    told = _usual(cut)
+    if cut.deadline is not None:
+        told += f"; the deadline is {_time(cut.deadline)}"
+    if cut.last_resort is not None and (cut.usual or 0.0) > cut.last_resort:
         told += f", and who still runs after {_time(cut.last_resort)} is forced off"
-    if cut.unknown:
-        more = f" and {len(cut.unknown) - _NAMED} more" if len(cut.unknown) > _NAMED else ""
-        told += f" (no run has seen {', '.join(cut.unknown[:_NAMED])}{more} go; at worst {_time(cut.worst)})"
+    if unknown:
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        told += f" (no run has seen {', '.join(unknown[:_NAMED])}{more} go; at worst {_time(cut.worst)})"
     return told
+
+
+def _usual(cut: StopForecast) -> str:
+    if cut.usual is None:
+        return "how long tonight's power cut would take is not known"
+    return f"tonight's power cut would take {'at least ' if cut.unknown else ''}{_time(cut.usual)}"
 
 
 def _time(seconds: float) -> str:
