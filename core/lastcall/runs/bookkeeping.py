@@ -1,7 +1,6 @@
 """What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Container, Iterable
 
 from lastcall.api.guests import Guest, Key, Reason
@@ -104,7 +103,7 @@ class Bookkeeping:
 
     async def foresee(self, plan: Plan, limits: ParallelLimits, boxes: HookBoxes, deadline: Deadline) -> None:
         """Note what is planned for each guest, for whoever compares it with what happened. `deadline` counts from the
-        start of the run. Nobody waits for it: where the disk with earlier times does not answer, nothing is noted.
+        start of the run. Raises TimeoutError where the disk with earlier times does not answer.
         """
         history = History(self._history.path.parent)
 
@@ -115,9 +114,8 @@ class Bookkeeping:
             stops = planned_stops(plan, outlook).items()
             return tuple(GuestForeseen(guest=key, planned=stop) for key, stop in stops)
 
-        with contextlib.suppress(TimeoutError):
-            stops = await self._workers.call(look, timeout=self._terms.share(WRITING))
-            self._stream.emit(StopsForeseen(at=self._stream.now(), guests=stops))
+        stops = await self._workers.call(look, timeout=self._terms.share(WRITING))
+        self._stream.emit(StopsForeseen(at=self._stream.now(), guests=stops))
 
     async def remember_times(self) -> None:
         """Add how long guests and hooks took to what `plan` knows; where it cannot be written, estimates are lost."""

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
-from lastcall.errors import in_words
+from lastcall.errors import Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.guests.rungs.ladder import Ladder
@@ -195,11 +195,16 @@ class Shutdown:
             self._busy.begin(going)
 
     async def _foresee(self, plan: Plan) -> None:
-        """Note what is planned, beside all that follows."""
+        """Note what is planned, beside all that follows; what goes wrong with that costs the report a comparison."""
         start, deadline = self._stream.start, self._context.terms.deadline
-        boxes = self._inventory.hook_boxes(plan, self._wanted.pre_budget, deadline.remaining(start))
-        limits = self._connections.limits(self._wanted.parallel)
-        await self._books.foresee(plan, limits, boxes, deadline.since(start))
+        try:
+            boxes = self._inventory.hook_boxes(plan, self._wanted.pre_budget, deadline.remaining(start))
+            limits = self._connections.limits(self._wanted.parallel)
+            await self._books.foresee(plan, limits, boxes, deadline.since(start))
+        except Exception as error:  # noqa: BLE001  nobody awaits this task: what it raised was told nowhere
+            told = f"what was planned is not in the report: {in_words(error)}"
+            remedy = "" if isinstance(error, OSError) else "this is a bug in lastcall"
+            self._stream.problem("plan", "this run", told, remedy, Severity.WARNING)
 
     async def _note_own_stops(self) -> None:
         await self._closing.note_own_stops(self._context.guests, self._context.id)

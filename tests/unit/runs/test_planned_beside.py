@@ -4,15 +4,21 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from lastcall.api.guests import Reason
 from lastcall.api.results import PlannedRung, PlannedStop, Report
+from lastcall.errors import Severity
+from lastcall.planning.worst_case import Outlook
 from lastcall.records.records import GuestPlanned, Record, StopsForeseen
 from lastcall.report.page.html_report import run_stories
 from lastcall.report.page.web_page import as_page
 from lastcall.report.run_history import PastRun, past_runs
 from lastcall.report.text import as_text
+from lastcall.runs import bookkeeping
 from lastcall.testing.memory import run_restore, run_shutdown
 from lastcall.testing.memory.guest import FakeGuest
+from lastcall.testing.memory.workers import Hangs
 from support import by_name
 
 TAKES = {"web": 4.0, "db": 8.0, "new": 2.0}
@@ -94,3 +100,50 @@ def test_a_disk_that_does_not_answer_costs_the_plan_in_the_report_and_nothing_el
     (tmp_path / "history.json").mkdir()
     report = stopped(tmp_path, "web", "db")
     assert {guest.outcome.value for guest in report.guests} == {"stopped"}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told", "remedy"),
+    [
+        (ZeroDivisionError("no time"), "ZeroDivisionError: no time", "this is a bug in lastcall"),
+        (OSError(5, "Input/output error"), "Input/output error", ""),
+        (TimeoutError("no answer after 3 s"), "no answer after 3 s", ""),
+        (RuntimeError("x" * 100_000), "xxx", "this is a bug in lastcall"),
+        (Hangs(), "no answer in time", ""),
+    ],
+    ids=["bug", "disk", "slow", "wordy", "hangs"],
+)
+@pytest.mark.parametrize("reason", [Reason.POWEROFF, Reason.MANUAL])
+def test_what_keeps_the_plan_from_being_noted_is_a_problem_of_the_report_and_nothing_else_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: Reason, trouble: BaseException, told: str, remedy: str
+) -> None:
+    def fails(*_: object) -> Outlook:
+        raise trouble
+
+    def stopped_so() -> Report:
+        return run_shutdown(
+            tmp_path, [FakeGuest("web", takes=40), FakeGuest("db", takes=3)], config=CHAIN, reason=reason
+        )
+
+    as_ever = stopped_so()
+    monkeypatch.setattr(bookkeeping, "look_ahead", fails)
+    report = stopped_so()
+    (problem,) = report.problems
+    assert (problem.what, problem.severity, problem.remedy) == ("plan", Severity.WARNING, remedy)
+    assert problem.message.startswith("what was planned is not in the report: ")
+    assert told in problem.message
+    assert len(problem.message) < 5000
+    assert (report.run.exit_code, report.run.duration) == (0, as_ever.run.duration)
+    assert {guest.planned for guest in report.guests} == {None}
+
+
+def test_a_run_that_ends_before_a_disk_answers_does_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hangs(*_: object) -> Outlook:
+        raise Hangs
+
+    monkeypatch.setattr(bookkeeping, "look_ahead", hangs)
+    report = run_shutdown(tmp_path, [FakeGuest("web", takes=0.1)], reason=Reason.POWEROFF)
+    assert report.run.duration < 0.5
+    assert report.problems == ()
