@@ -1,6 +1,6 @@
 """The report as text for a person, and as JSON for a program."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lastcall.api.guests import Outcome, RunKind
 from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, Verdict
@@ -12,6 +12,7 @@ from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
 from lastcall.records.report_builder import as_planned
 from lastcall.report.evidence import comparisons
+from lastcall.report.problems.alike import alike_as_one
 
 
 def report_json(report: Report) -> str:
@@ -34,8 +35,7 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
     for guest, lines in zip(guests, rows, strict=True):
         yield from lines
         yield from _details(guest, screen, traces=traces)
-    for problem in report.problems:
-        yield from problem_lines(problem, screen)
+    yield from all_problem_lines(report.problems, (guest.name for guest in guests), screen)
     yield from paragraph(_closing(report), screen, tone=None if report.run.exit_code == 0 else Tone.BAD)
 
 
@@ -140,6 +140,12 @@ def problem_lines(problem: Problem, screen: Screen = PLAIN, indent: int = 0) -> 
     text = f"{problem.what} {problem.where}: {problem.message}"
     remedy = paragraph(problem.remedy, screen, indent + 4, sign="→") if problem.remedy else []
     return [*paragraph(text, screen, indent, sign=sign, tone=tone), *remedy]
+
+
+def all_problem_lines(problems: Iterable[Problem], guests: Iterable[str], screen: Screen = PLAIN) -> Iterator[str]:
+    """Several problems, those that many of these guests (names) have alike as one."""
+    for problem in alike_as_one(problems, guests, screen):
+        yield from problem_lines(problem, screen)
 
 
 def _closing(report: Report) -> str:

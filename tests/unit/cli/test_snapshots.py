@@ -54,6 +54,9 @@ def check_guest(guest, run):
     if guest.name in {{{LONG!r}, {CHINESE!r}}}:
         yield lastcall.Problem(what="backup", where=guest.name, message="its last backup is older than a week, and " * 2
             + "nobody is told", remedy="look into the journal of the backup server", severity="warning")
+    if guest.name.startswith(("web-", "db-1", {LONG!r})):
+        yield lastcall.Problem(what="certificate", where=guest.name, message="its certificate ends within a week",
+            remedy=f"`renew {{guest.name}}`", severity="warning")
 
 @lastcall.hookimpl
 def no_such_hook():

@@ -2,12 +2,12 @@
 
 import asyncio
 import os
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from lastcall.api.guests import RunKind
+from lastcall.api.guests import Guest, RunKind
 from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.missing_guests import find_missing
@@ -30,11 +30,12 @@ from lastcall.formats.layout.columns import REST, SIGN, Cell, Column, Fit, Row, 
 from lastcall.formats.layout.folding import fold_names
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import Tone
+from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests, busy_problem
 from lastcall.ordering.graph import make_graph
 from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
-from lastcall.report.text import problem_lines
+from lastcall.report.text import all_problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
 from lastcall.systemd.systemctl import Systemctl, booted
@@ -42,6 +43,14 @@ from lastcall.systemd.unit_checks import check_units
 
 _GOOD = Cell("✓", Tone.GOOD)
 _SEEN = Column(fit=Fit.NAME, gap=1)
+
+
+@value
+class CheckSeen:
+    """What a check has seen besides problems: `rows` of sign, what, and words on it; `names` of guests, off or not."""
+
+    rows: list[Row]
+    names: frozenset[str]
 
 
 @click.command("check", short_help="Look for what would make a run fail.")
@@ -67,19 +76,19 @@ def check_command(invocation: Invocation, *, log_in: bool, brief: bool, as_json:
         click.echo(to_json(CheckDocument(problems=problems), indent=1))
     else:
         screen = invocation.screen()
-        lines = [*in_columns(seen, (SIGN, _SEEN, REST), screen)]
-        lines += chain.from_iterable(problem_lines(problem, screen) for problem in problems)
+        lines = [*in_columns(seen.rows, (SIGN, _SEEN, REST), screen)]
+        lines += all_problem_lines(problems, seen.names, screen)
         click.echo("\n".join(lines if problems else [*lines, "nothing wrong found"]))
     errors = any(problem.severity is Severity.ERROR for problem in problems)
     return ExitCode.NOT_AS_PLANNED if errors else ExitCode.OK
 
 
 def _look_briefly(invocation: Invocation, *, log_in: bool) -> CheckCounts:
-    _, parts = _look(invocation, log_in=log_in)
-    return CheckCounts(parts.stream.story.report().problems, len(parts.context.guests))
+    seen, parts = _look(invocation, log_in=log_in)
+    return CheckCounts(parts.stream.story.report().problems, len(parts.context.guests), seen.names)
 
 
-def _look(invocation: Invocation, *, log_in: bool) -> tuple[list[Row], Parts]:
+def _look(invocation: Invocation, *, log_in: bool) -> tuple[CheckSeen, Parts]:
     """Look at everything, and tell plugins of it; returns what was seen, and where the problems are."""
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
@@ -87,19 +96,37 @@ def _look(invocation: Invocation, *, log_in: bool) -> tuple[list[Row], Parts]:
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(find_problems(parts, loaded))
-    seen += loop.run_until_complete(_log_in(parts, invocation)) if log_in else ()
+    if log_in:
+        seen.rows.extend(loop.run_until_complete(_log_in(parts, invocation)))
     loop.run_until_complete(tell_findings(parts, loaded, lambda other, request: assemble(other, request, loop)))
     return seen, parts
 
 
-async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
-    """Look at the configuration, connect, look at the order and at what speaks against it, and let the plugins look;
-    returns what was seen: sign, what, and words on it. Problems go to the stream.
+async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
+    """Look at the configuration, connect, look at the order and at what speaks against it, and let the plugins look.
+    Problems go to the stream.
     """
     names = KnownNames(loaded.plugins)
-    named = named_rules(loaded.document.node, loaded.settings.guests)
-    unknown = [problem for _, problem in names.unknown_in(loaded.document.node)]
-    parts.stream.problems((*unknown, *named, *_folders(loaded), *find_missing(loaded.settings)))
+    parts.stream.problems(_of_configuration(loaded, names))
+    guests, everybody = await _learn_of_guests(parts)
+    parts.stream.problems(_of_guests(parts, loaded, guests, everybody))
+    parts.stream.problems(names.unknown_to(everybody, parts.policies))
+    await _ask_plugins(parts, guests)
+    busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
+    parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)
+    return CheckSeen(list(_rows(parts, guests)), frozenset(guest.name for guest in everybody))
+
+
+def _of_configuration(loaded: Loaded, names: KnownNames) -> Iterator[Problem]:
+    """What can be said without libvirt."""
+    yield from (problem for _, problem in names.unknown_in(loaded.document.node))
+    yield from named_rules(loaded.document.node, loaded.settings.guests)
+    yield from _folders(loaded)
+    yield from find_missing(loaded.settings)
+
+
+async def _learn_of_guests(parts: Parts) -> tuple[list[Guest], list[Guest]]:
+    """Connect, and look at the guests: those that are active, and all that there are."""
     inventory, connections = parts.inventory, parts.connections
     await connections.connect()
     guests = await connections.active()
@@ -109,17 +136,25 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
     parts.context.guests = tuple(guests)
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
-    advice = advise(parts.policies, parts.settings.shutdown.reserve, everybody, inventory.facts)
+    return list(guests), everybody
+
+
+def _of_guests(parts: Parts, loaded: Loaded, guests: Sequence[Guest], everybody: Sequence[Guest]) -> Iterator[Problem]:
+    """What settings, order and earlier runs say of them."""
+    connections, facts, state = parts.connections, parts.inventory.facts, parts.settings.paths.state
+    yield from by_hand_only((*connections.uris, *(one.uri for one in parts.settings.connections)))
+    yield from unseen_runs(state)
+    yield from never_in_time(state, guests)
+    yield from make_graph(everybody, parts.policies, (), all_known=connections.all_listed).problems
+    yield from advise(parts.policies, parts.settings.shutdown.reserve, everybody, facts)
+    yield from find_tight_folders(parts.policies, guests, facts)
     # A guest of a connection that is not there may be the one that a rule is for.
-    idle = idle_rules(loaded.document.node, parts.settings.guests, everybody) if connections.all_listed else ()
-    configured = (one.uri for one in parts.settings.connections)
-    parts.stream.problems(by_hand_only((*connections.uris, *configured)))
-    state = parts.settings.paths.state
-    parts.stream.problems((*unseen_runs(state), *never_in_time(state, guests)))
-    tight = find_tight_folders(parts.policies, guests, inventory.facts)
-    graph = make_graph(everybody, parts.policies, (), all_known=connections.all_listed)
-    parts.stream.problems([*graph.problems, *advice, *tight, *idle])
-    parts.stream.problems(names.unknown_to(everybody, parts.policies))
+    if connections.all_listed:
+        yield from idle_rules(loaded.document.node, parts.settings.guests, everybody)
+
+
+async def _ask_plugins(parts: Parts, guests: Sequence[Guest]) -> None:
+    """Let them look, each at the whole and at each guest."""
     checked = await parts.hooks.fire("check")
     for plugin, found in checked.answers:
         parts.stream.problems(found, source=plugin)
@@ -130,15 +165,15 @@ async def find_problems(parts: Parts, loaded: Loaded) -> list[Row]:
         for plugin, found in fired.answers:
             parts.stream.problems(found, source=(plugin, guest.key))
         parts.stream.problems(fired.problems(guest))
-    busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
-    parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)
-    counts = {uri: sum(guest.uri == uri for guest in guests) for uri in connections.uris}
-    drill = drill_age(state, guests, parts.policies)
-    seen = [
-        (_GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}")
-        for uri, count in counts.items()
-    ]
-    return [*seen, *([("-", "last drill:", drill)] if drill else [])]
+
+
+def _rows(parts: Parts, guests: Sequence[Guest]) -> Iterator[Row]:
+    for uri in parts.connections.uris:
+        count = sum(guest.uri == uri for guest in guests)
+        yield _GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}"
+    drill = drill_age(parts.settings.paths.state, guests, parts.policies)
+    if drill:
+        yield "-", "last drill:", drill
 
 
 async def _log_in(parts: Parts, invocation: Invocation) -> list[Row]:

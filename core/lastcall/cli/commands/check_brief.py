@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
+from functools import partial
 
 from lastcall.errors import ConfigDenied, ConfigInvalid, LastcallError, Problem, Severity
 from lastcall.formats.bounded_text import bounded, said
+from lastcall.formats.layout.screen import Screen
 from lastcall.formats.secret_text import masked
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import visible
+from lastcall.report.problems.alike import alike_as_one
 
 FLAG = "--brief"
 _SHOWN = 3
@@ -27,10 +30,11 @@ class ServiceState(IntEnum):
 
 @value
 class CheckCounts:
-    """What was found, and how many guests run."""
+    """What was found, how many guests run, and the `names` of all that there are."""
 
     problems: Sequence[Problem]
     guests: int
+    names: Collection[str] = ()
 
 
 def tell_briefly(look: Callable[[], CheckCounts]) -> int:
@@ -64,20 +68,22 @@ def _judged(found: CheckCounts) -> tuple[ServiceState, str, str]:
     errors = [one for one in found.problems if one.severity is Severity.ERROR]
     warnings = [one for one in found.problems if one.severity is not Severity.ERROR]
     denied = [one for one in errors if one.what == "permission"]
+    several = partial(_several, names=found.names)
     figures = f"errors={len(errors)};;0;0 warnings={len(warnings)};0;;0 guests={found.guests};;;0"
     # Of root it is a fault of the host, such as a disk that is mounted read-only.
     if denied and os.geteuid() != 0:
-        return ServiceState.UNKNOWN, f"no permission, run as root: {_several(denied)}", figures
+        return ServiceState.UNKNOWN, f"no permission, run as root: {several(denied)}", figures
     if errors:
         counts = _count(len(errors), "error") + (f", {_count(len(warnings), 'warning')}" if warnings else "")
-        return ServiceState.CRITICAL, f"{counts}: {_several(errors)}", figures
+        return ServiceState.CRITICAL, f"{counts}: {several(errors)}", figures
     if warnings:
-        return ServiceState.WARNING, f"{_count(len(warnings), 'warning')}: {_several(warnings)}", figures
+        return ServiceState.WARNING, f"{_count(len(warnings), 'warning')}: {several(warnings)}", figures
     return ServiceState.OK, f"nothing wrong found, {_count(found.guests, 'active guest')}", figures
 
 
-def _several(problems: Iterable[Problem]) -> str:
-    told = [bounded(f"{one.where}: {one.message}", _LONGEST) for one in problems]
+def _several(problems: Iterable[Problem], names: Collection[str] = ()) -> str:
+    alike = alike_as_one(problems, names, Screen(width=_LONGEST // 2))
+    told = [bounded(f"{one.where}: {one.message}", _LONGEST) for one in alike]
     more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
     return "; ".join(told[:_SHOWN]) + more
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 
 import click
 
@@ -22,14 +21,15 @@ from lastcall.cli.progress import progress_sinks
 from lastcall.errors import ExitCode, LastcallError, Problem, UsageError, in_words
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.natural import natural_key
-from lastcall.formats.visible_text import page, visible
+from lastcall.formats.layout.screen import Screen
+from lastcall.formats.visible_text import visible
 from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.planning.history import History
 from lastcall.planning.selection import Selection, TheseGuests
 from lastcall.report.drills.drilled_guests import DrilledGuest, drill_table, drilled_guests
 from lastcall.report.drills.last_drill import LastDrill, failed_words, note_drill
 from lastcall.report.drills.power_cut import PowerCut, power_cut_line
-from lastcall.report.text import problem_lines
+from lastcall.report.text import all_problem_lines
 from lastcall.runs.assembly import RunRequest, assemble
 from lastcall.runs.drill.choice import DrillChoice, choose_for_drill
 from lastcall.runs.drill.there_and_back import Drill, ThereAndBack
@@ -77,7 +77,7 @@ def drill_command(
     last = done.restored or done.stopped
     refresh_login_line(last, loaded.settings, invocation.started)
     cut = _foresee(loaded) if done.stopped.run.reason.voluntary else None
-    click.echo(_json(done, guests, cut, code) if as_json else page(_lines(done, guests, cut)))
+    click.echo(_json(done, guests, cut, code) if as_json else "\n".join(_lines(done, guests, cut, invocation.screen())))
     if done.stopped.run.reason.voluntary:
         refresh_next_stop(last, loaded, invocation)
     return code
@@ -190,10 +190,10 @@ def _json(done: ThereAndBack, guests: tuple[DrilledGuest, ...], cut: PowerCut | 
     return to_json(document, indent=1)
 
 
-def _lines(done: ThereAndBack, guests: tuple[DrilledGuest, ...], cut: PowerCut | None) -> Iterator[str]:
-    yield from drill_table(guests)
-    yield from chain.from_iterable(map(problem_lines, dict.fromkeys(_problems(done))))
+def _lines(done: ThereAndBack, guests: tuple[DrilledGuest, ...], cut: PowerCut | None, screen: Screen) -> Iterator[str]:
+    yield from map(visible, drill_table(guests))
+    yield from all_problem_lines(dict.fromkeys(_problems(done)), (one.name for one in guests), screen)
     well = sum(one.as_planned for one in guests)
     yield f"drill: {well} of {len(guests)} went and came back as planned"
     if cut:
-        yield power_cut_line(cut)
+        yield visible(power_cut_line(cut))

@@ -15,7 +15,7 @@ from lastcall.cli.documents.findings import FiredHook, HookDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import confirmed, json_option, occasion_option
 from lastcall.cli.progress import Progress
-from lastcall.errors import ExitCode, Severity, UsageError
+from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.columns import NAME, Cell, in_columns
 from lastcall.formats.layout.screen import Screen, Tone
@@ -24,9 +24,11 @@ from lastcall.hooks.occasions.occasions import possible_reasons
 from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
-from lastcall.report.text import evidence_lines, hook_lines, problem_lines
+from lastcall.report.text import all_problem_lines, evidence_lines, hook_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
+
+FiredFor = tuple[Guest | None, tuple[HookRecord, ...]]  # a guest, None = the whole run, and what each call did
 
 
 @click.command("hook", short_help="Rehearse one hook of a run.")
@@ -55,24 +57,12 @@ def hook_command(
     guest_ready, on_guest_started, post_restore. Exit code 1 when a call failed.
     """
     why = Reason(reason)
-    if why not in possible_reasons(name):
-        known = ", ".join(one.value for one in Reason if one in possible_reasons(name))
-        raise UsageError(f"{name} is never fired for {why.value}", f"--reason {known}")
-    for_guests = is_for_guests(name)
-    if for_guests != bool(guests):
-        raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
-                         "give --guest" if for_guests else "leave --guest out")  # fmt: skip
-    kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
+    _refuse_what_no_run_does(name, guests, why)
     loaded = load(invocation.config)
     if for_real:
         invocation = _agreed(invocation, loaded, name, guests, why, yes=yes)
-    loop = asyncio.new_event_loop()
-    request = RunRequest(kind=kind, reason=why, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
-    parts = assemble(loaded.for_reason(why), request, loop)
-    # For the plugins alone: with a run log, `report` would take a single hook for the last run.
-    parts.context.rehearsal = not for_real
-    parts.stream.problems(loaded.plugins.registry.stray_names())
-    fired = loop.run_until_complete(fire_hook(parts, name, guests))
+    parts = _assembled(invocation, loaded, name, why, for_real=for_real)
+    fired = parts.loop.run_until_complete(fire_hook(parts, name, guests))
     problems = parts.stream.story.report().problems
     if as_json:
         shown = tuple(FiredHook(guest.name if guest else None, calls) for guest, calls in fired)
@@ -81,12 +71,38 @@ def hook_command(
         screen = invocation.screen()
         lines = list(chain.from_iterable(_lines(name, guest, calls, screen) for guest, calls in fired))
         # What else plugins failed in on the way, as in telling the guest's settings.
-        lines += chain.from_iterable(problem_lines(problem, screen) for problem in problems)
+        lines += all_problem_lines(problems, (guest.name for guest in parts.context.guests), screen)
         click.echo("\n".join(lines))
+    return ExitCode.NOT_AS_PLANNED if _any_failed(fired, problems) else ExitCode.OK
+
+
+def _refuse_what_no_run_does(name: str, guests: Sequence[str], why: Reason) -> None:
+    """Raise UsageError for a hook that is never fired so."""
+    if why not in possible_reasons(name):
+        known = ", ".join(one.value for one in Reason if one in possible_reasons(name))
+        raise UsageError(f"{name} is never fired for {why.value}", f"--reason {known}")
+    for_guests = is_for_guests(name)
+    if for_guests != bool(guests):
+        raise UsageError(f"{name} is fired for {'a guest' if for_guests else 'the whole run'}",
+                         "give --guest" if for_guests else "leave --guest out")  # fmt: skip
+
+
+def _assembled(invocation: Invocation, loaded: Loaded, name: str, why: Reason, *, for_real: bool) -> Parts:
+    """The parts of the run that the hook belongs to."""
+    kind = RunKind.RESTORE if name in RESTORE_HOOKS else RunKind.SHUTDOWN
+    request = RunRequest(kind=kind, reason=why, rehearsal=True, sinks=_progress(invocation), started=invocation.started)
+    parts = assemble(loaded.for_reason(why), request, asyncio.new_event_loop())
+    # For the plugins alone: with a run log, `report` would take a single hook for the last run.
+    parts.context.rehearsal = not for_real
+    parts.stream.problems(loaded.plugins.registry.stray_names())
+    return parts
+
+
+def _any_failed(fired: Sequence[FiredFor], problems: Sequence[Problem]) -> bool:
+    """Whether a call failed, or a plugin otherwise."""
     failed = {Verdict.FAILED, Verdict.TIMEOUT}
     wrong = any(one.result in failed for _, calls in fired for one in calls)
-    wrong |= any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
-    return ExitCode.NOT_AS_PLANNED if wrong else ExitCode.OK
+    return wrong or any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
 
 
 def is_for_guests(name: str) -> bool:
@@ -116,7 +132,7 @@ def _progress(invocation: Invocation) -> list[tuple[str, Sink]]:
     return [] if invocation.quiet else [("progress", progress.take)]
 
 
-async def fire_hook(parts: Parts, name: str, names: Sequence[str]) -> list[tuple[Guest | None, tuple[HookRecord, ...]]]:
+async def fire_hook(parts: Parts, name: str, names: Sequence[str]) -> list[FiredFor]:
     """Fire a hook for these guests, or for the run where none is named; returns what each call did."""
     guests = [await find_guest(parts.inventory, parts.stream, one) for one in names]
     if not is_for_guests(name):

@@ -80,12 +80,7 @@ def install_command(
     with refusals_told(Path("/etc")):
         steps = installation.plan()
     for step in steps:
-        click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"), err=as_json)
-        for note in step.notes:
-            click.echo(visible(f"  {note}"), err=as_json)
-        # Before it is done: were a later step to fail, the next run would find a configuration, and say nothing of it.
-        for line in step.lost:
-            click.echo(visible(line), err=True)
+        _announce(step, dry_run=dry_run, as_json=as_json)
         if not dry_run:
             do(step)
     # Last, so that it is seen: who goes on stopping guests, now that everything else is done.
@@ -144,6 +139,16 @@ def _guests(invocation: Invocation) -> dict[str, Guest]:
         return [*await connections.inactive(), *await connections.active()]
 
     return {guest.uuid: guest for guest in loop.run_until_complete(ask())}
+
+
+def _announce(step: InstallStep, *, dry_run: bool, as_json: bool) -> None:
+    """Say what is about to be done, and what of libvirt-guests' settings cannot be taken over."""
+    click.echo(visible(f"{'would ' if dry_run else ''}{step.text}"), err=as_json)
+    for note in step.notes:
+        click.echo(visible(f"  {note}"), err=as_json)
+    # Before it is done: were a later step to fail, the next run would find a configuration, and say nothing of it.
+    for line in step.lost:
+        click.echo(visible(line), err=True)
 
 
 def do(step: InstallStep) -> None:

@@ -16,10 +16,11 @@ from lastcall.cli.progress import trace_sinks
 from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.layout.columns import paragraph
 from lastcall.formats.layout.screen import Screen
+from lastcall.formats.values import value
 from lastcall.planning.selection import Selection
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
-from lastcall.report.text import problem_lines
+from lastcall.report.text import all_problem_lines
 from lastcall.report.time_verdict import within_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded, load
@@ -63,33 +64,56 @@ def plan_command(
     settings that avoid it, and the least time that would do; nothing is changed.
     """
     why = _reason(reason, manual=manual, by_hand=force or bool(chosen), within=within)
-    if within is not None and deadline is not None:
-        raise UsageError("--within is a deadline itself", "leave --deadline out")
-    if within == 0:
-        raise UsageError("--within 0s leaves no time for anything", "give the time that there is, such as 4min")
-    deadline = deadline if within is None else within
+    limit = _time_given(deadline, within)
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, rehearsal=True, sinks=trace_sinks(invocation)
+        kind=RunKind.SHUTDOWN, reason=why, deadline=limit, rehearsal=True, sinks=trace_sinks(invocation)
     )
-    loaded = load(invocation.config).for_reason(why)
+    planned = _look(load(invocation.config).for_reason(why), request, chosen, invocation, within)
+    if not chosen and limit is None and why is Reason.POWEROFF:
+        keep_for_status(planned.parts, planned.seen, planned.loaded)
+    if as_json:
+        problems = planned.problems
+        click.echo(plan_json(planned.parts, planned.loaded, planned.seen, problems, planned.verdict))
+    else:
+        forced = force or not why.voluntary
+        click.echo(_text(planned, invocation.screen(), forced=forced, whence=invocation.verbose))
+    errors = [problem for problem in planned.problems if problem.severity is Severity.ERROR]
+    # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
+    return planned.parts.stream.story.exit_code if errors else ExitCode.OK
+
+
+@value
+class _Planned:
+    """What was found out; `verdict` where somebody has asked `--within`."""
+
+    parts: Parts
+    loaded: Loaded
+    seen: PlanSeen
+    verdict: TimeVerdict | None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self.parts.stream.story.report().problems
+
+
+def _look(
+    loaded: Loaded, request: RunRequest, chosen: Selection, invocation: Invocation, within: float | None
+) -> _Planned:
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, request, loop)
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
-    if not chosen and deadline is None and why is Reason.POWEROFF:
-        keep_for_status(parts, seen, loaded)
-    problems = parts.stream.story.report().problems
-    forced = force or not why.voluntary
-    if as_json:
-        click.echo(plan_json(parts, loaded, seen, problems, verdict))
-    else:
-        click.echo(
-            _text(parts, loaded, seen, problems, verdict, invocation.screen(), forced=forced, whence=invocation.verbose)
-        )
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
-    return parts.stream.story.exit_code if errors else ExitCode.OK
+    return _Planned(parts, loaded, seen, verdict)
+
+
+def _time_given(deadline: float | None, within: float | None) -> float | None:
+    """The deadline that is planned for; None for the configured one. Raises UsageError."""
+    if within is not None and deadline is not None:
+        raise UsageError("--within is a deadline itself", "leave --deadline out")
+    if within == 0:
+        raise UsageError("--within 0s leaves no time for anything", "give the time that there is, such as 4min")
+    return deadline if within is None else within
 
 
 def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | None) -> Reason:
@@ -105,17 +129,8 @@ def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | N
     return Reason.MANUAL if manual or by_hand else Reason.POWEROFF
 
 
-def _text(
-    parts: Parts,
-    loaded: Loaded,
-    seen: PlanSeen,
-    problems: tuple[Problem, ...],
-    verdict: TimeVerdict | None,
-    screen: Screen,
-    *,
-    forced: bool,
-    whence: bool,
-) -> str:
+def _text(planned: _Planned, screen: Screen, *, forced: bool, whence: bool) -> str:
+    parts, loaded, seen = planned.parts, planned.loaded, planned.seen
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = paragraph(f"shutdown ({parts.context.terms.reason.value}), configured by {source}", screen)
     lines += timetable.as_lines(seen.lines, seen.outlook, screen, forced=forced, whence=whence)
@@ -124,7 +139,7 @@ def _text(
         lines += paragraph(f"hook {hook}: {', '.join(named)}", screen, 2)
         times = seen.outlook.hooks.run if whence and hook == "pre_shutdown" else ()
         lines += [line for call in times for line in paragraph(timetable.call_words(call), screen, 4)]
-    if verdict:
-        names = {planned.guest.key: planned.guest.name for planned in seen.plan.guests}
-        lines += within_lines(verdict, seen.outlook, names, screen)
-    return "\n".join([*lines, *(line for problem in problems for line in problem_lines(problem, screen))])
+    names = {one.guest.key: one.guest.name for one in seen.plan.guests}
+    if planned.verdict:
+        lines += within_lines(planned.verdict, seen.outlook, names, screen)
+    return "\n".join([*lines, *all_problem_lines(planned.problems, names.values(), screen)])

@@ -1,8 +1,8 @@
 """`lastcall restore`."""
 
 import sys
-from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,9 @@ from lastcall.cli.options import DurationType, confirmed, json_option, selection
 from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
+
+if TYPE_CHECKING:
+    from lastcall.runs.loading import Loaded
 
 
 @click.command("restore", short_help="Start the guests again that a shutdown has stopped.")
@@ -69,26 +72,30 @@ def restore_command(
         return tell(report, words, invocation)
 
     if not from_unit:
-        return _by_hand(invocation, chosen, deadline, told, fresh=fresh)
+        from lastcall.cli.dry_run.next_stop import refresh_next_stop
+        from lastcall.runs.loading import Allowance, load
+
+        loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
+        report = _by_hand(invocation, loaded, chosen, deadline, fresh=fresh)
+        code = told(report)
+        refresh_next_stop(report, loaded, invocation)
+        return code
     from lastcall.cli.from_unit import bring_back, or_waiting
 
-    report = bring_back(invocation, deadline)
-    if report is None:
+    brought = bring_back(invocation, deadline)
+    if brought is None:
         click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
         return ExitCode.OK
-    return or_waiting(told(report), invocation)
+    return or_waiting(told(brought), invocation)
 
 
 def _by_hand(
-    invocation: Invocation, chosen: Selection, deadline: float | None, told: Callable[[Report], int], *, fresh: bool
-) -> int:
-    from lastcall.cli.dry_run.next_stop import refresh_next_stop
+    invocation: Invocation, loaded: "Loaded", chosen: Selection, deadline: float | None, *, fresh: bool
+) -> Report:
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
-    from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
-    loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
     build = partial(build_restore, chosen=chosen, fresh=fresh)
     with watched_progress(invocation) as sinks:
         request = RunRequest(
@@ -96,6 +103,4 @@ def _by_hand(
         )
         report = perform(loaded, request, build, invocation.signals)
     refresh_login_line(report, loaded.settings, invocation.started)
-    code = told(report)
-    refresh_next_stop(report, loaded, invocation)
-    return code
+    return report
