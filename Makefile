@@ -84,7 +84,7 @@ matrix: $(STAMPS)/matrix $(STAMPS)/lab
 	HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(MATRIX)/bin/nox $(ARGS)
 
 # The loops of the test suite, longer, every fault at every message, many more worlds, a million inputs, each host on each
-# release of Debian, every skeleton of a plugin, each Python: hours.
+# release of Debian and by each way to install, every skeleton of a plugin, each Python: hours.
 soak: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb
 	$(MAKE) sim SEEDS=100000
 	$(MAKE) fuzz INPUTS=1000000

@@ -12,7 +12,7 @@ from lab.package_host import build_packages, package_host
 
 RELEASES = ("bookworm", "trixie")
 EVERYWHERE = os.environ.get("LASTCALL_RELEASES") == "every"
-"""Whether each test runs on each release, as in `make soak`. In `make test` those of packages are on Debian 13."""
+"""Whether each test runs on each release, and by each way to install, as in `make soak`."""
 
 
 @pytest.fixture(scope="session", params=RELEASES if EVERYWHERE else RELEASES[:1])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from host.conftest import EVERYWHERE
 from host.test_poweroff import find
 from lab.host import PROJECT, Host, install_commands, ship
 from lab.wheels import OFFLINE, wheels
@@ -55,7 +56,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WAYS if EVERYWHERE else ["venv"])
 def test_by_each_way_it_goes_on_duty_is_upgraded_under_guests_and_is_stood_in_for_when_it_is_gone(
     make_host: Callable[[], Host], source: Path, way: str
 ) -> None:
