@@ -72,14 +72,11 @@ def restore_command(
         return tell(report, words, invocation)
 
     if not from_unit:
-        from lastcall.cli.dry_run.next_stop import refresh_next_stop
         from lastcall.runs.loading import Allowance, load
 
         loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
         report = _by_hand(invocation, loaded, chosen, deadline, fresh=fresh)
-        code = told(report)
-        refresh_next_stop(report, loaded, invocation)
-        return code
+        return told(report)
     from lastcall.cli.from_unit import bring_back, or_waiting
 
     brought = bring_back(invocation, deadline)

@@ -2,7 +2,6 @@
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from lastcall.cli.options import DurationType, confirmed, json_option, reason_op
 from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode
 from lastcall.planning.selection import Selection
-
-if TYPE_CHECKING:
-    from lastcall.runs.loading import Loaded
 
 
 @click.command("shutdown", short_help="Stop the guests, in order, and say what became of each.")
@@ -55,7 +51,6 @@ def shutdown_command(
     """
     from lastcall.cli.last_words import tell
     from lastcall.report.text import as_text, report_json
-    from lastcall.runs.loading import Allowance, load
 
     if from_unit:
         from lastcall.cli.from_unit import stop_host, stop_host_again
@@ -66,24 +61,18 @@ def shutdown_command(
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
-    allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
-    loaded = load(invocation.config, why, allowance=allowance)
-    report = _stop(invocation, loaded.for_reason(why), chosen, why, deadline, force=force)
-    code = tell(report, report_json(report) if as_json else as_text(report, invocation.screen()), invocation)
-    if report.run.reason.voluntary:
-        from lastcall.cli.dry_run.next_stop import refresh_next_stop
-
-        refresh_next_stop(report, loaded, invocation)
-    return code
+    report = _stop(invocation, chosen, why, deadline, force=force)
+    return tell(report, report_json(report) if as_json else as_text(report, invocation.screen()), invocation)
 
 
-def _stop(
-    invocation: Invocation, loaded: "Loaded", chosen: Selection, why: Reason, deadline: float | None, *, force: bool
-) -> Report:
+def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> Report:
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_shutdown
+    from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
+    allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
+    loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
     build = partial(build_shutdown, chosen=chosen, force=force)
     with watched_progress(invocation, forces=force) as sinks:
         request = RunRequest(
