@@ -55,7 +55,8 @@ def judged(folder: Path, statement: str) -> tuple[str, str]:
 def test_a_validator_that_does_anything_else_than_judging_is_told_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, words: str
 ) -> None:
-    monkeypatch.setattr(load_time, "IMPORT_TIMEOUT", 0.3)
+    if "sleep" in statement:  # the others are judged in their time on the busiest machine, too
+        monkeypatch.setattr(load_time, "IMPORT_TIMEOUT", 0.3)
     message, place = judged(tmp_path, statement)
     assert message == f"{words}, {place}"
 
