@@ -30,6 +30,8 @@ from lastcall.timing.deadline import soonest
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
 _CUT_SHORT = "guest_busy"
+# Asked every few seconds for as long as an outage lasts.
+_UNTOLD = frozenset({"power_policy", "power_supplies"})
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
@@ -208,7 +210,8 @@ class Dispatcher:
         started = self._stream.now()
         # Asked every second until a guest is ready, or about each guest, few of which are busy: begun and ended for
         # each would bury everything else in the run log.
-        told = one.hook not in {_ASKED_AGAIN, _CUT_SHORT} or (one.hook == _CUT_SHORT and self._context.rehearsal)
+        tried = self._context.rehearsal and one.hook != _ASKED_AGAIN
+        told = one.hook not in {_ASKED_AGAIN, _CUT_SHORT, *_UNTOLD} or tried
         if told:
             until = round(started + box, 3)
             self._stream.emit(HookBegun(at=started, guest=key, hook=one.hook, plugin=one.plugin, until=until))
@@ -243,7 +246,8 @@ class Dispatcher:
                 evidence=dict(call.collected),
             )  # fmt: skip
             silent = {Verdict.OK, Verdict.SKIPPED} if one.hook == _CUT_SHORT else {Verdict.OK}
-            if told or answer is not None or record.result not in silent:  # no opinion
+            answered = answer is not None and one.hook not in _UNTOLD
+            if told or answered or record.result not in silent:  # no opinion
                 self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record))
         if record.result in _FAILED:
             self._apply_policy(fired, self._failed(one.hook, one.plugin, found.message, where), found.asked_for)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Guest
 from lastcall.api.markers import hookspec
+from lastcall.api.power import PowerPolicy, Supply
 from lastcall.api.results import Attempt, CheckFindings, GuestResult, Report
 from lastcall.api.run import Json, PluginOptions, Run
 from lastcall.api.shell import GuestShell
@@ -205,6 +206,40 @@ def guest_settings(guest: Guest, run: Run) -> Mapping[str, Json] | None:
         @hookimpl
         def guest_settings(guest: Guest) -> dict[str, Json] | None:
             return {"manage": False} if guest.name.startswith("ha-") else None
+    """
+
+
+@hookspec
+def power_policy(run: Run) -> PowerPolicy | None:
+    """Say what this site wants when the mains fail.
+
+    Fires whenever UPSes are asked: at `lastcall power`, during an outage, and before a restore at boot. Returns a
+    `PowerPolicy`, or None for no opinion; the first one in the firing order counts. When it raises, that is recorded,
+    and the defaults count.
+
+    Example:
+        @hookimpl
+        def power_policy() -> PowerPolicy:
+            return PowerPolicy(return_after=300, restore_charge=40)
+    """
+
+
+@hookspec
+def power_supplies(run: Run) -> Iterable[Supply] | None:  # pyright: ignore[reportReturnType]
+    """Say what UPSes tell now.
+
+    Fires at `lastcall power low`, every few seconds during an outage, and before a restore at boot; all plugins
+    together have 5 seconds at most. Returns a `Supply` for each UPS, also for one that does not answer, or None. What a
+    UPS claims is handed on as it is: whether that can be is judged afterwards. When it raises, that is recorded, and
+    this plugin knows of no UPS.
+
+    Example:
+        from pathlib import Path
+
+        @hookimpl
+        def power_supplies() -> list[Supply]:
+            found = Path("/sys/class/power_supply").glob("BAT*/capacity")
+            return [Supply(name=one.parent.name, charge=float(TextFile(one).read() or 0)) for one in found]
     """
 
 

@@ -11,7 +11,10 @@ RUN_HOOKS = (
     "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
 )  # fmt: skip
 """The hooks that a run fires, in its order; the others are asked what there is, or what is to be."""
-ASKED_HOOKS = ("check", "check_guest", "guest_busy", "post_check", "describe_guest", "guest_settings")
+ASKED_HOOKS = (
+    "check", "check_guest", "guest_busy", "post_check", "describe_guest", "guest_settings", "power_policy",
+    "power_supplies",
+)  # fmt: skip
 LOAD_HOOKS = ("plugin_options", "stop_methods", "guest_shells", "register_commands")
 
 

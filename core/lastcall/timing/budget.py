@@ -42,6 +42,8 @@ PREPARATION = Share(
     "hooks `on_guest_stop` of a guest that somebody's job holds, before everybody is asked", math.inf, 1 / 2
 )
 BUSY = Share("`guest_busy` of a guest, before anybody is asked by hand", 10.0, 1 / 10)
+# A UPS that does not answer must not cost the guests what its battery has left.
+SUPPLIES = Share("`power_policy` and `power_supplies`, each time that the UPSes are asked", 5.0, 1 / 10)
 STUCK = Share("`on_guest_stuck`, before the last resort", 5.0, 1 / 4)
 ABORT = Share("ending a job of somebody else, of the time to the last resort", 5.0, 1 / 2)
 # A delay longer than the restore would leave its guest off for good.
@@ -66,6 +68,7 @@ SHARES = (
     WRITING,
     PREPARATION,
     BUSY,
+    SUPPLIES,
     STUCK,
     ABORT,
     DELAY,

@@ -9,6 +9,7 @@ from lastcall.formats.plain_values import plain_evidence, plain_settings
 from lastcall.hooks.call import HookCall
 from lastcall.hooks.isolation.busy_reasons import first_reasons
 from lastcall.hooks.isolation.judgement import judged
+from lastcall.hooks.isolation.power_answers import first_supplies, plain_policy
 from lastcall.hooks.registry import Implementation
 from lastcall.hooks.tracing.onlooker import CallOnlooker
 from lastcall.records.found_problems import first_problems
@@ -50,6 +51,10 @@ def _checked(hook: str, answer: Any, call: HookCall) -> Any:
         return first_problems(answer or (), lambda: call.expired)
     if hook == "guest_busy":
         return first_reasons(answer)
+    if hook == "power_policy":
+        return plain_policy(answer)
+    if hook == "power_supplies":
+        return first_supplies(answer)
     if hook in {"describe_guest", "guest_settings"}:
         if answer is None or isinstance(answer, Mapping):
             facts = cast("Mapping[str, Any] | None", answer)

@@ -1,0 +1,1 @@
+"""The hooks that plugins are asked about the power by."""

@@ -1,0 +1,1 @@
+"""An outage of the mains: how long the host lives in it."""
