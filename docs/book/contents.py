@@ -28,6 +28,7 @@ OPERATORS = {
     "Databases": "databases.md",
     "Messages elsewhere": "notify.md",
     "Ready-made drop-ins": "samples.md",
+    "UPS": "ups.md",
     "Monitoring": "monitoring.md",
     "Troubleshooting": "troubleshooting.md",
     "Security": "security.md",

@@ -128,18 +128,3 @@ def test_what_is_no_python_satisfies_its_checker(sample: str) -> None:
     words = ["shellcheck", "--norc"] if language(sample) == "sh" else ["perl", "-cw"]
     done = subprocess.run([*words, SAMPLES / sample], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("answer", "seconds"), [("echo 600", "300s"), ("echo 17.5", "30s"), ("exit 1", "90s"), ("echo nonsense", "90s")]
-)
-def test_the_script_for_nut_announces_what_the_battery_lasts_and_powers_off(
-    tmp_path: Path, answer: str, seconds: str
-) -> None:
-    for name, body in (("upsc", answer), ("lastcall", 'echo lastcall "$@"'), ("systemctl", 'echo systemctl "$@"')):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    script = ROOT / "contrib" / "ups" / "nut-shutdown"
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    told = subprocess.run([script], capture_output=True, text=True, check=True, env=environment).stdout.splitlines()
-    assert told == [f"lastcall announce --reason power --deadline {seconds}", "systemctl poweroff"]
