@@ -21,12 +21,13 @@ from lastcall.installation.first_configuration import FirstConfiguration, first_
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
 from lastcall.installation.man_pages import manual_steps, manual_undo_steps
 from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
-from lastcall.installation.steps import InstallStep, link_step, remove_step, write_step
+from lastcall.installation.steps import InstallStep, drop_in_steps, link_step, remove_step, write_step
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.files import write_whole
 from lastcall.persistence.state import open_state
 from lastcall.systemd import units
 from lastcall.systemd.rivals.other_stoppers import LIBVIRT, OtherStopper, alias_is_taken, find_other_stoppers
+from lastcall.systemd.site_units.after import after_drop_ins
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import UNITS, longest_deadline
 
@@ -167,6 +168,7 @@ class Installation:
     def _files(self, settings: Settings) -> Iterator[InstallStep]:
         paths = settings.paths
         yield from self._beside_the_package(settings) if packaged.is_packaged(self.root) else self._units(settings)
+        yield from drop_in_steps(self.root, after_drop_ins(settings.units.after), "units.after")
         limit = units.job_timeout(longest_deadline(settings))
         for target in units.JOB_TARGETS if limit else ():
             path = self._path(UNITS / f"{target}.d" / "lastcall.conf")
@@ -188,10 +190,7 @@ class Installation:
         for path in packaged.shadows(self.root):
             yield remove_step(path, "as the package has its own")
         yield from manual_undo_steps(self.root)
-        why = "as `paths` in the configuration says"
-        for name, text in packaged.drop_ins(settings.paths):
-            if text or self._path(name).exists():
-                yield write_step(self._path(name), text, why) if text else remove_step(self._path(name), why)
+        yield from drop_in_steps(self.root, packaged.drop_ins(settings.paths), "paths")
 
     def _labels(self) -> Iterator[InstallStep]:
         """Where SELinux is on, systemd starts no program that carries the label of the folder it was unpacked into."""
@@ -263,7 +262,7 @@ class Installation:
     def _ours(self) -> list[Path]:
         jobs = [UNITS / f"{target}.d" / "lastcall.conf" for target in units.JOB_TARGETS]
         ours = [UNITS / name for name in units.OURS]
-        paths = (path for path, _ in packaged.drop_ins(packaged.DEFAULT_PATHS))
+        paths = (path for path, _ in (*packaged.drop_ins(packaged.DEFAULT_PATHS), *after_drop_ins(())))
         return [*ours, *jobs, *paths, units.LAST_LINE, MOTD, STAMP_MOTD, *(Path(name) for name, _ in completions())]
 
     def _reload(self) -> InstallStep:

@@ -1,6 +1,6 @@
 """One step of an installation: in words, and done when it is told to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lastcall.formats.reading import read_text
@@ -61,3 +61,11 @@ def remove_step(path: Path, why: str = "") -> InstallStep:
             path.parent.rmdir()
 
     return InstallStep(f"remove {path}" + (f", {why}" if why else ""), do)
+
+
+def drop_in_steps(root: Path, wanted: Iterable[tuple[Path, str]], key: str) -> Iterator[InstallStep]:
+    """Write drop-ins that a key of the configuration asks for, and remove what it asked for once (text "")."""
+    why = f"as `{key}` in the configuration says"
+    for name, text in wanted:
+        if text or (root / name).exists():
+            yield write_step(root / name, text, why) if text else remove_step(root / name, why)

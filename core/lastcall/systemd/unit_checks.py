@@ -10,6 +10,7 @@ from lastcall.errors import Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.reading import read_text
 from lastcall.systemd.rivals.other_stoppers import alias_is_taken, find_other_stoppers
+from lastcall.systemd.site_units.after import check_after
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.units import (
     JOB_TARGETS,
@@ -41,7 +42,10 @@ _UNITS = {
 
 def check_units(systemctl: Systemctl, settings: Settings, root: Path = Path("/")) -> Iterator[Problem]:
     """What stands in the way. What systemd does not tell costs only the part that asked for it."""
-    parts = (_rivals(systemctl, root), _unit(systemctl, settings, root), _job_timeouts(systemctl, settings))
+    parts = (
+        _rivals(systemctl, root), _unit(systemctl, settings, root), _job_timeouts(systemctl, settings),
+        check_after(systemctl, settings.units.after),
+    )  # fmt: skip
     for part in parts:
         try:
             yield from part

@@ -30,12 +30,15 @@ HELPERS = (
     "virtlogd", "virtlockd", "virtproxyd", "virtnetworkd", "virtstoraged", "virtnodedevd", "virtnwfilterd",
     "virtsecretd", "virtinterfaced",
 )  # fmt: skip
-# What a stop may need: libvirt's daemons and those who help them, a network with names, where disks and files lie.
+# What a stop may need: libvirt's daemons and those who help them, a network with names, where disks and files lie, and
+# who watches the UPS. Not ordered, NUT's units were stopped in the same second: a secondary that is logged out by that
+# has its primary cut the power under guests that still stop.
 AROUND = (
     "network.target", "network-online.target", "nss-lookup.target", "nss-user-lookup.target", "time-sync.target",
     "remote-fs.target", "dbus.service", "dbus.socket", "systemd-machined.service", "iscsid.service", "iscsi.service",
     "open-iscsi.service", "multipathd.service", "multipathd.socket", "firewalld.service", "nftables.service",
-    "openvswitch-switch.service", "libvirt-guests.service",
+    "openvswitch-switch.service", "libvirt-guests.service", "nut-driver-enumerator.service", "nut-driver.target",
+    "nut-server.service", "nut-monitor.service", "apcupsd.service", "etcd.service",
 )  # fmt: skip
 
 _SERVICE = """\

@@ -9,7 +9,7 @@ import pytest
 
 from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl, runs
 from lastcall import Guest
-from lastcall.config.settings import PathSettings, RestoreSettings, Settings
+from lastcall.config.settings import PathSettings, RestoreSettings, Settings, UnitSettings
 from lastcall.errors import LastcallError, UsageError
 from lastcall.installation import packaged, takeover
 from lastcall.installation.choices import Choices
@@ -21,7 +21,7 @@ from lastcall.installation.steps import InstallStep
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile
 from lastcall.systemd.systemctl import Systemctl
-from lastcall.systemd.units import GUESTS_DROP_IN, UNITS
+from lastcall.systemd.units import GUESTS_DROP_IN, RESTORE, SERVICE, UNITS
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 
@@ -270,6 +270,29 @@ def test_where_guests_stop_one_after_the_other_one_line_says_what_changes_that(
 def test_the_time_of_the_boot_is_systemds() -> None:
     assert boot_time(FakeSystemctl(show="UserspaceTimestamp=@1700000000\n")) == 1700000000
     assert 0 < boot_time(FakeSystemctl(show="UserspaceTimestamp=n/a")) < time.time()
+
+
+@pytest.mark.parametrize("packaged_too", [False, True])
+def test_units_of_a_site_are_in_drop_ins_as_long_as_the_configuration_names_them(
+    tmp_path: Path, *, packaged_too: bool
+) -> None:
+    named, systemctl = ["etcd.service"], FakeSystemctl()
+
+    def settings(_text: str | None) -> Settings:
+        return Settings(units=UnitSettings(after=tuple(named)))
+
+    program = Path("/usr/bin/lastcall" if packaged_too else "/opt/lastcall/bin/lastcall")
+    if packaged_too:
+        beside_a_package(tmp_path, systemctl, str(program))
+    ours = Installation(program=program, settings=settings, systemctl=systemctl, root=tmp_path)
+    files = [tmp_path / f"etc/systemd/system/{name}.d/after.conf" for name in (SERVICE, RESTORE)]
+    for undone in (False, True):
+        named[:] = ["etcd.service"]
+        carry_out(ours.plan())
+        assert [path.read_text().splitlines()[1:] for path in files] == [["[Unit]", "After=etcd.service"]] * 2
+        named.clear()
+        carry_out(ours.undo() if undone else ours.plan())
+        assert not [path for path in files if path.exists() or path.parent.exists()]
 
 
 def beside_a_package(root: Path, systemctl: Systemctl, program: str, **paths: str) -> Installation:

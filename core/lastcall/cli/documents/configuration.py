@@ -18,6 +18,7 @@ class ConfigurationDocument:
     hooks: Mapping[str, Any]
     runs: Mapping[str, Any]
     paths: Mapping[str, Any]
+    units: Mapping[str, Any]
     plugins: Mapping[str, Any]
     defaults: Mapping[str, Any]
     guests: tuple[Mapping[str, Any], ...]
