@@ -19,11 +19,20 @@ from lastcall.persistence.files import SMALL, put_in_place, write_whole
 class Request:
     """The host stops, or (`announced`) what is known of when it will. `ends` is on the monotonic clock, which all
     share; None = nothing more is known of that. An empty `reason` leaves the run its own.
+
+    `power`: the mains are back, and whatever was announced for want of them counts no more. That they have gone again
+    is announced, for the reason `power`.
     """
 
     reason: str
     ends: float | None = None
     announced: bool = False
+    power: bool = False
+
+    @property
+    def is_about_power(self) -> bool:
+        """Whether it says that the mains are back, or gone."""
+        return self.power or (self.announced and self.reason == Reason.POWER.value)
 
 
 @value

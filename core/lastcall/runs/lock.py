@@ -145,9 +145,11 @@ class RunLock:
             self._mail.reply(found[1], answer(found[0]))
 
     def tell(self, request: Request) -> Answer | None:
-        """Tell a host stop that is under way; None where there is none. Any other run is left alone."""
+        """Tell a host stop that is under way, or of the power a run that sheds guests; None where there is none. Any
+        other run is left alone: whoever stops guests by hand, or for a drill, means it whatever the mains do.
+        """
         found = None if self._is_free() else self._real_holder()
-        if found is None or found.kind != "shutdown" or found.reason in _VOLUNTARY:
+        if found is None or found.kind != "shutdown" or not _concerns(request, found.reason):
             return None
         answer = self._ask(found, request, ANSWER_TIME)
         return answer or (None if self._is_free() else Answer(accepted=False, message="nothing; it may hang"))
@@ -218,6 +220,11 @@ class RunLock:
                 if time.monotonic() >= until:
                     raise
                 time.sleep(POLL)
+
+
+def _concerns(request: Request, reason: str) -> bool:
+    """Whether a shutdown for this reason has to hear it."""
+    return reason not in _VOLUNTARY or (reason == Reason.SHED.value and request.is_about_power)
 
 
 def _answer_time(until: float) -> float:

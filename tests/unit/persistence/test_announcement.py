@@ -6,6 +6,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pytest
+
 from lastcall import Guest, Reason
 from lastcall.persistence.announcement import NoticeBoard, announce
 from lastcall.persistence.mailbox import Answer, Request
@@ -67,3 +69,58 @@ def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path
         holder.release()
     assert heard == [Request("power", 7.0, announced=True)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"], "nothing is left behind"
+
+
+MAINS_BACK = Request("", announced=True, power=True)
+MAINS_GONE = Request("power", announced=True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "request_", "hears"),
+    [
+        ("shed", MAINS_BACK, True),
+        ("shed", MAINS_GONE, True),
+        ("shed", Request("power", 7.0, announced=True), True),
+        ("shed", Request("reboot", 7.0, announced=True), False),
+        ("shed", Request("", announced=True), False),
+        ("power", MAINS_BACK, True),
+        ("power", MAINS_GONE, True),
+        ("poweroff", MAINS_BACK, True),
+        ("manual", MAINS_BACK, False),
+        ("manual", MAINS_GONE, False),
+        ("drill", MAINS_BACK, False),
+        ("drill", MAINS_GONE, False),
+    ],
+)
+def test_of_the_power_a_run_hears_that_has_to_do_with_it(
+    tmp_path: Path, reason: str, request_: Request, *, hears: bool
+) -> None:
+    lock, holder = RunLock(tmp_path), RunLock(tmp_path)
+    holder.take(Holder("shutdown", reason, os.getpid()))
+    with lock.path.open() as held:
+        sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
+    holder.release()
+    holder.take(Holder("shutdown", reason, sleeper.pid))
+    heard: list[Request] = []
+    over = threading.Event()
+
+    def take(request: Request) -> Answer:
+        heard.append(request)
+        return Answer(accepted=True, message="yes")
+
+    def answer() -> None:
+        while not heard and not over.wait(0.02):
+            holder.heed(take)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        told = lock.tell(request_)
+    finally:
+        over.set()
+        thread.join()
+        sleeper.kill()
+        sleeper.wait()
+        holder.release()
+    assert (told == Answer(accepted=True, message="yes")) == hears
+    assert heard == ([request_] if hears else [])
