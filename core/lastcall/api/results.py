@@ -127,7 +127,9 @@ class RunFacts:
     """The facts of one run. `started` is RFC 3339; `deadline` is seconds, null for no limit.
 
     `last_ask`: when whoever had not been asked was to be asked; `last_resort`: when the last resort was to begin, or in
-    a voluntary run the waiting to end. Both are null without a deadline, and in a restore.
+    a voluntary run the waiting to end. Both are null without a deadline, and in a restore. `mains_back`: when the mains
+    came back for want of which the run took place, null where they did not, or went again. It has turned round then,
+    unless its reason is still a host stop's.
     """
 
     id: str
@@ -143,6 +145,7 @@ class RunFacts:
     versions: Mapping[str, str]
     last_ask: float | None = None
     last_resort: float | None = None
+    mains_back: float | None = None
 
 
 @value(frozen=True, kw_only=True)

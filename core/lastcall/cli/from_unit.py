@@ -3,8 +3,9 @@
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
@@ -58,6 +59,14 @@ class Audience:
         return cls(attendant, [("systemd", attendant.take), *lines])
 
 
+@value
+class _Why:
+    """Why the host stops: as far as anybody has said so, and as systemd says when it is asked."""
+
+    known: Reason
+    stopping: Callable[[], Reason]
+
+
 def stop_host(invocation: Invocation, deadline: float | None) -> Report | None:
     """The shutdown run as systemd stops the unit; None where the host does not stop, and no guest is touched."""
     # Already before the plugins are loaded, as what was announced is cut from their time.
@@ -78,8 +87,9 @@ def _stop_host(
     known, left = _heed(NoticeBoard(places.run), invocation, reason) if places else (reason, None)
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, soonest(left, deadline))
     loaded = load(invocation.config, known, allowance=allowance)
-    reason, left = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
-    return _stop(invocation, _with_a_deadline(loaded.for_reason(reason)), reason, answer, deadline, left)
+    known, left = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
+    why = _Why(known, partial(_still, reason))
+    return _stop(invocation, _with_a_deadline(loaded.for_reason(known)), why, answer, deadline, left)
 
 
 def stop_host_again(invocation: Invocation, deadline: float | None) -> Report | None:
@@ -99,14 +109,19 @@ def _go_on(invocation: Invocation, deadline: float | None, left: float, answer: 
     limit = time.monotonic() + left - invocation.started
     limit = min(limit, deadline or limit)
     loaded = load(invocation.config, reason, allowance=Allowance(RunKind.SHUTDOWN, invocation.started, limit))
-    reason, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
-    return _stop(invocation, loaded.for_reason(reason), reason, answer, limit)
+    known, _ = _heed(NoticeBoard(loaded.settings.paths.run), invocation, reason)
+    return _stop(invocation, loaded.for_reason(known), _Why(known, partial(_still, reason)), answer, limit)
+
+
+def _still(reason: Reason) -> Reason:
+    """Why the host stops, by what systemd has been told by now; once it has been told, it goes on with it."""
+    return host_stop(Systemctl()) or reason
 
 
 def _stop(
     invocation: Invocation,
     loaded: Loaded,
-    reason: Reason,
+    why: _Why,
     answer: UnitAnswer,
     deadline: float | None,
     announced: float | None = None,
@@ -115,8 +130,8 @@ def _stop(
     duty = BootStamp(loaded.settings.paths.run)
     audience = Audience.gather(invocation, console=True)
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=reason, deadline=deadline, announced=announced, sinks=audience.sinks,
-        tick=audience.attendant.tick, started=invocation.started,
+        kind=RunKind.SHUTDOWN, reason=why.known, deadline=deadline, announced=announced, sinks=audience.sinks,
+        tick=audience.attendant.tick, stopping=why.stopping, started=invocation.started,
     )  # fmt: skip
     limit = request.limit(loaded.settings) or 0.0
     # Before the first request: a run that the kernel kills has no moment left to note that it was cut off.

@@ -125,6 +125,12 @@ class ShutdownSettings(Section):
         default={}, strict=False, description="What differs for single reasons, such as `power: {deadline: 90s}`."
     )
 
+    def for_reason(self, reason: Reason) -> Self:
+        """The same with what differs for this reason."""
+        differing = self.by_reason.get(reason)
+        given = {} if differing is None else {key: getattr(differing, key) for key in differing.model_fields_set}
+        return self.model_copy(update=given)
+
 
 class RestoreSettings(Section):
     """The restore run."""
@@ -278,9 +284,7 @@ class Settings(Section):
 
     def for_reason(self, reason: Reason) -> Self:
         """These settings with what differs for this reason."""
-        differing = self.shutdown.by_reason.get(reason)
-        given = {} if differing is None else {key: getattr(differing, key) for key in differing.model_fields_set}
-        return self.model_copy(update={"shutdown": self.shutdown.model_copy(update=given)})
+        return self.model_copy(update={"shutdown": self.shutdown.for_reason(reason)})
 
 
 class Bootstrap(BaseModel):

@@ -12,8 +12,6 @@ from lastcall.hypervisor.ports import Condition
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.records import GuestBegun
 
-INTERRUPTED = "interrupted before it was asked"
-
 
 class GuestStop:
     """Brings one guest off that was seen running, and then looked at, at these moments of the loop's clock.
@@ -39,6 +37,7 @@ class GuestStop:
         self._sequence = StopSequence(stopping, self._present, self._poweroff)
         self._accounting = Accounting(stopping, self._present)
         self._waited_for = tuple(waited_for)
+        self._unasked = False
 
     @property
     def _planned(self) -> PlannedGuest:
@@ -92,10 +91,14 @@ class GuestStop:
         await self._present.look_anew()
         await self._present.wait_for_other_jobs()
         if self._phases.asks_no_more:
-            await self._finish(skipped=INTERRUPTED)
+            await self._finish(skipped=self._leave_unasked())
             return
         await self._sequence.run(in_turn=in_turn)
-        await self._finish()
+        await self._finish(skipped=self._leave_unasked() if self._sequence.was_too_late else "")
+
+    def _leave_unasked(self) -> str:
+        self._unasked = True
+        return self._phases.why_unasked
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""
@@ -112,11 +115,11 @@ class GuestStop:
         if hooks.listens("on_guest_stop", self._guest) and not self._phases.asks_no_more and not off:
             await self._phases.last_ask.bounds(fire())
         if self._phases.asks_no_more:
-            return INTERRUPTED
+            return self._leave_unasked()
         if why and not self._phases.voluntary:
             # The host goes down in any case: better asked late, without its hook, than destroyed unasked.
             self._scheduler.done(self._guest.key)
-            await self._phases.last_ask.wait()
+            await self._phases.until_everybody_is_asked()
             return ""
         return why
 
@@ -133,6 +136,11 @@ class GuestStop:
     def leave(self, state: GuestState, skipped: str = "") -> None:
         """Decide what became of the guest as libvirt says that it is in this state, or says nothing."""
         self._accounting.leave(state, skipped)
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it came to its end before its time, as nobody was to be asked any more."""
+        return self._unasked or self._sequence.is_cut_short
 
     @property
     def leaves(self) -> bool:

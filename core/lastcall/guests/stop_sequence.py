@@ -12,6 +12,7 @@ from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stopping import Stopping
 from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import CORE_METHOD, SAVE, PlannedGuest, Step
+from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.budget import STUCK
 from lastcall.timing.moment import Moment
 
@@ -25,6 +26,7 @@ class StopSequence:
         self._status, self._loop = self._sight.status, self._sight.loop
         self._jobs = OtherJobs(self._sight, self._phases, self._stream)
         self._present, self._poweroff = present, poweroff
+        self.is_cut_short = False  # whether the run turned round before all was tried that there is
 
     @property
     def _planned(self) -> PlannedGuest:
@@ -36,17 +38,54 @@ class StopSequence:
 
     async def run(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
+        while True:
+            await self._bring_off(in_turn=in_turn)
+            if self._status.ended(self._guest.key) or not self._phases.turned:
+                break
+            await self._wait_out()
+            # Where the mains went again meanwhile all of it begins anew.
+            if self._status.ended(self._guest.key) or self._phases.turned:
+                self.is_cut_short = self._phases.turned
+                break
+        if self._status.ended(self._guest.key) is None:
+            await self._poweroff.put_back()
+
+    @property
+    def was_too_late(self) -> bool:
+        """Whether the run turned round before its guest could hear anything."""
+        asked = self._stream.story.result(self._guest.key).asked
+        off = self._status.ended(self._guest.key) is not None
+        return self.is_cut_short and asked is None and not off and not self._plug_is_pulled
+
+    async def _wait_out(self) -> None:
+        """The mains are back: who was asked has as long to go off as its ladder would have taken, and is asked nothing
+        more. One that hears nothing runs on, which is all the better."""
+        asked, phases = self._stream.story.result(self._guest.key).asked, self._phases
+        if asked is None and not self._plug_is_pulled:
+            return
+        time_of = self._ladder.tools.asker.time_of
+        time = sum(time_of(self._guest, step) for step in self._planned.steps if not step.prepares)
+        until = math.inf if asked is None else self._stream.start + asked + time
+        wakeup = Wakeup(self._loop)
+        with self._status.watch(self._guest.key, wakeup.ring), phases.last_resort.watch(wakeup.ring):
+            while phases.turned and not (phases.last_resort.passed or self._is_over) and self._loop.time() < until:
+                await wakeup.wait(until)
+
+    @property
+    def _is_over(self) -> bool:
+        key = self._guest.key
+        return self._status.ended(key) is not None or self._status.crashed(key)
+
+    async def _bring_off(self, *, in_turn: bool) -> None:
         phases = self._phases
         climbed = await self._ask(self._present.steps, phases.last_resort, out_of_order=not in_turn)
-        if climbed.ended is None:
+        if climbed.ended is None and not phases.turned:
             await self._tell_stuck()
         if climbed.ended is None and phases.forces:
             if not climbed.asked and self._planned.hears and not phases.last_resort.passed:
                 # A host stop joined while nothing got through, and has more time for that than the run by hand gave it.
                 climbed = await self._ask_plainly(phases.last_resort, out_of_order=not in_turn)
             await self._force(asked=climbed.asked)
-        if self._status.ended(self._guest.key) is None:
-            await self._poweroff.put_back()
 
     async def _force(self, *, asked: bool) -> None:
         """The last resort, once it was asked; who was started anew meanwhile is another one, and is asked first."""
@@ -130,6 +169,8 @@ class StopSequence:
     async def _take_last_resort(self) -> bool:
         """Its last step gets the time it needs; those before it share what comes before. True: it was started anew."""
         phases, steps = self._phases, self._planned.last_resort
+        if phases.turned:
+            return False
         if self._planned.facts.job is OtherJob.BACKUP and any(step.method == SAVE for step in steps):
             # It ends with its guest in any case, and keeps the guest's memory from being saved.
             await self._jobs.end(self._guest, phases.last_plug)

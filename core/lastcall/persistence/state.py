@@ -207,6 +207,12 @@ class StateFile:
             missed = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
             self.entries |= {key: replace(entry, boot_id=boot_id) for key, entry in missed.items()}
 
+    def make_shed(self, run: str, but: Container[Key] = ()) -> None:
+        """What `run` has stopped was stopped for want of power alone, as it turns out: it comes back with the mains,
+        and, where they are cut off before that, at the next boot."""
+        shed = {key: entry for key, entry in self.entries.items() if entry.run == run and key not in but}
+        self.entries |= {key: replace(entry, due=True, cause="shed") for key, entry in shed.items()}
+
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""
         for key in keys:

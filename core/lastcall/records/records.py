@@ -42,6 +42,21 @@ class RunJoined:
 
 
 @value(kw_only=True)
+class PowerChanged:
+    """The mains are `back`, or gone again. `turned`: nobody else is asked for as long as they are; else the host stops
+    all the same. Its times are as in `RunStarted`.
+    """
+
+    at: float
+    back: bool
+    turned: bool
+    reason: Reason
+    deadline: float | None
+    last_ask: float | None = None
+    last_resort: float | None = None
+
+
+@value(kw_only=True)
 class RunInterrupted:
     """A signal told the run to end. `times`: how often by now, as what it is since another one joined it.
 
@@ -196,6 +211,7 @@ class RunEnded:
 Record: TypeAlias = (
     RunStarted
     | RunJoined
+    | PowerChanged
     | RunInterrupted
     | GuestPlanned
     | StopsForeseen

@@ -14,6 +14,7 @@ from lastcall.records.records import (
     GuestEnded,
     GuestPlanned,
     HookEnded,
+    PowerChanged,
     ProblemFound,
     Record,
     RunEnded,
@@ -68,6 +69,7 @@ class ReportBuilder:
         self._start: RunStarted | None = None
         self._end: RunEnded | None = None
         self._last = 0.0
+        self.mains_back: float | None = None  # as in `RunFacts`
         self._stories: dict[Key, _Story] = {}
         self._hooks: list[HookRecord] = []
         self._problems: list[Problem] = []
@@ -81,11 +83,8 @@ class ReportBuilder:
         match record:
             case RunStarted():
                 self._start = record
-            case RunJoined() if self._start:
-                self._start = replace(
-                    self._start, reason=record.reason, deadline=record.deadline, last_ask=record.last_ask,
-                    last_resort=record.last_resort,
-                )  # fmt: skip
+            case RunJoined() | PowerChanged():
+                self._take_terms(record)
             case RunEnded():
                 self._end = record
             case ProblemFound():
@@ -101,6 +100,15 @@ class ReportBuilder:
                 self._take_story(self._stories[record.guest], record)
             case _:
                 pass
+
+    def _take_terms(self, record: RunJoined | PowerChanged) -> None:
+        # Whatever else is told of a host stop later counts more than that the mains were back once.
+        self.mains_back = record.at if isinstance(record, PowerChanged) and record.back else None
+        if self._start:
+            self._start = replace(
+                self._start, reason=record.reason, deadline=record.deadline, last_ask=record.last_ask,
+                last_resort=record.last_resort,
+            )  # fmt: skip
 
     def _traced(self, failed: FailureT) -> FailureT:
         """The same, without its traceback where the report has so many already: of 1500 guests each may have one."""
@@ -232,6 +240,7 @@ class ReportBuilder:
             versions=start.versions,
             last_ask=start.last_ask,
             last_resort=start.last_resort,
+            mains_back=self.mains_back,
         )
         guests = tuple(self.result(key) for key in self._stories)
         return Report(version=VERSION, run=run, guests=guests, hooks=tuple(self._hooks), problems=tuple(self._problems))

@@ -14,10 +14,11 @@ from lastcall.records.records import (
     HookBegun,
     HookEnded,
     HookSaid,
+    PowerChanged,
     ProblemFound,
     Record,
 )
-from lastcall.report.text import attempt_words, hook_words, problem_line, trace_lines
+from lastcall.report.text import attempt_words, hook_words, mains_words, problem_line, trace_lines
 
 
 class Narrator:
@@ -48,6 +49,8 @@ class Narrator:
             case GuestPlanned():
                 self._names[record.guest.key] = record.guest.name
                 return None
+            case PowerChanged():
+                return mains_words(record.at, turned=record.turned, back=record.back)
             case GuestEnded():
                 why = f" ({record.message})" if record.message else ""
                 return f"{self._names[record.guest]}: {record.outcome.value}{why}"

@@ -36,6 +36,9 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
         yield from lines
         yield from _details(guest, screen, traces=traces)
     yield from all_problem_lines(report.problems, (guest.name for guest in guests), screen)
+    run = report.run
+    if run.mains_back is not None:
+        yield from paragraph(mains_words(run.mains_back, turned=run.reason.voluntary), screen)
     yield from paragraph(_closing(report), screen, tone=None if report.run.exit_code == 0 else Tone.BAD)
 
 
@@ -118,6 +121,15 @@ def evidence_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> Iterato
         figures = (f"{figure.name} {' → '.join(filter(None, (figure.before, figure.after)))}" for figure in one.figures)
         sign, tone = ("✓", Tone.GOOD) if one.proven else ("✗", Tone.BAD)
         yield from paragraph(f"{one.name}: {', '.join(figures)}", screen, indent, sign=sign, tone=tone)
+
+
+def mains_words(at: float, *, turned: bool, back: bool = True) -> str:
+    """That the mains came back, or went again, so many seconds after the start of a run, and what it made of that."""
+    if not back:
+        return f"the mains are gone again {_seconds(at)} after its start: it goes on"
+    if turned:
+        return f"turned round {_seconds(at)} after its start: the mains are back"
+    return f"the mains are back {_seconds(at)} after its start: the host stops all the same"
 
 
 def _after(duration: float) -> str:

@@ -18,7 +18,7 @@ from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
 from lastcall.config.guest_settings import view_of
 from lastcall.config.policies import Policies
-from lastcall.config.settings import Settings
+from lastcall.config.settings import Settings, ShutdownSettings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
 from lastcall.formats.version import __version__
@@ -59,7 +59,8 @@ class RunRequest:
     """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
 
     `announced`: seconds that somebody has announced for it; they count where they are less. `tick` is called every
-    second, on the loop's thread, with the seconds since the start.
+    second, on the loop's thread, with the seconds since the start. `stopping` says why systemd stops the host, None
+    where it does not; it may block.
     """
 
     kind: RunKind
@@ -69,6 +70,7 @@ class RunRequest:
     rehearsal: bool = False
     sinks: Sequence[tuple[str, Sink]] = ()
     tick: Callable[[float], None] | None = None
+    stopping: Callable[[], Reason | None] = lambda: None
     started: float = field(default_factory=time.monotonic)
 
     def limit(self, settings: Settings) -> float | None:
@@ -120,6 +122,7 @@ class Parts:
     inventory: Inventory
     books: Bookkeeping
     own: Deadline
+    for_any_reason: ShutdownSettings
 
     @property
     def connections(self) -> Connections:
@@ -133,7 +136,17 @@ class Parts:
 
     def cut(self, limit: float) -> Deadline:
         """The milestones where the run has so many seconds from its start, cut as its own were."""
-        return _cut(self.settings, self.stream.start, limit, heard=self.hooks.listens("post_shutdown"))
+        return self._cut(self.settings.shutdown, limit)
+
+    def ordinary(self, reason: Reason) -> Deadline:
+        """The milestones that a run for this reason would have had from the start of this one, whatever was announced,
+        and whatever limit somebody gave it."""
+        shutdown = self.for_any_reason.for_reason(reason)
+        # Somebody is waited for: where nothing limits that, the usual limit does.
+        return self._cut(shutdown, shutdown.deadline or ShutdownSettings().deadline or 0.0)
+
+    def _cut(self, shutdown: ShutdownSettings, limit: float) -> Deadline:
+        return _cut(shutdown, self.stream.start, limit, heard=self.hooks.listens("post_shutdown"))
 
 
 def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False) -> "Shutdown":
@@ -146,7 +159,7 @@ def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool =
 
     phases = Phases(parts.loop, parts.context.terms, parts.stream, own=parts.own, force=force)
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
-    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug))
+    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug, lambda: phases.turned))
     wanted = ShutdownPlanning(
         chosen=chosen, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
     )
@@ -226,8 +239,9 @@ def assemble(
         books=Bookkeeping(
             StateFile(state), History(state), stream, outside.workers, context.terms, boot_id=boot_id()
         ),
+        for_any_reason=loaded.for_any_reason,
         own=_cut(
-            loaded.settings, request.started, request.own_limit(loaded.settings),
+            loaded.settings.shutdown, request.started, request.own_limit(loaded.settings),
             heard=hooks.listens("post_shutdown"),
         ),
     )  # fmt: skip
@@ -244,7 +258,7 @@ def _context(
     loop: asyncio.AbstractEventLoop,
 ) -> RunContext:
     heard = bool(loaded.plugins.registry.implementations("post_shutdown"))
-    deadline = _cut(loaded.settings, request.started, limit, heard=heard)
+    deadline = _cut(loaded.settings.shutdown, request.started, limit, heard=heard)
     return RunContext(
         id=f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}",
         kind=request.kind,
@@ -266,8 +280,7 @@ def _context(
     )
 
 
-def _cut(settings: Settings, start: float, limit: float | None, *, heard: bool) -> Deadline:
-    shutdown = settings.shutdown
+def _cut(shutdown: ShutdownSettings, start: float, limit: float | None, *, heard: bool) -> Deadline:
     return Deadline.after(start, limit, reserve=shutdown.reserve, grace=shutdown.grace, heard=heard)
 
 

@@ -38,6 +38,7 @@ class Bookkeeping:
         self._stream = stream
         self._workers = workers
         self._terms = terms
+        self._by_hand: dict[Key, Entry] = {}  # what a person meant to stop, whatever joined that run later
 
     def list_guests(
         self, guests: Iterable[Guest], *, run: str, named: bool, restarting: Container[Key] = ()
@@ -53,13 +54,22 @@ class Bookkeeping:
         # Nobody means a guest of a drill to stay off: a host that goes down in its middle, or loses its power, brings
         # it back at the next boot.
         drill = self._terms.reason is Reason.DRILL
-        cause = "hand" if voluntary and named and not drill else "host"
-        due = drill or not voluntary
-        return self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting)
+        sheds = self._terms.reason is Reason.SHED
+        cause = "shed" if sheds else "hand" if voluntary and named and not drill else "host"
+        due = drill or sheds or not voluntary
+        added = self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting)
+        if self._terms.reason is Reason.MANUAL:
+            self._by_hand |= {(entry.uri, entry.uuid): entry for entry in added}
+        return added
 
     def make_due(self, run: str) -> None:
         """The host stops: what `run` has stopped so far was stopped for it, as it turns out, and comes back with it."""
         self.state.make_due(self.boot_id, run)
+
+    def turn(self, run: str) -> None:
+        """The mains are back: what `run` has stopped comes back with them; not what a person has stopped by it."""
+        self.state.make_shed(run, but=self._by_hand)
+        self.state.entries |= {key: entry for key, entry in self._by_hand.items() if key in self.state.entries}
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""

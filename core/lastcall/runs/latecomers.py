@@ -31,7 +31,7 @@ class Latecomers:
         self._connections, self._sight, self._stream, self._phases = connections, sight, stream, phases
         self._stops, self._under_way = stops, under_way
         self.named = named
-        self._widened = False
+        self._widened, self._why = False, "the host stops"
         self._again: set[Key] = set()
         self._times: Counter[Key] = Counter()
 
@@ -39,8 +39,17 @@ class Latecomers:
         """What a run by hand was asked for counts no more: everybody is to be seen off, also whom it has left."""
         # A run for one guest by name ended with that guest, and the others met the end of the host unasked. One that
         # had outlasted its own timeout was left there, and cut off with the host.
-        self._widened, self.named = self.named, False
+        self._widened, self.named, self._why = self.named, False, "the host stops"
         self._again |= {key for key, stop in self._stops.items() if self._runs_on(key) or stop.leaves}
+
+    def power_goes(self) -> None:
+        """The mains are gone again: whom the run has left as they were back is to be seen off after all."""
+        self._why = "the mains are gone again"
+        self._again |= {key for key, stop in self._stops.items() if self._runs_on(key) and not stop.leaves}
+
+    def ask_anew(self, key: Key) -> None:
+        """See a guest off once more, whose stop was cut short by what does not hold any more."""
+        self._again.add(key)
 
     def is_again(self, key: Key) -> bool:
         """Whether a guest whose stop is over is to be seen off all the same."""
@@ -72,7 +81,7 @@ class Latecomers:
             return  # said of its connection: it may have run all the time
         again = "started again after it was off" if self._times[guest.key] else "started while the run goes on"
         host = guest.key in self._again or (self._widened and not self._times[guest.key])
-        message = f"{'the host stops' if host else again}; it is stopped, too"
+        message = f"{self._why if host else again}; it is stopped, too"
         self._stream.problem("guest", guest.name, message, severity=Severity.WARNING)
 
     async def _is_late(self, guest: Guest) -> bool:

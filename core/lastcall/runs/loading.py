@@ -11,7 +11,7 @@ from typing import Literal
 from lastcall.api.guests import Reason, RunKind
 from lastcall.config.files import DEFAULT_FILE, config_file
 from lastcall.config.load import Document, defaults, read
-from lastcall.config.settings import Settings
+from lastcall.config.settings import Settings, ShutdownSettings
 from lastcall.errors import ConfigInvalid, Problem, in_words
 from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
@@ -27,7 +27,8 @@ class Loaded:
     """The configuration and the plugins. `problems` are those of a configuration that a host stop goes without.
 
     `keep`, which blocks, makes this configuration the last good one: to be called once it led to a connection. None
-    where it is not what the host lives by.
+    where it is not what the host lives by. `shutdown`: that of the settings before what differs for their reason; None
+    where nothing was made to differ.
     """
 
     settings: Settings
@@ -36,10 +37,16 @@ class Loaded:
     document: Document
     problems: tuple[Problem, ...] = ()
     keep: Callable[[], None] | None = None
+    shutdown: ShutdownSettings | None = None
 
     def for_reason(self, reason: Reason) -> "Loaded":
         """The same with the settings for this reason."""
-        return replace(self, settings=self.settings.for_reason(reason))
+        return replace(self, settings=self.settings.for_reason(reason), shutdown=self.for_any_reason)
+
+    @property
+    def for_any_reason(self) -> ShutdownSettings:
+        """The settings of a shutdown before what differs for the reason of this one."""
+        return self.shutdown or self.settings.shutdown
 
 
 @value

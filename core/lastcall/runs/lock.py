@@ -1,12 +1,13 @@
 """One run at a time: who holds the lock, and how a host stop gets past a run that is under way."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lastcall.api.guests import Reason
@@ -138,11 +139,23 @@ class RunLock:
         found = self.holder()
         return found if found and _has_open(found, self.path) else None
 
-    def heed(self, answer: Callable[[Request], Answer]) -> None:
-        """For the run that holds the lock: answer what another process wants, if one does."""
+    def heed(self, answer: Callable[[Request], Answer | None]) -> None:
+        """For the run that holds the lock: answer what another process wants, if one does; None = not yet."""
         found = self._mail.request()
-        if found:
-            self._mail.reply(found[1], answer(found[0]))
+        said = answer(found[0]) if found else None
+        if found and said:
+            self._mail.reply(found[1], said)
+
+    def become(self, reason: Reason) -> None:
+        """For the run that holds the lock: write down that its reason is another one by now, which decides what is told
+        to it."""
+        before = self.holder()
+        if self._descriptor is None or before is None or before.reason == reason.value:
+            return
+        text = json.dumps(asdict(replace(before, reason=reason.value))).encode()
+        with contextlib.suppress(OSError):
+            # In one write, and never shorter than it was: whoever reads it meanwhile finds a holder.
+            os.pwrite(self._descriptor, text.ljust(os.fstat(self._descriptor).st_size), 0)
 
     def tell(self, request: Request) -> Answer | None:
         """Tell a host stop that is under way, or of the power a run that sheds guests; None where there is none. Any

@@ -9,20 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from lastcall.api.guests import Reason, RunKind
+from lastcall.api.guests import RunKind
 from lastcall.api.results import Report
 from lastcall.errors import LastcallError, in_words
-from lastcall.formats.quantities import format_duration
-from lastcall.persistence.mailbox import Answer, Request
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
 from lastcall.runs.assembly import Parts, RunRequest, assemble
 from lastcall.runs.loading import Loaded
 from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.answers import Answers, Deadlines
 from lastcall.runs.taking import report_of_joined, take_lock
 from lastcall.threads.box import Box
 from lastcall.threads.held_signals import HeldSignals
 from lastcall.timing.budget import WRITING
-from lastcall.timing.deadline import Deadline
+from lastcall.timing.terms import Terms
 
 TICK = 1.0  # seconds
 GARBAGE = 50_000  # objects made until the collector looks; a run makes many that live to its end, and few circles
@@ -37,19 +36,6 @@ class Execution(Protocol):
 
     def interrupt(self) -> None:
         """Answer a signal."""
-        ...
-
-
-@runtime_checkable
-class Joinable(Protocol):
-    """A run that can become the one that another process wants to begin."""
-
-    def join(self, reason: Reason, deadline: Deadline) -> bool:
-        """Become it; False where it is too late for that."""
-        ...
-
-    def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
-        """Learn when the host is going to stop; returns why that changes nothing, if so."""
         ...
 
 
@@ -86,7 +72,11 @@ def perform(
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again
         gc.enable()
         gc.set_threshold(GARBAGE)
-        with signals.answered(loop, partial(_answer, lock, run, parts)):
+        answers = Answers(
+            lock, run, parts.context, Deadlines(own=parts.own, cut=parts.cut, ordinary=parts.ordinary), parts.stream,
+            parts.workers, loop, request.stopping, [one.uri for one in parts.settings.connections],
+        )  # fmt: skip
+        with signals.answered(loop, partial(_answer, answers, run, parts.context.terms)):
             return loop.run_until_complete(_ticking(run, request.tick, parts))
     finally:
         loop.close()
@@ -109,40 +99,15 @@ async def _ticking(run: Execution, tick: Callable[[float], None] | None, parts: 
             ticking.cancel()
 
 
-def _answer(lock: RunLock, run: Execution, parts: Parts, number: signal.Signals) -> None:
+def _answer(answers: Answers, run: Execution, terms: Terms, number: signal.Signals) -> None:
     """Answer a signal: another process wants something, or somebody wants the run to end."""
     if number is signal.SIGUSR1:
-        _heed(lock, run, parts)
+        answers.heed()
     elif number is signal.SIGINT and isinstance(run, Insistent) and run.insist():
         return
     # A terminal that goes away is no command to a host stop: it pulled every plug where an ssh session was lost.
-    elif number is not signal.SIGHUP or parts.context.terms.reason.voluntary:
+    elif number is not signal.SIGHUP or terms.reason.voluntary:
         run.interrupt()
-
-
-def _heed(lock: RunLock, run: Execution, parts: Parts) -> None:
-    """Another process wants to begin a host stop, or knows more of when it ends; it is answered."""
-    lock.heed(lambda request: _answer_to(request, run, parts))
-
-
-def _answer_to(request: Request, run: Execution, parts: Parts) -> Answer:
-    """A shutdown becomes the host stop, a restore ends."""
-    if not isinstance(run, Joinable):
-        run.interrupt()  # start nobody else,
-        run.interrupt()  # and wait for nobody
-        return Answer(accepted=False, message="it starts nobody else, and ends")
-    deadline = None if request.ends is None else parts.cut(request.ends - parts.stream.start)
-    if request.announced:
-        refused = run.announce(Reason(request.reason) if request.reason else None, deadline)
-    else:
-        joined = run.join(Reason(request.reason), deadline or parts.own)
-        refused = "" if joined else "its guests' time is over"
-    terms = parts.context.terms
-    left = terms.left()
-    end = "as long as it takes" if left is None else f"over within {format_duration(round(left, 1))}"
-    message = f"{refused}: {end}, as before" if refused else f"for {terms.reason.value}, {end}"
-    connections = tuple(one.uri for one in parts.settings.connections)
-    return Answer(not refused, message, parts.context.id, connections)
 
 
 def _load_state(parts: Parts) -> None:

@@ -129,13 +129,50 @@ class Shutdown:
             self._connections.pursue()
             # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
             self._books.make_due(self._context.id)
-            # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
-            self._keeping = self._loop.create_task(self._books.keep())
+            self._keep()
         return True
 
     def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
         """Learn when the host is going to stop; see `Phases.announce`."""
+        if self._phases.turned and reason is Reason.POWER:
+            return self._go_on(deadline)
+        if self._phases.voluntary:
+            return "it is no host stop"
         return self._phases.announce(reason, deadline)
+
+    def power_returns(self, deadline: Deadline, stops: Reason | None) -> str:
+        """Learn that the mains are back; returns why that changes nothing, if so.
+
+        `stops`: why systemd has been told to stop the host, None where it has not: the run turns round then. The
+        deadline is that of a run that is not for want of power.
+        """
+        if self._phases.terms.reason not in {Reason.POWER, Reason.SHED}:
+            return "" if self._phases.voluntary else self._phases.announce(None, None)
+        if stops and not self._phases.voluntary:
+            return self._phases.relax(stops, deadline)
+        if self._is_closing:
+            return "its guests' time is over"
+        self._phases.turn(deadline)
+        self._books.turn(self._context.id)
+        self._keep()
+        return ""
+
+    def _go_on(self, deadline: Deadline | None) -> str:
+        """The mains are gone again: whom the run has left since they were back is seen off after all."""
+        if self._is_closing:
+            return "its guests' time is over"
+        self._phases.go_on(deadline)
+        self._late.power_goes()
+        self._notice(("", ""))
+        if not self._phases.voluntary:
+            self._connections.pursue()
+            self._books.make_due(self._context.id)
+            self._keep()
+        return ""
+
+    def _keep(self) -> None:
+        # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
+        self._keeping = self._loop.create_task(self._books.keep())
 
     def interrupt(self) -> None:
         """Answer a signal; see `Phases.interrupt`."""
@@ -276,6 +313,7 @@ class Shutdown:
                 # Not the end: post_shutdown gets its share also where guests take all the time that there is.
                 await self._phases.last_hook.bounds(self._see_off(stopping))
         finally:
+            self._is_closing = True  # already now: nobody would see off whom a host stop adds that joins here
             for task in (rounds, *self._under_way.values()):
                 task.cancel()
             await asyncio.wait({rounds, *self._under_way.values()})
@@ -322,6 +360,8 @@ class Shutdown:
             self._stream.problem("internal", guest.name, in_words(error), "this is a bug in lastcall")
         finally:
             self._under_way.pop(guest.key, None)
+            if stop.is_cut_short and not self._phases.asks_no_more:
+                self._late.ask_anew(guest.key)
             if self._late.is_again(guest.key):
                 self._notice(guest.key)
             if not self._under_way:

@@ -1,7 +1,7 @@
 """Why systemd stops a unit: by what waits in its job queue, a host shutdown is told from a manual stop."""
 
 from lastcall.api.guests import Reason
-from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.systemd.systemctl import Systemctl, SystemctlFailed, booted
 
 # Inside ExecStop the queue shows shutdown.target beside the target that was asked for; the latter
 # tells why, so shutdown.target comes last.
@@ -25,6 +25,11 @@ def host_stop(systemctl: Systemctl) -> Reason | None:
         return reason_of(systemctl.ask("list-jobs", "--no-legend", "--plain", "--full"))
     except SystemctlFailed:
         return Reason.OTHER
+
+
+def stopping() -> Reason | None:
+    """Why the host stops, by what systemd has been told by now; None where it does not, or systemd does not run it."""
+    return host_stop(Systemctl()) if booted() else None
 
 
 def reason_of(jobs: str) -> Reason | None:

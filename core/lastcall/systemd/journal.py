@@ -16,6 +16,7 @@ from lastcall.records.records import (
     HookBegun,
     HookEnded,
     HookSaid,
+    PowerChanged,
     ProblemFound,
     Record,
     RunEnded,
@@ -110,7 +111,7 @@ def priority(record: Record) -> int:
             return WARNING if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT} else DEBUG
         case RunEnded():
             return NOTICE if record.exit_code == 0 else WARNING
-        case RunStarted() | RunJoined():
+        case RunStarted() | RunJoined() | PowerChanged():
             return NOTICE
         case HookBegun():
             return DEBUG

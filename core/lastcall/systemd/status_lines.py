@@ -11,6 +11,7 @@ from lastcall.records.records import (
     GuestPlanned,
     HookBegun,
     HookEnded,
+    PowerChanged,
     Record,
     RunEnded,
     RunJoined,
@@ -51,7 +52,7 @@ class StatusLines:
             case RunStarted():
                 self._kind, self._ends = record.kind, record.deadline
                 self.tick(record.at)
-            case RunJoined():
+            case RunJoined() | PowerChanged():
                 self._ends = record.deadline
             case RunEnded():
                 self._conclude()

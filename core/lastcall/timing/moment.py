@@ -31,11 +31,11 @@ class Moment:
         if at < self.at:
             self.move(at)
 
-    def move(self, at: float) -> None:
-        """Let it pass at another time, unless it has passed."""
-        if self.passed:
+    def move(self, at: float, *, anew: bool = False) -> None:
+        """Let it pass at another time, unless it has passed; `anew`: also then, once more."""
+        if self.passed and not anew:
             return
-        self.at = at
+        self.at, self.passed = at, False
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_at(at, self.hasten) if at != float("inf") else None

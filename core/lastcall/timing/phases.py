@@ -3,14 +3,25 @@
 import asyncio
 
 from lastcall.api.guests import Reason
-from lastcall.records.records import RunInterrupted, RunJoined
+from lastcall.formats.values import value
+from lastcall.records.records import PowerChanged, RunInterrupted, RunJoined
 from lastcall.records.stream import Stream
+from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.budget import LATE
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
 
 HASTE = 5.0  # seconds between the request and the last resort, once a host stop was told to end
+
+
+@value
+class Before:
+    """What a run was before it turned round, and becomes again where the mains go once more."""
+
+    reason: Reason
+    own: Deadline
+    asks_no_more: bool
 
 
 class Phases:
@@ -38,6 +49,7 @@ class Phases:
         self.asks_no_more = False
         self._leaves_all = False
         self._told = 0  # signals to a host stop
+        self._before: Before | None = None
 
     @property
     def voluntary(self) -> bool:
@@ -45,9 +57,19 @@ class Phases:
         return self.terms.reason.voluntary
 
     @property
+    def turned(self) -> bool:
+        """Whether the mains are back: not even those that were asked are asked again, and no plug is pulled."""
+        return self._before is not None
+
+    @property
+    def why_unasked(self) -> str:
+        """What is said of a guest that is not asked any more."""
+        return "the mains were back before it was asked" if self.turned else "interrupted before it was asked"
+
+    @property
     def forces(self) -> bool:
         """Whether a guest that does not stop by itself meets the last resort."""
-        return not self._leaves_all and (self._force or not self.voluntary)
+        return not (self._leaves_all or self.turned) and (self._force or not self.voluntary)
 
     def hung_plug(self) -> float:
         """When the plug of a guest has to be pulled whose QEMU hangs, to be confirmed in time (the loop's clock)."""
@@ -84,6 +106,13 @@ class Phases:
             self.last_hook.hasten()
             self._tell_interrupted(2)
 
+    async def until_everybody_is_asked(self) -> None:
+        """Wait for the moment in which everybody is asked, or from which on nobody is."""
+        wakeup = Wakeup(self._loop)
+        with self.last_ask.watch(wakeup.ring):
+            while not (self.last_ask.passed or self.asks_no_more):
+                await wakeup.wait()
+
     def patience(self, asked: float) -> Moment | None:
         """When the plug may be pulled of a guest that was asked at a moment of the clock so late that its time is not
         over with the last resort's beginning; None = now."""
@@ -98,6 +127,10 @@ class Phases:
         terms = self.terms
         if not reason.voluntary:
             terms.reason, self.asks_no_more = reason, False
+            if self.turned:
+                # What it had left was for those that it had asked: who joins knows more of the host's end.
+                self._before, self._own = None, deadline
+                self._count_by(deadline, anew=True)
         # Only earlier: whoever has less time knows something, a power supply for one.
         self._own = min(self._own, deadline, key=_end)
         if deadline.end < terms.deadline.end:
@@ -113,25 +146,84 @@ class Phases:
 
         Returns why it changes nothing, if so.
         """
-        if self.last_resort.passed:
-            return "its last resort has begun"
-        if self._told:
-            return "it was told to end"
+        refused = self._too_late
+        if refused:
+            return refused
         self.terms.reason = reason or self.terms.reason
-        counts = min(self._own, deadline or self._own, key=_end)
-        self.terms.change(counts)
-        self.last_ask.move(counts.last_ask)
-        self.last_resort.move(counts.last_resort)
-        self.last_plug.move(counts.last_plug)
-        self.last_hook.move(counts.last_hook)
+        self._count_by(min(self._own, deadline or self._own, key=_end))
         self._tell_terms()
         return ""
+
+    def turn(self, deadline: Deadline) -> None:
+        """Turn round, as the mains are back and nothing stops the host: from now on it only waits for those that were
+        asked, as long as was planned or by this deadline."""
+        if self.turned:
+            return
+        terms = self.terms
+        self._before = Before(terms.reason, self._own, self.asks_no_more)
+        terms.reason, self.asks_no_more, self._told = Reason.SHED, True, 0
+        # A battery's time may have been longer than any other; nobody has less of it as it is not needed any more.
+        self._own = max(terms.deadline, deadline, key=_end)
+        # Also where the last resort had begun: who is asked once more gets its time once more.
+        self._count_by(self._own, anew=True)
+        self._tell_power(back=True)
+
+    def go_on(self, deadline: Deadline | None) -> None:
+        """Be again what it was before it turned round, as the mains are gone again, with this deadline or the same
+        time once more."""
+        if self._before is None:
+            return
+        before, self._before = self._before, None
+        self.terms.reason, self.asks_no_more = before.reason, before.asks_no_more
+        self._own = deadline or before.own.since(self._stream.start - self.terms.clock())
+        self._count_by(self._own, anew=True)
+        self._tell_power(back=False)
+
+    def relax(self, reason: Reason, deadline: Deadline) -> str:
+        """Learn that the mains are back while the host stops, for this reason as systemd has it: the deadline of a host
+        stop that is not for want of power counts. Returns why that comes too late, if so."""
+        # Whoever asks later about the end of the host wants to know that the power was back by then.
+        self.terms.reason = reason
+        refused = self._too_late
+        if not refused:
+            self._own = max(self._own, deadline, key=_end)
+            self._count_by(self._own)
+        self._tell_power(back=True)
+        return refused
+
+    @property
+    def _too_late(self) -> str:
+        """Why nothing that is announced changes anything, if so."""
+        if self.last_resort.passed:
+            return "its last resort has begun"
+        return "it was told to end" if self._told else ""
+
+    def _count_by(self, deadline: Deadline, *, anew: bool = False) -> None:
+        self.terms.change(deadline)
+        self.last_ask.move(deadline.last_ask, anew=anew)
+        self.last_resort.move(deadline.last_resort, anew=anew)
+        self.last_plug.move(deadline.last_plug, anew=anew)
+        self.last_hook.move(deadline.last_hook, anew=anew)
 
     def _tell_terms(self) -> None:
         deadline, start = self.terms.deadline, self._stream.start
         self._stream.emit(
             RunJoined(
                 at=self._stream.now(),
+                reason=self.terms.reason,
+                deadline=deadline.remaining(start),
+                last_ask=deadline.last_ask_after(start),
+                last_resort=deadline.last_resort_after(start),
+            )
+        )
+
+    def _tell_power(self, *, back: bool) -> None:
+        deadline, start = self.terms.deadline, self._stream.start
+        self._stream.emit(
+            PowerChanged(
+                at=self._stream.now(),
+                back=back,
+                turned=self.turned,
                 reason=self.terms.reason,
                 deadline=deadline.remaining(start),
                 last_ask=deadline.last_ask_after(start),

@@ -34,8 +34,7 @@ from lastcall.runs.assembly import RunRequest, assemble
 from lastcall.runs.drill.choice import DrillChoice, choose_for_drill
 from lastcall.runs.drill.there_and_back import Drill, ThereAndBack
 from lastcall.runs.loading import Loaded, load
-from lastcall.systemd.jobs import host_stop
-from lastcall.systemd.systemctl import Systemctl, booted
+from lastcall.systemd.jobs import stopping
 
 
 @click.command("drill", short_help="Stop guests and bring them back, and say how a power cut would go.")
@@ -115,7 +114,7 @@ def _choose(loaded: Loaded, chosen: Selection) -> DrillChoice:
 
 
 def _host_stops() -> bool:
-    return booted() and host_stop(Systemctl()) is not None
+    return stopping() is not None
 
 
 def _exit_code(done: ThereAndBack, guests: tuple[DrilledGuest, ...]) -> int:

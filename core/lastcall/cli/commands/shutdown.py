@@ -70,14 +70,16 @@ def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: floa
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
+    from lastcall.systemd.jobs import stopping
 
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
     build = partial(build_shutdown, chosen=chosen, force=force)
     with watched_progress(invocation, forces=force) as sinks:
         request = RunRequest(
-            kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=sinks, started=invocation.started
-        )
+            kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=sinks, stopping=stopping,
+            started=invocation.started,
+        )  # fmt: skip
         report = perform(loaded, request, build, invocation.signals)
     if report.run.reason.voluntary:  # nobody logs in to a host that goes down
         refresh_login_line(report, loaded.settings, invocation.started)

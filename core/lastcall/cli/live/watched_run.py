@@ -14,6 +14,7 @@ from lastcall.records.records import (
     GuestPlanned,
     HookBegun,
     HookEnded,
+    PowerChanged,
     Record,
     RunInterrupted,
     RunJoined,
@@ -67,6 +68,10 @@ class WatchedRun:
                 if self.reason.voluntary and not record.reason.voluntary:
                     self.interrupted = 0
                 self._take_times(record)
+            case PowerChanged():
+                # Whoever turns round has asked its last guest, as after a first Ctrl-C by hand.
+                self.interrupted = int(record.turned)
+                self._take_times(record)
             case RunInterrupted():
                 self.interrupted = record.times
                 self.last_ask, self.last_resort = record.last_ask, record.last_resort
@@ -114,7 +119,7 @@ class WatchedRun:
         """Whether guests are done with, and its last hooks are called."""
         return self._own_hook is not None and self._own_hook.hook in _LAST_HOOKS
 
-    def _take_times(self, record: RunStarted | RunJoined) -> None:
+    def _take_times(self, record: RunStarted | RunJoined | PowerChanged) -> None:
         self.reason, self.deadline = record.reason, record.deadline
         self.last_ask, self.last_resort = record.last_ask, record.last_resort
 

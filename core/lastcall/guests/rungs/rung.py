@@ -140,10 +140,12 @@ class Rung:
                     await self._ask_anew()
                     continue
                 self._notice_start()
-                if self._latest.answered:
+                if self._latest.answered and not self._tools.only_waits():
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
                         self._ask()
+                elif self._tools.only_waits() and self._latest.left_at is None:
+                    await self._latest.abandon()  # it waits for a lane, and had better not get one any more
                 await self._wakeup.wait(self._next_move())
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
@@ -233,7 +235,7 @@ class Rung:
         """Ask libvirt what became of the guest while the connection was dead, and the guest again if it still runs."""
         await self._end()
         await self._sight.look_again(self._guest)
-        if self._status.ended(self._guest.key) is None:
+        if self._status.ended(self._guest.key) is None and not self._tools.only_waits():
             self._ask()
 
     def _notice_start(self) -> None:
@@ -267,15 +269,21 @@ class Rung:
         """When there is something to do, if nothing happens until then."""
         # Nobody is asked again before the answer is there: where that had come to be due meanwhile, this turned without
         # a pause until it was.
-        asks_again = self._ask_again_at if self._latest.answered else math.inf
+        asks_again = self._ask_again_at if self._latest.answered and not self._tools.only_waits() else math.inf
         return min(self._limit(), asks_again, self._look_at, self._hang_watch.due(self._latest))
 
     def _over(self) -> bool:
         return (
             self._tools.over(self._guest, self._step)
             or self._until.passed
+            or (self._tools.only_waits() and self._has_heard_nothing)
             or self._loop.time() >= (self._begun + self._patience if self._sent_at is None else self._limit())
         )
+
+    @property
+    def _has_heard_nothing(self) -> bool:
+        """Whether there is nothing to wait for where nobody is asked any more."""
+        return self._asked_at is None and (self._latest.answered or self._latest.left_at is None)
 
     def _limit(self) -> float:
         """When the rung's time is up, which counts from when the request was sent."""
@@ -287,7 +295,14 @@ class Rung:
             return math.inf
         # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
         since = self._latest.left_at if self._heard_late and not self._latest.answered else self._sent_at
-        return (self._loop.time() if since is None else since) + (self._step.timeout or math.inf)
+        return (self._loop.time() if since is None else since) + self._time
+
+    @property
+    def _time(self) -> float:
+        # Where the mains are back those that are off wait for the end of this.
+        if self._tools.only_waits():
+            return self._asker.time_of(self._guest, self._step)
+        return self._step.timeout or math.inf
 
     def _ends(self) -> float:
         """When its time is up, as far as is known before the request that is made now is sent."""

@@ -16,13 +16,15 @@ from lastcall.records.stream import Stream
 class RungTools:
     """What the rungs of a run share; knows neither libvirt nor plugins.
 
-    `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time.
+    `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time. `only_waits`:
+    whether the run has turned round, so that no request leaves any more, to whomever.
     """
 
     asker: Asker
     sight: Sight
     stream: Stream
     hung_plug: Callable[[], float]
+    only_waits: Callable[[], bool]
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def over(self, guest: Guest, step: Step) -> bool:

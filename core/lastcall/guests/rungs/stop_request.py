@@ -75,6 +75,10 @@ class Asker(Protocol):
         """Whether a request that has not returned tells that QEMU hangs; others last until the guest is off."""
         ...
 
+    def time_of(self, guest: Guest, step: Step) -> float:
+        """Seconds for a step where others wait for its end: its own, or the guest's."""
+        ...
+
     def outcome(self, method: str) -> Outcome:
         """What a guest counts as that goes off by this method."""
         ...
@@ -170,6 +174,10 @@ class MethodAsker:
         """See `Asker.returns_at_once`. What may be asked again does not last until the guest is off."""
         return not step.last_resort and self._may_be_repeated(step)
 
+    def time_of(self, guest: Guest, step: Step) -> float:
+        """See `Asker.time_of`."""
+        return step.timeout or self._timeout_of(guest)
+
     def outcome(self, method: str) -> Outcome:
         """See `Asker.outcome`."""
         return self._methods[method][1].outcome if method in self._methods else Outcome.STOPPED
@@ -204,7 +212,7 @@ class MethodAsker:
 
     async def _send(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         plugin, method = self._methods[step.method]
-        under_way = _UnderWay(guest, step.timeout or self._timeout_of(guest), notices, self._loop.time)
+        under_way = _UnderWay(guest, self.time_of(guest, step), notices, self._loop.time)
         said = self._lines_of(_OFFERED_BY, plugin, guest)
         call = HookCall(self._context, plugin, expires=until, say=said.say, sent=under_way.sent)
         # What it looks up for `unfit` is no request yet.
