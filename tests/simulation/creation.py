@@ -1,21 +1,56 @@
 """From a seed to a world: a pure function, so that a seed is all that a failure has to tell."""
 
+import math
 import random
 from dataclasses import replace
 
 from lastcall import GuestState, Reason
 from simulation.chance import Chance
 from simulation.population import draw_guest
-from simulation.world import Announced, GuestNature, Incident, Joining, Line, World
+from simulation.world import Announced, GuestNature, Incident, Joining, Line, Mains, World
 
 _HOST_STOPS = (Reason.POWEROFF, Reason.REBOOT, Reason.POWER)
 _TO_GUESTS = ("pause", "unpause", "save", "migrate", "destroy", "shutdown", "crash", "start", "dump", "i/o error")
 _TO_LINES = ("lose", "hang")
+POWER = (
+    1_000_000_000  # from this seed on runs are for want of power; those before go on making the worlds that they made
+)
 _FOR_EVER = 1e6  # seconds: a backup that waits for somebody to fetch it
 
 
 def make_world(seed: int) -> World:
     """The world of this seed."""
+    world = _without_mains(seed)
+    return _with_mains(world, random.Random(f"mains {seed}")) if seed >= POWER else world
+
+
+def _with_mains(world: World, dice: random.Random) -> World:
+    """The same where a battery carries the host, or guests are shed before it has to, and the mains come and go."""
+    battery = round(dice.uniform(5, world.deadline), 3) if world.stops_the_host else None
+    limit = battery or world.deadline
+    times = sorted(
+        round(dice.uniform(0.02, limit) * dice.choice((0.1, 0.5, 1.0)), 3) for _ in range(dice.randint(1, 4))
+    )
+    lasts = (None, round(dice.uniform(5, world.deadline), 3))
+    mains = tuple(Mains(at=at, back=not number % 2, lasts=dice.choice(lasts)) for number, at in enumerate(times))
+    joins = dice.random() < 0.4
+    at, reason = round(dice.uniform(0.05, limit), 3), dice.choice(_HOST_STOPS)
+    joining = Joining(at=at, reason=reason, limit=round(dice.uniform(5, 2 * world.deadline), 3)) if joins else None
+    return replace(
+        world,
+        reason=Reason.POWER if world.stops_the_host else Reason.SHED,
+        force=False,
+        joining=joining,
+        signals=world.signals if dice.random() < 0.3 else (),
+        announced=(),
+        mains=mains,
+        battery=battery,
+        # From the unit, from when a host stop joins a run by hand, or never.
+        told_at=0.0 if world.stops_the_host and dice.random() < 0.25 else joining.at if joining else math.inf,
+    )
+
+
+def _without_mains(seed: int) -> World:
     chance = Chance(seed)
     host_stop = chance.random() < 0.6
     deadline = chance.seconds(5, 600)

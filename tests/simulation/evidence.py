@@ -8,6 +8,7 @@ from lastcall.api.guests import Ended, Key
 from lastcall.api.results import GuestResult, Report
 from simulation.guest import PLUGS, PREPARES, Change, Request, SimulatedGuest
 from simulation.history import History, Played
+from simulation.terms import era_at
 
 MOMENT = 0.2  # seconds: what happens so shortly before a run ends need not be in its report
 LAST_LOOK = 0.2  # seconds for an answer that a run can count on at its end
@@ -18,9 +19,14 @@ RETRY = 1.5  # seconds after which a connection that lives again is found to
 class Evidence:
     """One run of a history, and the world around it."""
 
-    def __init__(self, history: History, run: Played, report: Report) -> None:
+    def __init__(self, history: History, run: Played, report: Report, until: float = math.inf) -> None:
         self.history, self.world, self.run, self.report = history, history.world, run, report
-        self.end = run.began + self._limit()
+        self.era = era_at(run, until) if self.world.mains else None
+        self.end = run.began + (self.era.limit if self.era else self._limit())
+
+    def as_of(self, moment: float) -> "Evidence":
+        """The same by the terms that counted at a moment, where they go and come with the mains."""
+        return Evidence(self.history, self.run, self.report, moment) if self.era else self
 
     def _limit(self) -> float:
         joining = self.world.joining
@@ -33,12 +39,16 @@ class Evidence:
     @property
     def reserve(self) -> float:
         """Seconds that are kept for the last resort."""
+        if self.era and self.era.last_resort is not None:
+            return self.era.limit - self.era.last_resort
         limit = self.end - self.run.began
         return min(self.world.reserve, max(limit / 3, min(12.5, limit / 2)))
 
     @property
     def signals(self) -> list[float]:
         """When signals came that bring the last resort forward: none before a host stop has joined a run by hand."""
+        if self.era:
+            return [self.run.began + at for at in self.era.signals]
         forces = self.history.stopped_host or self.world.force
         joining = None if self.world.stops_the_host or self.world.force else self.world.joining
         since = joining.at if joining else 0.0
@@ -51,6 +61,8 @@ class Evidence:
     @property
     def grace(self) -> float:
         """Seconds between a request that comes late and the last resort."""
+        if self.era and self.era.last_ask is not None and self.era.last_resort is not None:
+            return self.era.last_resort - self.era.last_ask
         limit = self.end - self.run.began
         return min(max(self.world.grace, HASTE, limit / 20), limit / 4)
 

@@ -67,6 +67,8 @@ class History:
     @property
     def stopped_host(self) -> bool:
         """Whether the first run was a host stop in the end."""
+        if self.world.mains and self.shutdown.report:
+            return not self.shutdown.report.run.reason.voluntary
         return self.world.stops_the_host or any(isinstance(one, RunJoined) for one in self.shutdown.records)
 
     @property

@@ -23,7 +23,7 @@ from simulation.disk import BadDisk
 from simulation.history import BOOT, NEXT_BOOT, History, Played, Truth
 from simulation.hypervisor import SimulatedHypervisor
 from simulation.incidents import schedule
-from simulation.world import Announced, World
+from simulation.world import Announced, Mains, World
 
 
 @contextmanager
@@ -94,6 +94,8 @@ class _Stage:
             self._let_join(run, parts.stream.start)
         for announced in world.announced:
             self._let_hear(run, parts.stream.start, announced)
+        for mains in world.mains:
+            self._let_hear_of_the_mains(run, parts, mains)
         return run
 
     def _let_join(self, run: Shutdown, start: float) -> None:
@@ -115,6 +117,21 @@ class _Stage:
 
         told = "an announcement is taken back" if ends is None else f"it is announced that the host stops at {ends:.3f}"
         self._after(announced.at, told, hear)
+
+    def _let_hear_of_the_mains(self, run: Shutdown, parts: Parts, mains: Mains) -> None:
+        world, ends = self._world, None if mains.lasts is None else mains.at + mains.lasts
+
+        def back() -> None:
+            stops = Reason.POWEROFF if mains.at >= world.told_at else None
+            run.power_returns(parts.ordinary(stops or Reason.SHED), stops)
+
+        def gone() -> None:
+            run.announce(Reason.POWER, None if ends is None else parts.cut(ends))
+
+        if mains.back:
+            self._after(mains.at, "the mains are back", back)
+        else:
+            self._after(mains.at, f"the mains are gone again, until {ends}", gone)
 
     def _restore(self, parts: Parts, *, at_boot: bool) -> Execution:
         run = build_restore(parts, at_boot=at_boot)
@@ -148,7 +165,10 @@ class _Stage:
         outside = Outside(
             hypervisor.workers, hypervisor, lambda _place, _ends: RunLog(log).take, wait=lambda _event, _seconds: None
         )
-        request = RunRequest(kind=kind, reason=reason, started=run.began, sinks=[("story", self._teller(run))])
+        battery = self._world.battery if kind is RunKind.SHUTDOWN else None
+        request = RunRequest(
+            kind=kind, reason=reason, deadline=battery, started=run.began, sinks=[("story", self._teller(run))]
+        )
         parts = assemble(self._loaded, request, self._loop, outside)
         parts.books.state, parts.books.boot_id = state, boot
         run.log = log / f"{parts.context.id}.jsonl"

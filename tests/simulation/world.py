@@ -125,8 +125,20 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mains:
+    """Somebody says that the mains are `back`, or gone again and for how many seconds there is power from then on."""
+
+    at: float
+    back: bool
+    lasts: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that a shutdown and the restores after it meet. `disk`: what the n-th write of the list meets."""
+    """Everything that a shutdown and the restores after it meet. `disk`: what the n-th write of the list meets.
+
+    `battery`: seconds that somebody gives a run for want of power; `told_at`: when systemd is told to stop the host.
+    """
 
     seed: int
     reason: Reason
@@ -149,6 +161,9 @@ class World:
     restore_parallel: int
     attempts: int
     announced: tuple[Announced, ...] = ()
+    mains: tuple[Mains, ...] = ()
+    battery: float | None = None
+    told_at: float = math.inf
 
     @property
     def stops_the_host(self) -> bool:

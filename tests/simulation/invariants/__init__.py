@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from simulation.history import History
-from simulation.invariants import asking, course, lists, order, reports, returns
+from simulation.invariants import asking, course, lists, order, power, reports, returns
 
 Invariant = Callable[[History], Iterator[str]]
 INVARIANTS: tuple[Invariant, ...] = (
@@ -19,6 +19,9 @@ INVARIANTS: tuple[Invariant, ...] = (
     asking.nobody_is_forced_unasked,
     asking.nobody_is_forced_by_hand,
     asking.asked_is_when_it_was_asked,
+    power.nobody_is_asked_once_the_mains_are_back,
+    power.what_it_has_stopped_comes_back_with_the_mains,
+    power.who_was_spared_is_asked_where_the_host_stops_after_all,
     order.order_is_kept,
     course.over_in_time,
     course.exit_code_follows_from_outcomes,

@@ -18,8 +18,9 @@ _SLACK = 0.9  # what a run may take for itself of the time that a guest gets
 
 def nobody_is_forced_unasked(history: History) -> Iterator[str]:
     """A guest that would have obeyed must not lose its memory because nobody asked it in time."""
-    for seen, guest, _ in guests_of(history):
-        plug = next(iter(seen.plugs(guest)), None)
+    for evidence, guest, _ in guests_of(history):
+        plug = next(iter(evidence.plugs(guest)), None)
+        seen = evidence.as_of(plug.at) if plug else evidence
         told_twice = plug is not None and len(seen.signals_until(plug.at)) > 1
         if plug is None or told_twice or _may_be_forced(seen, guest, plug.at) or seen.may_have_saved(guest):
             continue
@@ -79,6 +80,7 @@ def nobody_is_forced_by_hand(history: History) -> Iterator[str]:
     """A run by hand forces nobody unless it is told to."""
     for seen, guest, _ in guests_of(history):
         forces = history.stopped_host or seen.world.force or _has_a_plug(guest)
+        forces = forces or (bool(seen.era) and not seen.world.reason.voluntary)  # once it has turned: see `power`
         if seen.plugs(guest) and not forces:
             yield f"{guest.name}: its plug was pulled in a run by hand"
 
