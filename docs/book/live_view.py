@@ -63,7 +63,8 @@ def capture() -> str:
 
 def without_times(shown: str) -> str:
     """The same where times, and what they fill, are no matter."""
-    shown = re.sub(r"█*░", "░", re.sub(r"\b(?:\d+min)?\d+(?:\.\d+)?s?\b(?= left| of|,|$| )", "0s", shown))
+    times = re.compile(r"\b(?:\d+min)?\d+(?:\.\d+)?s?\b(?= left| of|,|$| )", re.MULTILINE)
+    shown = re.sub(r"█*░", "░", times.sub("0s", shown))
     return re.sub(r"[ ░]+", " ", shown)
 
 

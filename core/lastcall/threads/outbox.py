@@ -19,7 +19,7 @@ class Outbox(Generic[T]):
     `deliver` gets a batch in its order, and how many were dropped before it: at most `room` wait, and where more come
     the oldest are dropped. What it raises ends the delivery. `pause`: seconds between two deliveries, as waking a
     thread for each of a thousand things would slow down whoever puts them. `batch`: how many at once. `idle`: where
-    nothing comes for so many seconds, nothing is delivered: `deliver` gets an empty batch.
+    nothing comes for so many seconds after a delivery, nothing is delivered: `deliver` gets an empty batch.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Outbox(Generic[T]):
         over = False
         try:
             while not over:
-                if not self._news.wait(self._idle):
+                if not self._news.wait(self._left_idle()):
                     self._deliver_nothing()
                     continue
                 self._news.clear()
@@ -96,6 +96,9 @@ class Outbox(Generic[T]):
             self.error = error
         finally:
             self._ended.set()
+
+    def _left_idle(self) -> float | None:
+        return None if self._idle is None else max(0.0, self._moved + self._idle - time.monotonic())
 
     def _deliver_nothing(self) -> None:
         self._delivering = True  # else whoever hangs here would be taken to move by the next thing that is put

@@ -52,13 +52,17 @@ class WatchedRun:
             False  # whether its guests are known, so that nobody is asked for a password any more
         )
         self._names: dict[Key, str] = {}
-        self._begun: set[Key] = set()
+        self._to_come: set[Key] = set()
         self._moves: dict[Key, Move] = {}
         self._ended: dict[Key, Outcome] = {}
         self._own_hook: Move | None = None
+        # What moves and what was, as long as nothing happens: time alone has all of it drawn anew each second.
+        self._in_order: list[Move] | None = None
+        self._outcomes: Mapping[Outcome, int] | None = None
 
     def take(self, record: Record) -> None:
         """Learn from a record."""
+        self._in_order = self._outcomes = None
         match record:
             case RunStarted():
                 self.kind = record.kind
@@ -82,21 +86,25 @@ class WatchedRun:
 
     def moves(self) -> list[Move]:
         """What moves, those first whose time is up first; the run itself before its guests."""
-        by_time = sorted(self._moves.values(), key=lambda one: (self.until(one), one.since, one.name))
-        return [self._own_hook, *by_time] if self._own_hook else by_time
+        if self._in_order is None:
+            by_time = sorted(self._moves.values(), key=lambda one: (self.until(one), one.since, one.name))
+            self._in_order = [self._own_hook, *by_time] if self._own_hook else by_time
+        return self._in_order
 
     def until(self, move: Move) -> float:
         """When it is over; infinite, where it takes as long as it takes."""
-        ends = self.deadline if move.until is None else move.until
+        ends, resort = self.deadline if move.until is None else move.until, self.last_resort
+        until = float("inf") if ends is None else ends
         # What asks is over with the last resort's beginning, which may have come nearer since.
-        asks = self.last_resort is not None and not (move.last_resort or move.hook) and move.since < self.last_resort
-        times = (ends, self.last_resort if asks else None)
-        return min((time for time in times if time is not None), default=float("inf"))
+        asks = resort is not None and not (move.last_resort or move.hook) and move.since < resort
+        return resort if resort is not None and asks and resort < until else until
 
     @property
     def outcomes(self) -> Mapping[Outcome, int]:
         """What became of those that are done."""
-        return Counter(self._ended.values())
+        if self._outcomes is None:
+            self._outcomes = Counter(self._ended.values())
+        return self._outcomes
 
     @property
     def count(self) -> int:
@@ -111,8 +119,7 @@ class WatchedRun:
     @property
     def waiting(self) -> int:
         """How many wait for their turn."""
-        known = (self._begun, self._moves, self._ended)
-        return sum(not any(key in ones for ones in known) for key in self._names)
+        return len(self._to_come)
 
     @property
     def is_closing(self) -> bool:
@@ -128,10 +135,10 @@ class WatchedRun:
             case GuestPlanned():
                 key, self.is_seen = record.guest.key, True
                 self._names[key] = record.guest.name
-                self._begun.discard(key)
                 self._ended.pop(key, None)
+                if key not in self._moves:
+                    self._to_come.add(key)
             case GuestBegun():
-                self._begun.add(record.guest)
                 self._move(record.guest, _NEXT[self.kind], record.at)
             case GuestHeld():
                 self._move(record.guest, f"waits for {record.by}", record.at, record.until)
@@ -142,6 +149,7 @@ class WatchedRun:
             case GuestEnded():
                 self._ended[record.guest] = record.outcome
                 self._moves.pop(record.guest, None)
+                self._to_come.discard(record.guest)
             case _:
                 pass
 
@@ -162,6 +170,7 @@ class WatchedRun:
             return
         elif isinstance(record, HookBegun):
             self._moves[key] = _hook_move(self._names[key], record)
+            self._to_come.discard(key)
         elif record.record.hook == _READY:
             before = self._moves.get(key)
             waits = f"until {record.record.plugin} says that it is ready"
@@ -176,6 +185,7 @@ class WatchedRun:
     ) -> None:
         if key not in self._ended:
             self._moves[key] = Move(self._names.get(key, key[1]), doing, since, until, last_resort)
+            self._to_come.discard(key)
 
 
 def _hook_move(name: str, record: HookBegun) -> Move:
