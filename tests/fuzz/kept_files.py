@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +23,8 @@ from lastcall.report.run_list import run_table
 from lastcall.report.text import report_json
 from lastcall.report.unseen import SeenRuns
 from lastcall.systemd.jobs import reason_of
+from lastcall_plugins.notify.earlier import Earlier, LastErrors
+from lastcall_plugins.notify.messages import Unsent, Waiting
 
 BOOT = "@BOOT@"  # in an input: the id of this boot
 PID = 4242  # the process that asks
@@ -161,6 +163,31 @@ def is_seen_by_somebody_or_nobody(found: SeenRuns) -> None:
     last = found.last()
     assert last is None or (isinstance(last.by, str) and isinstance(last.at, str))
     assert found.unseen() == []
+
+
+def read_unsent(data: bytes) -> list[Waiting]:
+    unsent = Unsent(_kept("1700000000000-0000000a-all.json", data), keep=math.inf)
+    found = unsent.everything()
+    unsent.share_out(["0000000b", "0000000c"])
+    assert len(unsent.everything()) == 2 * len(found)
+    return found
+
+
+def are_messages(found: list[Waiting]) -> None:
+    for one in found:
+        assert all(type(text) is str for text in (one.why, *asdict(replace(one.message, written="")).values()))
+        assert one.message.late().title.startswith(one.message.title)
+
+
+def read_told_before(data: bytes) -> tuple[str, tuple[list[str], list[str]]]:
+    folder = _kept("shutdown.json", data)
+    (folder / "checked.json").write_bytes(data)
+    return Earlier(folder).text(), LastErrors(folder).differ(["db: no agent answers"])
+
+
+def are_texts(found: tuple[str, tuple[list[str], list[str]]]) -> None:
+    earlier, (new, over) = found
+    assert all(type(text) is str for text in (earlier, *new, *over))
 
 
 def read_jobs(data: bytes) -> Reason | None:

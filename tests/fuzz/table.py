@@ -45,6 +45,10 @@ _REQUEST = json.dumps(
     {"reason": "power", "ends": 1e9, "announced": False, "by": PID, "to": PID, "accepted": True, "message": "it stops",
      "run": "r", "connections": ["qemu:///system"]}
 )  # fmt: skip
+_MESSAGE = json.dumps({"title": "t", "body": "b", "written": 1.7e9, "kind": "info", "boot": BOOT, "why": "no answer"})
+_TOLD_BEFORE = json.dumps(
+    {"text": "The shutdown did not come to its end.", "told": [["qemu:///system", "1", "started"]]}
+)
 _LAST_GOOD = [json.dumps({"version": 1, "files": {"/etc/lastcall/config.yaml": text}}) for text in PAGES]
 _AGENT = "\n".join(
     json.dumps({"return": answer})
@@ -279,6 +283,20 @@ READERS: tuple[Reader, ...] = (
         kept_files.read_run_log,
         kept_files.can_be_told,
         share=56,
+    ),
+    Reader(
+        "messages that wait",
+        documents([_MESSAGE], ["1700000000.5", '"failure"', '"x"']),
+        kept_files.read_unsent,
+        kept_files.are_messages,
+        share=20,
+    ),
+    Reader(
+        "what people were told before",
+        documents([_TOLD_BEFORE, '["db: no agent answers", "web: 3 of 4"]']),
+        kept_files.read_told_before,
+        kept_files.are_texts,
+        share=20,
     ),
     Reader(
         "job queue",

@@ -1,23 +1,25 @@
-"""Tells people elsewhere, by Apprise and MQTT: before the host stops, of guests that were forced off, and after boot.
+"""Tells people elsewhere, by Apprise and MQTT: before a host stop, of guests that were forced off, after boot, and of
+errors that a check by the timer finds.
 
 Nothing is sent by the run itself: a message is put on disk, and a process of its own takes it from there.
 """
 
+import os
 import platform
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lastcall import LastcallError, PluginOptions, Problem, Reason, Report, Run, hookimpl
-from lastcall_plugins.notify.earlier import Earlier
+from lastcall import CheckFindings, LastcallError, PluginOptions, Problem, Reason, Report, Run, Severity, hookimpl
+from lastcall_plugins.notify.earlier import Earlier, LastErrors
 from lastcall_plugins.notify.messages import Message, Unsent
 from lastcall_plugins.notify.settings import Event, NotifySettings
-from lastcall_plugins.notify.wording import facts_of, filled, is_bad
+from lastcall_plugins.notify.wording import error_line, facts_of, facts_of_check, filled, is_bad
 
 if TYPE_CHECKING:
     import click
 
-_KINDS = {"stopping": "info", "forced": "failure", "stopped": "info", "restored": "success"}
+_KINDS = {"stopping": "info", "forced": "failure", "stopped": "info", "restored": "success", "checked": "success"}
 _AT_MOST = 0.8  # of a hook's time is waited for the sender, so that what came of it is in the report
 
 
@@ -87,6 +89,23 @@ def post_restore(run: Run, report: Report) -> None:
         earlier.told(report)
         _keep(run, settings, phase="running", **_of(report))
     _send_after_boot(run, settings)
+
+
+@hookimpl
+def post_check(run: Run, findings: CheckFindings) -> None:
+    """Have it told that the errors are others than at the last check by the timer; what waits is tried again."""
+    settings = run.options(NotifySettings)
+    # Who checks by hand, or rehearses this, sees what is found. A unit has an invocation.
+    if not settings.urls or "checked" not in settings.events or "INVOCATION_ID" not in os.environ:
+        return
+    errors = [error_line(one) for one in findings.problems if one.severity is Severity.ERROR]
+    last = LastErrors(run.folder)
+    new, over = last.differ(errors)
+    if new or over:
+        _note(run, settings, "checked", facts_of_check(platform.node(), errors, len(new), over), bad=bool(errors))
+        last.told(errors)
+    if Unsent(run.folder, settings.keep).everything():
+        _send(run, settings, wait=True)
 
 
 def _is_meant(run: Run, settings: NotifySettings) -> bool:

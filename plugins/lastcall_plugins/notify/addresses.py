@@ -12,15 +12,27 @@ from lastcall.options import Secret
 
 _PARTS = re.compile(r"[/?&;=,:@]+")
 _SHORTEST = 6  # characters of a part of an address that may be a token
+_LONG = 20  # characters; what is longer is no word of anybody's
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,24}")
+_WORDS = re.compile(r"[a-z]+(?:[._-][a-z]+)*")
 
 
 @dataclass(frozen=True)
 class Address:
-    """One address: its `place` is the file with the line and what begins it, which is all that is shown of it."""
+    """One address: its `place` is the file with the line and what begins it, which is all that is shown of it.
+
+    `words`: what else of it a service may say back, such as its host, or whom to write to.
+    """
 
     place: str
     url: SecretText
     known_as: str = field(repr=False)
+    words: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def hide(self) -> None:
+        """Have this process say nothing of it any more: for one that says only what services answer."""
+        for word in self.words:
+            SecretText(word)
 
 
 def addresses_of(places: Iterable[Secret]) -> tuple[list[Address], list[LastcallError]]:
@@ -39,6 +51,13 @@ def addresses_of(places: Iterable[Secret]) -> tuple[list[Address], list[Lastcall
     return list(found.values()), failed
 
 
+def _may_be_a_token(part: str) -> bool:
+    """Whether it may be a credential, and not the name of a host, of a user or of a channel, which others may have to
+    say as well: masked, the report of a run would not tell any more of which host a plugin speaks.
+    """
+    return not _HOST.fullmatch(part) and (len(part) > _LONG or not _WORDS.fullmatch(part))
+
+
 def _is_machine(part: str) -> bool:
     """Whether it only says where a service is: masked, other plugins could not say any more whom they speak with."""
     try:
@@ -52,13 +71,15 @@ def _address(url: str, where: str) -> Address:
     # Tokens come back alone: "chat 4711 of bot 123:ABC is unknown", says a service.
     try:
         split = urlsplit(url)
-        parts = {split.password or "", *_PARTS.split(f"{split.netloc}/{split.path}?{split.query}")}
+        password, parts = split.password or "", {*_PARTS.split(f"{split.netloc}/{split.path}?{split.query}")}
     except ValueError:
-        parts = {*_PARTS.split(url)}
-    for part in parts:
-        if len(part) >= _SHORTEST and not _is_machine(part):
-            SecretText(part)
-            SecretText(unquote(part))
+        password, parts = "", {*_PARTS.split(url)}
+    parts = {part for part in parts if len(part) >= _SHORTEST and not _is_machine(part)}
+    credentials = {password, *filter(_may_be_a_token, parts)}
+    for part in credentials | {unquote(one) for one in credentials}:
+        SecretText(part)
+    words = parts | {unquote(one) for one in parts}
     # Eight digits: enough to tell a few apart, too few for anybody to try passwords by.
     known_as = hashlib.sha256(url.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return Address(f"{where} ({scheme[0]})" if scheme else where, SecretText(url), known_as)
+    place = f"{where} ({scheme[0]})" if scheme else where
+    return Address(place, SecretText(url), known_as, frozenset(words))

@@ -1,14 +1,19 @@
-"""What the last shutdown came to, kept for the message that the host is back."""
+"""What was before, kept for the next message: what the last shutdown came to, and the errors of the last check."""
 
 import contextlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from lastcall import LastcallError, Report, TextFile, from_json
 
 _FILE = "shutdown.json"
+_CHECKED = "checked.json"
+_MOST = 200  # errors; the others are told again
+_LONGEST = 500  # characters of one
+_FIGURES = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class Earlier:
@@ -52,6 +57,36 @@ class Earlier:
     def _write(self, kept: Mapping[str, object]) -> None:
         with contextlib.suppress(LastcallError):  # without it the next message lacks a sentence, and no guest anything
             self._file.write(json.dumps(kept))
+
+
+class LastErrors:
+    """`checked.json`: the errors of which somebody was told last, in words."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = TextFile(folder / _CHECKED)
+
+    def differ(self, errors: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those that are new, and those that are over. What differs in a figure alone, such as an age, is the same."""
+        before = self._read()
+        known, there = {*map(_without_figures, before)}, {*map(_without_figures, errors)}
+        new = [one for one in errors if _without_figures(one) not in known]
+        return new, [one for one in before if _without_figures(one) not in there]
+
+    def told(self, errors: Sequence[str]) -> None:
+        """They were told. Raises LastcallError where the disk refuses."""
+        self._file.write(json.dumps([one[:_LONGEST] for one in errors[:_MOST]]))
+
+    def _read(self) -> list[str]:
+        try:
+            found: Any = from_json(self._file.read() or "[]")
+        except (ValueError, LastcallError):
+            return []
+        told = cast("list[Any]", found) if isinstance(found, list) else []
+        return [one for one in told if isinstance(one, str)]
+
+
+def _without_figures(error: str) -> str:
+    return _FIGURES.sub("#", error[:_LONGEST])
 
 
 def _digest(report: Report) -> list[list[str]]:

@@ -14,6 +14,7 @@ from lastcall import LastcallError, TextFile, from_json
 
 MOST = 500  # files; a host that has been without a network for a week has fewer
 LARGEST = 1 << 16  # bytes of one
+_NEVER = 1e11  # seconds since the epoch, in the year 5138
 LATE = 60.0  # seconds after which a message says when it was written
 _EVERYBODY = "all"
 _FILE = re.compile(r"(\d{13}-[0-9a-f]{8})-(all|[0-9a-f]{8})\.json")
@@ -56,6 +57,14 @@ class Waiting:
     file: TextFile
     message: Message
     why: str = ""
+
+
+def _moment(written: Any) -> float:
+    """Seconds since the epoch. Raises ValueError for what is no time that a calendar has."""
+    seconds = float(written)
+    if not 0 <= seconds < _NEVER:
+        raise ValueError(seconds)
+    return seconds
 
 
 class Unsent:
@@ -112,7 +121,7 @@ class Unsent:
                 text = file.read()
                 told: Any = from_json(text or "{}")
                 words = {key: str(told[key]) for key in ("title", "body", "kind", "boot")}
-                message = Message(**words, written=float(told["written"]))
+                message = Message(**words, written=_moment(told["written"]))
                 found.append(Waiting(file=file, message=message, why=str(told["why"])))
             except LastcallError:
                 continue  # a folder, a pipe: in nobody's way

@@ -62,6 +62,8 @@ class Sender:
         """Tell everybody; returns when all are told, or nothing more is tried."""
         threads: list[threading.Thread] = []
         addresses, failed = addresses_of(map(Secret, self._references))
+        for one in addresses:
+            one.hide()
         for error in failed if not self._look else ():
             say("plugins.notify.urls", str(error))
         if addresses and not (self._once or self._look):

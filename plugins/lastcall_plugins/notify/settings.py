@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from lastcall.options import Duration, Options, Secret
 from lastcall_plugins.notify.wording import require_known_fields
 
-Event = Literal["stopping", "forced", "stopped", "restored"]
+Event = Literal["stopping", "forced", "stopped", "restored", "checked"]
 Template = Annotated[str, AfterValidator(require_known_fields)]
 
 
@@ -45,7 +45,8 @@ class NotifySettings(Options):
         description="Where addresses of Apprise are kept, one a line: files, or systemd credentials.",
     )
     events: tuple[Event, ...] = Field(
-        default=("stopping", "forced", "restored"), description="What to tell of: stopping, forced, stopped, restored."
+        default=("stopping", "forced", "restored", "checked"),
+        description="What to tell of: stopping, forced, stopped, restored, checked.",
     )
     by_hand: bool = Field(default=False, description="Tell of runs by hand, too; else of host stops and boots.")
     timeout: Duration = Field(

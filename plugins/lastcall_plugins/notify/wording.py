@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from string import Formatter
 
-from lastcall import GuestResult, Outcome, Report, Run, Verdict, visible
+from lastcall import GuestResult, Outcome, Problem, Report, Run, Verdict, visible
 
 LONGEST_TITLE, LONGEST_BODY = 200, 6000  # characters; some services take no more
 _SHOWN = 40  # guests, or problems, of one list
@@ -26,6 +26,10 @@ USUAL = {
     "restored": (
         "{host} is back: {outcomes}",
         "{host} is back. Its guests, in {duration}: {outcomes}.\n{forced}\n\n{problems}\n\n{earlier}",
+    ),
+    "checked": (
+        "{host}: lastcall check: {outcomes}",
+        "`lastcall check` on {host} at {time}: {outcomes}.\n{problems}\n\n{earlier}",
     ),
 }
 _BAD = frozenset({Outcome.FORCED, Outcome.LEFT, Outcome.FAILED, Outcome.UNKNOWN, Outcome.UNREADY})
@@ -78,6 +82,25 @@ def _fill(template: str | None, usual: str, facts: Mapping[str, str]) -> str:
     return usual
 
 
+def facts_of_check(host: str, errors: Sequence[str], new: int, over: Sequence[str]) -> dict[str, str]:
+    """The same of a check: its `errors` in words, so many of them `new`, and those that are `over`."""
+    count = f"{len(errors)} error{'' if len(errors) == 1 else 's'}" if errors else "no errors any more"
+    return dict.fromkeys(FIELDS, "") | {
+        "host": visible(host), "event": "checked", "reason": "check", "time": _now(),
+        "outcomes": count + (f", {new} of them new" if 0 < new < len(errors) else ""),
+        "problems": _listed(errors, "\n"), "earlier": _listed([f"over: {one}" for one in over], "\n"),
+    }  # fmt: skip
+
+
+def error_line(problem: Problem) -> str:
+    """A problem in a line, with what to do about it."""
+    return f"{problem.where}: {problem.message}" + (f" (→ {problem.remedy})" if problem.remedy else "")
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
 def facts_of(event: str, host: str, run: Run, report: Report | None, earlier: str = "") -> dict[str, str]:
     """What the fields are in this run. Whatever comes from guests is made visible, and bounded."""
     names = [one.name for one in (report.guests if report else run.guests)]
@@ -85,7 +108,7 @@ def facts_of(event: str, host: str, run: Run, report: Report | None, earlier: st
     facts |= {
         "host": visible(host), "event": event, "reason": run.reason.value, "guests": str(len(names)),
         "earlier": earlier,
-        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"), "names": _listed(names, ", ") or "none",
+        "time": _now(), "names": _listed(names, ", ") or "none",
     }  # fmt: skip
     if report:
         began = datetime.fromisoformat(report.run.started)

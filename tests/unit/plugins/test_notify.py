@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from lab.told import WebHook, closed_port, deaf_server, web_hook
-from lastcall import Reason
+from lastcall import Problem, Reason, Severity, hookimpl
 from lastcall.testing import Lab
 from lastcall.testing.pytest_plugin import MakeLab
 from lastcall_plugins.notify.messages import Message, Unsent
@@ -29,13 +29,15 @@ def hook() -> Generator[WebHook]:
         yield made
 
 
-def lab_with(lastcall_lab: MakeLab, folder: Path, *urls: str, **options: Any) -> Lab:
+def lab_with(
+    lastcall_lab: MakeLab, folder: Path, *urls: str, plugins: Mapping[str, object] | None = None, **options: Any
+) -> Lab:
     """A lab that tells these of all runs."""
     file = folder / "urls"
     file.write_text("# ours\n" + "\n".join(urls) + "\n")
     file.chmod(0o600)
     section = {"urls": str(file), "by_hand": True, "retry": "10s", **options}
-    lab = lastcall_lab(config=json.dumps({"plugins": {"notify": section}}))
+    lab = lastcall_lab(plugins=plugins, config=json.dumps({"plugins": {"notify": section}}))
     lab.guest("db-1")
     return lab
 
@@ -335,3 +337,128 @@ def test_what_waits_is_bounded_expires_and_minds_no_odd_file(tmp_path: Path) -> 
         (tmp_path / f"{int(now * 1000) + count:013}-000000ff-aaaaaaaa.json").write_text("{}")
     unsent.share_out(["aaaaaaaa"])
     assert len(list(tmp_path.glob("*.json"))) <= 502
+
+
+class Finds:
+    """A plugin that finds these problems."""
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems: tuple[Problem, ...] = problems
+
+    @hookimpl
+    def check(self) -> tuple[Problem, ...]:
+        """Find them."""
+        return self.problems
+
+
+def error(where: str, message: str = "no agent answers") -> Problem:
+    return Problem(what="agent", where=where, message=message, remedy="install it")
+
+
+def test_what_others_say_of_a_host_stays_readable_and_what_is_a_credential_does_not(
+    lastcall_lab: MakeLab, tmp_path: Path
+) -> None:
+    said = "backup.example.net of operator, who-mails-us, does not answer; pa55-of-mine, 4711:AbCdEfGh, and lastcall"
+    addresses = (
+        "mailtos://operator:pa55-of-mine@backup.example.net?to=who-mails-us@backup.example.net",
+        "tgram://4711:AbCdEfGh/lastcall",
+    )
+    lab = lab_with(lastcall_lab, tmp_path, *addresses, plugins={"finds": Finds(error("disk", said))})
+    (problem,) = [one for one in lab.check() if one.where == "disk"]
+    assert problem.message == (
+        "backup.example.net of operator, who-mails-us, does not answer; •••, 4711:•••, and lastcall"
+    )
+
+
+def test_in_its_own_words_no_host_of_an_address_is_named(lastcall_lab: MakeLab, tmp_path: Path) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, "json://alerts.nowhere-at-all.invalid/plain-word", timeout="5s")
+    told = lab.command("notify", "test", "--within", "60")
+    assert told.exit_code == 1
+    lab.shutdown(reason=Reason.POWEROFF)
+    said = [told.errors, told.output, str(lab.check()), *(file.read_text() for file in files(lab))]
+    assert len(said) == 4
+    assert "•••" in told.errors
+    assert not [text for text in said if "nowhere-at-all" in text or "plain-word" in text]
+
+
+@pytest.fixture
+def by_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "0123")  # as systemd tells those whom it starts
+
+
+@pytest.mark.usefixtures("by_unit")
+def test_a_check_by_a_unit_is_told_where_its_errors_are_others_than_before(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    finds = Finds()
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": finds})
+
+    def checked(*problems: Problem) -> int:
+        finds.problems = problems
+        lab.check()
+        assert gone(lab, 60)
+        return len(hook.taken)
+
+    warning = Problem(what="agent", where="x", message="may hang", severity=Severity.WARNING)
+    assert checked(warning) == 0, "nothing was wrong before"
+    assert checked(error("db"), error("web")) == 1
+    assert hook.titles()[0].endswith(": lastcall check: 2 errors")
+    assert "db: no agent answers (→ install it)" in hook.taken[0]["message"]
+    assert checked(error("web"), warning, error("db")) == 1, "whatever their order, and whatever is no error"
+    assert checked(error("db"), error("web"), error("mail", "7 of 9")) == 2
+    assert hook.titles()[1].endswith(": 3 errors, 1 of them new")
+    assert checked(error("db"), error("web"), error("mail", "12 of 13")) == 2, "it is the same error"
+    assert checked(error("mail", "12 of 13")) == 3
+    assert "over: db: no agent answers" in hook.taken[2]["message"]
+    assert [one["type"] for one in hook.taken] == ["failure"] * 3
+    assert checked(warning) == 4
+    assert hook.titles()[3].endswith(": no errors any more")
+    assert hook.taken[3]["type"] == "success"
+    assert gone(lab)
+
+
+def test_a_check_by_hand_or_one_that_nobody_wants_told_is_not(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": Finds(error("db"))})
+    lab.check()
+    monkeypatch.setenv("INVOCATION_ID", "0123")
+    silent = lab_with(lastcall_lab, tmp_path, hook.url, events=["stopping"], plugins={"finds": Finds(error("db"))})
+    silent.check()
+    assert (hook.asked, files(lab), files(silent)) == (0, [], [])
+
+
+@pytest.mark.usefixtures("by_unit")
+def test_what_a_check_could_not_send_waits_for_the_next_one(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
+) -> None:
+    hook.status = 500
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": Finds(error("db"))})
+    lab.check()
+    assert len(files(lab)) == 1
+    hook.status = 200
+    lab.check()
+    assert len(hook.wait_for(1, 60)) == 1
+    assert gone(lab)
+
+
+@pytest.mark.usefixtures("by_unit")
+@pytest.mark.parametrize("kept", ["", "{}", "[7, null]", "[nothing", "7"])
+def test_a_file_that_says_nothing_of_errors_has_them_told_again(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook, kept: str
+) -> None:
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": Finds(error("db"))})
+    lab.check()
+    (lab.folder / "plugins" / "notify" / "checked.json").write_text(kept)
+    lab.check()
+    assert len(hook.wait_for(2, 60)) == 2
+
+
+@pytest.mark.parametrize("written", ["1e999", "-1", "1e300", '"soon"', "null", "NaN"])
+def test_a_message_of_a_time_that_no_calendar_has_is_set_aside(tmp_path: Path, written: str) -> None:
+    unsent = Unsent(tmp_path, WEEK)
+    unsent.add(Message(title="t", body="", written=time.time()))
+    (file,) = tmp_path.glob("*.json")
+    file.write_text(re.sub(r'("written": )[^,]+', rf"\g<1>{written}", file.read_text()))
+    assert unsent.everything() == []
+    assert not file.exists()
