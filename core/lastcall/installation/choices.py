@@ -13,7 +13,13 @@ from lastcall.systemd.systemctl import Systemctl
 from lastcall.systemd.units import CHECK_TIMER
 
 NOBODY = ""
-_READ = ("state.json", "history.json", "seen.json")  # of the state folder; anything else there is root's alone
+_READ = (
+    "state.json",
+    "history.json",
+    "seen.json",
+    "drill.json",
+    "last-plan.json",
+)  # of the state folder; anything else there is root's alone
 _ANNOUNCED = "announcement.json"
 _LOGS = "runs"
 
