@@ -168,11 +168,12 @@ def guest_busy(guest: Guest, run: Run) -> Iterable[str] | None:  # pyright: igno
 
 
 @hookspec
-def post_check(run: Run, findings: CheckFindings) -> None:
+def post_check(run: Run, findings: CheckFindings) -> Iterable[Problem] | None:
     """React to what a check has found.
 
-    Fires once at the end of `lastcall check`, after all others have looked. Returns nothing. `run` is that of the
-    check, a rehearsal: no guest may be touched. When it raises, that is reported as a problem.
+    Fires once at the end of `lastcall check`, after all others have looked. Returns problems that it sees only now, as
+    by the forecast, or None. `run` is that of the check, a rehearsal: no guest may be touched. When it raises, that is
+    reported as a problem.
 
     Example:
         @hookimpl

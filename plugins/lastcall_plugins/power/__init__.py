@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lastcall import PluginOptions, PowerPolicy, Run, Supply, hookimpl
+from lastcall import CheckFindings, PluginOptions, PowerPolicy, Problem, Run, Supply, hookimpl
 from lastcall_plugins.power.settings import PowerSettings
 
 _KEPT = 0.2  # seconds of a call for saying that nobody has answered
@@ -26,3 +26,21 @@ def power_supplies(run: Run) -> Iterable[Supply]:
     from lastcall_plugins.power.supplies import ask_supplies
 
     return ask_supplies(run.options(PowerSettings).addresses, run.remaining() - _KEPT)
+
+
+@hookimpl
+def check(run: Run) -> Iterable[Problem]:
+    """Find what would keep lastcall from hearing of an outage."""
+    from lastcall_plugins.power.advice import problems
+
+    return problems(run, run.options(PowerSettings))
+
+
+@hookimpl
+def post_check(run: Run, findings: CheckFindings) -> Iterable[Problem]:
+    """Compare NUT's times with how long a stop takes, which is known only now."""
+    from lastcall_plugins.power.advice import configured
+    from lastcall_plugins.power.timing import timing_problems
+
+    config, _ = configured(run)
+    return timing_problems(run, config, findings.forecast) if config and findings.forecast else ()

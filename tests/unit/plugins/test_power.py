@@ -3,9 +3,7 @@
 import contextlib
 import json
 import socket
-import threading
 import time
-from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from lab.fake_upsd import Answers, fake_upsd
 from lastcall import PowerPolicy, PowerWord, Supply
-from lastcall_plugins.power.address import UpsAddress, parse_address
+from lastcall_plugins.power.address import parse_address
 from lastcall_plugins.power.settings import PowerSettings
 from lastcall_plugins.power.supplies import ask_supplies, word_of_status
 from support import run_lastcall
-
-Answers = Mapping[str, bytes] | Callable[[socket.socket], None]
-
-
-@contextlib.contextmanager
-def upsd(answers: Answers) -> Generator[UpsAddress]:
-    """A server: what it answers to which variable, or what it does with whoever calls."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    caller, _ = server.accept()
-                    threading.Thread(target=attend, args=(caller,), daemon=True).start()
-
-        def attend(caller: socket.socket) -> None:
-            with caller, contextlib.suppress(OSError):
-                if callable(answers):
-                    answers(caller)
-                    return
-                for line in caller.makefile():
-                    caller.sendall(answers.get(line.split()[-1], b"ERR VAR-NOT-SUPPORTED\n"))
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield parse_address(f"rack@127.0.0.1:{server.getsockname()[1]}")
 
 
 def said(**values: str) -> dict[str, bytes]:
@@ -52,7 +26,7 @@ def said(**values: str) -> dict[str, bytes]:
 
 
 def ask(answers: Answers, seconds: float = 3) -> Supply:
-    with upsd(answers) as address:
+    with fake_upsd(answers) as address:
         (found,) = ask_supplies([address], seconds)
     assert found.name == address.text
     return found
@@ -164,7 +138,7 @@ def test_a_server_that_says_nothing_or_a_letter_now_and_then_costs_its_time_and_
             time.sleep(0.1)
 
     good = said(status="OB LB")
-    with upsd(silent) as one, upsd(slow) as two, upsd(good) as three:
+    with fake_upsd(silent) as one, fake_upsd(slow) as two, fake_upsd(good) as three:
         began = time.monotonic()
         found = ask_supplies([one, two, three, one], 0.7)
         took = time.monotonic() - began
@@ -177,7 +151,7 @@ def test_nobody_waits_longer_than_three_seconds_however_much_time_there_is() -> 
     def silent(caller: socket.socket) -> None:
         time.sleep(10)
 
-    with upsd(silent) as address:
+    with fake_upsd(silent) as address:
         began = time.monotonic()
         ask_supplies([address] * 8, 60)
     assert time.monotonic() - began < 5

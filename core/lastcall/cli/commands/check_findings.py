@@ -34,6 +34,8 @@ async def tell_findings(parts: Parts, loaded: Loaded, assembled: Assembled) -> N
         runs=tuple(_last_runs(paths.state / "runs")),
     )
     fired = await parts.hooks.fire("post_check", findings=findings)
+    for plugin, found in fired.answers:
+        parts.stream.problems(found, source=plugin)
     parts.stream.problems(fired.problems())
 
 

@@ -46,7 +46,7 @@ def bound_call(
 
 
 def _checked(hook: str, answer: Any, call: HookCall) -> Any:
-    if hook in {"check", "check_guest"}:
+    if hook in {"check", "check_guest", "post_check"}:
         # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
         return first_problems(answer or (), lambda: call.expired)
     if hook == "guest_busy":

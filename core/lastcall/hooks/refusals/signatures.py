@@ -8,7 +8,9 @@ from lastcall.formats.bounded_text import said
 from lastcall.formats.nearest import did_you_mean
 
 # What these return is read to its end; of all others nothing would ever be done.
-_MAY_YIELD = frozenset({"stop_methods", "guest_shells", "check", "check_guest", "guest_busy", "power_supplies"})
+_MAY_YIELD = frozenset(
+    {"stop_methods", "guest_shells", "check", "check_guest", "guest_busy", "post_check", "power_supplies"}
+)
 Mistake = tuple[str, str]
 """What is wrong, and what helps."""
 
