@@ -1,12 +1,13 @@
 """What a UPS says, by the real NUT: its driver's UPS is a file of ours."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.nut import NutServer, nut_server
+from lab.nut import NutServer, nut_server, upsmon
 from lab.patience import wait_until
 from lastcall import PowerPolicy, PowerWord, Reason, RunKind, Supply
 from lastcall.hooks.power.supplies import PowerQuestions
@@ -16,6 +17,7 @@ from lastcall.runs.loading import load
 from support import write_config
 
 WORLD = "test:///default"
+CONTRIB = Path(__file__).parents[2] / "contrib" / "ups"
 
 
 @pytest.fixture
@@ -76,3 +78,34 @@ def test_why_a_ups_does_not_answer_is_told(tmp_path: Path, nut: NutServer) -> No
     nut.kill("upsd")
     _, (found,) = ask(tmp_path, nut.address)
     assert "no connection" in found.problem
+
+
+def test_a_primary_waits_for_a_secondary_that_is_set_up_as_we_ship_it_until_its_upsmon_is_stopped(
+    tmp_path: Path, nut: NutServer
+) -> None:
+    """What stands for systemd, which stops upsmon after lastcall, is the end of the secondary's upsmon."""
+    began, cut = tmp_path / "began", tmp_path / "cut"
+    monitor = f"MONITOR {nut.address} 1 mon pass"
+    shipped = (CONTRIB / "nut" / "secondary" / "upsmon-before-2.8.5.conf").read_text()
+    text = shipped.replace("/usr/local/sbin/lastcall-ups", f"{tmp_path}/notify")
+    (tmp_path / "notify").write_text(f'#!/bin/sh\necho "$NOTIFYTYPE $1" >> {began}\n')
+    (tmp_path / "notify").chmod(0o755)
+    first = upsmon(tmp_path / "primary", f"{monitor} primary\nSHUTDOWNCMD 'touch {cut}'\n".replace("'", '"')
+                   + f"HOSTSYNC 600\nFINALDELAY 0\nPOWERDOWNFLAG {tmp_path}/flag\n")  # fmt: skip
+    second = upsmon(tmp_path / "secondary", f"{monitor} secondary\n{text}")
+    try:
+        log = tmp_path / "secondary" / "log"
+        wait_until(lambda: b"Logged into UPS" in log.read_bytes(), "the secondary is logged in")
+        time.sleep(3)
+        nut.wait_for(ups_status="OB LB", battery_runtime="100")
+        wait_until(lambda: began.exists() and "SHUTDOWN" in began.read_text(), "the secondary begins to go down")
+        assert "FSD" in began.read_text()
+        time.sleep(8)  # more than FINALDELAY is by default
+        assert not cut.exists(), "its guests still stop"
+        second.kill()
+        second.wait()
+        wait_until(cut.exists, "the primary goes down")
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.wait()

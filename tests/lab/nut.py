@@ -90,3 +90,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def upsmon(folder: Path, text: str) -> "subprocess.Popen[bytes]":
+    """Start NUT's upsmon with this configuration, in a folder of its own, as one process of root."""
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "upsmon.conf").write_text(f"RUN_AS_USER root\nPOLLFREQ 1\nPOLLFREQALERT 1\nDEADTIME 30\n{text}")
+    (folder / "upsmon.conf").chmod(0o640)
+    environment = {**os.environ, **{f"NUT_{name}": str(folder) for name in ("CONFPATH", "STATEPATH", "ALTPIDPATH")}}
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen([_PROGRAMS / "upsmon", "-p", "-F", "-D"], stdout=log, stderr=log, env=environment)
