@@ -99,5 +99,8 @@ def upsmon(folder: Path, text: str) -> "subprocess.Popen[bytes]":
     (folder / "upsmon.conf").write_text(f"RUN_AS_USER root\nPOLLFREQ 1\nPOLLFREQALERT 1\nDEADTIME 30\n{text}")
     (folder / "upsmon.conf").chmod(0o640)
     environment = {**os.environ, **{f"NUT_{name}": str(folder) for name in ("CONFPATH", "STATEPATH", "ALTPIDPATH")}}
+    # With a /run of its own: two of them take each other for one that runs already, by /run/nut/upsmon.pid.
+    script = f"mount -t tmpfs none /run && mkdir /run/nut && exec {_PROGRAMS}/upsmon -p -F -D"
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen([_PROGRAMS / "upsmon", "-p", "-F", "-D"], stdout=log, stderr=log, env=environment)
+        words = ["unshare", "--mount", "sh", "-c", script]
+        return subprocess.Popen(words, stdout=log, stderr=log, env=environment)
