@@ -1,4 +1,4 @@
-"""2 500 worlds, in 500 of which the mains come and go, and those in which something was broken once. `make sim` plays more."""
+"""2 500 worlds, in 500 of which the mains come and go, and those in which something was broken. `make sim` has more."""
 
 import re
 from pathlib import Path

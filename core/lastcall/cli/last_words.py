@@ -8,7 +8,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import LAST_WORDS, STILL, Outlet
 from lastcall.errors import ExitCode
 from lastcall.persistence.files import LAST_MOMENT
-from lastcall.records.records import PowerChanged, Record, RunEnded, RunJoined, RunStarted
+from lastcall.records.records import ChargeAwaited, PowerChanged, Record, RunEnded, RunJoined, RunStarted
 from lastcall.threads.standard_output import OUTPUT
 
 PATIENCE = 1.0  # seconds that a run by hand waits in any case for whoever reads its report
@@ -22,7 +22,7 @@ class TimeForLastWords:
 
     def take(self, record: Record) -> float | None:
         """Learn from a record; of the last one, return the seconds that there are."""
-        if isinstance(record, RunStarted | RunJoined | PowerChanged):
+        if isinstance(record, RunStarted | RunJoined | PowerChanged | ChargeAwaited):
             self._ends = math.inf if record.deadline is None else record.deadline
         return max(LAST_MOMENT, min(LAST_WORDS, self._ends - record.at)) if isinstance(record, RunEnded) else None
 

@@ -57,6 +57,20 @@ class PowerChanged:
 
 
 @value(kw_only=True)
+class ChargeAwaited:
+    """Before anybody is started the battery has to have its charge, in per cent; `over`: it is waited for no longer.
+
+    `deadline` is that of the run, in whose time this does not count.
+    """
+
+    at: float
+    charge: float
+    wanted: float
+    over: bool
+    deadline: float | None
+
+
+@value(kw_only=True)
 class RunInterrupted:
     """A signal told the run to end. `times`: how often by now, as what it is since another one joined it.
 
@@ -212,6 +226,7 @@ Record: TypeAlias = (
     RunStarted
     | RunJoined
     | PowerChanged
+    | ChargeAwaited
     | RunInterrupted
     | GuestPlanned
     | StopsForeseen

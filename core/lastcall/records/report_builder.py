@@ -9,6 +9,7 @@ from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, 
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.records.records import (
     AttemptEnded,
+    ChargeAwaited,
     GuestAsked,
     GuestBegun,
     GuestEnded,
@@ -85,6 +86,8 @@ class ReportBuilder:
                 self._start = record
             case RunJoined() | PowerChanged():
                 self._take_terms(record)
+            case ChargeAwaited() if self._start:
+                self._start = replace(self._start, deadline=record.deadline)
             case RunEnded():
                 self._end = record
             case ProblemFound():

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from lastcall.api.guests import Key
 from lastcall.api.results import Verdict
 from lastcall.formats.visible_text import page
+from lastcall.persistence.power.awaited_charge import charge_words
 from lastcall.records.records import (
     AttemptEnded,
+    ChargeAwaited,
     GuestAsked,
     GuestEnded,
     GuestHeld,
@@ -49,6 +51,8 @@ class Narrator:
             case GuestPlanned():
                 self._names[record.guest.key] = record.guest.name
                 return None
+            case ChargeAwaited():
+                return None if record.over else charge_words(record.charge, record.wanted)
             case PowerChanged():
                 return mains_words(record.at, turned=record.turned, back=record.back)
             case GuestEnded():

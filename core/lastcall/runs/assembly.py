@@ -181,6 +181,9 @@ def build_restore(
     from lastcall.guests.clock_sync import ClockSync
     from lastcall.guests.readiness import Readiness
     from lastcall.guests.starter import Starter
+    from lastcall.hooks.power.supplies import PowerQuestions
+    from lastcall.persistence.power.awaited_charge import ChargeNote
+    from lastcall.runs.meanwhile.charge import ChargeWait
     from lastcall.runs.restore import Restore, RestorePlanning, StartTools
 
     settings = parts.settings.restore
@@ -189,10 +192,15 @@ def build_restore(
         Readiness(parts.hooks, parts.policies, settings, parts.context.terms),
         ClockSync(settings, parts.context, parts.workers, parts.stream),
     )
+    questions = PowerQuestions(parts.hooks, parts.context.terms, parts.loop)
+    charge = ChargeWait(
+        questions, parts.stream, parts.workers, ChargeNote(parts.settings.paths.run), parts.loop,
+        parts.deadline.remaining(parts.stream.start),
+    )  # fmt: skip
     wanted = RestorePlanning(settings=settings, chosen=chosen, at_boot=at_boot, fresh=fresh, insists=insists)
     return Restore(
         wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
-        parts.loop,
+        parts.loop, charge if at_boot else None,
     )  # fmt: skip
 
 

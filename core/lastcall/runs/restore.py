@@ -30,7 +30,9 @@ from lastcall.presence.session_uris import is_own_session
 from lastcall.records.records import GuestPlanned, RunInterrupted
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.runs.meanwhile.charge import ChargeWait
 from lastcall.timing.budget import LAST_LOOK
+from lastcall.timing.deadline import Deadline
 from lastcall.timing.moment import Moment
 
 _OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})  # outcomes of guests that may run all the same
@@ -77,7 +79,9 @@ class Restore:
         stream: Stream,
         hypervisor: Hypervisor,
         loop: asyncio.AbstractEventLoop,
+        charge: ChargeWait | None = None,
     ) -> None:
+        self._charge = charge
         self._wanted, self._settings = wanted, wanted.settings
         self._context = context
         self._inventory, self._connections = inventory, inventory.connections
@@ -95,11 +99,16 @@ class Restore:
         """Run it; raises UsageError where one is chosen that is not on the list."""
         first = self._wanted.at_boot and self._is_first_of_boot()
         entries = self._select()
+        if entries and not await self._battery_is_charged():
+            return conclude(self._stream, self._hypervisor)
         if entries or first:
             await self._connections.connect(entry.uri for entry in entries)
         if first:
+            listed = bool(entries)
             entries += await self._always_running()
             await self._books.keep(begun=False)
+            if entries and not listed and not await self._battery_is_charged():
+                return conclude(self._stream, self._hypervisor)
         # With nobody to start, too: who mounts a volume in pre_restore does it at every boot.
         starts = await self._plan(entries)
         if await self._announce() and starts:
@@ -112,6 +121,23 @@ class Restore:
             self._state.restored_in = self._books.boot_id
             await self._books.keep()
         return conclude(self._stream, self._hypervisor)
+
+    async def _battery_is_charged(self) -> bool:
+        """Wait until it is, at boot; False where the run was told to end meanwhile. Everybody stays on the list then.
+
+        A host that starts its guests on a battery that is almost empty has to stop them in a minute, and has no minute.
+        """
+        if self._charge:
+            deadline = self._context.terms.deadline
+            self._count_by(deadline.since(-self._charge.bound))
+            waited = await self._charge.wait(self._halt)
+            if not self._halt.passed:
+                self._count_by(deadline.since(-waited))
+        return not self._halt.passed
+
+    def _count_by(self, deadline: Deadline) -> None:
+        self._context.terms.change(deadline)
+        self._end.move(deadline.end)
 
     def _is_first_of_boot(self) -> bool:
         """Whether no restore of this boot has got an answer from every connection, and came to its end."""

@@ -3,7 +3,9 @@
 from collections import Counter
 
 from lastcall.api.guests import Key, Outcome, RunKind
+from lastcall.persistence.power.awaited_charge import charge_words
 from lastcall.records.records import (
+    ChargeAwaited,
     GuestAsked,
     GuestBegun,
     GuestEnded,
@@ -43,7 +45,7 @@ class StatusLines:
         self._names: dict[Key, str] = {}
         self._doing: dict[Key, str] = {}
         self._ended: dict[Key, Outcome] = {}
-        self._hook = ""
+        self._hook = self._charge = ""
         self._said = -CONSOLE_INTERVAL
 
     def take(self, record: Record) -> None:
@@ -54,6 +56,9 @@ class StatusLines:
                 self.tick(record.at)
             case RunJoined() | PowerChanged():
                 self._ends = record.deadline
+            case ChargeAwaited():
+                self._ends = record.deadline
+                self._charge = "" if record.over else charge_words(record.charge, record.wanted)
             case RunEnded():
                 self._conclude()
             case _:
@@ -72,6 +77,8 @@ class StatusLines:
 
     def line(self, now: float) -> str:
         """How things stand: `stopping 3/12 · db-1 flushing · 41 s left`."""
+        if self._charge:
+            return self._charge  # nobody is known yet
         done = f"{_VERBS[self._kind]} {len(self._ended)}/{len(self._names)}"
         doing = [f"{self._names[key]} {what}" for key, what in list(self._doing.items())[:_SHOWN]]
         more = len(self._doing) - len(doing)

@@ -11,6 +11,7 @@ from lastcall.formats.decoding import decoded
 from lastcall.formats.json_text import to_json
 from lastcall.records.records import (
     AttemptEnded,
+    ChargeAwaited,
     GuestAsked,
     GuestBegun,
     GuestEnded,
@@ -34,6 +35,7 @@ RECORDS: list[Record] = [
         at=0.0, id="r", kind=RunKind.SHUTDOWN, reason=Reason.SOFT_REBOOT, started="2026-01-01T00:00:00+00:00",
         deadline=None, boot_id="b", host="h", config="last_good", versions={"lastcall": "1"},
     ),
+    ChargeAwaited(at=3, charge=23.5, wanted=40.0, over=False, deadline=None),
     RunJoined(at=1, reason=Reason.POWER, deadline=90.0),
     PowerChanged(at=2, back=True, turned=True, reason=Reason.SHED, deadline=600.0, last_ask=540.0, last_resort=570.0),
     GuestPlanned(at=1.0, guest=Guest(uri=KEY[0], uuid=KEY[1], name="db 1", state=GuestState.PAUSED, persistent=False)),

@@ -7,6 +7,7 @@ from lastcall.cli.documents.run_summary import RunSummary
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
+from lastcall.persistence.power.awaited_charge import AwaitedCharge
 from lastcall.persistence.state import Entry
 from lastcall.planning.last_outlook import KeptForecast
 from lastcall.report.drills.last_drill import LastDrill
@@ -39,6 +40,7 @@ class NextStop(KeptForecast):
 class StatusDocument:
     """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
 
+    `charge`: what the restore of this boot waits for, null where it does not.
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
     shutdown and the restore after it. `next_stop`: null before the first plan or check. `unseen`: runs with guests that
     were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
@@ -49,6 +51,7 @@ class StatusDocument:
     on_duty: bool
     duty: tuple[Problem, ...]
     announced: Announcement | None
+    charge: AwaitedCharge | None
     guests: tuple[WaitingGuest, ...]
     silent: Mapping[str, str]
     connections: tuple[ConnectionCount, ...]

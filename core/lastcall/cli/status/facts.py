@@ -12,6 +12,7 @@ from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.motd import Motd
+from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.planning.last_outlook import KeptForecast, LastOutlook
@@ -52,6 +53,7 @@ class StatusFacts:
             on_duty=self.on_duty,
             duty=self.doubts,
             announced=NoticeBoard(self.places.run).read(),
+            charge=ChargeNote(self.places.run).read(),
             guests=tuple(guests),
             silent=self.census.silent,
             connections=tuple(ConnectionCount(uri=uri, guests=self.counts(uri)) for uri in self.places.connections),

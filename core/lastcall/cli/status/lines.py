@@ -12,6 +12,7 @@ from lastcall.formats.quantities import format_duration
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.last_line import ASKED_BY
+from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.state import Entry
 from lastcall.report.drills.last_drill import drill_words
 from lastcall.report.run_list import run_line
@@ -29,6 +30,9 @@ def status_lines(facts: StatusFacts, screen: Screen) -> Iterator[str]:
     if announced:
         yield from paragraph(_announcement(announced), screen, tone=Tone.WARNING)
     yield from _unseen(facts, screen)
+    charge = ChargeNote(facts.places.run).read()
+    if charge:
+        yield from paragraph(f"the restore of this boot {charge}", screen, tone=Tone.WARNING)
     waits = list(_waiting(facts, screen))
     why = "" if facts.places.brings_back else ": restore.policy is none"
     yield from waits or [f"no guest waits to be restored{why}"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
@@ -58,17 +59,25 @@ def run_restore(
     config: str = "",
     names: Sequence[str] = (),
     fresh: bool = False,
+    at_boot: bool = False,
     dead: Sequence[str] = (),
     sink: Sink | None = None,
     meanwhile: Callable[[FakeHypervisor, Restore], None] | None = None,
 ) -> Report:
     """Restore what an earlier `run_shutdown` in the same folder wrote down. `fresh`: without saved images.
 
+    `at_boot`: as the unit does in the boot after that.
+
     `meanwhile`: as there.
     """
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_restore(parts, chosen=Selection(names), fresh=fresh)
+        if at_boot:  # that which was before it has just ended
+            state = parts.books.state
+            boots = {entry.boot_id for entry in state.entries.values()}
+            state.boot, state.previous_boot = parts.books.boot_id, next(iter(boots), None)
+            state.entries = {key: replace(entry, due=True) for key, entry in state.entries.items()}
+        run = build_restore(parts, chosen=Selection(names), fresh=fresh, at_boot=at_boot)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run
