@@ -18,7 +18,7 @@ def nobody_is_asked_once_the_mains_are_back(history: History) -> Iterator[str]:
         for era in _turned(seen):
             for one in seen.requests(guest):
                 at = one.at - seen.run.began
-                if era.since + _lag(seen, guest) < at < era.until and one.how not in PREPARES:
+                if era.since + _lag(seen, guest) < at < era.until - 0.002 and one.how not in PREPARES:
                     yield f"{guest.name}: {one.how} at {at:.3f}, and the mains were back at {era.since:.3f}"
 
 
