@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lastcall.api.command_line import CommandLine
-    from lastcall.api.guest_keys import GuestHooks, GuestSettings
+    from lastcall.api.guest_keys import GuestHooks, GuestSettings, GuestShedding
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
     from lastcall.api.power import PowerPolicy, PowerWord, Supply
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "lastcall.api.command_line": ("CommandLine",),
-    "lastcall.api.guest_keys": ("GuestHooks", "GuestSettings"),
+    "lastcall.api.guest_keys": ("GuestHooks", "GuestSettings", "GuestShedding"),
     "lastcall.api.guests": (
         "Ended",
         "Guest",
@@ -154,6 +154,7 @@ __all__ = [
     "GuestHooks",
     "GuestResult",
     "GuestSettings",
+    "GuestShedding",
     "GuestShell",
     "GuestState",
     "HookFailed",

@@ -22,6 +22,7 @@ OPERATORS = {
     "What would go wrong tonight": "check.md",
     "The page in Cockpit": "cockpit.md",
     "Drills": "drill.md",
+    "Shedding": "shedding.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",

@@ -19,6 +19,18 @@ class GuestHooks:
 
 
 @value(frozen=True, kw_only=True)
+class GuestShedding:
+    """When a guest is shed while a battery carries the host: as soon as one of these holds, never where all are None.
+
+    `after`: seconds on battery. `below`: its charge, in per cent. `runtime_below`: how long it carries on, in seconds.
+    """
+
+    after: float | None = None
+    below: float | None = None
+    runtime_below: float | None = None
+
+
+@value(frozen=True, kw_only=True)
 class GuestSettings:
     """What counts for one guest after defaults, metadata, plugins and rules: a field for each guest key of the core.
 
@@ -37,6 +49,7 @@ class GuestSettings:
     transient: Literal["stop", "leave"]
     restore: bool | Literal["always"]
     drill: bool
+    shed: GuestShedding
     start_delay: float
     ready_timeout: float
     shell: tuple[str, ...]

@@ -3,14 +3,23 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from lastcall.api.guest_keys import GuestHooks, GuestSettings
+from lastcall.api.guest_keys import GuestHooks, GuestSettings, GuestShedding
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.matching import matches
+from lastcall.formats.quantities import parse_duration, parse_percent
 from lastcall.options import BY_METADATA, Duration, NamedChoice
 
 LADDER = "The ladder of stop methods; empty = libvirt's own shutdown request."
@@ -30,6 +39,14 @@ DEPENDS_ON = (
 SHELL = (
     "How commands are run in the guest: `agent`, `ssh`, or both; a later one is used where the one before cannot be "
     "reached."
+)
+
+
+NEVER = "never"
+_SHED_FORMS = f"{NEVER}, a time on battery such as 5min, or a mapping of after, below and runtime_below"
+SHED = (
+    "When it is stopped already while a battery carries the host: `never`, after a time on battery, or the first that "
+    "holds of `after`, `below` (charge) and `runtime_below`; by metadata only the time."
 )
 
 
@@ -62,6 +79,65 @@ class GuestHookSettings(Section):
     """What differs for the hooks of one guest."""
 
     timeout: Duration | None = Field(default=None, gt=0, description="The time box of one call for this guest.")
+
+
+def _time_or_never(value: object) -> object:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or {NEVER}") from None
+
+
+Percent = Annotated[
+    float,
+    BeforeValidator(parse_percent),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+                {"type": "number", "minimum": 0, "maximum": 100},
+            ],
+            "description": "a part such as 60%, or the plain number",
+        }
+    ),
+]
+
+
+class ShedSettings(Section):
+    """When a guest is shed: as soon as one of these holds; where none is given, never."""
+
+    after: Duration | None = Field(
+        default=None, description="Time on battery from which it is shed.", json_schema_extra=BY_METADATA
+    )
+    below: Percent | None = Field(default=None, gt=0, description="Charge of the battery below which it is shed.")
+    runtime_below: Duration | None = Field(
+        default=None, gt=0, description="Runtime, as it is believed, below which it is shed."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if value == NEVER:
+            return dict[str, object]()
+        if isinstance(value, Mapping):
+            given = cast("Mapping[str, object]", value)
+            if given and all(one is None for one in given.values()):
+                raise ValueError(f"says nothing; {_SHED_FORMS}")
+            if given:
+                return given
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return {"after": _time_or_never(value)}
+        raise ValueError(f"should be {_SHED_FORMS}")
+
+    @model_serializer
+    def _as_written(self) -> dict[str, float] | float | str:
+        given = {key: getattr(self, key) for key in type(self).model_fields if getattr(self, key) is not None}
+        return given["after"] if list(given) == ["after"] else given or NEVER
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short forms: never, and the time alone."""
+        return {"anyOf": [{"const": NEVER}, {"type": "string"}, {"type": "number"}, handler(core_schema)]}
 
 
 class Match(Section):
@@ -146,6 +222,7 @@ class GuestPolicy(Section):
         description="`lastcall drill` without names stops it and brings it back.",
         json_schema_extra=BY_METADATA,
     )
+    shed: ShedSettings = Field(default=ShedSettings.model_construct(), description=SHED, json_schema_extra=BY_METADATA)
     start_delay: Duration = Field(
         default=0.0,
         description="How long a restore waits before it starts it, once its turn has come; others start meanwhile.",
@@ -194,11 +271,18 @@ def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
         transient=policy.transient,
         restore=policy.restore,
         drill=policy.drill,
+        shed=shedding_of(policy),
         start_delay=policy.start_delay,
         ready_timeout=ready_timeout if policy.ready_timeout is None else policy.ready_timeout,
         shell=policy.shell,
         hooks=GuestHooks(timeout=policy.hooks.timeout),
     )
+
+
+def shedding_of(policy: GuestPolicy) -> GuestShedding:
+    """When a guest of this policy is shed, of those that are managed."""
+    shed = policy.shed
+    return GuestShedding(after=shed.after, below=shed.below, runtime_below=shed.runtime_below)
 
 
 def _written(match: Match) -> dict[str, str]:

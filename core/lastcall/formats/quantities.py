@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `90s`, `4min`, `1h30m`, `500ms`, `64MiB`, `500kB`."""
+"""Durations, sizes and parts as people write them: `90s`, `4min`, `1h30m`, `500ms`, `64MiB`, `500kB`, `60%`."""
 
 import re
 
@@ -14,6 +14,7 @@ _SIZES = {
 }  # fmt: skip
 # With fewer digits than a number of Python may have, as reading one takes time by the square of its length.
 _SIZE = re.compile(r"(\d{1,15})\s*([A-Za-z]*)")
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 _SIZE_HINT = "write a size such as 64MiB or 500kB, or plain bytes"
 
 
@@ -71,3 +72,16 @@ def format_size(count: int) -> str:
         if count >= _SIZES[unit]:
             return f"{count / _SIZES[unit]:.1f}".removesuffix(".0") + f" {unit}"
     return f"{count} B"
+
+
+def parse_percent(value: object) -> object:
+    """Turn a part into per cent (float, 0 to 100); raises ValueError with a hint. None passes, where it may be left
+    out."""
+    if value is None:
+        return None
+    found = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = float(found[1]) if found else value
+    # True is an int to Python: `below: true` would be one per cent.
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 100:
+        raise ValueError("not a part; write one such as 60%, between 0% and 100%")
+    return float(number)

@@ -183,7 +183,8 @@ def test_what_counts_for_a_guest_is_what_its_rules_come_to(tmp_path: Path) -> No
         "restore: {ready_timeout: 33s}\n"
         "guests:\n"
         "  - {match: db-*, stop: [acpi, {destroy: {graceful: false}}], last_resort: leave, hooks: {timeout: 9s}}\n"
-        "  - {match: db-1, order: 5, depends_on: [web-*, {uri: 'x*', state: off}], shell: ssh, restore: always}\n"
+        "  - {match: db-1, order: 5, depends_on: [web-*, {uri: 'x*', state: off}], shell: ssh, restore: always,\n"
+        "     shed: {after: 5min, below: 60%}}\n"
         "  - {match: web-1, ready_timeout: 4s}\n"
     )
     found: list[GuestSettings] = []
@@ -198,10 +199,11 @@ def test_what_counts_for_a_guest_is_what_its_rules_come_to(tmp_path: Path) -> No
     assert db == GuestSettings(
         manage=True, depends_on=({"name": "web-*"}, {"uri": "x*", "state": "off"}), order=5, stop=("acpi", "destroy"),
         timeout=70.0, last_resort=(), paused="save", jobs="wait", transient="stop", restore="always", drill=False,
-        start_delay=0.0, ready_timeout=33.0, shell=("ssh",), hooks=lastcall.GuestHooks(timeout=9.0),
+        shed=lastcall.GuestShedding(after=300.0, below=60.0), start_delay=0.0, ready_timeout=33.0, shell=("ssh",),
+        hooks=lastcall.GuestHooks(timeout=9.0),
     )  # fmt: skip
     assert (web.order, web.stop, web.last_resort, web.ready_timeout) == (1, ("agent", "acpi"), ("destroy",), 4.0)
-    assert web.hooks == lastcall.GuestHooks()
+    assert (web.hooks, web.shed) == (lastcall.GuestHooks(), lastcall.GuestShedding())
 
 
 def test_after_its_end_a_call_tells_none_of_it(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_metadata_may_set_every_core_key_that_runs_nothing() -> None:
     given = {
         "depends_on": "[a]", "order": "3", "timeout": "7s", "manage": "false", "paused": "leave", "transient": "leave",
         "restore": "always", "ready_timeout": "1min", "start_delay": "2min", "stop": "[]", "last_resort": "leave",
-        "jobs": "abort",
+        "jobs": "abort", "shed": "5min",
     }  # fmt: skip
     policy, problems = read_metadata(model, guest, given)
     assert problems == []

@@ -14,6 +14,7 @@ from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.never_in_time import never_in_time
+from lastcall.checks.power.sheds_in_vain import sheds_in_vain
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
@@ -151,6 +152,7 @@ def _of_guests(parts: Parts, loaded: Loaded, guests: Sequence[Guest], everybody:
     # A guest of a connection that is not there may be the one that a rule is for.
     if connections.all_listed:
         yield from idle_rules(loaded.document.node, parts.settings.guests, everybody)
+    yield from sheds_in_vain(guests, parts.policies)
 
 
 async def _ask_plugins(parts: Parts, guests: Sequence[Guest]) -> None:

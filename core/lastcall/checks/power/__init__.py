@@ -1,0 +1,1 @@
+"""What `check` looks at of what is configured for an outage."""
