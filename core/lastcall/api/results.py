@@ -91,7 +91,8 @@ class PlannedStop:
 class GuestResult:
     """What became of one guest. `method` is null when it went off by itself or did not go off.
 
-    `planned` is null in a restore, for a guest that came up late, and in reports of earlier versions.
+    `planned` is null in a restore, for a guest that came up late, and in reports of earlier versions. `stage`: by which
+    stage of an outage it was shed, as in `after 5min on battery`; empty for any other guest.
     """
 
     name: str
@@ -112,6 +113,7 @@ class GuestResult:
     hooks: tuple[HookRecord, ...] = ()
     driver: str = "QEMU"
     planned: PlannedStop | None = None
+    stage: str = ""
 
     @property
     def guest(self) -> Guest:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -13,9 +13,12 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.quantities import parse_duration
+from lastcall.persistence.state import Cause
 
 if TYPE_CHECKING:
-    from lastcall.planning.selection import Criterion
+    from lastcall.planning.selection import Criterion, Selection
+
+CAUSES: Sequence[Cause] = get_args(Cause)
 
 
 def json_option(document: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -96,10 +99,28 @@ def selection_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return with_selection
 
 
+def listed_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`selection_arguments`, and `--cause`, for who chooses among the guests that are to be restored."""
+    text = "Only those that were stopped as the `host` did, by `hand`, or `shed`. May be given more than once."
+
+    @click.option("--cause", "causes", type=click.Choice(CAUSES), multiple=True, help=text)
+    @functools.wraps(function)
+    def with_causes(*args: Any, chosen: "Selection", causes: Sequence[Cause], **options: Any) -> Any:
+        from lastcall.planning.selection import Selection
+
+        return function(*args, chosen=Selection(chosen.words, chosen.criteria, causes), **options)
+
+    return selection_arguments(with_causes)
+
+
 def reason_option(default: Reason | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--reason`: why; everything but manual is a host stop. None: the command decides by what else it is given."""
-    reasons = [reason.value for reason in Reason if reason not in {Reason.BOOT, Reason.DRILL}]
-    text = "Why. Everything but manual is a host stop: it goes through, and takes the last resort."
+    """`--reason`: why; everything but manual is a host stop. None: the command decides by what else it is given, and
+    plans what sheds guests as well.
+    """
+    others = {Reason.BOOT, Reason.DRILL, *({Reason.SHED} if default else ())}
+    reasons = [reason.value for reason in Reason if reason not in others]
+    but = "manual" if default else "manual and shed"
+    text = f"Why. Everything but {but} is a host stop: it goes through, and takes the last resort."
     return click.option(
         "--reason", type=click.Choice(reasons), default=default and default.value, show_default=True, help=text
     )

@@ -21,7 +21,7 @@ class Request:
     share; None = nothing more is known of that. An empty `reason` leaves the run its own.
 
     `power`: the mains are back, and whatever was announced for want of them counts no more. That they have gone again
-    is announced, for the reason `power`.
+    is announced, for the reason `power`. With a reason it is only for a run that has that.
     """
 
     reason: str

@@ -6,7 +6,7 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.api.matching import KEYS, is_like, matches
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
-from lastcall.persistence.state import Entry
+from lastcall.persistence.state import Cause, Entry
 
 _WILD = frozenset("*?[]!")
 _NEAR = 0.6  # how like a name has to be to be the one that was meant: 1 is the same, 0 has nothing in common
@@ -62,13 +62,20 @@ class Selection:
     """The guests that somebody means; where nothing is said, all.
 
     `words`: names, UUIDs and globs, one of which has to fit. `criteria` narrow that down: those of one key are
-    alternatives, and one of each key has to fit.
+    alternatives, and one of each key has to fit. `causes`: of the list of guests to restore only those that were
+    stopped for one of these.
     """
 
     words: Sequence[str] = ()
     criteria: Sequence[Criterion] = ()
+    causes: Sequence[Cause] = ()
 
     def __bool__(self) -> bool:
+        return self.tells_guests or bool(self.causes)
+
+    @property
+    def tells_guests(self) -> bool:
+        """Whether it says which guests, beyond why they were stopped: only then those are meant that are parked."""
         return bool(self.words or self.criteria)
 
     def __str__(self) -> str:
@@ -80,7 +87,11 @@ class Selection:
         return self._among(guests, _ACTIVE)
 
     def listed(self, entries: Sequence[Entry]) -> list[Entry]:
-        """The same for the list of guests to restore; a guest's state is the one that it had."""
+        """The same for the list of guests to restore; a guest's state is the one that it had.
+
+        Where only a cause is said, nobody has to be there.
+        """
+        entries = [entry for entry in entries if not self.causes or entry.cause in self.causes]
         meant = {guest.key for guest in self._among([entry.guest for entry in entries], _LISTED)}
         return [entry for entry in entries if entry.guest.key in meant]
 
@@ -121,7 +132,8 @@ class Selection:
 
     @property
     def _narrowed(self) -> str:
-        return f" with {', '.join(map(str, self.criteria))}" if self.criteria else ""
+        told = (*self.criteria, *(f"cause {cause}" for cause in self.causes))
+        return f" with {', '.join(map(str, told))}" if told else ""
 
 
 EVERYBODY = Selection()
@@ -133,7 +145,9 @@ class TheseGuests(Selection):
 
     keys: frozenset[Key] = frozenset()
 
-    def __bool__(self) -> bool:
+    @property
+    def tells_guests(self) -> bool:
+        """It says nothing else."""
         return True
 
     def active(self, guests: Sequence[Guest]) -> list[Guest]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from lastcall.api.guests import Guest, GuestState, Key, Reason, RunKind
+from lastcall.api.guests import Guest, GuestState, Key, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import OWN_WORD, Policies
@@ -16,9 +16,9 @@ from lastcall.hooks.dispatch import Fired, Hooks
 from lastcall.hypervisor.ports import GuestFacts
 from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
-from lastcall.planning.drilled import as_drilled
 from lastcall.planning.hook_times import HookBoxes
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
+from lastcall.planning.unforced import BRINGS_BACK, as_unforced
 from lastcall.presence.connections import Connections
 from lastcall.presence.given_settings import read_given
 from lastcall.records.found_problems import first_of
@@ -132,8 +132,8 @@ class Inventory:
         return planned if anew.left_because else anew
 
     def _for_occasion(self, planned: PlannedGuest) -> PlannedGuest:
-        drill = self._context.terms.reason is Reason.DRILL
-        return as_drilled(planned, self._methods) if drill else planned
+        reason = self._context.terms.reason
+        return as_unforced(planned, self._methods, reason) if reason in BRINGS_BACK else planned
 
     def _with_care(self, planned: PlannedGuest) -> PlannedGuest:
         """A run that nothing forces leaves a guest alone that may be none of its business."""

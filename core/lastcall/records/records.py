@@ -85,10 +85,11 @@ class RunInterrupted:
 
 @value(kw_only=True)
 class GuestPlanned:
-    """A guest belongs to the run."""
+    """A guest belongs to the run. `stage`: the one of an outage by which it is shed, in words."""
 
     at: float
     guest: Guest
+    stage: str = ""
 
 
 @value(kw_only=True)

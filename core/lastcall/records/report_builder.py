@@ -60,6 +60,7 @@ class _Story:
     hooks: list[HookRecord] = field(default_factory=list)
     end: GuestEnded | None = None
     planned: PlannedStop | None = None
+    stage: str = ""
     told: GuestResult | None = None  # once it is decided, until something more is heard
 
 
@@ -129,6 +130,7 @@ class ReportBuilder:
     def _take_plan(self, record: GuestPlanned | StopsForeseen) -> None:
         if isinstance(record, GuestPlanned):
             self.plan(record.guest)
+            self._stories[record.guest.key].stage = record.stage
             return
         for one in record.guests:
             story = self._stories[one.guest]
@@ -178,6 +180,7 @@ class ReportBuilder:
             persistent=story.guest.persistent,
             driver=story.guest.driver,
             planned=story.planned,
+            stage=story.stage,
             ended=end.ended if end else None,
             asked=story.asked,
             waited_for=story.waited_for,

@@ -45,7 +45,13 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
 def _guest_row(guest: GuestResult) -> Row:
     sign = Cell("✓", Tone.GOOD) if as_planned(guest) else Cell("✗", Tone.BAD)
     how = f" by {guest.method}" if guest.method else ""
-    return sign, guest.name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", guest.message
+    return sign, guest.name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", _words_of(guest)
+
+
+def _words_of(guest: GuestResult) -> str:
+    """What is said of how it went, and by which stage of an outage it was shed, or was to be."""
+    stage = f"{'shed' if guest.ended else 'to be shed'} {guest.stage}" if guest.stage else ""
+    return "; ".join(filter(None, (guest.message, stage)))
 
 
 def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[str]:

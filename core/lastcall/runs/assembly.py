@@ -13,7 +13,7 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.guests import Guest, Key, Reason, RunKind
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
 from lastcall.config.guest_settings import view_of
@@ -149,8 +149,13 @@ class Parts:
         return _cut(shutdown, self.stream.start, limit, heard=self.hooks.listens("post_shutdown"))
 
 
-def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False) -> "Shutdown":
-    """The shutdown of all active guests, or of those chosen. `force` lets a voluntary run take the last resort."""
+def build_shutdown(
+    parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False, stages: Mapping[Key, str] | None = None
+) -> "Shutdown":
+    """The shutdown of all active guests, or of those chosen. `force` lets a voluntary run take the last resort.
+
+    `stages`: by which stage of an outage each is shed, in words.
+    """
     from lastcall.guests.rungs.ladder import Ladder
     from lastcall.guests.rungs.rung_tools import RungTools
     from lastcall.presence.sight import Sight
@@ -161,7 +166,10 @@ def build_shutdown(parts: Parts, *, chosen: Selection = EVERYBODY, force: bool =
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
     ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug, lambda: phases.turned))
     wanted = ShutdownPlanning(
-        chosen=chosen, parallel=parts.settings.shutdown.parallel, pre_budget=parts.settings.hooks.pre_budget
+        chosen=chosen,
+        stages=stages or {},
+        parallel=parts.settings.shutdown.parallel,
+        pre_budget=parts.settings.hooks.pre_budget,
     )
     return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
 

@@ -10,11 +10,12 @@ from lastcall.hypervisor.ports import Hypervisor
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.persistence.files import LAST_MOMENT
 from lastcall.persistence.refusals import refusal
-from lastcall.persistence.state import Entry, StateFile
+from lastcall.persistence.state import Cause, Entry, StateFile
 from lastcall.planning.history import History
 from lastcall.planning.hook_times import HookBoxes
 from lastcall.planning.plan import Plan
 from lastcall.planning.planned_stops import planned_stops
+from lastcall.planning.unforced import BRINGS_BACK
 from lastcall.planning.worst_case import look_ahead
 from lastcall.records.records import GuestForeseen, RunEnded, StopsForeseen
 from lastcall.records.stream import Stream
@@ -51,12 +52,12 @@ class Bookkeeping:
         # Who stops one guest by name before the host goes down does not mean it to come back with the others.
         if not voluntary and not named:
             self.state.make_due(self.boot_id)
-        # Nobody means a guest of a drill to stay off: a host that goes down in its middle, or loses its power, brings
-        # it back at the next boot.
-        drill = self._terms.reason is Reason.DRILL
-        sheds = self._terms.reason is Reason.SHED
-        cause = "shed" if sheds else "hand" if voluntary and named and not drill else "host"
-        due = drill or sheds or not voluntary
+        # Nobody means a guest of a drill, or one that is shed, to stay off: a host that goes down before they are back,
+        # or loses its power, brings them back at the next boot.
+        back = self._terms.reason in BRINGS_BACK
+        cause: Cause = "hand" if voluntary and named and not back else "host"
+        cause = "shed" if self._terms.reason is Reason.SHED else cause
+        due = back or not voluntary
         added = self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting)
         if self._terms.reason is Reason.MANUAL:
             self._by_hand |= {(entry.uri, entry.uuid): entry for entry in added}
@@ -90,7 +91,8 @@ class Bookkeeping:
     async def keep(self, *, begun: bool = True) -> None:
         """Write the list. A disk that refuses or hangs is a problem of the report, not the end of the run.
 
-        Raises NoPermission in a voluntary run that has not begun, and had better not; in a drill for whatever reason.
+        Raises NoPermission in a voluntary run that has not begun, and had better not; in a drill, and where guests
+        are shed, for whatever reason.
         """
         # Composed on this thread: while the worker waits for the disk, the list goes on changing.
         write = self.state.snapshot()
@@ -102,8 +104,8 @@ class Bookkeeping:
                 raise NoPermission(f"no permission to write {self.state.path}", remedy) from None
             self._not_kept("no permission")
         except OSError as error:
-            # Whoever a drill stops is started by that list alone, and nothing forces the drill.
-            if self._terms.reason is Reason.DRILL and not begun:
+            # Whoever a drill or shedding stops is started by that list alone, and nothing forces either.
+            if self._terms.reason in BRINGS_BACK and not begun:
                 raise refusal(error, self.state.path) from None
             self._not_kept(_why(error))
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Container, Mapping
 
-from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.api.guests import Guest, GuestState, Key, Outcome, Reason
 from lastcall.errors import Severity
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.presence.connections import Connections
@@ -96,6 +96,8 @@ class Latecomers:
             if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
         was_off = self._stream.story.result(guest.key).ended is not None
+        if self._phases.terms.reason is Reason.SHED:
+            return False  # whoever starts it while a battery carries the host wants it to run just now
         # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
         return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from lastcall.api.guests import Reason
+from lastcall.api.guests import Reason, RunKind
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import open_plain, read_text, require_plain
@@ -166,6 +166,20 @@ class RunLock:
             return None
         answer = self._ask(found, request, ANSWER_TIME)
         return answer or (None if self._is_free() else Answer(accepted=False, message="nothing; it may hang"))
+
+    def call_off(self) -> tuple[Holder, Answer] | None:
+        """Tell a run that sheds guests to ask nobody else; who it is, and what it answers. None where there is none."""
+        found = None if self._is_free() else self._real_holder()
+        if found is None or (found.kind, found.reason) != (RunKind.SHUTDOWN.value, Reason.SHED.value):
+            return None
+        answer = self._ask(found, Request(Reason.SHED.value, power=True), ANSWER_TIME)
+        return found, answer or Answer(accepted=False, message="nothing; it may hang")
+
+    def outlast(self, found: Holder) -> None:
+        """Wait until a run is over, or has become another one."""
+        # By who has it open, and not by trying the lock: a host stop that wants it just then would not get it.
+        while self._real_holder() == found:
+            time.sleep(POLL)
 
     def release(self) -> None:
         """Give the lock back."""

@@ -178,8 +178,10 @@ class Restore:
 
     def _select(self) -> list[Entry]:
         entries = list(self._state.entries.values())
-        if self._wanted.chosen:
-            return self._wanted.chosen.listed(entries)
+        chosen = self._wanted.chosen
+        if chosen:
+            found = chosen.listed(entries)
+            return found if chosen.tells_guests else [entry for entry in found if not entry.parked]
         if not self._settings.brings_back:
             return []
         if self._wanted.at_boot:

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import field
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
@@ -22,6 +23,7 @@ from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.forecast import chains
 from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.planning.selection import EVERYBODY, Selection
+from lastcall.planning.unforced import BRINGS_BACK
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
 from lastcall.presence.own_stops import OwnStops
@@ -38,9 +40,13 @@ from lastcall.timing.phases import Phases
 
 @value(kw_only=True)
 class ShutdownPlanning:
-    """What a shutdown is asked for and configured to be: who is chosen, how many at once, and `pre_budget` (s)."""
+    """What a shutdown is asked for and configured to be: who is chosen, how many at once, and `pre_budget` (s).
+
+    `stages`: by which stage of an outage guests are shed, in words.
+    """
 
     chosen: Selection = EVERYBODY
+    stages: Mapping[Key, str] = field(default_factory=dict[Key, str])
     parallel: int = 0
     pre_budget: float = math.inf
 
@@ -183,7 +189,8 @@ class Shutdown:
         """Decide for these guests, by their settings and what libvirt tells of them."""
         self._context.guests = (*self._context.guests, *guests)
         for guest in guests:
-            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest))
+            stage = self._wanted.stages.get(guest.key, "")
+            self._stream.emit(GuestPlanned(at=self._stream.now(), guest=guest, stage=stage))
         # Of what was begun from here on nothing is known: a dump that began while a disk held up the list of guests was
         # taken for a QEMU that hangs, and its guest's plug pulled.
         self._looked_at = self._loop.time()
@@ -223,7 +230,7 @@ class Shutdown:
 
     async def _ask_who_is_busy(self, plan: Plan) -> None:
         """Say it before anybody is touched; a host that goes down waits for no answer, and records what is in time."""
-        if self._context.terms.reason is Reason.DRILL:
+        if self._context.terms.reason in BRINGS_BACK:
             return  # who is was asked before it began
         going = [planned.guest for planned in plan.guests if not planned.left_because]
         if self._phases.voluntary:

@@ -189,8 +189,9 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "shutdown": ("--yes",),
     "uninstall": ("--dry-run",),
 }
-# With tests of their own for the screen; a drill is its closing report, and the lines of unit/report/test_drills.py.
-ELSEWHERE = {"drill", "plan", "status"}
+# With tests of their own for the screen; a drill is its closing report, and the lines of unit/report/test_drills.py,
+# and shedding the report of its run.
+ELSEWHERE = {"drill", "plan", "shed", "status"}
 NOT_FOR_THE_SCREEN = {"config import", "config show", "guest set", "install", "uninstall"}  # YAML, and steps with paths
 
 

@@ -7,7 +7,7 @@ import click
 from lastcall.api.guests import Reason
 from lastcall.cli.documents.state import ForgetDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import json_option, selection_arguments
+from lastcall.cli.options import json_option, listed_arguments
 from lastcall.cli.outlet import say_problem
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.json_text import to_json
@@ -22,17 +22,18 @@ from lastcall.runs.lock import Holder, RunLock
 
 
 @click.command("forget", short_help="Take guests off the list of those to be restored.")
-@selection_arguments
+@listed_arguments
 @click.option("--all", "everyone", is_flag=True, help="Forget every guest on the list.")
 @json_option(ForgetDocument)
 @click.pass_obj
 def forget_command(invocation: Invocation, chosen: Selection, *, everyone: bool, as_json: bool) -> int:
-    """Take guests off the list of those to be restored: those named, by name, UUID or quoted glob.
+    """Take guests off the list of those to be restored: those named, by name, UUID or quoted glob, or
+    all that were stopped for a --cause.
 
     The guests themselves and saved images are not touched.
     """
     if bool(chosen) == everyone:
-        raise UsageError("name the guests to forget, or give --all", "`lastcall status` shows the list")
+        raise UsageError("name the guests to forget, or give --cause or --all", "`lastcall status` shows the list")
     # Strict: the defaults that stand in for a broken configuration may lead to another list than the one meant.
     paths = invocation.places(strict=True)
     lock = RunLock(paths.run)

@@ -1,6 +1,7 @@
 """`lastcall plan`: the dry run."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -9,6 +10,7 @@ from lastcall.cli.documents.plan import PlanDocument
 from lastcall.cli.dry_run.facts import plan_json, planned_calls
 from lastcall.cli.dry_run.look import PlanSeen, look_at_plan
 from lastcall.cli.dry_run.next_stop import keep_for_status
+from lastcall.cli.dry_run.stages import look_at_stages
 from lastcall.cli.dry_run.within import look_within
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, json_option, reason_option, selection_arguments
@@ -17,6 +19,7 @@ from lastcall.errors import ExitCode, Problem, Severity, UsageError
 from lastcall.formats.layout.columns import paragraph
 from lastcall.formats.layout.screen import Screen
 from lastcall.formats.values import value
+from lastcall.planning.power.stage_table import PlannedStage, stage_lines
 from lastcall.planning.selection import Selection
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
@@ -60,6 +63,8 @@ def plan_command(
     is used up. With -v (before the command) it also shows where each value comes from, and what plugins tell about
     each guest.
 
+    With --reason shed it shows the stages in which guests are shed while a battery carries the host, and how those go.
+
     With --within, for a host whose power goes in so much time, it says who would be forced off, the smallest changes of
     settings that avoid it, and the least time that would do; nothing is changed.
     """
@@ -73,10 +78,12 @@ def plan_command(
         keep_for_status(planned.parts, planned.seen, planned.loaded)
     if as_json:
         problems = planned.problems
-        click.echo(plan_json(planned.parts, planned.loaded, planned.seen, problems, planned.verdict))
+        click.echo(plan_json(planned.parts, planned.loaded, planned.seen, problems, planned.verdict, planned.stages))
     else:
         forced = force or not why.voluntary
-        click.echo(_text(planned, invocation.screen(), forced=forced, whence=invocation.verbose))
+        screen = invocation.screen()
+        text = _text(planned, screen, forced=forced, whence=invocation.verbose)
+        click.echo("\n".join([*_stages(planned.stages, screen), text]))
     errors = [problem for problem in planned.problems if problem.severity is Severity.ERROR]
     # Nobody has been stopped, so the story is never as planned: its code counts only where something is wrong.
     return planned.parts.stream.story.exit_code if errors else ExitCode.OK
@@ -90,6 +97,7 @@ class _Planned:
     loaded: Loaded
     seen: PlanSeen
     verdict: TimeVerdict | None
+    stages: tuple[PlannedStage, ...] | None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -100,11 +108,14 @@ def _look(
     loaded: Loaded, request: RunRequest, chosen: Selection, invocation: Invocation, within: float | None
 ) -> _Planned:
     loop = asyncio.new_event_loop()
+    stages = None
+    if request.reason is Reason.SHED:
+        stages, chosen = loop.run_until_complete(look_at_stages(assemble(loaded, request, loop), chosen))
     parts = assemble(loaded, request, loop)
     parts.stream.problems(loaded.plugins.registry.stray_names())
     seen = loop.run_until_complete(look_at_plan(parts, chosen, invocation))
     verdict = None if within is None else loop.run_until_complete(look_within(parts, seen, within))
-    return _Planned(parts, loaded, seen, verdict)
+    return _Planned(parts, loaded, seen, verdict, stages)
 
 
 def _time_given(deadline: float | None, within: float | None) -> float | None:
@@ -121,12 +132,21 @@ def _reason(given: str | None, *, manual: bool, by_hand: bool, within: float | N
     if within is not None:
         if manual or given == Reason.MANUAL:
             raise UsageError("--within is for a host that stops: by hand nobody is forced", "leave --manual out")
+        if given == Reason.SHED:
+            raise UsageError("--within is for a host that stops: who is shed is not forced", "leave --reason shed out")
         return Reason(given or Reason.POWER)
     if manual and given not in {None, Reason.MANUAL}:
         raise UsageError(f"--manual and --reason {given} are two different runs", "leave one of them out")
     if given:
         return Reason(given)
     return Reason.MANUAL if manual or by_hand else Reason.POWEROFF
+
+
+def _stages(stages: Sequence[PlannedStage] | None, screen: Screen) -> Iterator[str]:
+    if stages is not None:
+        yield from paragraph("on battery, these are shed:" if stages else "nobody that runs is ever shed", screen)
+        for line in stage_lines(stages):
+            yield from paragraph(line, screen, 2)
 
 
 def _text(planned: _Planned, screen: Screen, *, forced: bool, whence: bool) -> str:

@@ -2,7 +2,6 @@
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
@@ -10,17 +9,14 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.cli.documents.reports import RestoreDocument
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.options import DurationType, confirmed, json_option, selection_arguments
+from lastcall.cli.options import DurationType, confirmed, json_option, listed_arguments
 from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode, UsageError
 from lastcall.planning.selection import Selection
 
-if TYPE_CHECKING:
-    from lastcall.runs.loading import Loaded
-
 
 @click.command("restore", short_help="Start the guests again that a shutdown has stopped.")
-@selection_arguments
+@listed_arguments
 @click.option(
     "--deadline",
     type=DurationType(),
@@ -53,7 +49,8 @@ def restore_command(
     A guest leaves the list only when it is back; run twice, it changes nothing. `lastcall status` shows the list. A
     guest that could not be started in several attempts is parked, and started only when it is named. By hand it starts
     all that wait; at boot only those that the shutdown just before has stopped, as others may run elsewhere by now.
-    One whose saved image does not load is started without it by --fresh.
+    One whose saved image does not load is started without it by --fresh. With --cause shed it is about those that were
+    stopped while a battery carried the host.
     """
     from lastcall.cli.last_words import tell
     from lastcall.formats.json_text import to_json
@@ -61,42 +58,43 @@ def restore_command(
 
     if from_unit and chosen:
         raise UsageError("--from-unit restores what is due; it takes no names", "leave one of the two out")
-    if fresh and not chosen:
+    if fresh and not chosen.tells_guests:
         raise UsageError("--fresh takes the names of guests: whoever is started so loses its memory", "name them")
     if fresh and not yes and sys.stdin.isatty():
         question = f"Start {chosen} without saved images? What was in their memory is lost."
         invocation = confirmed(invocation, question)
-
-    def told(report: Report) -> int:
-        words = text.report_json(report) if as_json else text.as_text(report, invocation.screen())
-        return tell(report, words, invocation)
-
-    if not from_unit:
-        from lastcall.runs.loading import Allowance, load
-
-        loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
-        report = _by_hand(invocation, loaded, chosen, deadline, fresh=fresh)
-        return told(report)
-    from lastcall.cli.from_unit import bring_back, or_waiting
-
-    brought = bring_back(invocation, deadline)
-    if brought is None:
+    report = _at_boot(invocation, deadline) if from_unit else restore_by_hand(invocation, chosen, deadline, fresh=fresh)
+    if report is None:
         click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
         return ExitCode.OK
-    return or_waiting(told(brought), invocation)
+    code = tell(report, text.report_json(report) if as_json else text.as_text(report, invocation.screen()), invocation)
+    if not from_unit:
+        return code
+    from lastcall.cli.from_unit import or_waiting
+
+    return or_waiting(code, invocation)
 
 
-def _by_hand(
-    invocation: Invocation, loaded: "Loaded", chosen: Selection, deadline: float | None, *, fresh: bool
-) -> Report:
+def _at_boot(invocation: Invocation, deadline: float | None) -> Report | None:
+    from lastcall.cli.from_unit import bring_back
+
+    return bring_back(invocation, deadline)
+
+
+def restore_by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> Report:
+    """Bring back those chosen, as somebody wants it now."""
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_restore
+    from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
 
+    loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))
+    # Who brings back what was shed ends an outage: reports, and plugins that are meant for it, know it by that.
+    reason = Reason.SHED if tuple(chosen.causes) == (Reason.SHED.value,) else Reason.MANUAL
     build = partial(build_restore, chosen=chosen, fresh=fresh)
     with watched_progress(invocation) as sinks:
         request = RunRequest(
-            kind=RunKind.RESTORE, reason=Reason.MANUAL, deadline=deadline, sinks=sinks, started=invocation.started
+            kind=RunKind.RESTORE, reason=reason, deadline=deadline, sinks=sinks, started=invocation.started
         )
         report = perform(loaded, request, build, invocation.signals)
     refresh_login_line(report, loaded.settings, invocation.started)

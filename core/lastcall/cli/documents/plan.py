@@ -6,6 +6,7 @@ from typing import Any, Literal
 from lastcall.api.guests import GuestState, Reason
 from lastcall.errors import Problem
 from lastcall.formats.values import value
+from lastcall.planning.power.stage_table import PlannedStage
 
 
 @value(kw_only=True)
@@ -157,11 +158,15 @@ class WithinFacts:
 
 @value(kw_only=True)
 class PlanDocument:
-    """The plan of a shutdown. `hooks`: who is called, in this order. `within` is null unless it was asked for."""
+    """The plan of a shutdown. `hooks`: who is called, in this order. `within` is null unless it was asked for.
+
+    `stages`: those of an outage, for a plan of what is shed in it, which is of their guests alone; null for any other.
+    """
 
     version: int = 1
     run: PlannedRun
     guests: tuple[GuestPlan, ...]
     hooks: Mapping[str, tuple[PlannedCall, ...]]
     within: WithinFacts | None = None
+    stages: tuple[PlannedStage, ...] | None = None
     problems: tuple[Problem, ...]

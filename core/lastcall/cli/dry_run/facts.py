@@ -25,6 +25,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import ExpectedCall
+from lastcall.planning.power.stage_table import PlannedStage
 from lastcall.planning.within.remedies import Remedy
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.planning.worst_case import Outlook
@@ -39,8 +40,9 @@ def plan_json(
     seen: PlanSeen,
     problems: tuple[Problem, ...],
     within: TimeVerdict | None = None,
+    stages: tuple[PlannedStage, ...] | None = None,
 ) -> str:
-    """The plan as JSON, with what the time means that was asked about."""
+    """The plan as JSON, with what the time means that was asked about, and with the stages of an outage."""
     outlook, figures = seen.outlook, seen.outlook.in_short
     guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
@@ -58,7 +60,8 @@ def plan_json(
         for hook, calls in planned_calls(parts, loaded, seen).items()
     }
     asked = within and _within(within, seen)
-    return to_json(PlanDocument(run=run, guests=guests, hooks=hooks, within=asked, problems=problems), indent=1)
+    document = PlanDocument(run=run, guests=guests, hooks=hooks, within=asked, stages=stages, problems=problems)
+    return to_json(document, indent=1)
 
 
 def planned_calls(parts: Parts, loaded: Loaded, seen: PlanSeen) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ from lastcall.api.reasons import HOST, reasons_of
 from lastcall.formats.values import value
 from lastcall.hooks.order import RESTORE_HOOKS
 
-_OF_RESTORES = frozenset({Reason.MANUAL, Reason.BOOT, Reason.DRILL})
+_OF_RESTORES = frozenset({Reason.MANUAL, Reason.BOOT, Reason.DRILL, Reason.SHED})
 _OF_SHUTDOWNS = frozenset(Reason) - {Reason.BOOT}
 
 

@@ -100,15 +100,20 @@ class SheddingOrder:
         """By what each guest is shed, of those that are at all."""
         return self._stages
 
+    def own(self, power: BatteryState) -> dict[Key, ShedStage]:
+        """Whose own stage has come, whoever needs it; of several that hold, the one that is named first."""
+        holds = ((key, next((one for one in stages if one.holds(power)), None)) for key, stages in self._stages.items())
+        return {key: stage for key, stage in holds if stage}
+
     def due(self, power: BatteryState) -> dict[Key, ShedStage]:
         """Whom to shed now, and by which of its stages: each with all that run and need it, or not at all."""
-        holding = self._holding(power)
+        holding = self.own(power)
         held = self._held(holding)
         return {key: stage for key, stage in holding.items() if key not in held}
 
     def waiting(self, power: BatteryState) -> dict[Key, tuple[Key, ...]]:
         """Who would be shed by its own stage now, and for whom it waits that runs, needs it, and stays."""
-        holding = self._holding(power)
+        holding = self.own(power)
         held = self._held(holding)
         return {key: self._needed(key, without=holding) for key in holding if key in held}
 
@@ -136,11 +141,6 @@ class SheddingOrder:
             if more:
                 return NextStage(stage, more, stage.threshold - power.seconds if kind == "after" else None)
         return None
-
-    def _holding(self, power: BatteryState) -> dict[Key, ShedStage]:
-        """Whose own stage has come, whoever needs it; of several that hold, the one that is named first."""
-        holds = ((key, next((one for one in stages if one.holds(power)), None)) for key, stages in self._stages.items())
-        return {key: stage for key, stage in holds if stage}
 
     def _held(self, holding: Container[Key]) -> set[Node]:
         """Everybody that stays, and everybody that they need."""

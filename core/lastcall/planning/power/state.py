@@ -41,6 +41,13 @@ def with_answers(said: Mapping[str, SaidWord], supplies: Iterable[Supply]) -> Ma
     return {**silent, **said}
 
 
+def charge_of(supplies: Iterable[Supply], policy: PowerPolicy) -> float | None:
+    """The charge (per cent) of the UPS whose end leaves the host too few; None where too few say theirs."""
+    charges = [one.charge for one in supplies if one.charge is not None and 0 <= one.charge <= 100]
+    needed = max(1, policy.supplies)
+    return sorted(charges, reverse=True)[needed - 1] if len(charges) >= needed else None
+
+
 def _in_force(said: Mapping[str, SaidWord]) -> list[SaidWord]:
     """The words that count: what was said of the host is about each supply that nobody has spoken of since."""
     whole = said.get(HOST)

@@ -85,6 +85,9 @@ class Answers:
             run.interrupt()  # start nobody else,
             run.interrupt()  # and wait for nobody
             return Answer(accepted=False, message="it starts nobody else, and ends")
+        if request.power and request.reason not in {"", self._context.terms.reason.value}:
+            # Who calls off what sheds guests must not turn a host stop round that has joined it a moment ago.
+            return self._told(f"it is not for {request.reason}")
         if request.power:
             self._ask_why(partial(self._turn, run, request))
             return None

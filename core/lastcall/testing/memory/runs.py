@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from lastcall.api.guests import Reason, RunKind
+from lastcall.api.guests import Key, Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.config.load import read_texts
 from lastcall.config.settings import Bootstrap
@@ -33,6 +33,7 @@ def run_shutdown(
     reason: Reason = Reason.MANUAL,
     names: Sequence[str] = (),
     force: bool = False,
+    stages: Mapping[Key, str] | None = None,
     dead: Sequence[str] = (),
     sink: Sink | None = None,
     meanwhile: Callable[[FakeHypervisor, Shutdown], None] | None = None,
@@ -43,7 +44,7 @@ def run_shutdown(
     """
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_shutdown(parts, chosen=Selection(names), force=force)
+        run = build_shutdown(parts, chosen=Selection(names), force=force, stages=stages)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run

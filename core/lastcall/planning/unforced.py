@@ -1,15 +1,18 @@
-"""What a drill makes of a guest's plan: it forces nobody, and stops nobody that could not be started again."""
+"""What a drill or shedding makes of a guest's plan: it forces nobody, and stops nobody that could not be started."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lastcall.api.guests import Outcome
+from lastcall.api.guests import Outcome, Reason
 from lastcall.planning.plan import PlannedGuest
 
+BRINGS_BACK: Mapping[Reason, str] = {Reason.DRILL: "a drill", Reason.SHED: "shedding"}
+"""The runs whose guests come back in any case, and how each is called."""
 
-def as_drilled(planned: PlannedGuest, methods: Mapping[str, Any]) -> PlannedGuest:
-    """The same guest in a drill. `methods` are the stop methods by name."""
+
+def as_unforced(planned: PlannedGuest, methods: Mapping[str, Any], reason: Reason) -> PlannedGuest:
+    """The same guest in a run for one of these reasons. `methods` are the stop methods by name."""
     if planned.left_because:
         return planned
     if not planned.guest.persistent:
@@ -18,9 +21,9 @@ def as_drilled(planned: PlannedGuest, methods: Mapping[str, Any]) -> PlannedGues
     # A ladder may end in `destroy`: what is right for a host that goes down is none for a working day.
     steps = tuple(step for step in planned.steps if not _forces(methods.get(step.method)))
     if all(step.prepares for step in steps):
-        return _left(planned, "nothing in its ladder asks it, and a drill forces nobody off")
-    # Its last resort stays: a drill never takes it, and a host stop may join. And whatever its settings say of being
-    # brought back: who stops it by a drill starts it again.
+        return _left(planned, f"nothing in its ladder asks it, and {BRINGS_BACK[reason]} forces nobody off")
+    # Its last resort stays: such a run never takes it, and a host stop may join. And whatever its settings say of being
+    # brought back: who is stopped so is started again.
     return replace(planned, steps=steps, restore=True)
 
 

@@ -1,0 +1,1 @@
+"""Shedding: guests that nobody needs just now are stopped while a battery carries the host."""
