@@ -38,7 +38,7 @@ class Bookkeeping:
         self._history = history
         self._stream = stream
         self._workers = workers
-        self._terms = terms
+        self._terms, self._began_free = terms, terms.reason.voluntary
         self._by_hand: dict[Key, Entry] = {}  # what a person meant to stop, whatever joined that run later
 
     def list_guests(
@@ -99,15 +99,21 @@ class Bookkeeping:
         try:
             await self._write(write)
         except PermissionError:
-            if self._terms.reason.voluntary and not begun:
+            if self._is_free and not begun:
                 remedy = "run as root, or set paths.state"
                 raise NoPermission(f"no permission to write {self.state.path}", remedy) from None
             self._not_kept("no permission")
         except OSError as error:
             # Whoever a drill or shedding stops is started by that list alone, and nothing forces either.
-            if self._terms.reason in BRINGS_BACK and not begun:
+            if self._is_free and self._terms.reason in BRINGS_BACK and not begun:
                 raise refusal(error, self.state.path) from None
             self._not_kept(_why(error))
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether nothing forces the run, now or before: one that has turned round was a host stop, which is never
+        refused."""
+        return self._began_free and self._terms.reason.voluntary
 
     def _not_kept(self, why: str) -> None:
         message = f"{why}; the list of guests to restore was not kept"

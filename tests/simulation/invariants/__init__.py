@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from simulation.history import History
-from simulation.invariants import asking, course, lists, order, power, reports, returns
+from simulation.invariants import asking, course, lists, order, power, reports, returns, shedding
 
 Invariant = Callable[[History], Iterator[str]]
 INVARIANTS: tuple[Invariant, ...] = (
@@ -22,6 +22,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     power.nobody_is_asked_once_the_mains_are_back,
     power.what_it_has_stopped_comes_back_with_the_mains,
     power.who_was_spared_is_asked_where_the_host_stops_after_all,
+    shedding.nobody_is_forced_by_shedding,
+    shedding.who_is_started_again_is_left_alone,
     order.order_is_kept,
     course.over_in_time,
     course.exit_code_follows_from_outcomes,

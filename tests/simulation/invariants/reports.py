@@ -52,10 +52,11 @@ def _wrong(seen: Evidence, guest: SimulatedGuest, result: GuestResult) -> str:
 
 def _left_alone(guest: SimulatedGuest, result: GuestResult) -> bool:
     """Also one that somebody has paused before it was planned, or that a run by hand has left as nothing was known of
-    it: what becomes of it then is not ours to tell."""
+    it, or shedding as only force would have stopped it: what becomes of it then is not ours to tell."""
     paused = guest.nature.paused == "leave" and result.state_before is GuestState.PAUSED
     in_doubt = result.message.startswith("cannot be looked at") and not result.attempts
-    return guest.nature.left_by_setting or paused or in_doubt
+    unforced = "shedding forces nobody off" in result.message or result.message.startswith("transient: nobody could")
+    return guest.nature.left_by_setting or paused or in_doubt or unforced
 
 
 def _wrong_end(guest: SimulatedGuest, result: GuestResult, last: Change | None, plugs: Sequence[Request]) -> str:

@@ -160,3 +160,18 @@ def test_the_report_says_by_which_stage_a_guest_was_shed_or_was_to_be(tmp_path: 
     text = as_text(report)
     assert "shed after 5min on battery" in text
     assert "still running; to be shed below 60% of charge" in text
+
+
+def test_a_host_stop_that_turns_round_over_a_disk_that_hangs_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had begun as a host stop, which is never refused: nobody was told what became of it."""
+    hang_over_write(1, monkeypatch)
+    guest = FakeGuest("g")
+
+    def back(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.power_returns, Deadline.after(0, 600, reserve=30, grace=30), None)
+
+    report = run_shutdown(tmp_path, [guest], reason=Reason.POWER, meanwhile=back)
+    assert [problem.what for problem in report.problems if problem.what == "state"] == ["state"]
+    assert guest.state is GuestState.RUNNING
