@@ -46,7 +46,8 @@ CALLS = (
     ("forget", ("test",)), ("restore", ()), ("report", ()),
     ("drill", ("test",)), ("status", ()), ("runs", ()), ("runs", ("--last", "1", "--kind", "shutdown")),
     ("runs diff", ()), ("runs diff", ("1", "3")),
-    ("report", ("--ack",)), ("status", ()),
+    ("report", ("--ack",)), ("status", ()), ("plan", ("--reason", "shed")), ("shed", ("test", "--dry-run")),
+    ("shed", ("--due",)), ("shed", ("test",)), ("status", ()), ("report", ()), ("shed", ("--cancel",)),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these
 

@@ -15,13 +15,28 @@ _TO_LINES = ("lose", "hang")
 POWER = (
     1_000_000_000  # from this seed on runs are for want of power; those before go on making the worlds that they made
 )
+SHEDDING = 2_000_000_000  # and from this one on guests are shed, and somebody starts some of them again
 _FOR_EVER = 1e6  # seconds: a backup that waits for somebody to fetch it
 
 
 def make_world(seed: int) -> World:
     """The world of this seed."""
     world = _without_mains(seed)
+    if seed >= SHEDDING:
+        return _with_starts(world, random.Random(f"starts {seed}"))
     return _with_mains(world, random.Random(f"mains {seed}")) if seed >= POWER else world
+
+
+def _with_starts(world: World, dice: random.Random) -> World:
+    """The same where guests are shed, and somebody starts them when it finds them off."""
+    starts = (
+        Incident(at=round(dice.uniform(0.5, world.deadline), 3), what="start", to=guest.name, lasts=1.0)
+        for guest in world.guests
+        for _ in range(2)
+    )
+    return replace(
+        world, reason=Reason.SHED, force=False, announced=(), incidents=_by_time(*world.incidents, *starts)
+    )  # fmt: skip
 
 
 def _with_mains(world: World, dice: random.Random) -> World:

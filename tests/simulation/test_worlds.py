@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.creation import POWER, make_world
+from simulation.creation import POWER, SHEDDING, make_world
 from simulation.judgement import history_of, judge
 from simulation.story import world_lines
 
@@ -15,7 +15,9 @@ LINES = (Path(__file__).parent / "kept.txt").read_text().splitlines()
 KEPT = [int(line.partition("#")[0]) for line in LINES if not line.startswith("#")]
 
 
-@pytest.mark.parametrize("block", [*range(BLOCKS), *range(POWER // SEEDS, POWER // SEEDS + WITH_MAINS)])
+@pytest.mark.parametrize(
+    "block", [*range(BLOCKS), *range(POWER // SEEDS, POWER // SEEDS + WITH_MAINS), SHEDDING // SEEDS]
+)
 def test_nobody_is_lost_or_forced_unasked_and_every_report_is_true_in_any_world(block: int) -> None:
     judged = map(judge, range(block * SEEDS, (block + 1) * SEEDS))
     broken = [str(one) for one in judged if one.broken]

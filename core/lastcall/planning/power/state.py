@@ -41,7 +41,7 @@ def with_answers(said: Mapping[str, SaidWord], supplies: Iterable[Supply]) -> Ma
     return {**silent, **said}
 
 
-def charge_of(supplies: Iterable[Supply], policy: PowerPolicy) -> float | None:
+def charge_of_host(supplies: Iterable[Supply], policy: PowerPolicy) -> float | None:
     """The charge (per cent) of the UPS whose end leaves the host too few; None where too few say theirs."""
     charges = [one.charge for one in supplies if one.charge is not None and 0 <= one.charge <= 100]
     needed = max(1, policy.supplies)

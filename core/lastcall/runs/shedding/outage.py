@@ -8,7 +8,7 @@ from lastcall.hooks.power.supplies import PowerQuestions
 from lastcall.persistence.power.board import PowerBoard
 from lastcall.planning.power.runtime import believed_runtime
 from lastcall.planning.power.stages import BatteryState
-from lastcall.planning.power.state import charge_of, with_answers, word_of
+from lastcall.planning.power.state import charge_of_host, with_answers, word_of
 
 
 @value(kw_only=True)
@@ -34,7 +34,7 @@ async def look_at_outage(board: PowerBoard, questions: PowerQuestions) -> Outage
     # What is assumed where nobody answers is for a host that goes down: it would shed guests at once.
     believed = believed_runtime(supplies, policy)
     power = BatteryState(
-        seconds=max(0.0, time.monotonic() - since), charge=charge_of(supplies, policy),
+        seconds=max(0.0, time.monotonic() - since), charge=charge_of_host(supplies, policy),
         runtime=believed.seconds if believed.answered else None,
     )  # fmt: skip
     return Outage(word=word, since=since, power=power, policy=policy)
