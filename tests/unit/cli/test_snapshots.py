@@ -165,7 +165,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, place: Path, reports: Sequence[Repo
     monkeypatch.setattr(install, "prepare", prepare)
     monkeypatch.setattr(uninstall, "prepare", prepare)
     monkeypatch.setattr(shutdown, "_stop", stop)
-    monkeypatch.setattr(restore, "_by_hand", bring_back)
+    monkeypatch.setattr(restore, "restore_by_hand", bring_back)
 
 
 # Each command with what it is called with, after its own words. For one more a line here and LASTCALL_SNAPSHOTS=write.
