@@ -14,27 +14,32 @@ from lastcall.persistence.files import READERS, SMALL, public_folder, write_whol
 from lastcall.persistence.refusals import refusals_told
 
 LIFETIME = 600.0  # seconds in which an announcement without a deadline counts
+POWER_WORD = "power low"
 
 
 @value
 class Announcement:
-    """`reason` as in the report; `ends` (when the host stop has to be over) and `until` on the monotonic clock."""
+    """`reason` as in the report; `ends` (when the host stop has to be over) and `until` on the monotonic clock.
+
+    `by`: who made it: `POWER_WORD`, which the word that the mains are back takes back, or "" for anybody else.
+    """
 
     reason: str
     ends: float | None
     until: float
     boot: str
+    by: str = ""
 
     def left(self) -> float | None:
         """Seconds until its deadline; None where it has none."""
         return None if self.ends is None else max(0.0, self.ends - time.monotonic())
 
 
-def announce(reason: Reason, deadline: float | None, lifetime: float = LIFETIME) -> Announcement:
+def announce(reason: Reason, deadline: float | None, lifetime: float = LIFETIME, by: str = "") -> Announcement:
     """One made now; with a deadline (seconds) it counts until that, else for its lifetime (seconds)."""
     now = time.monotonic()
     ends = None if deadline is None else now + deadline
-    return Announcement(reason.value, ends, now + lifetime if ends is None else ends, boot_id())
+    return Announcement(reason.value, ends, now + lifetime if ends is None else ends, boot_id(), by)
 
 
 class NoticeBoard:

@@ -181,6 +181,10 @@ class RunLock:
         while self._real_holder() == found:
             time.sleep(POLL)
 
+    def under_way(self) -> Holder | None:
+        """The run that holds the lock by now; None where nobody does."""
+        return None if self._is_free() else self._real_holder()
+
     def release(self) -> None:
         """Give the lock back."""
         if self._descriptor is not None:
