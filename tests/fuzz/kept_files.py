@@ -30,14 +30,14 @@ BOOT = "@BOOT@"  # in an input: the id of this boot
 PID = 4242  # the process that asks
 
 
-def _kept(name: str, data: bytes) -> Path:
+def kept(name: str, data: bytes) -> Path:
     folder = fresh_folder()
     (folder / name).write_bytes(data.replace(BOOT.encode(), boot_id().encode()))
     return folder
 
 
 def read_state(data: bytes) -> StateFile:
-    state = StateFile(_kept("state.json", data))
+    state = StateFile(kept("state.json", data))
     state.load()
     return state
 
@@ -64,7 +64,7 @@ def _fits(entry: Entry) -> None:
 
 
 def read_history(data: bytes) -> History:
-    history = History(_kept("history.json", data))
+    history = History(kept("history.json", data))
     history.load()
     return history
 
@@ -79,7 +79,7 @@ def has_usual_times(found: History) -> None:
 
 
 def read_announcement(data: bytes) -> Announcement | None:
-    return NoticeBoard(_kept("announcement.json", data)).read()
+    return NoticeBoard(kept("announcement.json", data)).read()
 
 
 def is_an_announcement_or_none(found: Announcement | None) -> None:
@@ -90,7 +90,7 @@ def is_an_announcement_or_none(found: Announcement | None) -> None:
 
 
 def read_stamp(data: bytes) -> BootStamp:
-    return BootStamp(_kept("on-duty", data))
+    return BootStamp(kept("on-duty", data))
 
 
 def is_on_or_off(found: BootStamp) -> None:
@@ -99,7 +99,7 @@ def is_on_or_off(found: BootStamp) -> None:
 
 
 def read_last_look(data: bytes) -> dict[Any, Seen]:
-    return LastLook(_kept("last-look.json", data)).recall([GUEST.key])
+    return LastLook(kept("last-look.json", data)).recall([GUEST.key])
 
 
 def has_texts_of_metadata(found: dict[Any, Seen]) -> None:
@@ -110,7 +110,7 @@ def has_texts_of_metadata(found: dict[Any, Seen]) -> None:
 def read_mailbox(data: bytes) -> tuple[tuple[Request, int] | None, Answer | None]:
     import os
 
-    folder = _kept("join.json", data)
+    folder = kept("join.json", data)
     (folder / "answer.json").write_bytes(data.replace(str(PID).encode(), str(os.getpid()).encode()))
     mailbox = Mailbox(folder)
     return mailbox.request(), mailbox.answer()
@@ -129,7 +129,7 @@ def is_a_request_and_an_answer(found: tuple[tuple[Request, int] | None, Answer |
 
 
 def read_asked_by_virsh(data: bytes) -> StateFile:
-    folder = _kept("asked-by-virsh", data)
+    folder = kept("asked-by-virsh", data)
     state = StateFile(folder)
     AskedByVirsh(folder).take_over(state)
     return state
@@ -142,7 +142,7 @@ def read_libvirt_guests_list(data: bytes) -> StateFile:
 
 
 def read_run_log(data: bytes) -> list[PastRun]:
-    folder = _kept("20261126T000000-1.jsonl", data)
+    folder = kept("20261126T000000-1.jsonl", data)
     return list(past_runs(folder))
 
 
@@ -156,7 +156,7 @@ def can_be_told(found: list[PastRun]) -> None:
 
 
 def read_seen(data: bytes) -> SeenRuns:
-    return SeenRuns(_kept("seen.json", data))
+    return SeenRuns(kept("seen.json", data))
 
 
 def is_seen_by_somebody_or_nobody(found: SeenRuns) -> None:

@@ -4,7 +4,7 @@ import json
 from functools import partial
 from xml.etree import ElementTree as ET
 
-from fuzz import configurations, guests, kept_files
+from fuzz import configurations, guests, kept_files, power
 from fuzz.configurations import GUEST
 from fuzz.guests import NEXT, NONCE
 from fuzz.inputs import documents, elements, texts
@@ -41,6 +41,14 @@ _LOOK = json.dumps(
     {"version": 1, "guests": {" ".join(GUEST.key): {"metadata": {"timeout": "5min"}, "day": "2026-11-26"}}}
 )
 _NOTICE = json.dumps({"reason": "power", "ends": 1e9, "until": 1e9, "boot": BOOT})
+_POWER = json.dumps(
+    {"boot": BOOT, "supplies": {"": {"word": "line", "since": 7.5}, "ups@localhost": {"word": "low", "since": 1}}}
+)
+_OUTAGE = json.dumps(
+    {"word": "battery", "since": 10.5, "at": 70, "charge": 80.5, "runtime": 725, "shed": ["web-1"], "next": ["db"],
+     "next_at": 99.5, "returns_at": None, "sheds": True, "boot": BOOT}
+)  # fmt: skip
+_DUE_NEXT = json.dumps({"coming": [{"guests": ["db"], "seconds": 12.5}, {"guests": ["web"], "seconds": None}]})
 _REQUEST = json.dumps(
     {"reason": "power", "ends": 1e9, "announced": False, "by": PID, "to": PID, "accepted": True, "message": "it stops",
      "run": "r", "connections": ["qemu:///system"]}
@@ -254,6 +262,30 @@ READERS: tuple[Reader, ...] = (
         documents([_NOTICE], [f'"{BOOT}"', '"reboot"']),
         kept_files.read_announcement,
         kept_files.is_an_announcement_or_none,
+    ),
+    Reader("words about the power", documents([_POWER], [f'"{BOOT}"', '"battery"']), power.read_words, power.are_words),
+    Reader(
+        "outage",
+        documents([_OUTAGE], [f'"{BOOT}"', '"line"', "1e300"]),
+        power.read_outage,
+        power.can_be_told_of,
+    ),
+    Reader(
+        "what is due next",
+        documents([_DUE_NEXT], ["null", "-1"]),
+        power.read_due_next,
+        power.is_to_come,
+        share=16,
+    ),
+    Reader(
+        "line of the power socket",
+        texts(
+            ["battery ups@localhost\n", "line\n", "low ups@[::1]:3493\n"], ("\n", " ", "line", "low", "@", "\0", "\r")
+        ),
+        power.read_line,
+        power.is_the_same_line,
+        raises=(ValueError,),
+        share=40,
     ),
     Reader(
         "boot stamp",

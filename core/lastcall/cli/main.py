@@ -19,6 +19,7 @@ INTERRUPTED = 128 + 2  # as a shell says of a program that Ctrl-C has ended
 # What the units call, word for word: systemd needs neither help nor completions, and a host that stops no click.
 UNIT_CALLS = frozenset({
     ("stamp",), ("shutdown", "--from-unit"), ("shutdown", "--from-unit", "--again"), ("restore", "--from-unit"),
+    ("power", "answer"),
 })  # fmt: skip
 COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 TRACE = "LASTCALL_TRACE"  # the variable by which somebody wants every hook call told

@@ -1,4 +1,6 @@
-"""What systemd's units call, answered without a command line: the boot's stamp, the host's stop, the guests' return."""
+"""What systemd's units call, answered without a command line: the boot's stamp, the host's stop, the guests' return,
+and a word about the power.
+"""
 
 import os
 from collections.abc import Sequence
@@ -23,6 +25,10 @@ def answer(words: Sequence[str], invocation: Invocation) -> int:
     """Do what `lastcall WORDS` is for, and return its exit code; the words are those of `UNIT_CALLS`."""
     if words[0] == "stamp":
         return note_boot(invocation)
+    if words[0] == "power":
+        from lastcall.cli.power.door import answer_peer
+
+        return answer_peer(invocation)
     # Not at the top: a poweroff that comes while ExecStart runs kills it, and systemd skips ExecStop then. The stamp
     # loads no more than it needs.
     from lastcall.cli import from_unit

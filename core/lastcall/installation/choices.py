@@ -7,34 +7,32 @@ from pathlib import Path
 
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
+from lastcall.installation.power_group import close_steps, is_open, open_steps
 from lastcall.installation.steps import InstallStep
 from lastcall.persistence.files import PRIVATE, READERS, private_folder, readers_of
 from lastcall.systemd.systemctl import Systemctl
 from lastcall.systemd.units import CHECK_TIMER
 
 NOBODY = ""
-_READ = (
-    "state.json",
-    "history.json",
-    "seen.json",
-    "drill.json",
-    "last-plan.json",
-)  # of the state folder; anything else there is root's alone
-_ANNOUNCED = "announcement.json"
+# Of the state folder; anything else there is root's alone.
+_READ = ("state.json", "history.json", "seen.json", "drill.json", "last-plan.json")
+_SAID = ("announcement.json", "power.json", "outage.json")  # of the other one
 _LOGS = "runs"
 
 
 @value(kw_only=True)
 class Choices:
     """`check_timer`: have a check every hour, or not any more. `readers`: the group whose members may read the list of
-    guests, run logs and announcements; NOBODY = root alone. None = as it was, which the timer and the folders know.
+    guests, run logs and announcements; NOBODY = root alone. `speakers`: the group whose members may say what is with
+    the power; NOBODY = root alone. None = as it was, which the units and the folders know.
     """
 
     check_timer: bool | None = None
     readers: str | None = None
+    speakers: str | None = None
 
-    def steps(self, systemctl: Systemctl, state: Path, run: Path) -> Iterator[InstallStep]:
-        """Carry them out; raises UsageError for a group that is not there."""
+    def steps(self, systemctl: Systemctl, state: Path, run: Path, root: Path = Path("/")) -> Iterator[InstallStep]:
+        """Carry them out; raises UsageError for a group that is not there. `root`: where the units are."""
         if self.check_timer is not None:
             verb, told = ("enable", "enable and start") if self.check_timer else ("disable", "stop and disable")
             yield InstallStep(f"{told} {CHECK_TIMER}", lambda: systemctl.tell(verb, "--now", CHECK_TIMER))
@@ -43,10 +41,19 @@ class Choices:
             yield InstallStep(told, lambda: _give(state, run, group), ("what plugins keep there stays root's alone",))
         elif self.readers is not None:
             yield from _take_back_steps(state, run)
+        if self.speakers:
+            _group(self.speakers)  # raises before anything is done
+            yield from open_steps(systemctl.tell, root, self.speakers)
+        elif self.speakers is not None and is_open(root):
+            yield from close_steps(systemctl.tell, root, run)
 
 
-def undo_steps(tell: Callable[..., object], state: Path, run: Path, *, timer: bool) -> Iterator[InstallStep]:
-    """Take back what was chosen. `tell` tells systemctl; `timer`: its unit is there."""
+def undo_steps(
+    tell: Callable[..., object], state: Path, run: Path, root: Path, *, timer: bool
+) -> Iterator[InstallStep]:
+    """Take back what was chosen. `tell` tells systemctl; `timer`: its unit is there. `root`: where the units are."""
+    if is_open(root):
+        yield from close_steps(tell, root, run)
     if timer:
         yield InstallStep(f"stop and disable {CHECK_TIMER}", lambda: tell("disable", "--now", CHECK_TIMER))
     yield from _take_back_steps(state, run)
@@ -86,7 +93,7 @@ def _modes(state: Path, file: int, folder: int) -> dict[Path, int]:
 
 
 def _modes_of_run(run: Path, file: int, folder: int) -> dict[Path, int]:
-    return {run / _ANNOUNCED: file, run: folder}
+    return {**{run / name: file for name in _SAID}, run: folder}
 
 
 def _set(modes: Mapping[Path, int], group: int) -> None:

@@ -84,7 +84,7 @@ class Installation:
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
             InstallStep(f"start {units.SERVICE}", lambda: self.systemctl.tell("start", units.SERVICE, units.STAMP)),
-            *self.choices.steps(self.systemctl, *self._kept_in(settings)),
+            *self.choices.steps(self.systemctl, *self._kept_in(settings), self.root),
             *(disarm_steps(self.systemctl, self.root) if takes_over or is_disarmed(self.root) else ()),
         ]
 
@@ -106,8 +106,9 @@ class Installation:
         """Everything that takes lastcall away again. Configuration, list and run logs stay."""
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
         folders = (UNITS, packaged.PACKAGED_UNITS)
-        ours = (units.SERVICE, units.RESTORE)
-        there = [name for name in ours if any(self._path(folder / name).exists() for folder in folders)]
+        stopped = (units.OUTAGE, units.SERVICE, units.RESTORE)
+        there = [name for name in stopped if any(self._path(folder / name).exists() for folder in folders)]
+        enabled = [name for name in there if name != units.OUTAGE]
         return [
             # First, so that libvirt-guests is on duty again before we are off it.
             *self._give_back(),
@@ -116,8 +117,12 @@ class Installation:
                 InstallStep(f"stop {name}, which stops no guest", lambda name=name: self._quietly("stop", name))
                 for name in there
             ),
-            *([InstallStep(f"disable {', '.join(there)}", lambda: self._quietly("disable", *there))] if there else []),
-            *undo_steps(self._quietly, *self._kept_in(self.settings(None)), timer=bool(there)),
+            *(
+                [InstallStep(f"disable {', '.join(enabled)}", lambda: self._quietly("disable", *enabled))]
+                if enabled
+                else []
+            ),
+            *undo_steps(self._quietly, *self._kept_in(self.settings(None)), self.root, timer=bool(there)),
             # One that failed would stand in `systemctl --failed` until the next boot.
             *([InstallStep(f"forget how {units.STAMP} ended", self._forget_failure)] if there else []),
             *(remove_step(self._path(path)) for path in self._ours() if os.path.lexists(self._path(path))),

@@ -12,6 +12,7 @@ PACKAGED_UNITS = Path("usr/lib/systemd/system")
 PROGRAM = Path("/usr/bin/lastcall")
 _PYTHON = Path("/usr/bin/python3")
 _LAST_LINE = Path("/usr/lib/lastcall/last-line")
+_ADDED = ("Exec", "Listen")  # settings that add to what the file before says
 DEFAULT_PATHS = PathSettings.model_construct()
 
 
@@ -44,7 +45,7 @@ def _drop_in(unit: str, keys: set[str]) -> str:
     lines = ["# Written by `lastcall install`, as `paths` in the configuration says."]
     for line in unit.split("\n[Install]")[0].splitlines():
         key = line.partition("=")[0]
-        if key in keys and key.startswith("Exec") and f"{key}=" not in lines:
+        if key in keys and key.startswith(_ADDED) and f"{key}=" not in lines:
             lines.append(f"{key}=")
         if key in keys or line.startswith("["):
             lines.append(line)

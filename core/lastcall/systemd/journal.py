@@ -58,6 +58,10 @@ class Journal:
         if line:
             self._send({"MESSAGE": line, "PRIORITY": str(priority(record)), **self._fields(record)})
 
+    def say(self, line: str, level: int = NOTICE) -> None:
+        """Write a line that belongs to no run."""
+        self._send({"MESSAGE": line, "PRIORITY": str(level)})
+
     def _line(self, record: Record) -> str | None:
         match record:
             case RunStarted():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lastcall.formats.values import value
+from lastcall.systemd.unit_files.power import AGAIN_TEXT, ANSWER_TEXT, OUTAGE_TEXT, SOCKET_TEXT
 
 if TYPE_CHECKING:
     from lastcall.config.settings import Settings  # for its types alone: `status` has no time for pydantic
@@ -15,7 +16,12 @@ STAMP = "lastcall-stamp.service"
 RESTORE = "lastcall-restore.service"
 CHECK = "lastcall-check.service"
 CHECK_TIMER = "lastcall-check.timer"
-OURS = (SERVICE, STAMP, RESTORE, CHECK, CHECK_TIMER)
+OUTAGE = "lastcall-outage.service"
+POWER_SOCKET = "lastcall-power.socket"
+POWER_ANSWER = "lastcall-power@.service"
+POWER_AGAIN = "lastcall-power-again.service"
+SOCKET_NAME = "power.sock"  # in paths.run
+OURS = (SERVICE, STAMP, RESTORE, CHECK, CHECK_TIMER, OUTAGE, POWER_SOCKET, POWER_ANSWER, POWER_AGAIN)
 # Where /etc is, the units are: nothing else has to be mounted for it.
 LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
@@ -216,15 +222,20 @@ class Whereabouts:
     def units(self) -> dict[str, str]:
         """The units by name."""
         program, mounts = _escaped(self.program), _mounts(self.program, self.state)
-        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE}
+        names = {"service": SERVICE, "stamp": STAMP, "restore": RESTORE, "again": POWER_AGAIN}
+        names["socket_unit"] = POWER_SOCKET
         alias = f"Alias={ALIAS}\n" if self.alias else ""
         places = {"program": program, "mounts": mounts, "state": _escaped(self.state), "run": _escaped(self.run)}
         places["last_line"] = _escaped(self.last_line)
+        places["socket"] = str(self.run / SOCKET_NAME).replace("%", "%%")
         # `systemd-analyze verify` complains of a page that is not there.
         places["documentation"] = f"man:lastcall(1) {HOME}" if self.manual else HOME
         python = str(self.python).replace("%", "%%")
         daemons = " ".join(f"{name}.service" for name in DAEMONS)
-        texts = {SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE, CHECK: _CHECK, CHECK_TIMER: _CHECK_TIMER}
+        texts = {
+            SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE, CHECK: _CHECK, CHECK_TIMER: _CHECK_TIMER,
+            OUTAGE: OUTAGE_TEXT, POWER_SOCKET: SOCKET_TEXT, POWER_ANSWER: ANSWER_TEXT, POWER_AGAIN: AGAIN_TEXT,
+        }  # fmt: skip
         return {
             name: text.format(**names, **places, after=_after(), daemons=daemons, python=python, alias=alias)
             for name, text in texts.items()

@@ -26,6 +26,8 @@ TELL_NO_FACTS = {
     ("demo",),
     ("plugins", "new"),
     ("plugins", "trace"),  # for whoever looks for what is wrong with a plugin
+    ("power", "answer"),  # on its socket, and what `power line` and its like print then
+    ("power", "watch"),
     ("stamp",),
 }
 

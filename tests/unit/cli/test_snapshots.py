@@ -183,15 +183,17 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "install": ("--dry-run",),
     "plugins": (),
     "report": (),
+    "power battery": ("--ups", "ups@localhost"),
+    "power line": (),
     "restore": (),
     "runs": (),
     "runs diff": ("3", "2"),
     "shutdown": ("--yes",),
     "uninstall": ("--dry-run",),
 }
-# With tests of their own for the screen; a drill is its closing report, and the lines of unit/report/test_drills.py,
-# and shedding the report of its run.
-ELSEWHERE = {"drill", "plan", "shed", "status"}
+# With tests of their own for the screen, `power low` as it tells a time; a drill is its closing report, and the lines of
+# unit/report/test_drills.py, and shedding the report of its run.
+ELSEWHERE = {"drill", "plan", "power low", "shed", "status"}
 NOT_FOR_THE_SCREEN = {"config import", "config show", "guest set", "install", "uninstall"}  # YAML, and steps with paths
 
 

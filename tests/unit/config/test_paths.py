@@ -79,7 +79,16 @@ def test_the_sections_and_defaults_are_those_of_the_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["status"], ["report"], ["runs"], ["announce", "--reason", "power"], ["forget", "--all"], ["stamp"]]
+    "words",
+    [
+        ["status"],
+        ["report"],
+        ["runs"],
+        ["announce", "--reason", "power"],
+        ["forget", "--all"],
+        ["stamp"],
+        ["power", "line"],
+    ],
 )
 def test_what_only_looks_at_files_loads_neither_plugins_nor_pydantic_nor_asyncio_nor_libvirt(
     tmp_path: Path, words: list[str]

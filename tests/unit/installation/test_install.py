@@ -12,7 +12,7 @@ from lastcall import Guest
 from lastcall.config.settings import PathSettings, RestoreSettings, Settings, UnitSettings
 from lastcall.errors import LastcallError, UsageError
 from lastcall.installation import packaged, takeover
-from lastcall.installation.choices import Choices
+from lastcall.installation.choices import NOBODY, Choices
 from lastcall.installation.completion import completions
 from lastcall.installation.guests_unit import NotHarmless
 from lastcall.installation.install import Duel, Installation, boot_time
@@ -417,3 +417,35 @@ def test_a_program_that_stays_is_put_on_duty_wherever_it_lies(tmp_path: Path, fo
     assert (
         f"ExecStop=-{folder}/bin/lastcall shutdown --from-unit" in (tmp_path / UNITS / "lastcall.service").read_text()
     )
+
+
+def test_a_group_may_speak_of_the_power_where_somebody_wants_that_and_as_long_as_he_does(tmp_path: Path) -> None:
+    systemctl = FakeSystemctl()
+    drop_in = tmp_path / "etc/systemd/system/lastcall-power.socket.d/group.conf"
+    carry_out(installation(tmp_path, systemctl).plan())
+    assert not drop_in.exists(), "by itself nobody but root may"
+    assert not [words for words in systemctl.told if "lastcall-power.socket" in words]
+    carry_out(replace(installation(tmp_path, systemctl), choices=Choices(speakers="daemon")).plan())
+    assert "[Socket]\nSocketGroup=daemon\n" in drop_in.read_text()
+    told = [words for words in systemctl.told if words[-1] == "lastcall-power.socket"]
+    assert told == [("enable", "lastcall-power.socket"), ("restart", "lastcall-power.socket")]
+    systemctl.told.clear()
+    carry_out(installation(tmp_path, systemctl).plan())
+    assert drop_in.exists(), "an upgrade leaves it"
+    (tmp_path / "run/lastcall").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "run/lastcall/power.sock").touch()
+    carry_out(replace(installation(tmp_path, systemctl), choices=Choices(speakers=NOBODY)).plan())
+    assert ("disable", "--now", "lastcall-power.socket") in systemctl.told
+    assert not drop_in.parent.exists()
+    assert not (tmp_path / "run/lastcall/power.sock").exists(), "nobody waits for an answer of it"
+    carry_out(replace(installation(tmp_path, systemctl), choices=Choices(speakers="daemon")).plan())
+    carry_out(installation(tmp_path, systemctl).undo())
+    assert not list((tmp_path / "etc/systemd").rglob("lastcall*"))
+    assert systemctl.told.count(("disable", "--now", "lastcall-power.socket")) == 2
+    assert ("stop", "lastcall-outage.service") in systemctl.told
+
+
+def test_a_group_that_there_is_not_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no group nosuchgroup"):
+        replace(installation(tmp_path, FakeSystemctl()), choices=Choices(speakers="nosuchgroup")).plan()
+    assert list(tmp_path.iterdir()) == []

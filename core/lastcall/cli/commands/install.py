@@ -51,6 +51,12 @@ from lastcall.systemd.units import program_path
     help="Let members of this group (libvirt, say) read status, reports and runs, and no configuration.",
 )
 @click.option("--no-group", is_flag=True, help="Let nobody but root read them, as it is without --group.")
+@click.option(
+    "--power-group",
+    metavar="NAME",
+    help="Let members of this group (nut, say) say `lastcall power line`, `battery` and `low`, and nothing else.",
+)
+@click.option("--no-power-group", is_flag=True, help="Let nobody but root say so, as it is without --power-group.")
 @json_option(InstallDocument)
 @click.pass_obj
 def install_command(
@@ -62,6 +68,8 @@ def install_command(
     check_timer: bool | None,
     group: str | None,
     no_group: bool,
+    power_group: str | None,
+    no_power_group: bool,
     as_json: bool,
 ) -> int:
     """Put lastcall on duty: systemd units, folders, a commented configuration, shell completions.
@@ -73,9 +81,11 @@ def install_command(
     Exit code 1 where something of libvirt-guests' settings could not be taken over, which standard error tells line by
     line: lastcall is on duty all the same, with the default in its place.
     """
-    if group is not None and (no_group or not group):
-        raise UsageError("--group wants a name, and no --no-group beside it", "leave one of them out")
-    choices = Choices(check_timer=check_timer, readers=NOBODY if no_group else group)
+    choices = Choices(
+        check_timer=check_timer,
+        readers=_group("group", group, nobody=no_group),
+        speakers=_group("power-group", power_group, nobody=no_power_group),
+    )
     installation = dataclasses.replace(prepare(invocation, replace), take_over=take_over, choices=choices)
     with refusals_told(Path("/etc")):
         steps = installation.plan()
@@ -98,6 +108,12 @@ def install_command(
         facts = InstallDocument(dry_run=dry_run, steps=step_facts(steps), duty=duty, problems=problems)
         click.echo(to_json(facts, indent=1))
     return ExitCode.NOT_AS_PLANNED if lost else ExitCode.OK
+
+
+def _group(option: str, given: str | None, *, nobody: bool) -> str | None:
+    if given is not None and (nobody or not given):
+        raise UsageError(f"--{option} wants a name, and no --no-{option} beside it", "leave one of them out")
+    return NOBODY if nobody else given
 
 
 def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Reason = Reason.MANUAL) -> Installation:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from lastcall.api.guests import GuestState
+from lastcall.api.power import PowerWord
 from lastcall.cli.documents.run_summary import RunSummary
 from lastcall.errors import Problem
 from lastcall.formats.values import value
@@ -37,6 +38,27 @@ class NextStop(KeptForecast):
 
 
 @value(kw_only=True)
+class PowerNow:
+    """The power, as far as words and UPSes tell. Times are seconds; null = not known.
+
+    `word` holds for `seconds`; `watched`: somebody sees the outage through; `sheds`: guests are shed in it. `charge` in
+    per cent, `runtime` as far as it is believed. `shed`: who comes back with the mains, and `returns_in` when, should
+    they hold; `next`: who is shed next.
+    """
+
+    word: PowerWord
+    seconds: float
+    watched: bool
+    sheds: bool = True
+    charge: float | None = None
+    runtime: float | None = None
+    shed: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
+    next_in: float | None = None
+    returns_in: float | None = None
+
+
+@value(kw_only=True)
 class StatusDocument:
     """Whether lastcall is on duty, what was announced, and who waits. `silent`: the URIs without an answer, and why.
 
@@ -44,7 +66,7 @@ class StatusDocument:
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
     shutdown and the restore after it. `next_stop`: null before the first plan or check. `unseen`: runs with guests that
     were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
-    null where there was none.
+    null where there was none. `power`: null where the mains are there.
     """
 
     version: int = 1
@@ -60,3 +82,4 @@ class StatusDocument:
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None
     last_drill: LastDrill | None
+    power: PowerNow | None

@@ -5,7 +5,8 @@ from dataclasses import asdict, fields
 
 from lastcall.api.guests import GuestState, Key
 from lastcall.cli.documents.run_summary import summary_of
-from lastcall.cli.documents.status import ConnectionCount, NextStop, StatusDocument, WaitingGuest
+from lastcall.cli.documents.status import ConnectionCount, NextStop, PowerNow, StatusDocument, WaitingGuest
+from lastcall.cli.status.power import power_now
 from lastcall.config.paths import Places
 from lastcall.errors import Problem
 from lastcall.formats.values import value
@@ -42,6 +43,7 @@ class StatusFacts:
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None
     last_drill: LastDrill | None
+    power: PowerNow | None = None
 
     def document(self) -> StatusDocument:
         """The same as it is printed with `--json`."""
@@ -62,6 +64,7 @@ class StatusFacts:
             unseen=self.unseen,
             seen=self.seen,
             last_drill=self.last_drill,
+            power=self.power,
         )
 
     def counts(self, uri: str) -> dict[GuestState, int] | None:
@@ -103,6 +106,7 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
         unseen=tuple(unseen),
         seen=last,
         last_drill=drill,
+        power=power_now(places.run),
     )
 
 

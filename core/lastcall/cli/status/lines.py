@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from lastcall.api.guests import GuestState
 from lastcall.cli.status.facts import StatusFacts
+from lastcall.cli.status.power import power_words
 from lastcall.formats.layout.columns import FACT, NAME, REST, Cell, Row, in_columns, paragraph
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import Screen, Tone
@@ -29,6 +30,8 @@ def status_lines(facts: StatusFacts, screen: Screen) -> Iterator[str]:
     announced = NoticeBoard(facts.places.run).read()
     if announced:
         yield from paragraph(_announcement(announced), screen, tone=Tone.WARNING)
+    if facts.power:
+        yield from paragraph(f"power: {power_words(facts.power, screen)}", screen, tone=Tone.WARNING)
     yield from _unseen(facts, screen)
     charge = ChargeNote(facts.places.run).read()
     if charge:

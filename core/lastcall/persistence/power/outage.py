@@ -16,7 +16,7 @@ STALE = 60.0  # seconds after which nobody seems to keep it any more
 
 
 @value(kw_only=True)
-class Outage:
+class OutageNote:
     """An outage, or the time after one in which the mains have to hold. Moments are on the monotonic clock.
 
     `word` and `since`: what holds for the host; `at`: when it was noted. `charge` in per cent and `runtime` in seconds,
@@ -43,7 +43,7 @@ class OutageFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "outage.json"
 
-    def keep(self, outage: Outage) -> None:
+    def keep(self, outage: OutageNote) -> None:
         """Keep it. Blocks. What cannot be kept is not."""
         with contextlib.suppress(OSError):
             public_folder(self.path.parent)
@@ -54,10 +54,10 @@ class OutageFile:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 
-    def recall(self) -> Outage | None:
+    def recall(self) -> OutageNote | None:
         """What is kept of this boot; a file that is missing or cannot be understood is as good as none. Blocks."""
         try:
-            found = decoded(Outage, from_json(read_text(self.path, LARGEST)))
+            found = decoded(OutageNote, from_json(read_text(self.path, LARGEST)))
         except (OSError, ValueError):
             return None
         return found if found.boot == boot_id() else None

@@ -1,0 +1,1 @@
+"""The texts of units, by what they are for."""
