@@ -166,7 +166,7 @@ def is_seen_by_somebody_or_nobody(found: SeenRuns) -> None:
 
 
 def read_unsent(data: bytes) -> list[Waiting]:
-    unsent = Unsent(_kept("1700000000000-0000000a-all.json", data), keep=math.inf)
+    unsent = Unsent(kept("1700000000000-0000000a-all.json", data), keep=math.inf)
     found = unsent.everything()
     unsent.share_out(["0000000b", "0000000c"])
     assert len(unsent.everything()) == 2 * len(found)
@@ -180,7 +180,7 @@ def are_messages(found: list[Waiting]) -> None:
 
 
 def read_told_before(data: bytes) -> tuple[str, tuple[list[str], list[str]]]:
-    folder = _kept("shutdown.json", data)
+    folder = kept("shutdown.json", data)
     (folder / "checked.json").write_bytes(data)
     return Earlier(folder).text(), LastErrors(folder).differ(["db: no agent answers"])
 

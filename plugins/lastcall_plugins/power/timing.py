@@ -29,6 +29,8 @@ class UpsTimes:
 def timing_problems(run: Run, config: UpsmonConfig, forecast: StopForecast) -> Iterator[Problem]:
     """What is too short."""
     needs = forecast.usual
+    if needs is None:  # no run has seen any of these guests go
+        return
     upses = [one.ups for one in config.feeding]
     times = at_once(upses, lambda ups: _times(ups, run.remaining() / 2), _silent, min(TIME, run.remaining() / 2))
     for one in times:

@@ -191,8 +191,8 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "shutdown": ("--yes",),
     "uninstall": ("--dry-run",),
 }
-# With tests of their own for the screen, `power low` as it tells a time; a drill is its closing report, and the lines of
-# unit/report/test_drills.py, and shedding the report of its run.
+# With tests of their own for the screen, `power low` as it tells a time; a drill is its closing report, and lines of
+# unit/report/test_drills.py, shedding the report of its run.
 ELSEWHERE = {"drill", "plan", "power low", "shed", "status"}
 NOT_FOR_THE_SCREEN = {"config import", "config show", "guest set", "install", "uninstall"}  # YAML, and steps with paths
 

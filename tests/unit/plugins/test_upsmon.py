@@ -59,7 +59,9 @@ def look(tmp_path: Path) -> Callable[..., list[Problem]]:
             settings = PowerSettings.model_validate({"ups": tuple(names), **given})
             found = list(problems(run, settings))
             config, _ = configured(run)
-            forecast = StopForecast(guests=3, unknown=0, usual=usual, worst=600, last_resort=570, deadline=600)
+            forecast = StopForecast(
+                guests=3, unknown=0, usual=usual, worst=600, last_resort=570, deadline=600, fits=True
+            )
             return [*found, *(timing_problems(run, config, forecast) if config else ())]
 
     return look
