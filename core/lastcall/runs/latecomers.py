@@ -34,6 +34,7 @@ class Latecomers:
         self._widened, self._why = False, "the host stops"
         self._again: set[Key] = set()
         self._times: Counter[Key] = Counter()
+        self._starts: dict[Key, int] = {}  # heard of when the guest's stop was over
 
     def host_stops(self) -> None:
         """What a run by hand was asked for counts no more: everybody is to be seen off, also whom it has left."""
@@ -66,6 +67,10 @@ class Latecomers:
         self._times[key] += 1
         self._again.discard(key)
 
+    def note_over(self, key: Key) -> None:
+        """Note that a guest's stop is over: whoever starts it from now on has it started anew."""
+        self._starts[key] = self._sight.status.starts(key)
+
     async def find(self, only: Container[str] | None) -> list[Guest]:
         """The guests that came up, or came back, since the list was made; `only` those of these connections."""
         # libvirt-guests lists its guests once. One that a cluster or a person starts after that is never asked.
@@ -95,7 +100,9 @@ class Latecomers:
             status.forget(guest.key)
             if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
-        was_off = self._stream.story.result(guest.key).ended is not None
+        # One that went off after it was left, and was started again, has been off as well; its verdict says nothing yet.
+        started = status.starts(guest.key) > self._starts.get(guest.key, 0)
+        was_off = started or self._stream.story.result(guest.key).ended is not None
         if self._phases.terms.reason is Reason.SHED:
             return False  # whoever starts it while a battery carries the host wants it to run just now
         # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.

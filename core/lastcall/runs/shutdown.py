@@ -367,6 +367,7 @@ class Shutdown:
             self._stream.problem("internal", guest.name, in_words(error), "this is a bug in lastcall")
         finally:
             self._under_way.pop(guest.key, None)
+            self._late.note_over(guest.key)
             if stop.is_cut_short and not self._phases.asks_no_more:
                 self._late.ask_anew(guest.key)
             if self._late.is_again(guest.key):
