@@ -12,8 +12,8 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lastcall.installation.completion import FOLDERS, completions
 from lastcall.installation.packaged import PACKAGED_UNITS, packaged_units
+from lastcall.installation.shared_data.completion import FOLDERS, completions
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

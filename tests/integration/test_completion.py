@@ -11,7 +11,7 @@ import pytest
 
 from lab.patience import LONGEST
 from lastcall.api.guests import Guest, GuestState
-from lastcall.installation.completion import SCRIPTS
+from lastcall.installation.shared_data.completion import SCRIPTS
 from lastcall.persistence.state import StateFile
 from support import PROGRAM, write_config
 

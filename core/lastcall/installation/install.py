@@ -16,11 +16,11 @@ from lastcall.hooks.environment import tool_environment
 from lastcall.imports import libvirt_guests
 from lastcall.installation import packaged, takeover
 from lastcall.installation.choices import Choices, undo_steps
-from lastcall.installation.completion import completions
 from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
-from lastcall.installation.man_pages import manual_steps, manual_undo_steps
 from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
+from lastcall.installation.shared_data.completion import completions
+from lastcall.installation.shared_data.man_pages import manual_steps, manual_undo_steps
 from lastcall.installation.steps import InstallStep, drop_in_steps, link_step, remove_step, write_step
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.files import write_whole

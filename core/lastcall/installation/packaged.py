@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lastcall.config.settings import PathSettings
-from lastcall.installation.completion import completions
+from lastcall.installation.shared_data.completion import completions
 from lastcall.systemd import units
 from lastcall.systemd.units import UNITS, Whereabouts
 

@@ -100,7 +100,7 @@ class Latecomers:
             status.forget(guest.key)
             if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
-        # One that went off after it was left, and was started again, has been off as well; its verdict says nothing yet.
+        # One that went off after it was left, and was started again, was off, too; its verdict does not say so yet.
         started = status.starts(guest.key) > self._starts.get(guest.key, 0)
         was_off = started or self._stream.story.result(guest.key).ended is not None
         if self._phases.terms.reason is Reason.SHED:

@@ -13,10 +13,10 @@ from lastcall.config.settings import PathSettings, RestoreSettings, Settings, Un
 from lastcall.errors import LastcallError, UsageError
 from lastcall.installation import packaged, takeover
 from lastcall.installation.choices import NOBODY, Choices
-from lastcall.installation.completion import completions
 from lastcall.installation.guests_unit import NotHarmless
 from lastcall.installation.install import Duel, Installation, boot_time
 from lastcall.installation.set_aside import SET_ASIDE
+from lastcall.installation.shared_data.completion import completions
 from lastcall.installation.steps import InstallStep
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile

@@ -8,7 +8,7 @@ import pytest
 
 from fake_systemctl import FakeSystemctl
 from lastcall.installation import packaged
-from lastcall.installation.man_pages import MANUAL
+from lastcall.installation.shared_data.man_pages import MANUAL
 from unit.installation.test_install import carry_out, installation
 
 OWN = "opt/lastcall/share/man"

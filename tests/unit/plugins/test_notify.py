@@ -78,7 +78,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_restore_once_and_says_that_i
     lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
 ) -> None:
     hook.status = 500
-    lab = lab_with(lastcall_lab, tmp_path, hook.url, events=["stopping", "stopped", "restored"], timeout="3s")
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, events=["stopping", "stopped", "restored"], timeout="60s")
     lab.shutdown(reason=Reason.POWEROFF)
     waiting = files(lab)
     assert len(waiting) == 2
@@ -391,7 +391,7 @@ def test_a_check_by_a_unit_is_told_where_its_errors_are_others_than_before(
     lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
 ) -> None:
     finds = Finds()
-    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": finds})
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"finds": finds}, timeout="60s")
 
     def checked(*problems: Problem) -> int:
         finds.problems = problems

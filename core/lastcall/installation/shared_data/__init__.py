@@ -1,0 +1,1 @@
+"""What lies where shells and man(1) look for it."""
