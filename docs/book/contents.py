@@ -23,6 +23,7 @@ OPERATORS = {
     "The page in Cockpit": "cockpit.md",
     "Drills": "drill.md",
     "Shedding": "shedding.md",
+    "When the host sleeps": "sleep.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",
     "Commands in guests": "guest-commands.md",

@@ -1,4 +1,4 @@
-"""When each hook fires: a picture that is drawn from the reports of two runs in the lab."""
+"""When each hook fires: a picture that is drawn from the reports of runs in the lab."""
 
 import tempfile
 from collections.abc import Iterator
@@ -61,22 +61,30 @@ class _Listens:
     def post_restore(self, run: Run) -> None:
         run.sleep(1)
 
+    @hookimpl
+    def pre_sleep(self, run: Run) -> None:
+        run.sleep(1)
+
+    @hookimpl
+    def post_wake(self, run: Run) -> None:
+        run.sleep(1)
+
 
 @cache
-def _runs() -> tuple[Report, Report]:
-    """A host goes down and comes back: `web` needs `db`, which is deaf to its power button."""
+def _runs() -> tuple[Report, ...]:
+    """A host goes down and comes back, and later sleeps: `web` needs `db`, which is deaf to its power button."""
     with tempfile.TemporaryDirectory(prefix="lastcall-book-") as folder:
         lab = Lab(Path(folder), plugins={"listens": _Listens()}, config=_CONFIG)
         lab.guest("web", takes=4)
         lab.guest("db").is_deaf_to("acpi")
-        return lab.shutdown(reason=Reason.POWEROFF), lab.restore()
+        return lab.shutdown(reason=Reason.POWEROFF), lab.restore(), lab.go_to_sleep(), lab.wake()
 
 
 def picture(hook: str = "") -> str:
-    """Both runs, a column for the run and one for each guest; the lines of `hook` are marked."""
+    """The runs, a column for the run and one for each guest; the lines of `hook` are marked."""
     return "\n\n".join(
         "\n".join([title, *_rows(report, hook)])
-        for title, report in zip(("shutdown", "restore"), _runs(), strict=True)
+        for title, report in zip(("shutdown", "restore", "before a sleep", "after it"), _runs(), strict=True)
         if not hook or hook in {record.hook for _, record in _records(report)}
     )
 

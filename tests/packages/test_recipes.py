@@ -230,9 +230,8 @@ def test_a_removal_from_a_file_system_that_does_not_run_leaves_no_link_and_no_dr
     done = stage.play(recipe.remove)
     assert (done.returncode, done.stderr) == (0, "")
     acts = [one for one in stage.told() if not LOOKS.fullmatch(one)]
-    assert acts == [
-        "--quiet disable lastcall.service lastcall-restore.service lastcall-check.timer lastcall-power.socket"
-    ]
+    ours = "lastcall.service lastcall-restore.service lastcall-sleep.service lastcall-check.timer lastcall-power.socket"
+    assert acts == [f"--quiet disable {ours}"]
     assert not (tmp_path / DROP_IN).exists()
 
 

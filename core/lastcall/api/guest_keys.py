@@ -50,6 +50,7 @@ class GuestSettings:
     restore: bool | Literal["always"]
     drill: bool
     shed: GuestShedding
+    sleep: Literal["leave", "pause", "save"]
     start_delay: float
     ready_timeout: float
     shell: tuple[str, ...]
@@ -60,7 +61,7 @@ class GuestSettings:
 KEPT = frozenset({
     "deadline", "depends_on", "drill", "grace", "group", "hooks", "jobs", "last_resort", "manage", "match", "migrate",
     "needs", "order", "parallel", "paused", "power", "priority", "ready_timeout", "restore", "shed", "shell",
-    "start_delay", "stop", "timeout", "transient", "units",
+    "sleep", "start_delay", "stop", "timeout", "transient", "units",
 })  # fmt: skip
 BEGINNINGS = ("guest_", "restore_", "start_", "stop_")
 

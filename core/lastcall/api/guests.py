@@ -18,12 +18,15 @@ class RunKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a run takes place. All but `MANUAL`, `BOOT`, `DRILL` and `SHED` are host stops, which always go through."""
+    """Why a run takes place. All but `MANUAL`, `BOOT`, `DRILL`, `SHED` and `SLEEP` are host stops, which always go
+    through. `SLEEP`: the host sleeps, or has woken.
+    """
 
     MANUAL = "manual"
     BOOT = "boot"
     DRILL = "drill"
     SHED = "shed"
+    SLEEP = "sleep"
     POWEROFF = "poweroff"
     REBOOT = "reboot"
     HALT = "halt"
@@ -35,7 +38,7 @@ class Reason(StrEnum):
     @property
     def voluntary(self) -> bool:
         """True where nothing forces the run: it may be refused, aborted, and forces no guest by itself."""
-        return self in {Reason.MANUAL, Reason.BOOT, Reason.DRILL, Reason.SHED}
+        return self in {Reason.MANUAL, Reason.BOOT, Reason.DRILL, Reason.SHED, Reason.SLEEP}
 
 
 class GuestState(StrEnum):
@@ -50,7 +53,10 @@ class GuestState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a guest. The first four end a shutdown, the next four a restore, the last three either."""
+    """What became of a guest. The first four end a shutdown, the next four a restore, the last three either.
+
+    `PAUSED`: for as long as the host sleeps.
+    """
 
     STOPPED = "stopped"
     SAVED = "saved"
@@ -60,6 +66,7 @@ class Outcome(StrEnum):
     RESUMED = "resumed"
     PRESENT = "present"
     UNREADY = "unready"
+    PAUSED = "paused"
     SKIPPED = "skipped"
     FAILED = "failed"
     UNKNOWN = "unknown"

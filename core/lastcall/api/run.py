@@ -55,6 +55,10 @@ class Domain(Protocol):
         """Pull the plug; `graceful` lets QEMU flush its images first and fails where QEMU does not react."""
         ...
 
+    def pause(self) -> None:
+        """Let a guest stand still, as it is in memory, until it is resumed."""
+        ...
+
     def resume(self) -> None:
         """Let a paused guest go on."""
         ...

@@ -126,7 +126,7 @@ def _stop(
     deadline: float | None,
     announced: float | None = None,
 ) -> Report:
-    loaded = _without_sessions(loaded)
+    loaded = without_sessions(loaded)
     duty = BootStamp(loaded.settings.paths.run)
     audience = Audience.gather(invocation, console=True)
     request = RunRequest(
@@ -151,7 +151,7 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     """
     # Not a voluntary one: a broken configuration must not keep guests from coming back.
     allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
-    loaded = _without_sessions(load(invocation.config, Reason.OTHER, allowance=allowance))
+    loaded = without_sessions(load(invocation.config, Reason.OTHER, allowance=allowance))
     seconds = WRITING.of(deadline)
     state = _listed(loaded.settings.paths, seconds)
     if state and state.restored_in == boot_id():
@@ -188,7 +188,7 @@ def _with_a_deadline(loaded: Loaded) -> Loaded:
     return replace(loaded, settings=settings, problems=(*loaded.problems, problem))
 
 
-def _without_sessions(loaded: Loaded) -> Loaded:
+def without_sessions(loaded: Loaded) -> Loaded:
     """A unit leaves the libvirt of a session alone.
 
     Waited for, one that has ended held every host stop up to the last resort. One that is started by a unit, as

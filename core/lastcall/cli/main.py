@@ -23,7 +23,7 @@ UNIT_CALLS = frozenset({
 })  # fmt: skip
 COMPLETION = "_LASTCALL_COMPLETE"  # the variable by which a shell's script asks for completions
 TRACE = "LASTCALL_TRACE"  # the variable by which somebody wants every hook call told
-RUNS = frozenset({"shutdown", "restore"})
+RUNS = frozenset({"shutdown", "restore", "sleep"})
 
 
 def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
@@ -80,7 +80,7 @@ def _complete(arguments: Sequence[str], invocation: Invocation) -> int:
 
 
 def _runs(arguments: Sequence[str]) -> bool:
-    """Whether the command is one of the two that do a run."""
+    """Whether the command is one of those that do a run."""
     words = iter(arguments)
     for word in words:
         if word in {"--config", "--color"}:

@@ -117,7 +117,7 @@ def reason_option(default: Reason | None) -> Callable[[Callable[..., Any]], Call
     """`--reason`: why; everything but manual is a host stop. None: the command decides by what else it is given, and
     plans what sheds guests as well.
     """
-    others = {Reason.BOOT, Reason.DRILL, *({Reason.SHED} if default else ())}
+    others = {Reason.BOOT, Reason.DRILL, Reason.SLEEP, *({Reason.SHED} if default else ())}
     reasons = [reason.value for reason in Reason if reason not in others]
     but = "manual" if default else "manual and shed"
     text = f"Why. Everything but {but} is a host stop: it goes through, and takes the last resort."

@@ -223,6 +223,11 @@ class GuestPolicy(Section):
         json_schema_extra=BY_METADATA,
     )
     shed: ShedSettings = Field(default=ShedSettings.model_construct(), description=SHED, json_schema_extra=BY_METADATA)
+    sleep: Literal["leave", "pause", "save"] = Field(
+        default="leave",
+        description="While the host sleeps: left as it is, paused, or saved and started again afterwards.",
+        json_schema_extra=BY_METADATA,
+    )
     start_delay: Duration = Field(
         default=0.0,
         description="How long a restore waits before it starts it, once its turn has come; others start meanwhile.",
@@ -272,6 +277,7 @@ def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
         restore=policy.restore,
         drill=policy.drill,
         shed=shedding_of(policy),
+        sleep=policy.sleep,
         start_delay=policy.start_delay,
         ready_timeout=ready_timeout if policy.ready_timeout is None else policy.ready_timeout,
         shell=policy.shell,

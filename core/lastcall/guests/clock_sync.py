@@ -1,4 +1,4 @@
-"""Setting a guest's clock after its restore: one that was saved believes that it is still the time of the save."""
+"""Setting a guest's clock after its restore, or after a sleep of the host: it takes the time before for that of now."""
 
 import asyncio
 
@@ -29,8 +29,13 @@ class ClockSync:
         policy = self._settings.sync_time
         return policy == "always" or (policy == "resumed" and outcome is Outcome.RESUMED)
 
-    async def set_clock(self, guest: Guest) -> None:
-        """Set it."""
+    @property
+    def wanted_after_sleep(self) -> bool:
+        """Whether clocks are set when the host has slept: all guests have missed that."""
+        return self._settings.sync_time != "never"
+
+    async def set_clock(self, guest: Guest, *, connects: bool = True) -> None:
+        """Set it. `connects`: the agent may yet have to open its channel."""
         terms = self._context.terms
         now = terms.clock()
         call = HookCall(self._context, "core", expires=min(now + TIME, terms.deadline.end))
@@ -38,7 +43,7 @@ class ClockSync:
             # The channel of a guest that goes on takes a moment to be connected again. libvirt-guests sets
             # clocks before, when no agent can answer.
             while not await self._workers.call(lambda: _sync(guest, call), timeout=TIME):
-                if terms.clock() >= now + CONNECT_TIME:
+                if not connects or terms.clock() >= now + CONNECT_TIME:
                     return
                 await asyncio.sleep(POLL)
         except (LastcallError, TimeoutError) as error:

@@ -394,3 +394,36 @@ def post_restore(run: Run, report: Report) -> None:
         def post_restore(run: Run, report: Report) -> None:
             run.log(f"{len(report.guests)} guests are back")
     """
+
+
+@hookspec
+def pre_sleep(run: Run) -> None:
+    """Prepare for the sleep of the host.
+
+    Fires once, before the host is suspended or hibernated and before any guest is paused or saved for it. `run.guests`
+    are all that are active. The host waits: all implementations together get 15 seconds. Returns nothing.
+    When it raises, that is recorded.
+
+    Example:
+        import subprocess
+
+        @hookimpl
+        def pre_sleep(run: Run) -> None:
+            if not run.rehearsal:
+                words = ["systemctl", "stop", "backup-of-guests.service"]
+                subprocess.run(words, env=run.environment(), check=True, timeout=run.remaining())
+    """
+
+
+@hookspec
+def post_wake(run: Run) -> None:
+    """Do what comes after the host has woken.
+
+    Fires once, when those go on that were paused or saved for the sleep, and clocks are set. It fires after each
+    waking, also where nothing could be done before the sleep. Returns nothing. When it raises, that is recorded.
+
+    Example:
+        @hookimpl
+        def post_wake(run: Run) -> None:
+            run.log(f"{len(run.guests)} guests are awake again")
+    """

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from lastcall.formats.values import value
 from lastcall.hooks.sources import Origin, Source
 
-RESTORE_HOOKS = frozenset({"pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore"})
+RESTORE_HOOKS = frozenset({
+    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore", "post_wake",
+})  # fmt: skip
 RUN_HOOKS = (
     "pre_shutdown", "on_guest_stop", "on_guest_stuck", "on_guest_stopped", "post_shutdown",
     "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore",
+    "pre_sleep", "post_wake",
 )  # fmt: skip
 """The hooks that a run fires, in its order; the others are asked what there is, or what is to be."""
 ASKED_HOOKS = (

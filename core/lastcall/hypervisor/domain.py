@@ -109,6 +109,10 @@ class LibvirtDomain:
 
         self._ask(pull, "blocking" if graceful else "plug", asks=False)
 
+    def pause(self) -> None:
+        """Let a guest stand still."""
+        self._ask(lambda domain: domain.suspend())
+
     def resume(self) -> None:
         """Let a paused guest go on."""
         self._ask(lambda domain: domain.resume())

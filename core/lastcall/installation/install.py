@@ -106,7 +106,7 @@ class Installation:
         """Everything that takes lastcall away again. Configuration, list and run logs stay."""
         drop_in = self._path(UNITS / f"{units.SERVICE}.d" / "uninstall.conf")
         folders = (UNITS, packaged.PACKAGED_UNITS)
-        stopped = (units.OUTAGE, units.SERVICE, units.RESTORE)
+        stopped = (units.OUTAGE, units.SERVICE, units.RESTORE, units.SLEEP)
         there = [name for name in stopped if any(self._path(folder / name).exists() for folder in folders)]
         enabled = [name for name in there if name != units.OUTAGE]
         return [
@@ -234,16 +234,17 @@ class Installation:
         if self._has_alias() or not packaged.is_packaged(self.root):
             name = f"{units.SERVICE} ({units.ALIAS})" if self._has_alias() else units.SERVICE
             return InstallStep(
-                f"{verb} {name} and {units.RESTORE}",
-                lambda: self.systemctl.tell(verb, units.SERVICE, units.RESTORE),
+                f"{verb} {name}, {units.RESTORE} and {units.SLEEP}",
+                lambda: self.systemctl.tell(verb, units.SERVICE, units.RESTORE, units.SLEEP),
             )
 
         # The package's unit has a name that is somebody else's here, which `enable` would refuse.
         def do() -> None:
             self.systemctl.tell("add-wants", "multi-user.target", units.SERVICE)
-            self.systemctl.tell(verb, units.RESTORE)
+            self.systemctl.tell(verb, units.RESTORE, units.SLEEP)
 
-        return InstallStep(f"have multi-user.target want {units.SERVICE}, and {verb} {units.RESTORE}", do)
+        others = f"{units.RESTORE} and {units.SLEEP}"
+        return InstallStep(f"have multi-user.target want {units.SERVICE}, and {verb} {others}", do)
 
     def _has_alias(self) -> bool:
         """Where somebody has a unit of that name and keeps it, systemd would refuse to enable ours."""

@@ -62,6 +62,7 @@ defaults:
   restore: true       # or: false, always (at every boot, also after a crash)
   drill: false        # true: `lastcall drill` without names stops it and brings it back
   shed: never         # or, on battery: 5min, {after: 5min, below: 60%, runtime_below: 15min} (the first that holds)
+  sleep: leave        # while the host sleeps; or: pause, save (and start it again afterwards)
   start_delay: 0s     # a restore waits so long before it starts it; others start meanwhile
   ready_timeout: null # else restore.ready_timeout
   shell: []           # how commands are run in guests: agent, ssh, or [agent, ssh]

@@ -29,7 +29,7 @@ TRACES = 1 << 20  # characters of all tracebacks of a report
 FailureT = TypeVar("FailureT", Attempt, HookRecord)
 START = "start"  # the method of a restore
 _AS_PLANNED = frozenset(
-    {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.SKIPPED}
+    {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.PAUSED, Outcome.SKIPPED}
 )
 
 

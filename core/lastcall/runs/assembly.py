@@ -36,6 +36,7 @@ from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.connections import Connections
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.power_state import PowerState
+from lastcall.records.held_back import HeldBack
 from lastcall.records.log_limit import LogLimit
 from lastcall.records.records import RunStarted, Sink
 from lastcall.records.run_log import BackgroundRunLog, RunLog
@@ -305,7 +306,9 @@ def _sinks(loaded: Loaded, request: RunRequest, outside: Outside, ends: float) -
     if not request.rehearsal:
         runs = loaded.settings.runs
         log = RunLog(loaded.settings.paths.state / "runs", keep=runs.keep, together=runs.size)
-        sinks.append(("run log", LogLimit(outside.log(log, ends), runs.size).take))
+        take = LogLimit(outside.log(log, ends), runs.size).take
+        # A computer that sleeps ten times a day would have the logs of nothing push out those of its host stops.
+        sinks.append(("run log", HeldBack(take).take if request.reason is Reason.SLEEP else take))
     return sinks
 
 

@@ -97,7 +97,7 @@ class Bookkeeping:
         # Composed on this thread: while the worker waits for the disk, the list goes on changing.
         write = self.state.snapshot()
         try:
-            await self._write(write)
+            await self.write(write)
         except PermissionError:
             if self._is_free and not begun:
                 remedy = "run as root, or set paths.state"
@@ -146,12 +146,13 @@ class Bookkeeping:
             history.write(history.render())
 
         try:
-            await self._write(learn)
+            await self.write(learn)
         except OSError as error:
             message = f"{_why(error)}; how long guests and hooks took was not kept"
             self._stream.problem("history", str(history.path), message, severity=Severity.WARNING)
 
-    async def _write(self, work: Callable[[], None]) -> None:
+    async def write(self, work: Callable[[], None]) -> None:
+        """Have something written, in bounded time. Raises OSError."""
         # A disk that hangs keeps its writer in the kernel, where no timeout
         # reaches it: only a worker can be left there.
         began = self._terms.clock()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from lastcall.api.guests import RunKind
+from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import LastcallError, in_words
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
@@ -111,7 +111,10 @@ def _answer(answers: Answers, run: Execution, terms: Terms, number: signal.Signa
 
 
 def _load_state(parts: Parts) -> None:
-    """Read the list of guests. One that cannot be read ends a restore; a shutdown sets it aside and goes on."""
+    """Read the list of guests. One that cannot be read ends a restore; a shutdown sets it aside and goes on.
+
+    So does what wakes guests: those that were paused are not on it.
+    """
     books, box = parts.books, Box()
     path = books.state.path
     time = parts.context.terms.share(WRITING)
@@ -121,7 +124,7 @@ def _load_state(parts: Parts) -> None:
     except (LastcallError, TimeoutError) as error:
         # A list that is broken stops no shutdown: an empty one made every later stop of
         # libvirt-guests do nothing, with exit code 0.
-        if parts.context.kind is RunKind.RESTORE:
+        if parts.context.kind is RunKind.RESTORE and parts.context.terms.reason is not Reason.SLEEP:
             raise _unread(path, error) from None
         aside = _set_aside(box, books.state, time)
         parts.stream.problem("state", str(path), in_words(error), f"it was moved to {aside}" if aside else "")

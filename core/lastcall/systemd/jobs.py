@@ -16,13 +16,17 @@ TARGETS = {
 }
 
 
+QUEUE = ("list-jobs", "--no-legend", "--plain", "--full")
+"""The words by which systemctl tells what waits in its queue."""
+
+
 def host_stop(systemctl: Systemctl) -> Reason | None:
     """Why the host stops; None where nothing in the queue says that it does.
 
     A queue that cannot be read counts as a host stop: not to stop guests that lose power is the worse mistake.
     """
     try:
-        return reason_of(systemctl.ask("list-jobs", "--no-legend", "--plain", "--full"))
+        return reason_of(systemctl.ask(*QUEUE))
     except SystemctlFailed:
         return Reason.OTHER
 

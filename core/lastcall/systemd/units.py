@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lastcall.formats.values import value
 from lastcall.systemd.unit_files.power import AGAIN_TEXT, ANSWER_TEXT, OUTAGE_TEXT, SOCKET_TEXT
+from lastcall.systemd.unit_files.sleep import SLEEP_TEXT
 
 if TYPE_CHECKING:
     from lastcall.config.settings import Settings  # for its types alone: `status` has no time for pydantic
@@ -21,7 +22,8 @@ POWER_SOCKET = "lastcall-power.socket"
 POWER_ANSWER = "lastcall-power@.service"
 POWER_AGAIN = "lastcall-power-again.service"
 SOCKET_NAME = "power.sock"  # in paths.run
-OURS = (SERVICE, STAMP, RESTORE, CHECK, CHECK_TIMER, OUTAGE, POWER_SOCKET, POWER_ANSWER, POWER_AGAIN)
+SLEEP = "lastcall-sleep.service"
+OURS = (SERVICE, STAMP, RESTORE, CHECK, CHECK_TIMER, OUTAGE, POWER_SOCKET, POWER_ANSWER, POWER_AGAIN, SLEEP)
 # Where /etc is, the units are: nothing else has to be mounted for it.
 LAST_LINE = Path("etc/lastcall/last-line")
 ALIAS = "graceful-shutdown.service"
@@ -235,6 +237,7 @@ class Whereabouts:
         texts = {
             SERVICE: _SERVICE, STAMP: _STAMP, RESTORE: _RESTORE, CHECK: _CHECK, CHECK_TIMER: _CHECK_TIMER,
             OUTAGE: OUTAGE_TEXT, POWER_SOCKET: SOCKET_TEXT, POWER_ANSWER: ANSWER_TEXT, POWER_AGAIN: AGAIN_TEXT,
+            SLEEP: SLEEP_TEXT,
         }  # fmt: skip
         return {
             name: text.format(**names, **places, after=_after(), daemons=daemons, python=python, alias=alias)

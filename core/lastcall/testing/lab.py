@@ -17,11 +17,13 @@ from lastcall.cli.dry_run.look import look_at_plan
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.rehearsal import Rehearsal
 from lastcall.errors import Problem
+from lastcall.hooks.occasions.occasions import usual_reason
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.planning.selection import Selection
 from lastcall.records.records import GuestPlanned, HookSaid, Record
 from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.sleep.building import build_going_to_sleep, build_waking
 from lastcall.testing.command import CommandOutcome, run_command_of_plugin
 from lastcall.testing.failures import Failures, PluginUnusable
 from lastcall.testing.guest import LabGuest
@@ -31,6 +33,7 @@ from lastcall.testing.memory.hypervisor import FakeHypervisor
 from lastcall.testing.memory.runs import load_in_memory, own_places
 from lastcall.testing.shell import NAME
 from lastcall.testing.threads import PATIENCE, LabLoop, LabWorkers
+from lastcall.timing.budget import GOING_TO_SLEEP, WAKING
 
 
 class Lab:
@@ -129,11 +132,27 @@ class Lab:
             run = build_restore(parts, chosen=_selection(guests), fresh=fresh)
             return loop.run_until_complete(run.execute())
 
+    def go_to_sleep(self) -> Report:
+        """Do what comes before the host sleeps: `pre_sleep`, and guests are paused or saved; returns the report."""
+        request = RunRequest(
+            kind=RunKind.SHUTDOWN, reason=Reason.SLEEP, deadline=GOING_TO_SLEEP, started=0.0, sinks=self._sinks
+        )
+        with self._assembled(request) as (parts, loop):
+            parts.books.state.load()
+            return loop.run_until_complete(build_going_to_sleep(parts).execute())
+
+    def wake(self) -> Report:
+        """Do what comes after it: those guests go on, clocks are set, and `post_wake`; returns the report."""
+        request = RunRequest(kind=RunKind.RESTORE, reason=Reason.SLEEP, deadline=WAKING, started=0.0, sinks=self._sinks)
+        with self._assembled(request) as (parts, loop):
+            parts.books.state.load()
+            return loop.run_until_complete(build_waking(parts).execute())
+
     def fire(
         self, hook: str, guest: LabGuest | None = None, *, rehearsal: bool = True, reason: Reason = Reason.MANUAL
     ) -> tuple[HookRecord, ...]:
         """Fire one hook, as `lastcall hook` does, and return what each call of it did."""
-        kind = RunKind.RESTORE if hook in RESTORE_HOOKS else RunKind.SHUTDOWN
+        kind, reason = RunKind.RESTORE if hook in RESTORE_HOOKS else RunKind.SHUTDOWN, usual_reason(hook, reason)
         request = RunRequest(kind=kind, reason=reason, rehearsal=rehearsal, started=0.0, sinks=self._sinks)
         with self._assembled(request) as (parts, loop):
             if hook == "post_check":  # what it is told has to be found first

@@ -52,6 +52,9 @@ DELAY = Share("`start_delay` of a guest, before its start", math.inf, 1 / 2)
 NEEDS = Share("what a guest needs for its start and that is not there", 120.0, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
+PRE_SLEEP = Share("`pre_sleep`, before a sleep of the host", 15.0, 1 / 4)
+# Whoever closes a lid carries the host away: a save that is aborted leaves its guest running, and it is told.
+WAKEFUL = Share("ending saves that are not over when the host is to sleep", 10.0, 1 / 4)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
 KILLING = Share("ending an executable hook whose time is up, of its time box", 2.2, 1 / 10)
 TERMINATION = Share("between SIGTERM and SIGKILL to it", 2.0, 1 / 2)
@@ -74,6 +77,8 @@ SHARES = (
     DELAY,
     NEEDS,
     WITHDRAWAL,
+    PRE_SLEEP,
+    WAKEFUL,
     CLEARANCE,
     KILLING,
     TERMINATION,
@@ -87,3 +92,7 @@ LEAST_RESERVE = 12.5  # seconds that a reserve may have of a short deadline, up 
 # libvirt sends SIGTERM to a QEMU that hangs, and SIGKILL 10 s later; on a stopped QEMU that took 10.4 to 11.6 s. A plug
 # pulled later than this before the end is not confirmed in time, and its guest would be reported as still running.
 PLUG = 12.0  # seconds
+
+# A host that is to sleep waits for us, and a second sleep for the end of the waking.
+GOING_TO_SLEEP = 60.0  # seconds for all that comes before a sleep
+WAKING = 120.0  # seconds for all that comes after it

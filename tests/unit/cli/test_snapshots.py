@@ -193,7 +193,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
 }
 # With tests of their own for the screen, `power low` as it tells a time; a drill is its closing report, and lines of
 # unit/report/test_drills.py, shedding the report of its run.
-ELSEWHERE = {"drill", "plan", "power low", "shed", "status"}
+ELSEWHERE = {"drill", "plan", "power low", "shed", "sleep", "status"}
 NOT_FOR_THE_SCREEN = {"config import", "config show", "guest set", "install", "uninstall"}  # YAML, and steps with paths
 
 

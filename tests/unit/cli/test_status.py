@@ -44,7 +44,7 @@ def facts(places: Places, **changes: object) -> StatusFacts:
     found = StatusFacts(
         places=places, on_duty=True, doubts=(), state=StateFile(places.state), waiting=(),
         roll=RollCall(frozenset(), frozenset(), {}), census=Census({URI: states, "lxc:///system": {}}, {}),
-        last_runs=(), next_stop=planned(), outdated="", unseen=(), seen=None, last_drill=None,
+        last_runs=(), next_stop=planned(), outdated="", unseen=(), seen=None, last_drill=None, asleep=(),
     )  # fmt: skip
     return replace(found, **changes)  # pyright: ignore[reportArgumentType]
 

@@ -199,8 +199,8 @@ def test_what_counts_for_a_guest_is_what_its_rules_come_to(tmp_path: Path) -> No
     assert db == GuestSettings(
         manage=True, depends_on=({"name": "web-*"}, {"uri": "x*", "state": "off"}), order=5, stop=("acpi", "destroy"),
         timeout=70.0, last_resort=(), paused="save", jobs="wait", transient="stop", restore="always", drill=False,
-        shed=lastcall.GuestShedding(after=300.0, below=60.0), start_delay=0.0, ready_timeout=33.0, shell=("ssh",),
-        hooks=lastcall.GuestHooks(timeout=9.0),
+        shed=lastcall.GuestShedding(after=300.0, below=60.0), sleep="leave", start_delay=0.0, ready_timeout=33.0,
+        shell=("ssh",), hooks=lastcall.GuestHooks(timeout=9.0),
     )  # fmt: skip
     assert (web.order, web.stop, web.last_resort, web.ready_timeout) == (1, ("agent", "acpi"), ("destroy",), 4.0)
     assert (web.hooks, web.shed) == (lastcall.GuestHooks(), lastcall.GuestShedding())

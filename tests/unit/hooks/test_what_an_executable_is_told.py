@@ -12,7 +12,7 @@ import pytest
 
 from lastcall import Problem, Report
 from lastcall.hooks.dropins import _EXECUTABLE_HOOKS as HOOKS  # pyright: ignore[reportPrivateUsage]
-from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown, run_sleep, run_waking
 from support import by_name
 
 PAGE = (Path(__file__).parents[3] / "docs" / "authors" / "executables.md").read_text()
@@ -33,9 +33,10 @@ def put(folder: Path, hook: str, name: str, text: str) -> None:
     path.chmod(0o755)
 
 
-def runs(folder: Path) -> tuple[Report, Report]:
+def runs(folder: Path) -> tuple[Report, ...]:
     guest = FakeGuest("db 1")
-    return run_shutdown(folder, [guest]), run_restore(folder, [guest])
+    both = run_shutdown(folder, [guest]), run_restore(folder, [guest])
+    return (*both, run_sleep(folder, [guest]), run_waking(folder, [guest]))
 
 
 @pytest.fixture(name="told", scope="module")
@@ -54,8 +55,12 @@ def environment(folder: Path, hook: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("hook", sorted(HOOKS))
 def test_every_hook_of_executables_tells_the_run_and_the_folder(told: Path, hook: str) -> None:
-    found, restore = environment(told, hook), "restore" in hook or "start" in hook or hook == "guest_ready"
+    found, restore = (
+        environment(told, hook),
+        "restore" in hook or "start" in hook or hook in {"guest_ready", "post_wake"},
+    )
     assert found["LASTCALL_KIND"] == ("restore" if restore else "shutdown")
+    assert (found["LASTCALL_REASON"] == "sleep") == (hook in {"pre_sleep", "post_wake"})
     assert found["LASTCALL_STATE"] == str(told / "plugins" / "executable-tell.sh")
     assert ("LASTCALL_GUEST" in found) == (hook in FOR_GUESTS)
     assert found.get("LASTCALL_OUTCOME") == {"on_guest_stopped": "stopped", "on_guest_started": "started"}.get(hook)

@@ -64,7 +64,7 @@ def test_installed_twice_it_changes_nothing_and_uninstalled_it_leaves_the_config
     files, again = found
     assert files == again
     assert systemctl.told[-2:] == [
-        ("enable", "lastcall.service", "lastcall-restore.service"),
+        ("enable", "lastcall.service", "lastcall-restore.service", "lastcall-sleep.service"),
         ("start", "lastcall.service", "lastcall-stamp.service"),
     ]
     names = {str(path.relative_to(tmp_path)) for path in files}
@@ -322,14 +322,14 @@ def test_a_packages_units_are_used_where_they_are_and_nothing_is_written_over_th
     }
     assert left == {"etc/lastcall/config.yaml"}, "neither units nor completions are there twice"
     assert systemctl.told[-2:] == [
-        ("reenable", "lastcall.service", "lastcall-restore.service"),
+        ("reenable", "lastcall.service", "lastcall-restore.service", "lastcall-sleep.service"),
         ("start", "lastcall.service", "lastcall-stamp.service"),
     ]
     systemctl.told.clear()
     for step in ours.undo():
         step.do()
     assert ("stop", "lastcall.service") in systemctl.told
-    assert ("disable", "lastcall.service", "lastcall-restore.service") in systemctl.told
+    assert ("disable", "lastcall.service", "lastcall-restore.service", "lastcall-sleep.service") in systemctl.told
     assert {path: path.read_text() for path in (tmp_path / "usr/lib").rglob("lastcall*")} == brought
     assert not (tmp_path / "etc/systemd/system/lastcall.service.d").exists()
 
@@ -378,7 +378,7 @@ def test_a_packages_unit_goes_without_the_name_that_is_somebody_elses_and_is_ena
     for step in beside_a_package(tmp_path, systemctl, "/usr/bin/lastcall").plan():
         step.do()
     assert ("add-wants", "multi-user.target", "lastcall.service") in systemctl.told
-    assert ("reenable", "lastcall-restore.service") in systemctl.told
+    assert ("reenable", "lastcall-restore.service", "lastcall-sleep.service") in systemctl.told
 
 
 def test_libvirt_guests_is_taken_over_only_if_that_is_wanted(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Look": ("status", "plan", "check", "report", "runs", "demo"),
     "Run": ("shutdown", "restore", "drill", "shed", "announce", "power", "forget"),
     "Set up": ("install", "uninstall", "config", "guest", "plugins", "hook"),
-    "Plumbing": ("stamp",),
+    "Plumbing": ("stamp", "sleep"),
 }
 """How `lastcall --help` sorts them."""
 

@@ -20,7 +20,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.columns import NAME, Cell, in_columns
 from lastcall.formats.layout.screen import Screen, Tone
 from lastcall.formats.visible_text import visible
-from lastcall.hooks.occasions.occasions import possible_reasons
+from lastcall.hooks.occasions.occasions import possible_reasons, usual_reason
 from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
@@ -54,9 +54,9 @@ def hook_command(
     It is a rehearsal, which plugins are told: `databases` flushes and proves but stops no service, `commands` runs only
     what says `rehearse: true`, and of executable drop-ins only those are run that have a line `# lastcall: rehearse`.
     Names: pre_shutdown, on_guest_stop, on_guest_stuck, on_guest_stopped, post_shutdown, pre_restore, on_guest_start,
-    guest_ready, on_guest_started, post_restore. Exit code 1 when a call failed.
+    guest_ready, on_guest_started, post_restore, pre_sleep, post_wake. Exit code 1 when a call failed.
     """
-    why = Reason(reason)
+    why = usual_reason(name, Reason(reason))
     _refuse_what_no_run_does(name, guests, why)
     loaded = load(invocation.config)
     if for_real:

@@ -15,6 +15,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import occasion_option
 from lastcall.errors import ExitCode, UsageError
 from lastcall.formats.visible_text import page
+from lastcall.hooks.occasions.occasions import usual_reason
 from lastcall.hooks.order import ASKED_HOOKS, LOAD_HOOKS, RESTORE_HOOKS, RUN_HOOKS
 from lastcall.hooks.tracing.onlooker import watched_by
 from lastcall.hooks.tracing.trace import HookTrace
@@ -44,7 +45,7 @@ def trace_command(ctx: click.Context, hook: str | None, guests: tuple[str, ...],
     if hook is None or hook in LOAD_HOOKS:
         _load(ctx, hook, seen)
     else:
-        _rehearse(ctx.obj, hook, guests, Reason(reason), seen)
+        _rehearse(ctx.obj, hook, guests, usual_reason(hook, Reason(reason)), seen)
     click.echo(page(seen.lines))
     return ExitCode.NOT_AS_PLANNED if seen.failed else ExitCode.OK
 

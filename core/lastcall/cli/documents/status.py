@@ -9,6 +9,7 @@ from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.power.awaited_charge import AwaitedCharge
+from lastcall.persistence.power.sleepers import Sleeper
 from lastcall.persistence.state import Entry
 from lastcall.planning.last_outlook import KeptForecast
 from lastcall.report.drills.last_drill import LastDrill
@@ -66,7 +67,8 @@ class StatusDocument:
     `duty`: why it is not, or may not be, by what systemd says. `connections`: who is there now. `last_runs`: the last
     shutdown and the restore after it. `next_stop`: null before the first plan or check. `unseen`: runs with guests that
     were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
-    null where there was none. `power`: null where the mains are there.
+    null where there was none. `power`: null where the mains are there. `asleep`: whom a sleep of the host has left
+    paused or saved.
     """
 
     version: int = 1
@@ -83,3 +85,4 @@ class StatusDocument:
     seen: SeenBy | None
     last_drill: LastDrill | None
     power: PowerNow | None
+    asleep: tuple[Sleeper, ...]

@@ -14,6 +14,7 @@ from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.power.awaited_charge import ChargeNote
+from lastcall.persistence.power.sleepers import Sleeper, SleeperList
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile
 from lastcall.planning.last_outlook import KeptForecast, LastOutlook
@@ -43,6 +44,7 @@ class StatusFacts:
     unseen: tuple[BadRun, ...]
     seen: SeenBy | None
     last_drill: LastDrill | None
+    asleep: tuple[Sleeper, ...]
     power: PowerNow | None = None
 
     def document(self) -> StatusDocument:
@@ -65,6 +67,7 @@ class StatusFacts:
             seen=self.seen,
             last_drill=self.last_drill,
             power=self.power,
+            asleep=self.asleep,
         )
 
     def counts(self, uri: str) -> dict[GuestState, int] | None:
@@ -106,6 +109,7 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
         unseen=tuple(unseen),
         seen=last,
         last_drill=drill,
+        asleep=tuple(SleeperList(places.run).read().values()),
         power=power_now(places.run),
     )
 

@@ -32,6 +32,7 @@ def status_lines(facts: StatusFacts, screen: Screen) -> Iterator[str]:
         yield from paragraph(_announcement(announced), screen, tone=Tone.WARNING)
     if facts.power:
         yield from paragraph(f"power: {power_words(facts.power, screen)}", screen, tone=Tone.WARNING)
+    yield from _asleep(facts, screen)
     yield from _unseen(facts, screen)
     charge = ChargeNote(facts.places.run).read()
     if charge:
@@ -58,6 +59,17 @@ def _announcement(announced: Announcement) -> str:
     left = announced.left()
     within = "" if left is None else f", over within {format_duration(round(left))}"
     return f"announced: the next host stop is for {announced.reason}{within}"
+
+
+def _asleep(facts: StatusFacts, screen: Screen) -> Iterator[str]:
+    """Whom a sleep of the host has left as they were for it: while it lasts, nobody asks."""
+    for how, done in (("pause", "paused"), ("save", "saved")):
+        names = sorted((one.name for one in facts.asleep if one.how == how), key=natural_key)
+        if names:
+            told = f"{done} for a sleep of this host that was cut off: {', '.join(names)}"
+            yield from paragraph(told, screen, sign="!", tone=Tone.BAD)
+    if facts.asleep:
+        yield from paragraph("`lastcall sleep end` lets them go on", screen, 2, sign="→")
 
 
 def _unseen(facts: StatusFacts, screen: Screen) -> Iterator[str]:

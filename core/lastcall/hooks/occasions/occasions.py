@@ -6,7 +6,8 @@ from lastcall.formats.values import value
 from lastcall.hooks.order import RESTORE_HOOKS
 
 _OF_RESTORES = frozenset({Reason.MANUAL, Reason.BOOT, Reason.DRILL, Reason.SHED})
-_OF_SHUTDOWNS = frozenset(Reason) - {Reason.BOOT}
+_OF_SHUTDOWNS = frozenset(Reason) - {Reason.BOOT, Reason.SLEEP}
+_OF_SLEEPS = frozenset({"pre_sleep", "post_wake"})  # hooks
 
 
 @value
@@ -37,6 +38,13 @@ class Occasions:
 ALWAYS = Occasions()
 
 
+def usual_reason(hook: str, asked: Reason) -> Reason:
+    """The reason by which a hook is tried: the one that is asked for, or the only one that there is beside `manual`."""
+    return Reason.SLEEP if hook in _OF_SLEEPS and asked is Reason.MANUAL else asked
+
+
 def possible_reasons(hook: str) -> frozenset[Reason]:
     """The reasons that a run which fires this hook can have."""
+    if hook in _OF_SLEEPS:
+        return frozenset({Reason.SLEEP})
     return _OF_RESTORES if hook in RESTORE_HOOKS else _OF_SHUTDOWNS

@@ -54,6 +54,11 @@ class FakeDomain:
         """Be off at once."""
         self._ask("graceful" if graceful else "destroy", Ended.DESTROYED)
 
+    def pause(self) -> None:
+        """Stand still at once."""
+        self._send("pause")
+        self._fake.state = GuestState.PAUSED
+
     def resume(self) -> None:
         """Go on at once."""
         self._prepare("resume")
@@ -98,7 +103,10 @@ class FakeDomain:
         return self._fake.addresses
 
     def sync_time(self) -> None:
-        """Have no clock."""
+        """Note it, unless its agent does not answer."""
+        if "agent" in self._fake.deaf_to:
+            raise Unsupported("the guest agent does not answer", code=86)
+        self._fake.told.append(("guest-set-time", {}))
 
     def _prepare(self, how: str) -> None:
         self._send(how)
@@ -115,7 +123,7 @@ class FakeDomain:
         self._call.remaining()
         fake = self._fake
         self._hypervisor.require(fake.uri)
-        take_back = self._note(how) if how not in {"resume", "wake"} else None
+        take_back = self._note(how) if how not in {"pause", "resume", "wake"} else None
         if self._sent:
             self._sent()
         fake.asked.append((self._hypervisor.loop.time(), how))

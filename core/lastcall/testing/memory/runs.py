@@ -18,10 +18,14 @@ from lastcall.runs.loading import Loaded
 from lastcall.runs.restore import Restore
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
+from lastcall.runs.sleep.building import build_going_to_sleep, build_waking
+from lastcall.runs.sleep.going_to_sleep import GoingToSleep
+from lastcall.runs.sleep.waking import Waking
 from lastcall.testing.memory.clock import VirtualLoop
 from lastcall.testing.memory.guest import URI, FakeGuest
 from lastcall.testing.memory.hypervisor import FakeHypervisor
 from lastcall.testing.memory.workers import InlineWorkers
+from lastcall.timing.budget import GOING_TO_SLEEP, WAKING
 
 
 def run_shutdown(
@@ -86,6 +90,49 @@ def run_restore(
     return _run(folder, guests, RunKind.RESTORE, Reason.MANUAL, plugins, config, dead, sink, build)
 
 
+def run_sleep(
+    folder: Path,
+    guests: Sequence[FakeGuest],
+    *,
+    plugins: Mapping[str, object] | None = None,
+    config: str = "",
+    deadline: float = GOING_TO_SLEEP,
+    sink: Sink | None = None,
+    meanwhile: Callable[[FakeHypervisor, GoingToSleep], None] | None = None,
+) -> Report:
+    """Do what comes before a sleep of the host, in so many seconds. `meanwhile`: as for a shutdown."""
+
+    def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
+        run = build_going_to_sleep(parts)
+        if meanwhile:
+            meanwhile(hypervisor, run)
+        return run
+
+    return _run(folder, guests, RunKind.SHUTDOWN, Reason.SLEEP, plugins, config, (), sink, build, deadline)
+
+
+def run_waking(
+    folder: Path,
+    guests: Sequence[FakeGuest],
+    *,
+    plugins: Mapping[str, object] | None = None,
+    config: str = "",
+    dead: Sequence[str] = (),
+    sink: Sink | None = None,
+    host_stops: bool = False,
+    meanwhile: Callable[[FakeHypervisor, Waking], None] | None = None,
+) -> Report:
+    """Do what comes after a sleep of the host. `meanwhile`: as for a shutdown. `host_stops`: see `Waking`."""
+
+    def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
+        run = build_waking(parts, host_stops=host_stops)
+        if meanwhile:
+            meanwhile(hypervisor, run)
+        return run
+
+    return _run(folder, guests, RunKind.RESTORE, Reason.SLEEP, plugins, config, dead, sink, build, WAKING)
+
+
 def _run(
     folder: Path,
     guests: Sequence[FakeGuest],
@@ -96,6 +143,7 @@ def _run(
     dead: Sequence[str],
     sink: Sink | None,
     build: Callable[[Parts, FakeHypervisor], Execution],
+    deadline: float | None = None,
 ) -> Report:
     uris = dict.fromkeys(guest.uri for guest in guests)
     texts = {Path("<memory>"): own_places(folder, uris), **({Path("<text>"): config} if config else {})}
@@ -104,7 +152,8 @@ def _run(
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
         outside = Outside(InlineWorkers(), hypervisor, lambda log, _ends: log.take, wait=lambda _event, _seconds: None)
         sinks = [("sink", sink)] if sink else []
-        parts = assemble(loaded, RunRequest(kind=kind, reason=reason, started=0.0, sinks=sinks), loop, outside)
+        request = RunRequest(kind=kind, reason=reason, deadline=deadline, started=0.0, sinks=sinks)
+        parts = assemble(loaded, request, loop, outside)
         parts.books.state.load()
         return loop.run_until_complete(build(parts, hypervisor).execute())
 
