@@ -62,7 +62,7 @@ def test_what_is_set_for_one_that_is_refused_stays_unread_and_costs_nobody_the_c
     assert not report.hooks
 
 
-@pytest.mark.parametrize("name", ["order", "stop", "power", "stop_vms", "guest_list"])
+@pytest.mark.parametrize("name", ["order", "stop", "priority", "stop_vms", "guest_list"])
 def test_a_plugin_without_a_guest_key_may_be_called_so(name: str) -> None:
     plugins = Plugins(Bootstrap(), {name: Plugin(settings=True)})
     assert not plugins.registry.problems
