@@ -27,8 +27,8 @@ def test_a_guest_that_hears_goes_and_comes_back_and_a_deaf_one_runs_on_unforced(
         guests["hears"].wait_until_up()
         assert waiting_guests(tmp_path / "state") == ["deaf"], "asked, and perhaps off later"
         assert "2 guests: deaf left" in run_lastcall(config, "status").stdout
-        cut = json.loads(run_lastcall(config, "drill", "hears", "--json").stdout)["power_cut"]
-        assert (cut["unknown"], cut["usual"] >= 1.0) == (["deaf"], True)
+        document = json.loads(run_lastcall(config, "drill", "hears", "--json").stdout)
+        assert (document["unknown"], document["power_cut"]["usual"] >= 1.0) == (["deaf"], True)
 
 
 def busy_by_check(config: Path) -> dict[str, str]:

@@ -49,6 +49,7 @@ CALLS = (
     ("runs diff", ()), ("runs diff", ("1", "3")),
     ("report", ("--ack",)), ("status", ()), ("plan", ("--reason", "shed")), ("shed", ("test", "--dry-run")),
     ("shed", ("--due",)), ("shed", ("test",)), ("status", ()), ("report", ()), ("shed", ("--cancel",)),
+    ("power battery", ()), ("status", ()), ("power low", ()), ("status", ()), ("power line", ()),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these
 

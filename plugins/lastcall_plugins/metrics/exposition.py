@@ -37,7 +37,8 @@ FAMILIES: Mapping[str, Family] = {
     "lastcall_plan_guests": Family("Guests that the next host stop would stop, at the last check."),
     "lastcall_plan_unknown_guests": Family("Those of them of which no earlier run knows how long they take."),
     "lastcall_plan_usual_seconds": Family(
-        "How long the next host stop would take by the times of earlier runs, at the last check."
+        "How long the next host stop would take by the times of earlier runs, at the last check; not there while no "
+        "run has seen any of its guests."
     ),
     "lastcall_plan_worst_seconds": Family(
         "How long the next host stop would take if every time that is configured were used up, at the last check."
