@@ -46,5 +46,5 @@ def test_a_file_that_cannot_be_written_is_told_by_the_check(config: Path) -> Non
 def test_what_is_traced_of_it_is_a_check_that_has_looked(config: Path) -> None:
     done = run_lastcall(config, "plugins", "trace", "post_check")
     assert done.returncode == 0, done.stderr
-    assert "post_check 1/1 metrics" in done.stdout
+    assert "post_check 1/2 metrics" in done.stdout
     assert "lastcall_plan_guests 1.0" in config.with_name("lastcall.prom").read_text()
