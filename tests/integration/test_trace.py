@@ -141,7 +141,7 @@ def test_other_commands_are_traced_on_standard_error_and_their_json_is_json(tmp_
 
 def test_values_are_cut_and_nothing_that_is_set_is_told(tmp_path: Path) -> None:
     done = run_lastcall(world(tmp_path), "check", env={"LASTCALL_TRACE": "1"})
-    found = next(line for line in traced(done.stderr) if line.startswith("check 1/1 traced: returned"))
+    found = next(line for line in traced(done.stderr) if line.startswith("check 1/2 traced: returned"))
     assert "oddodd" in found
     assert len(found.partition("returned ")[2]) <= 200
     for word in ("open-sesame", "swordfish", "hush-hush"):
@@ -207,7 +207,7 @@ def test_a_hook_is_traced_for_the_reason_that_is_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (["check"], "check 1/1 traced: returned [Problem("),
+        (["check"], "check 1/2 traced: returned [Problem("),
         (["guest_settings"], "guest_settings for test 1/1 traced: returned {timeout, traced}"),
         (["describe_guest", "test"], "describe_guest for test 1/2 traced: returned {'odd'"),
         (["stop_methods"], "stop_methods of traced: returned [mine]"),
