@@ -14,18 +14,20 @@ def plugin_options() -> PluginOptions:
     return PluginOptions(settings=PowerSettings)
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def power_policy(run: Run) -> PowerPolicy:
-    """Tell what is configured."""
+    """Tell what is configured, unless a plugin of the site has told it."""
     return run.options(PowerSettings).policy
 
 
-@hookimpl
+@hookimpl(trylast=True)
 def power_supplies(run: Run) -> Iterable[Supply]:
-    """Ask the UPSes."""
+    """Ask the UPSes. Where nobody has named any, one that does not answer is none: the site may have no NUT."""
     from lastcall_plugins.power.supplies import ask_supplies
 
-    return ask_supplies(run.options(PowerSettings).addresses, run.remaining() - _KEPT)
+    settings = run.options(PowerSettings)
+    found = ask_supplies(settings.addresses, run.remaining() - _KEPT)
+    return found if "ups" in settings.model_fields_set else [one for one in found if not one.problem]
 
 
 @hookimpl
