@@ -1,11 +1,10 @@
 """What answers of `power_policy` and `power_supplies` say, read inside the call's time box: plain, and in bounds."""
 
-from collections.abc import Iterable
-from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from lastcall.api.power import PowerPolicy, PowerWord, Supply
 from lastcall.formats.bounded_text import NAME_LIMIT, bounded, shown
+from lastcall.hooks.isolation.listed import first_listed
 
 MOST_UPSES = 32  # of one plugin
 LONGEST = 200  # characters of a problem
@@ -33,15 +32,8 @@ def plain_policy(answer: Any) -> PowerPolicy | None:
 
 def first_supplies(answer: Any) -> tuple[Supply, ...] | None:
     """The first supplies, in bounds; None where there is none. Raises TypeError for what is no list of them."""
-    if answer is None:
-        return None
-    if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
-        raise TypeError(f"returned {bounded(shown(answer))}, and not a list of supplies")
-    supplies = list(islice(cast("Iterable[Any]", answer), MOST_UPSES))
-    odd = [one for one in supplies if type(one) is not Supply]
-    if odd:
-        raise TypeError(f"a supply is a Supply, and not {bounded(shown(odd[0]))}")
-    return tuple(map(_plain, supplies)) or None
+    supplies = first_listed(answer, Supply, MOST_UPSES, parts="supplies", each="a supply is a Supply")
+    return tuple(map(_plain, supplies or ())) or None
 
 
 def _plain(one: Supply) -> Supply:
