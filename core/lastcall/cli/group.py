@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastcall.cli.commands import COMMANDS, SECTIONS
-from lastcall.cli.commands.check_brief import FLAG, tell_unknown
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import SuggestingGroup
 from lastcall.cli.terminal.screens import WISHES, Wish, wished
@@ -177,7 +176,9 @@ def run_command(arguments: Sequence[str], invocation: Invocation) -> int:
         code: Any = cli.main(args=list(arguments), prog_name="lastcall", standalone_mode=False, obj=invocation)
         return code if isinstance(code, int) else ExitCode.OK
     except click.ClickException as error:
-        if {"check", FLAG} <= {*arguments}:  # to a monitoring system the code for a wrong usage is that of an alarm
+        if {"check", "--brief"} <= {*arguments}:  # to a monitoring system the code for a wrong usage is an alarm's
+            from lastcall.cli.commands.check_brief import tell_unknown
+
             return tell_unknown(error.format_message())
         error.show()
         return ExitCode.USAGE

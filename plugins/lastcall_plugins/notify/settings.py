@@ -6,10 +6,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from lastcall.options import Duration, Options, Secret
-from lastcall_plugins.notify.wording import require_known_fields
 
 Event = Literal["stopping", "forced", "stopped", "restored", "checked"]
-Template = Annotated[str, AfterValidator(require_known_fields)]
+
+
+def _with_known_fields(template: str) -> str:
+    from lastcall_plugins.notify.wording import require_known_fields  # here: hardly any host has words of its own
+
+    return require_known_fields(template)
+
+
+Template = Annotated[str, AfterValidator(_with_known_fields)]
 
 
 def _one_or_many(given: object) -> object:

@@ -1,12 +1,14 @@
 """The options of `power`: which UPSes carry this host, and what is to be done while they do."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from lastcall import PowerPolicy
 from lastcall.options import Duration, Options
-from lastcall_plugins.power.address import UpsAddress, parse_address
+
+if TYPE_CHECKING:
+    from lastcall_plugins.power.address import UpsAddress
 
 
 def _one_or_many(given: object) -> object:
@@ -14,6 +16,8 @@ def _one_or_many(given: object) -> object:
 
 
 def _readable(text: str) -> str:
+    from lastcall_plugins.power.address import parse_address  # here: hardly any host names a UPS
+
     parse_address(text)
     return text
 
@@ -56,8 +60,10 @@ class PowerSettings(Options):
         return given
 
     @property
-    def addresses(self) -> tuple[UpsAddress, ...]:
+    def addresses(self) -> "tuple[UpsAddress, ...]":
         """The UPSes, read."""
+        from lastcall_plugins.power.address import parse_address
+
         return tuple(map(parse_address, self.ups))
 
     @property

@@ -21,7 +21,6 @@ from lastcall import (
     hookimpl,
 )
 from lastcall.options import COMMAND, StepOptions
-from lastcall_plugins.ssh.hostkeys import KnownKeys
 from lastcall_plugins.ssh.settings import SshSettings, settings_of
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def stop_methods() -> Iterable[StopMethod[Any]]:
 @hookimpl
 def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
     """Say whose host key is not enrolled: nobody logs in there."""
+    from lastcall_plugins.ssh.hostkeys import KnownKeys
+
     settings = run.settings(guest)
     if Ssh.name not in settings.stop + settings.shell:
         return

@@ -186,6 +186,7 @@ def by_agent(folder: Path, said: Mapping[str, Any], *, reason: Reason = Reason.M
     lab = Lab(folder, plugins={})
     guest = lab.guest("g", settings=rule)
     guest.agent_answers(said)
+    lab.guest("before", takes=20.0, settings={"depends_on": ["g"]})  # a host stop waits for no answer, but for this
     return busy(lab.shutdown(reason=reason)).get("g", ""), [command for command, _ in guest.agent_calls]
 
 

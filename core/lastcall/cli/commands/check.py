@@ -19,7 +19,7 @@ from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
 from lastcall.checks.unseen_runs import unseen_runs
-from lastcall.cli.commands.check_brief import FLAG, CheckCounts, tell_briefly
+from lastcall.cli.commands.check_brief import CheckCounts, tell_briefly
 from lastcall.cli.commands.check_findings import tell_findings
 from lastcall.cli.documents.findings import CheckDocument
 from lastcall.cli.invocation import Invocation
@@ -57,7 +57,9 @@ class CheckSeen:
 @click.command("check", short_help="Look for what would make a run fail.")
 @click.option("--guests", "log_in", is_flag=True, help="Log in to every guest that has a shell, by each of its shells.")
 @click.option(
-    FLAG, is_flag=True, help="One line, and exit codes as of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+    "--brief",
+    is_flag=True,
+    help="One line, and exit codes as of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
 )
 @json_option(CheckDocument)
 @click.pass_obj

@@ -14,7 +14,6 @@ from lastcall.formats.values import value
 from lastcall.formats.visible_text import visible
 from lastcall.report.problems.alike import alike_as_one
 
-FLAG = "--brief"
 _SHOWN = 3
 _LONGEST = 160  # characters of one problem; a line of a pager has not many more
 

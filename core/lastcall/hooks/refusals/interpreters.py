@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 from pathlib import Path
 
 from lastcall.hooks.environment import PATH
@@ -47,6 +46,8 @@ def _missing(line: str, search: str) -> tuple[str, str] | None:
         return f"its interpreter {interpreter} is not there", "install it, or mend the first line"
     if Path(interpreter).name != "env":
         return None
+    import shutil  # here: it brings compressors along, and hardly any executable is looked for
+
     name = _named(rest)
     if name and shutil.which(name, path=search) is None:
         return f"its interpreter {name} is not in {search}", "install it, or name its whole path in the first line"
