@@ -1,5 +1,7 @@
 """What lies between logind's word that the host goes down and the stop of the unit: a delay that libvirt asks for."""
 
+import pytest
+
 from host.test_poweroff import find
 from lab.host import Entry, Host
 
@@ -15,6 +17,7 @@ def moments(journal: list[Entry]) -> tuple[float, float, float, float]:
     return told, stopped, began, next(at for at in requests if at > told)
 
 
+@pytest.mark.soak
 def test_libvirt_delays_every_shutdown_of_a_host_with_guests_and_a_setting_of_logind_ends_that(installed: Host) -> None:
     setting = "/etc/systemd/logind.conf.d/lab.conf"
     short = installed.run(f"cat {setting}")

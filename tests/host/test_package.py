@@ -218,6 +218,7 @@ def test_an_installation_without_a_package_is_replaced_by_the_packages_and_stays
     host.wait_until(lambda: host.running() == {"one"}, "the guest is back")
 
 
+@pytest.mark.soak
 def test_an_upgrade_of_the_release_under_running_guests_leaves_it_on_duty(packages: dict[str, Path]) -> None:
     guests = {"one": "slow=1", "two": "slow=2"}
     options = "-o Dpkg::Options::=--force-confold"
