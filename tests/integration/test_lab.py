@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from lab.daemon import Daemon, daemon
+from lab.guests import FIRMWARE, opened, states
 from lab.leftovers import ended_in_the_middle, leftovers
+from lab.neighbours import neighbours
 from lab.patience import LONGEST, wait_until
+from lab.processes import alive
 
 PROGRAM = """
 import sys, time
@@ -22,6 +26,16 @@ with daemon() as lab, firmware_guests(lab, "left-behind"):
     print(lab.folder, flush=True)
     time.sleep(3000)
 """
+NEIGHBOURS = """
+import os, sys, time
+sys.path.insert(0, {tests!r})
+from lab.guests import firmware_guests
+from lab.neighbours import neighbours
+from lab.processes import family
+with neighbours("ha", "hb") as hosts, firmware_guests(hosts[1], "left-behind"):
+    print(*(host.folder for host in hosts), *(process.pid for process in family(os.getpid())[1:]), flush=True)
+    time.sleep(3000)
+"""
 
 
 @pytest.mark.real_guests
@@ -29,6 +43,38 @@ with daemon() as lab, firmware_guests(lab, "left-behind"):
 def test_no_process_outlives_the_one_that_made_the_lab(number: signal.Signals) -> None:
     with ended_in_the_middle(PROGRAM.format(tests=str(Path(__file__).parents[1])), number) as (folder,):
         assert len(leftovers(folder)) >= 2, "libvirtd and a guest"
+
+
+@pytest.mark.real_guests
+def test_of_neighbours_that_are_killed_nobody_is_left_nor_what_joined_them() -> None:
+    program = NEIGHBOURS.format(tests=str(Path(__file__).parents[1]))
+    with ended_in_the_middle(program, signal.SIGKILL) as (_, _, *processes):
+        assert len(processes) >= 6, "two libvirtds with their namespaces, a guest, and the switch"
+    wait_until(lambda: not any(map(alive, map(int, processes))), "nobody is left")
+
+
+@pytest.mark.real_guests
+def test_a_guest_moves_between_neighbours_and_whoever_is_unplugged_or_frozen_says_nothing() -> None:
+    with neighbours("ha", "hb") as (ha, hb), opened(ha.qemu) as here, opened(hb.qemu) as there:
+        guest = here.defineXML(FIRMWARE.format(name="web"))
+        guest.create()
+        kept = libvirt.VIR_MIGRATE_PERSIST_DEST | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+        guest.migrate3(there, {}, libvirt.VIR_MIGRATE_LIVE | kept)
+        assert [states(here), states(there)] == [{}, {"web": "running"}]
+
+        def answer(*words: str, seconds: float = LONGEST) -> "subprocess.CompletedProcess[str]":
+            command = ha.inside("timeout", str(seconds), "virsh", *words)
+            return subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert answer("-c", "qemu:///system", "hostname").stdout.split() == ["ha"]
+        assert answer("-c", hb.tcp, "list", "--name").stdout.split() == ["web"]
+        hb.unplug()
+        assert answer("-c", hb.tcp, "list", seconds=4).returncode in {1, 124}, "no way, or no answer"
+        hb.plug_in()
+        hb.freeze()
+        assert answer("-c", hb.tcp, "list", seconds=4).returncode == 124, "it hangs"
+        hb.thaw()
+        assert states(there) == {"web": "running"}
 
 
 def test_what_a_killed_lab_has_left_goes_with_the_next_one_and_nothing_that_is_in_use(lab: Daemon) -> None:

@@ -14,8 +14,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.capabilities import known_capabilities
@@ -42,12 +43,31 @@ cgroup_controllers = [ ]
 namespaces = [ ]
 remember_owner = 0
 """
+_LISTENING = """\
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "{address}"
+auth_tcp = "none"
+host_uuid = "{uuid}"
+"""
+# The cable is plugged in from outside, as soon as there is something to plug it into. What `qemu:///system` means there
+# is for whoever runs a program on that host.
+_JOINING = """\
+hostname {name}
+mount --bind {folder}/hosts /etc/hosts
+until ip link show eth0 > /dev/null 2>&1; do sleep 0.05; done
+ip address add {address}/24 dev eth0
+ip link set eth0 up
+mkdir -p /run/libvirt
+ln -s {folder}/sockets/libvirt-sock {folder}/sockets/libvirt-sock-ro /run/libvirt
+"""
 _INIT = """\
 set -e
 {mounts}
 {cgroups}
 mkdir -p /run/libvirt
 ip link set lo up
+{joining}
 while :; do
     {program} >> {folder}/libvirtd.log 2>&1 &
     echo $! > {folder}/inner.pid
@@ -69,6 +89,19 @@ if ! [ -e /sys/fs/cgroup/cgroup.controllers ]; then
     done
 fi
 """
+
+
+@dataclass(frozen=True, slots=True)
+class OnNetwork:
+    """How a libvirtd is to be reached by others: its host's name, address and UUID, what is in its /etc/hosts, and who
+    plugs the cable into a network namespace (a process id).
+    """
+
+    name: str
+    address: str
+    uuid: str
+    hosts: str
+    plug_in: Callable[[int], None]
 
 
 class Daemon:
@@ -153,8 +186,11 @@ class Daemon:
 
 
 @contextmanager
-def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
-    """Start a libvirtd and end it with everything it runs. `session`: as a user without rights."""
+def daemon(*, session: bool = False, language: str = "en", network: OnNetwork | None = None) -> Generator[Daemon]:
+    """Start a libvirtd and end it with everything it runs. `session`: as a user without rights.
+
+    `network`: others reach it, see `lab.neighbours`.
+    """
     _sweep_up()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     folder.chmod(0o755)
@@ -163,8 +199,11 @@ def daemon(*, session: bool = False, language: str = "en") -> Generator[Daemon]:
         fcntl.flock(held, fcntl.LOCK_EX)
         _make_folders(folder)
         with known_capabilities(folder / _under("/var/cache/libvirt")):
-            process = _start(folder, session=session, language=language)
+            process = _start(folder, session=session, language=language, network=network)
             try:
+                if network:
+                    _wait_for_namespace(process.pid)
+                    network.plug_in(process.pid)
                 lab = Daemon(folder, process, session=session)
                 lab.wait()
                 yield lab
@@ -208,20 +247,33 @@ def _make_folders(folder: Path) -> None:
     (folder / "sockets").chmod(0o755)
 
 
-def _start(folder: Path, *, session: bool, language: str) -> "subprocess.Popen[bytes]":
+def _wait_for_namespace(pid: int) -> None:
+    """Wait until a process has a network of its own: a moment too early, its cable would be plugged into ours."""
+    ours, its = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{pid}/ns/net")
+    wait_until(lambda: its.readlink() != ours, "the lab has a network of its own", pause=0.01)
+
+
+def _start(folder: Path, *, session: bool, language: str, network: OnNetwork | None) -> "subprocess.Popen[bytes]":
     conf = folder / "libvirtd.conf"
-    conf.write_text(_LIBVIRTD_CONF.format(sockets=folder / "sockets"))
+    listening, joining = "", ""
+    if network:
+        (folder / "hosts").write_text(network.hosts)
+        listening = _LISTENING.format(address=network.address, uuid=network.uuid)
+        joining = _JOINING.format(name=network.name, address=network.address, folder=shlex.quote(str(folder)))
+    conf.write_text(_LIBVIRTD_CONF.format(sockets=folder / "sockets") + listening)
     (folder / _under("/etc/libvirt") / "qemu.conf").write_text(_QEMU_CONF)
     mounts = "\n".join(f"mkdir -p {path}; mount --bind {folder / _under(path)} {path}" for path in _PRIVATE)
     pid_file = folder / "sockets" / "libvirtd.pid"
-    program = f"libvirtd --config {shlex.quote(str(conf))} --pid-file {pid_file}"
+    program = f"libvirtd {'--listen ' if network else ''}--config {shlex.quote(str(conf))} --pid-file {pid_file}"
     if session:
         home = folder / "sockets"
         os.chown(home, _NOBODY, _NOBODY)
         user = f"setpriv --reuid={_NOBODY} --regid={_NOBODY} --clear-groups env HOME={home} XDG_RUNTIME_DIR={home}"
         program = f"{user} XDG_CONFIG_HOME={home} XDG_CACHE_HOME={home} {program}"
         conf.write_text(_LIBVIRTD_CONF.format(sockets=home))
-    init = _INIT.format(mounts=mounts, cgroups=_CGROUPS, program=program, folder=shlex.quote(str(folder)))
+    init = _INIT.format(
+        mounts=mounts, cgroups=_CGROUPS, joining=joining, program=program, folder=shlex.quote(str(folder))
+    )
     # pdeathsig: the namespaces' first process is killed with us, even by SIGKILL, and the kernel ends all others.
     words = [
         "setpriv",
@@ -234,6 +286,7 @@ def _start(folder: Path, *, session: bool, language: str) -> "subprocess.Popen[b
         "--fork",
         "--kill-child",
         "--mount-proc",
+        *(["--uts"] if network else []),
     ]
     with (folder / "init.log").open("wb") as log:
         command = ["env", "LC_ALL=C.UTF-8", f"LANGUAGE={language}", *words, "sh", "-c", init]
