@@ -372,7 +372,7 @@ function planRow(guest, index, told, marks, end) {
 
 // ---- The last run
 
-const RATINGS = { stopped: "good", saved: "good", started: "good", resumed: "good", present: "good", skipped: "odd" };
+const RATINGS = { stopped: "good", saved: "good", moved: "good", started: "good", resumed: "good", present: "good", skipped: "odd" };
 const rating = (guest) => RATINGS[guest.outcome] ?? "bad";
 
 function showReport(told) {

@@ -24,7 +24,7 @@ from lastcall import (
 )
 from lastcall.options import COMMAND, Duration, Options
 
-_BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY})
+_BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.MOVED, Outcome.UNREADY})
 
 
 def _one_or_many(value: object) -> object:

@@ -53,9 +53,9 @@ class GuestState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a guest. The first four end a shutdown, the next four a restore, the last three either.
+    """What became of a guest. The first four end a shutdown, the next four a restore, the last four either.
 
-    `PAUSED`: for as long as the host sleeps.
+    `PAUSED`: for as long as the host sleeps. `MOVED`: to another host, or back from there.
     """
 
     STOPPED = "stopped"
@@ -67,6 +67,7 @@ class Outcome(StrEnum):
     PRESENT = "present"
     UNREADY = "unready"
     PAUSED = "paused"
+    MOVED = "moved"
     SKIPPED = "skipped"
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -82,6 +83,13 @@ class Ended(StrEnum):
     SAVED = "saved"
     FAILED = "failed"
     VANISHED = "vanished"
+
+
+def host_of(uri: str) -> str:
+    """The host that a connection leads to, by its URI; the URI itself, where that names none."""
+    place = uri.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    name = place.partition("]")[0].removeprefix("[") if place.startswith("[") else place.partition(":")[0]
+    return name or uri
 
 
 @value(frozen=True, kw_only=True)

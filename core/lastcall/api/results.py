@@ -92,7 +92,8 @@ class GuestResult:
     """What became of one guest. `method` is null when it went off by itself or did not go off.
 
     `planned` is null in a restore, for a guest that came up late, and in reports of earlier versions. `stage`: by which
-    stage of an outage it was shed, as in `after 5min on battery`; empty for any other guest.
+    stage of an outage it was shed, as in `after 5min on battery`; empty for any other guest. `moved_to` and
+    `moved_from`: the URI of the host that it was moved to, or back from; empty for any other guest.
     """
 
     name: str
@@ -114,6 +115,8 @@ class GuestResult:
     driver: str = "QEMU"
     planned: PlannedStop | None = None
     stage: str = ""
+    moved_to: str = ""
+    moved_from: str = ""
 
     @property
     def guest(self) -> Guest:

@@ -19,7 +19,7 @@ from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
 
 _HALTED = "interrupted before it was started"
-_BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY})
+_BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.MOVED, Outcome.UNREADY})
 
 
 @value

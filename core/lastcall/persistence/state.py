@@ -46,6 +46,8 @@ class Entry:
     `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
     `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
     `bad_image`: parked as its saved image does not load. `waits_for`: what it needed for its start and was not there.
+    `where`: the URIs of other hosts that it may be at instead of here, as it was moved, or was about to be; it is
+    started here only when these say that it does not run there. `autostart`: libvirt started it at boot before that.
     """
 
     uri: str
@@ -63,6 +65,8 @@ class Entry:
     restarts: bool = False
     bad_image: bool = False
     waits_for: str = ""
+    where: tuple[str, ...] = ()
+    autostart: bool = False
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -112,7 +116,8 @@ class StateFile:
         if why is None:
             return
         # No more is left out: a folder with the wrong mode must not keep the guests of this host from coming back.
-        doubtful = [key for key in self.entries if not is_local(key[0])]
+        # Nor is one left with nothing but its place here: who may run elsewhere is not started here.
+        doubtful = [key for key, entry in self.entries.items() if not all(map(is_local, (entry.uri, *entry.where)))]
         names = ", ".join(self.entries.pop(key).name for key in doubtful)
         self._left_out = bool(doubtful)
         told = f"; of those on it these are left out, as their URIs may run a program: {names}" if doubtful else ""
@@ -226,6 +231,10 @@ class StateFile:
         """Note what a guest on the list waits for before it can be started."""
         self.entries[key] = replace(self.entries[key], waits_for=what)
 
+    def note_place(self, key: Key, where: Iterable[str]) -> None:
+        """Note at which other hosts a guest on the list may be; nowhere but here, where these are none."""
+        self.entries[key] = replace(self.entries[key], where=tuple(where))
+
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran at the end."""
         self.entries |= {key: replace(self.entries[key], left=True) for key in keys if key in self.entries}
@@ -281,12 +290,15 @@ def _line(entry: Entry) -> str:
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
-    values: dict[str, Any] = {**fields, "state": GuestState(fields["state"])}
+    where: object = fields.get("where", [])
+    if not isinstance(where, list) or not all(isinstance(uri, str) and uri for uri in cast("list[object]", where)):
+        raise TypeError("where a guest may be is no list of URIs")
+    values: dict[str, Any] = {**fields, "state": GuestState(fields["state"]), "where": tuple(cast("list[str]", where))}
     entry = Entry(**values)
     texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since, entry.waits_for)
     if not all(isinstance(cast("object", text), str) for text in texts):
         raise TypeError("a field of a guest is no text")
-    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image)
+    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image, entry.autostart)
     if not all(isinstance(cast("object", sign), bool) for sign in signs):
         raise TypeError("a field of a guest is neither true nor false")
     if entry.cause not in get_args(Cause) or datetime.fromisoformat(entry.since).tzinfo is None:

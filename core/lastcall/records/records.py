@@ -196,7 +196,7 @@ class HookEnded:
 
 @value(kw_only=True)
 class GuestEnded:
-    """What became of a guest is decided."""
+    """What became of a guest is decided. `moved_to`, `moved_from`: as in `GuestResult`."""
 
     at: float
     guest: Key
@@ -205,6 +205,8 @@ class GuestEnded:
     ended: Ended | None = None
     message: str = ""
     state: GuestState = GuestState.UNKNOWN
+    moved_to: str = ""
+    moved_from: str = ""
 
 
 @value(kw_only=True)

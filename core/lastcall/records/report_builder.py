@@ -29,7 +29,16 @@ TRACES = 1 << 20  # characters of all tracebacks of a report
 FailureT = TypeVar("FailureT", Attempt, HookRecord)
 START = "start"  # the method of a restore
 _AS_PLANNED = frozenset(
-    {Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.PAUSED, Outcome.SKIPPED}
+    {
+        Outcome.STOPPED,
+        Outcome.SAVED,
+        Outcome.STARTED,
+        Outcome.RESUMED,
+        Outcome.PRESENT,
+        Outcome.PAUSED,
+        Outcome.MOVED,
+        Outcome.SKIPPED,
+    }
 )
 
 
@@ -186,6 +195,8 @@ class ReportBuilder:
             waited_for=story.waited_for,
             out_of_order=story.out_of_order,
             message=end.message if end else "",
+            moved_to=end.moved_to if end else "",
+            moved_from=end.moved_from if end else "",
             attempts=tuple(story.attempts),
             hooks=tuple(story.hooks),
         )

@@ -20,7 +20,7 @@ from lastcall.records.records import (
     ProblemFound,
     Record,
 )
-from lastcall.report.text import attempt_words, hook_words, mains_words, problem_line, trace_lines
+from lastcall.report.text import attempt_words, hook_words, mains_words, moved_words, problem_line, trace_lines
 
 
 class Narrator:
@@ -57,7 +57,8 @@ class Narrator:
                 return mains_words(record.at, turned=record.turned, back=record.back)
             case GuestEnded():
                 why = f" ({record.message})" if record.message else ""
-                return f"{self._names[record.guest]}: {record.outcome.value}{why}"
+                where = moved_words(record.moved_to, record.moved_from)
+                return f"{self._names[record.guest]}: {record.outcome.value}{where}{why}"
             case GuestHeld():
                 return f"{self._names[record.guest]}: waits for {record.by}"
             # A deaf guest is asked again every ten seconds: on a console it would push everybody else's lines away.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from lastcall.api.guests import Outcome, RunKind
+from lastcall.api.guests import Outcome, RunKind, host_of
 from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
@@ -45,7 +45,14 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
 def _guest_row(guest: GuestResult) -> Row:
     sign = Cell("✓", Tone.GOOD) if as_planned(guest) else Cell("✗", Tone.BAD)
     how = f" by {guest.method}" if guest.method else ""
+    if guest.outcome is Outcome.MOVED:
+        sign, how = Cell("→" if guest.moved_to else "←", Tone.GOOD), moved_words(guest.moved_to, guest.moved_from)
     return sign, guest.name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", _words_of(guest)
+
+
+def moved_words(to: str, back_from: str) -> str:
+    """What stands after `moved`: ` to hb`, or ` back from hb`. Both are URIs, empty where it was not that way."""
+    return f" to {host_of(to)}" if to else f" back from {host_of(back_from)}" if back_from else ""
 
 
 def _words_of(guest: GuestResult) -> str:

@@ -17,7 +17,7 @@ from lastcall.options import Elsewhere, Options
 if TYPE_CHECKING:
     from lastcall_plugins.databases.kinds import OneOf
 
-_RUNS = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.UNREADY})
+_RUNS = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.MOVED, Outcome.UNREADY})
 # The kinds load where a guest has one: a host without databases does not pay for eight of them when it stops.
 _Each = Annotated[Any, Elsewhere("lastcall_plugins.databases.kinds", "Database")]
 

@@ -130,6 +130,27 @@ def test_who_waits_is_told_in_the_order_in_which_people_count_and_in_columns(pla
     assert all("waits to be restored at the next boot" in line for line in told[1:4])
 
 
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        (["qemu+tls://hb.example/system"], "moved to hb.example"),
+        (["qemu+ssh://root@hb:22/system?no_tty=1"], "moved to hb"),
+        (["qemu+tcp://[fd00::7]:16509/system"], "moved to fd00::7"),
+        (["qemu+tls://hb/system", "qemu+tls://hc/system"], "may be at hb or hc"),
+    ],
+)
+def test_of_who_was_moved_it_says_where_it_is(places: Places, where: list[str], words: str) -> None:
+    state = waiting(places, "web")
+    (key,) = state.entries
+    state.note_place(key, where)
+    roll = RollCall(frozenset(), frozenset([key]), {})
+    found = facts(places, state=state, waiting=tuple(state.entries.values()), roll=roll)
+    (told,) = [line for line in shown(found) if line.startswith("web")]
+    assert f", {words}  " in told
+    assert "  away for " in told
+    assert json.loads(to_json(found.document()))["guests"][0]["where"] == where
+
+
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("coloured", [False, True])
 def test_no_line_is_wider_than_the_terminal_and_colours_change_nothing_else(

@@ -71,6 +71,40 @@ def test_a_file_that_cannot_be_understood_is_refused_and_kept(tmp_path: Path, te
     assert aside.read_text(encoding="latin-1") == text
 
 
+def moved(folder: Path, *where: str) -> Path:
+    """A list with a guest that may be at these hosts; returns the file."""
+    state = StateFile(folder)
+    state.add([A], run="r", boot_id="boot", cause="host", due=True)
+    state.note_place(A.key, where)
+    state.save()
+    return state.path
+
+
+def test_where_a_guest_was_moved_to_is_loaded_again(tmp_path: Path) -> None:
+    moved(tmp_path, "qemu+tls://hb/system", "qemu+tls://hc/system")
+    state = StateFile(tmp_path)
+    state.load()
+    assert state.entries[A.key].where == ("qemu+tls://hb/system", "qemu+tls://hc/system")
+
+
+@pytest.mark.parametrize("where", ['"qemu+tls://hb/system"', "null", "{}", "5", '[""]', "[5]", '[["a"]]', "true"])
+def test_a_place_that_is_no_list_of_uris_is_no_reason_to_start_the_guest_here(tmp_path: Path, where: str) -> None:
+    path = moved(tmp_path, "qemu+tls://hb/system")
+    path.write_text(path.read_text().replace('["qemu+tls://hb/system"]', where))
+    with pytest.raises(StateInvalid):
+        StateFile(tmp_path).load()
+
+
+def test_of_a_list_that_others_could_write_no_host_is_opened_and_who_was_moved_is_left_out(tmp_path: Path) -> None:
+    path = moved(tmp_path, "qemu+ssh://hb/system?command=/tmp/sh")
+    path.chmod(0o666)
+    state = StateFile(tmp_path)
+    state.load()
+    assert state.entries == {}
+    assert state.distrust
+    assert "left out" in state.distrust.message
+
+
 def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
     state = saved(tmp_path)
     before = (tmp_path / "state.json").read_text()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lastcall.api.guests import GuestState
+from lastcall.api.guests import GuestState, host_of
 from lastcall.cli.status.facts import StatusFacts
 from lastcall.cli.status.power import power_words
 from lastcall.formats.layout.columns import FACT, NAME, REST, Cell, Row, in_columns, paragraph
@@ -92,12 +92,22 @@ def _waiting(facts: StatusFacts, screen: Screen) -> Iterator[str]:
 
 def _row(entry: Entry, facts: StatusFacts) -> Row:
     age = (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
-    since = f"{'off' if entry.guest.key in facts.roll.off else 'listed'} for {format_duration(max(0, age // 60 * 60))}"
+    # Where it is not here, it is not off for that: whether it runs over there a restore asks.
+    how = "listed" if entry.guest.key not in facts.roll.off else "away" if entry.where else "off"
+    since = f"{how} for {format_duration(max(0, age // 60 * 60))}"
     doubt = "perhaps " if entry.uri in facts.roll.silent and not entry.parked else ""
     by_virsh = "  (asked by virsh, as lastcall could not run)" if entry.run == ASKED_BY else ""
     tone = Tone.BAD if entry.parked else Tone.WARNING
-    was = f"was {entry.state.value} on {entry.uri}"
+    was = f"was {entry.state.value} on {entry.uri}{_place(entry)}"
     return Cell(entry.name, tone), was, since, f"{doubt}{_how(entry, facts)}{by_virsh}"
+
+
+def _place(entry: Entry) -> str:
+    """Where else it may be. Several are known only of a run that was cut off before it was over."""
+    hosts = [host_of(uri) for uri in entry.where]
+    if not hosts:
+        return ""
+    return f", moved to {hosts[0]}" if len(hosts) == 1 else f", may be at {' or '.join(hosts)}"
 
 
 def _how(entry: Entry, facts: StatusFacts) -> str:
