@@ -18,6 +18,7 @@ OPERATORS = {
     "Ansible": "ansible.md",
     "Configuration": "configuration.md",
     "Order, ladders, deadline": "ordering.md",
+    "Guests that wait for other hosts": "watch.md",
     "Commands and the report": "commands.md",
     "What would go wrong tonight": "check.md",
     "The page in Cockpit": "cockpit.md",

@@ -47,7 +47,7 @@ def find_tight_folders(
 
 def _may_be_saved(guest: Guest, policy: GuestPolicy) -> bool:
     """By any step of its ladder: whether it gets so far, nobody knows beforehand."""
-    if not policy.manage or not guest.persistent or guest.state is GuestState.OFF:
+    if policy.manage is not True or not guest.persistent or guest.state is GuestState.OFF:
         return False
     steps = [step.chosen[0] for step in (*policy.stop, *policy.last_resort)]
     return SAVE in steps or (guest.state is GuestState.PAUSED and policy.paused == SAVE)

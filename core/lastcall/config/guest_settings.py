@@ -173,6 +173,12 @@ class Match(Section):
         given = _written(self)
         return given["name"] if list(given) == ["name"] else given
 
+    @property
+    def called(self) -> str:
+        """What it is called to a person."""
+        where = f" on {self.uri}" if self.uri else ""
+        return f"{self.name or self.uuid or 'somebody'}{where}"
+
     def covers(self, guest: Guest) -> bool:
         """Say whether the rule is for this guest."""
         return matches(guest, name=self.name, uuid=self.uuid, uri=self.uri, state=self.state)
@@ -181,9 +187,10 @@ class Match(Section):
 class GuestPolicy(Section):
     """What a guest gets: `defaults`, overlaid by its metadata and by every rule that matches it."""
 
-    manage: bool = Field(
+    manage: Literal[True, False, "watch"] = Field(
         default=True,
-        description="False = somebody else's: listed, never touched, never restored.",
+        description="False = somebody else's: listed, never touched, never restored; watch = as well, but whoever it "
+        "needs is asked only when it is off, and whoever needs it is started only when it runs.",
         json_schema_extra=BY_METADATA,
     )
     depends_on: Annotated[tuple[Match, ...], BeforeValidator(_one_or_many)] = Field(
@@ -265,7 +272,7 @@ def overlay(policy: GuestPolicy, over: GuestPolicy) -> GuestPolicy:
 def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
     """What a policy comes to, for plugins to read. `ready_timeout`: that of all guests."""
     return GuestSettings(
-        manage=policy.manage,
+        manage=policy.manage is True,  # a plugin that asks for it wants to know whether the guest is ours
         depends_on=tuple(_written(match) for match in policy.depends_on),
         order=policy.order,
         stop=tuple(step.chosen[0] for step in policy.stop),

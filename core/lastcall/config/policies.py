@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Policies:
         self._defaults = settings.defaults
         self._rules = settings.guests
         self._learnt: dict[Key, _Learnt] = {}
+        self._watched = frozenset[str]()
         self._exact: dict[str, list[int]] = defaultdict(list)
         self._others: list[int] = []
         for index, rule in enumerate(settings.guests):
@@ -58,6 +59,15 @@ class Policies:
         learnt.layers.append(Layer(source, policy))
         learnt.policy = None
 
+    def watch(self, uris: Iterable[str]) -> None:
+        """Take the guests of these connections for watched ones: nobody may touch them, whatever else is said."""
+        self._watched = frozenset(uris)
+
+    @property
+    def may_watch(self) -> bool:
+        """Whether the configuration says of any guest that it is watched."""
+        return any(policy.manage == "watch" for policy in (self._defaults, *self._rules))
+
     def forget(self, guest: Guest) -> None:
         """Forget what was learnt of a guest, to learn it anew."""
         self._learnt.pop(guest.key, None)
@@ -69,6 +79,8 @@ class Policies:
             policy = self._defaults
             for layer in self.layers(guest):
                 policy = overlay(policy, layer.policy)
+            if guest.uri in self._watched and policy.manage is True:
+                policy = overlay(policy, GuestPolicy.model_construct(manage="watch"))
             learnt.policy = policy
         return learnt.policy
 

@@ -69,6 +69,12 @@ ReasonWords = Annotated[
         }
     ),
 ]
+WatchReasons = Annotated[
+    tuple[ReasonWord, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(strict=False),
+    WithJsonSchema({"anyOf": [{"enum": list(REASON_WORDS)}, {"type": "array", "items": {"enum": list(REASON_WORDS)}}]}),
+]
 
 
 class ConnectionSettings(Section):
@@ -82,6 +88,10 @@ class ConnectionSettings(Section):
         description="How long a connection that died is tried again by hand; a host stop does not give it up.",
     )
     parallel: int = Field(default=0, ge=0, description="Its guests moving at once, 0 = no limit of its own.")
+    watch: bool = Field(
+        default=False,
+        description="It is another host's, and opened read-only: all of its guests have `manage: watch`.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +113,17 @@ class ReasonSettings(Section):
     parallel: int | None = Field(default=None, ge=0, description="Guests moving at once, 0 = no limit.")
 
 
+class WatchSettings(Section):
+    """How guests are waited for that are watched."""
+
+    wait: Duration = Field(
+        default=60.0, description="How long a neighbour is waited for that stays up: none of its guests goes off."
+    )
+    reasons: WatchReasons = Field(
+        default=("power",), description="Why a host stops that waits for its neighbours; in other runs nobody is."
+    )
+
+
 class ShutdownSettings(Section):
     """The shutdown run."""
 
@@ -120,6 +141,9 @@ class ShutdownSettings(Section):
     fail_unit: bool = Field(
         default=False,
         description="The unit fails, for its OnFailure=, where a host stop has forced a guest off or left it running.",
+    )
+    watch: WatchSettings = Field(
+        default=WatchSettings.model_construct(), description="How guests are waited for that are watched."
     )
     by_reason: dict[Annotated[Reason, Field(strict=False)], ReasonSettings] = Field(
         default={}, strict=False, description="What differs for single reasons, such as `power: {deadline: 90s}`."
@@ -261,10 +285,18 @@ class PathSettings(Section):
     hooks: FolderPath = Field(default=HOOKS, description="Drop-ins.")
 
 
+def _one_of_ours(connections: tuple[ConnectionSettings, ...]) -> tuple[ConnectionSettings, ...]:
+    if all(one.watch for one in connections):
+        raise ValueError(f"all of these are watched: add the one whose guests are stopped, such as {DEFAULT_URI!r}")
+    return connections
+
+
 class Settings(Section):
     """The whole configuration."""
 
-    connections: Annotated[tuple[ConnectionSettings, ...], BeforeValidator(_at_least_one)] = Field(
+    connections: Annotated[
+        tuple[ConnectionSettings, ...], BeforeValidator(_at_least_one), AfterValidator(_one_of_ours)
+    ] = Field(
         default=(ConnectionSettings.model_construct(uri=DEFAULT_URI),),
         strict=False,
         json_schema_extra={"minItems": 1},

@@ -25,12 +25,24 @@ class Readiness:
         if guest.state is GuestState.PAUSED:
             return True
         now = self._terms.clock()
-        limit = self._policies.of(guest).ready_timeout or self._settings.ready_timeout
-        until = min(now + limit, self._terms.deadline.end)
+        until = min(now + self.limit(guest), self._terms.deadline.end)
         while self._terms.clock() < until:
-            fired = await self._hooks.fire("guest_ready", guest, until=until, since=now)
-            # No opinion is no veto: a guest that no plugin has to do with is ready when it runs.
-            if not any(answer is False for _, answer in fired.answers):
+            if await self.holds(guest, until=until, since=now):
                 return True
             await asyncio.sleep(INTERVAL)
         return False
+
+    async def holds(self, guest: Guest, *, until: float, since: float) -> bool:
+        """Ask once whether it is ready; see `Hooks.fire`."""
+        fired = await self._hooks.fire("guest_ready", guest, until=until, since=since)
+        # No opinion is no veto: a guest that no plugin has to do with is ready when it runs.
+        return not any(answer is False for _, answer in fired.answers)
+
+    def limit(self, guest: Guest) -> float:
+        """How long it may take, in seconds."""
+        return self._policies.of(guest).ready_timeout or self._settings.ready_timeout
+
+    @property
+    def usual_limit(self) -> float:
+        """The same of a guest of which nothing is known."""
+        return self._settings.ready_timeout

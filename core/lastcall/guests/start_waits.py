@@ -1,11 +1,14 @@
 """What a guest waits for between its turn and its start: it holds up nobody else meanwhile, and no wait is endless."""
 
 import asyncio
+from collections.abc import Sequence
 
 from lastcall.api.guests import Guest, Key
+from lastcall.config.guest_settings import Match
 from lastcall.config.policies import Policies
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
+from lastcall.guests.outside.needed_neighbours import NeededNeighbours
 from lastcall.guests.starter import Starter
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.state import StateFile
@@ -30,6 +33,7 @@ class StartWaits:
         stream: Stream,
         terms: Terms,
         halt: Moment,
+        neighbours: NeededNeighbours,
     ) -> None:
         self._scheduler = scheduler
         self._policies = policies
@@ -38,11 +42,40 @@ class StartWaits:
         self._halt = halt
         self._starter = starter
         self._waiting = waiting
+        self._neighbours = neighbours
         self._until: dict[Key, float] = {}
 
     async def before_start(self, guest: Guest) -> bool:
         """Wait until the guest may be started; returns whether that took any time."""
-        return await self._delay(guest)
+        waited = await self._for_neighbours(guest)
+        return await self._delay(guest) or waited
+
+    async def _for_neighbours(self, guest: Guest) -> bool:
+        needed = self._neighbours.of(guest)
+        if not needed:
+            return False
+        began = self._terms.clock()
+        async with self._scheduler.aside(guest.key):
+            await self._halt.bounds(self._until_neighbours_run(guest, needed, began))
+        return True
+
+    async def _until_neighbours_run(self, guest: Guest, needed: Sequence[Match], began: float) -> None:
+        told, missing = False, needed
+        while missing := await self._neighbours.missing(missing):
+            over = [match for match in missing if self._terms.clock() >= began + self._neighbours.limit(match)]
+            for match in over:
+                waited = format_duration(round(self._terms.clock() - began))
+                message = f"needs {match.called}, which was not ready within {waited}"
+                remedy = "it is started all the same; look there"
+                self._stream.problem("order", guest.name, message, remedy, Severity.WARNING)
+            missing = [match for match in missing if match not in over]
+            if not missing:
+                return
+            if not told:
+                told, by = True, ", ".join(match.called for match in missing)
+                until = self._stream.by(began + max(map(self._neighbours.limit, missing)))
+                self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=by, until=until))
+            await asyncio.sleep(POLL)
 
     async def _delay(self, guest: Guest) -> bool:
         wanted = self._policies.of(guest).start_delay

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.guests.accounting import Accounting
+from lastcall.guests.outside.plugin_waits import PluginWaits
+from lastcall.guests.outside.watched_guest import WatchedGuest
 from lastcall.guests.present_plan import PresentPlan
 from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stop_sequence import StopSequence
@@ -27,6 +29,7 @@ class GuestStop:
         looked_at: float,
         waited_for: Sequence[str] = (),
     ) -> None:
+        self._stopping = stopping
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
         self._busy = stopping.busy
         self._stream, sight = stopping.stream, stopping.ladder.tools.sight
@@ -50,7 +53,9 @@ class GuestStop:
     async def stop(self) -> None:
         """Do all of it. Whoever waits for this guest may move when it is over, however it ended."""
         try:
-            if self._planned.left_because:
+            if self.watches:
+                await self._wait_outside()
+            elif self._planned.left_because:
                 self._leave_alone()
                 # Those that wait for it wait for those before it, too.
                 await self._phases.last_ask.bounds(self._scheduler.turn(self._guest.key))
@@ -58,6 +63,17 @@ class GuestStop:
                 await self._go(in_turn=await self._wait_for_turn())
         finally:
             self._scheduler.done(self._guest.key)
+
+    async def _wait_outside(self) -> None:
+        """It goes off by itself, or does not: decided also where the run is over before."""
+        watched = WatchedGuest(self._stopping, self._guest)
+        self._stream.emit(GuestBegun(at=self._stream.now(), guest=self._guest.key))
+        try:
+            await watched.over()
+        finally:
+            ended = self._status.ended(self._guest.key)
+            state = GuestState.OFF if ended else self._guest.state
+            self._accounting.decide(Outcome.SKIPPED, ended=ended, message=watched.verdict, state=state)
 
     def _leave_alone(self) -> None:
         arriving = self._planned.facts.condition is Condition.ARRIVING and self._planned.ours
@@ -75,7 +91,10 @@ class GuestStop:
         in_turn = scheduler.may_move(self._guest.key) or await self._phases.last_ask.bounds(
             scheduler.turn(self._guest.key)
         )
-        self._stream.emit(GuestBegun(at=self._stream.now(), guest=self._guest.key, waited_for=self._waited_for))
+        outside = PluginWaits(self._stopping, self._guest)
+        in_turn = in_turn and await outside.over()
+        waited_for = (*self._waited_for, *outside.named)
+        self._stream.emit(GuestBegun(at=self._stream.now(), guest=self._guest.key, waited_for=waited_for))
         return in_turn
 
     async def _go(self, *, in_turn: bool) -> None:
@@ -146,6 +165,11 @@ class GuestStop:
     def leaves(self) -> bool:
         """Whether the guest is left alone."""
         return bool(self._planned.left_because)
+
+    @property
+    def watches(self) -> bool:
+        """Whether the guest is a neighbour's, and only waited for."""
+        return self._planned.watched is not None
 
     @property
     def arrives(self) -> bool:

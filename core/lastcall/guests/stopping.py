@@ -8,6 +8,7 @@ from lastcall.guests.rungs.ladder import Ladder
 from lastcall.hooks.dispatch import Hooks
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import PlannedGuest
+from lastcall.presence.watching.neighbours import Neighbours
 from lastcall.records.stream import Stream
 from lastcall.timing.phases import Phases
 
@@ -26,3 +27,4 @@ class Stopping:
     replan: Replan
     busy: BusyGuests
     count: int
+    neighbours: Neighbours

@@ -30,8 +30,8 @@ from lastcall.timing.deadline import soonest
 _GUEST_HOOKS = frozenset({"on_guest_stop", "on_guest_start", "guest_settings"})
 _ASKED_AGAIN = "guest_ready"
 _CUT_SHORT = "guest_busy"
-# Asked every few seconds for as long as an outage lasts.
-_UNTOLD = frozenset({"power_policy", "power_supplies"})
+# Asked every few seconds for as long as an outage lasts, or a guest waits.
+_UNTOLD = frozenset({"power_policy", "power_supplies", "guest_waits"})
 _FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"

@@ -23,7 +23,7 @@ _LEFTOVER = re.compile(r"^\..*|.*(~|\.bak|\.orig|\.rej|\.swp|\.dpkg-[a-z-]+|\.rp
 _LONGEST_MODULE = 4 << 20  # bytes
 _EXECUTABLE_HOOKS = frozenset({
     "pre_shutdown", "on_guest_stop", "on_guest_stopped", "post_shutdown",
-    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore", "guest_busy",
+    "pre_restore", "on_guest_start", "guest_ready", "on_guest_started", "post_restore", "guest_busy", "guest_waits",
     "pre_sleep", "post_wake",
 })  # fmt: skip
 

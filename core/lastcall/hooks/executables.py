@@ -49,7 +49,7 @@ def executable_hook(path: Path, hook: str) -> Callable[..., Any]:
 
 
 def _verdict(hook: str, code: int, lines: Sequence[str]) -> bool | Sequence[str] | None:
-    if hook == "guest_busy" and code == BUSY:
+    if hook in {"guest_busy", "guest_waits"} and code == BUSY:
         return lines or ("it says so",)
     if hook == "guest_ready":
         # Any other code is no opinion: a check that is broken must not keep a guest from counting as ready.

@@ -168,6 +168,23 @@ def guest_busy(guest: Guest, run: Run) -> Iterable[str] | None:  # pyright: igno
 
 
 @hookspec
+def guest_waits(guest: Guest, run: Run) -> Iterable[str] | None:  # pyright: ignore[reportReturnType]
+    """Name what a guest has to wait for outside of this host, before it is stopped.
+
+    Fires per guest when its turn has come, before `on_guest_stop`, and again one second after each answer, until nobody
+    names anything: the core waits between the calls, so that no time box counts. It takes no `parallel` slot meanwhile,
+    and everybody is asked at the latest moment for that, whatever is still named. `lastcall plan` fires it once, and
+    shows the names. Returns names, a text each, or None. When it raises, it has named nothing.
+
+    Example:
+        @hookimpl
+        def guest_waits(guest: Guest, run: Run) -> list[str]:
+            held = run.folder / "holds" / guest.name  # touched and removed by the site's own coordinator
+            return ["the site's coordinator"] if held.exists() else []
+    """
+
+
+@hookspec
 def post_check(run: Run, findings: CheckFindings) -> Iterable[Problem] | None:
     """React to what a check has found.
 

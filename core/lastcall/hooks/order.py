@@ -15,8 +15,8 @@ RUN_HOOKS = (
 )  # fmt: skip
 """The hooks that a run fires, in its order; the others are asked what there is, or what is to be."""
 ASKED_HOOKS = (
-    "check", "check_guest", "guest_busy", "post_check", "describe_guest", "guest_settings", "power_policy",
-    "power_supplies",
+    "check", "check_guest", "guest_busy", "guest_waits", "post_check", "describe_guest", "guest_settings",
+    "power_policy", "power_supplies",
 )  # fmt: skip
 LOAD_HOOKS = ("plugin_options", "stop_methods", "guest_shells", "register_commands")
 

@@ -29,12 +29,14 @@ _CLOSE_REASONS = {0: "error", 1: "end of file", 2: "keepalive timeout"}
 
 
 class Connection:
-    """An open connection. `post` receives its events, on libvirt's event thread."""
+    """An open connection. `post` receives its events, on libvirt's event thread. `read_only`: it may only look."""
 
-    def __init__(self, asked_for: str, post: Callable[[HypervisorEvent], None], budget: CallBudget) -> None:
+    def __init__(
+        self, asked_for: str, post: Callable[[HypervisorEvent], None], budget: CallBudget, *, read_only: bool = False
+    ) -> None:
         """Open it; raises HypervisorError. `budget` is shared with other connections to the same daemon."""
         start_event_loop()
-        self._asked_for = asked_for
+        self._asked_for, self._read_only = asked_for, read_only
         self._post = post
         self.uri: str = asked_for
         self._control = self._open()
@@ -44,7 +46,8 @@ class Connection:
             self._control.registerCloseCallback(self._closed, None)
         with translated(self._control):
             # A read-only connection lists all guests and refuses to stop any: said here once, not for each guest.
-            self._check_rights()
+            if not read_only:
+                self._check_rights()
             self.uri = self._control.getURI() or asked_for
             self.driver: str = self._control.getType()
             register = cast("Any", self._control.domainEventRegisterAny)  # pyright: ignore[reportUnknownMemberType]
@@ -163,7 +166,9 @@ class Connection:
         with translated():
             # open() takes no timeout, and that of a frozen daemon does not return: only
             # workers that can be abandoned come here.
-            connection = libvirt.open(None if self._asked_for == "default" else self._asked_for)
+            # Who watches a neighbour must not be able to touch it, whatever is wrong with our own code.
+            open_one = libvirt.openReadOnly if self._read_only else libvirt.open
+            connection = open_one(None if self._asked_for == "default" else self._asked_for)
         with contextlib.suppress(libvirt.libvirtError):
             connection.setKeepAlive(*KEEPALIVE)
         return connection

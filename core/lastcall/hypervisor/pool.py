@@ -220,7 +220,9 @@ class LibvirtHypervisor:
         try:
             # The worker that hangs in open() is given up. It may get its
             # connection all the same, long after: see _hear.
-            connection = await self._workers.call(lambda: Connection(target.uri, post, budget), timeout=timeout)
+            connection = await self._workers.call(
+                lambda: Connection(target.uri, post, budget, read_only=target.read_only), timeout=timeout
+            )
         except TimeoutError:
             return HypervisorError(f"no answer within {timeout:.0f} s", "is the libvirt daemon hanging?")
         except LastcallError as error:
@@ -229,6 +231,9 @@ class LibvirtHypervisor:
             return HypervisorError(in_words(error))
         if attempt in self._stillborn:
             return ConnectionLost(f"the connection to {connection.uri} died as soon as it was open")
+        if target.read_only and connection.uri in self._connections:
+            # Put in its place, guests of ours could not be stopped any more.
+            return HypervisorError(f"{connection.uri} is open already", "watch a connection by one URI only")
         self._connections[connection.uri], self._attempts[connection.uri] = connection, attempt
         return connection
 

@@ -66,7 +66,7 @@ class Target:
     """A connection to open: URI (or `default`), seconds to try, and whether it may be missing.
 
     `patient`: one that is refused is tried again within that time. `reconnect`: seconds to try again when it dies.
-    `parallel`: guests of it that may move at once, 0 = no limit.
+    `parallel`: guests of it that may move at once, 0 = no limit. `read_only`: its guests are only looked at.
     """
 
     uri: str
@@ -75,6 +75,7 @@ class Target:
     patient: bool = False
     reconnect: float = 60.0
     parallel: int = 0
+    read_only: bool = False
 
 
 @value

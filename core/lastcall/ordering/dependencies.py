@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from lastcall.api.guests import Guest, Key
 from lastcall.config.guest_settings import Match
 from lastcall.config.policies import Policies
-from lastcall.errors import Problem
+from lastcall.errors import Problem, Severity
 from lastcall.formats.nearest import did_you_mean
 
 COMPARISONS = 1_000_000  # of names with what guests say of themselves, in one plan: about a second
@@ -21,6 +21,9 @@ class Dependencies:
     """Finds them, each pattern once. `others`: names of guests that exist and have no part in the run.
 
     `limited`: those who say it of themselves. `all_known`: there are no more guests than these.
+
+    A name means a guest of this host; one that is watched only where nobody here is called so. For those of a neighbour
+    it is the other way round: each host may have a `dns` of its own.
 
     One guest that named 115 unknown ones cost a thousand others 31 s of their time, before anybody was asked.
     """
@@ -36,9 +39,12 @@ class Dependencies:
     ) -> None:
         self._guests, self._policies, self._others, self._limited = guests, policies, frozenset(others), limited
         self._as_far_as = "" if all_known else ", as far as libvirt answered"
+        # It may be a neighbour's, whose host is down: nobody's mistake.
+        self._severity = Severity.ERROR if all_known else Severity.WARNING
         self._in_order = sorted(guests, key=lambda guest: guest.name)
         self._names = [guest.name for guest in self._in_order]
         self._by_uuid = defaultdict[str, list[Guest]](list)
+        self._places = {guest.key: guest.uri for guest in guests if policies.of(guest).manage == "watch"}
         for guest in guests:
             self._by_uuid[guest.uuid].append(guest)
         self._found: dict[Match, frozenset[Key]] = {}
@@ -70,11 +76,19 @@ class Dependencies:
                 found = self._found[match] = frozenset(one.key for one in self._candidates(match) if match.covers(one))
             if not found and not self._exists(match):
                 unknown.append(match)
+            found = self._nearest(guest, match, found)
             own = match.name == guest.name  # a guest that names itself is a cycle, one that its own glob covers is not
             needed |= found if own else found - {guest.key}
-        if unknown or too_much:
+        # What a neighbour's guest says of itself is meant for its own host, which knows more guests.
+        if (unknown or too_much) and not (guest.key in self._places and guest.key in self._limited):
             self._problems[guest.key] = [*self._unknown(guest, unknown), *_too_much(guest, too_much)]
         return needed
+
+    def _nearest(self, guest: Guest, match: Match, found: frozenset[Key]) -> frozenset[Key]:
+        if not self._places or match.uri is not None:
+            return found
+        place = self._places.get(guest.key, "")
+        return frozenset(key for key in found if self._places.get(key, "") == place) or found
 
     def _afford(self, comparisons: int) -> bool:
         self._comparisons -= comparisons
@@ -102,9 +116,11 @@ class Dependencies:
         remedy = "it is ignored; `virsh list --all` shows the names"
         for match in unknown[:TOLD]:
             name = match.name or match.uuid or match.uri or "?"
-            yield _problem(guest, f"no guest is called {name!r}{self._as_far_as}{self._hint(name)}", remedy)
+            message = f"no guest is called {name!r}{self._as_far_as}{self._hint(name)}"
+            yield _problem(guest, message, remedy, self._severity)
         if len(unknown) > TOLD:
-            yield _problem(guest, f"{len(unknown) - TOLD} more names are those of no guest{self._as_far_as}", remedy)
+            message = f"{len(unknown) - TOLD} more names are those of no guest{self._as_far_as}"
+            yield _problem(guest, message, remedy, self._severity)
 
     def _hint(self, name: str) -> str:
         self._likenesses -= len(self._names) + len(self._others)
@@ -122,5 +138,6 @@ def _too_much(guest: Guest, matches: Sequence[Match]) -> Iterable[Problem]:
         yield _problem(guest, message, "they are ignored; name guests, or set it in the configuration file")
 
 
-def _problem(guest: Guest, message: str, remedy: str) -> Problem:
-    return Problem(what="order", where=guest.name, message=f"depends_on: {message}", remedy=remedy)
+def _problem(guest: Guest, message: str, remedy: str, severity: Severity = Severity.ERROR) -> Problem:
+    told = f"depends_on: {message}"
+    return Problem(what="order", where=guest.name, message=told, remedy=remedy, severity=severity)

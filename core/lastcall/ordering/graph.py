@@ -45,7 +45,9 @@ def make_graph(guests: Sequence[Guest], policies: Policies, others: Iterable[str
     circles = Circles(needs, {guest.key: guest.name for guest in guests})
     # Before ranks are handed down by what is left out here.
     problems = [*dependencies.problems, *circles.cut(lambda edge: edge[1] in own.needs)]
-    doubtful = add_ranks(needs, {guest.key: policies.of(guest).order for guest in guests}, own)
+    # Numbers are those of one host: a neighbour's guests without any would be ahead of all that have one here.
+    ours = [guest for guest in guests if policies.of(guest).manage != "watch"]
+    doubtful = add_ranks(needs, {guest.key: policies.of(guest).order for guest in ours}, own)
     problems += circles.cut(lambda edge: _is_own_word(edge, own, doubtful))
     return Graph(needs, tuple(problems))
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from lastcall.api.guests import Key
@@ -23,11 +23,18 @@ class ParallelLimits:
 
 
 class TurnQueue:
-    """Hands out turns: to guests that wait for nobody any more, the one of the lowest `rank` first."""
+    """Hands out turns: to guests that wait for nobody any more, the one of the lowest `rank` first.
 
-    def __init__(self, waits: Edges, limits: ParallelLimits, rank: Callable[[Key], float]) -> None:
+    `outside`: guests that move without us. They get no turn, and take nobody's place; whoever waits for them goes on
+    when it is said that they are done.
+    """
+
+    def __init__(
+        self, waits: Edges, limits: ParallelLimits, rank: Callable[[Key], float], outside: Iterable[Key] = ()
+    ) -> None:
         self._limits = limits
         self._rank = rank
+        self._outside: set[Node] = set(outside)
         self._left: dict[Node, set[Node]] = {}
         self._behind: dict[Node, list[Node]] = {}
         self._free: list[tuple[float, int, Key]] = []
@@ -119,7 +126,7 @@ class TurnQueue:
         elif node in self._done:
             # One that went off by itself had those let go that it was to wait for, with those that wait for it.
             self._pass_on(node)
-        else:
+        elif node not in self._outside:
             self._count += 1  # equals keep their order
             heapq.heappush(self._free, (self._rank(node), self._count, node))
 

@@ -23,7 +23,10 @@ class OwnWords:
 
 
 def add_ranks(needs: dict[Node, set[Node]], orders: Mapping[Key, int | None], own: OwnWords) -> Collection[Node]:
-    """Add the ranks of these order numbers to what each guest needs; returns whose rank comes from own words."""
+    """Add the ranks of these order numbers to what each guest needs; returns whose rank comes from own words.
+
+    Who is not in `orders` has no part in it.
+    """
     ranks, doubtful = _ranks(needs, orders, own)
     numbers = sorted(set(ranks.values()))
     members: dict[float, set[Node]] = {number: set() for number in numbers}
@@ -55,4 +58,4 @@ def _ranks(
                     heirs.append(needed)
                     if heir in doubtful or heir in own.needs:
                         doubtful.add(needed)
-    return {key: ranks.get(key, _LAST) for key in needs}, doubtful
+    return {key: ranks.get(key, _LAST) for key in orders}, doubtful

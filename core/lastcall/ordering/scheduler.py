@@ -20,7 +20,7 @@ class Scheduler:
         self._advance()
 
     def add(self, waits: Edges) -> None:
-        """Let further guests take part."""
+        """Let further guests take part; see `TurnQueue.add`."""
         self._granted -= waits.keys()
         self._turns.add(waits)
         self._advance()

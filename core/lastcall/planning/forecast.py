@@ -1,7 +1,7 @@
 """When each guest would be asked and be off, if everybody took a given time: the run's turns on a clock that jumps."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from lastcall.api.guests import Key
@@ -25,14 +25,20 @@ class Forecast:
 
 
 def forecast(
-    waits: Edges, takes: Mapping[Key, float], limits: ParallelLimits, rank: Callable[[Key], float]
+    waits: Edges,
+    takes: Mapping[Key, float],
+    limits: ParallelLimits,
+    rank: Callable[[Key], float],
+    outside: Iterable[Key] = (),
 ) -> Forecast:
-    """Play the run through. `takes` are seconds; a guest that is not in it takes none."""
-    turns = TurnQueue(waits, limits, rank)
-    starts: dict[Key, float] = {}
-    ends: dict[Key, float] = {}
-    because: dict[Key, Key | None] = {}
-    moving: list[tuple[float, int, Key]] = []
+    """Play the run through. `takes` are seconds; a guest that is not in it takes none. `outside`: see `TurnQueue`."""
+    alone = list(outside)
+    turns = TurnQueue(waits, limits, rank, alone)
+    starts: dict[Key, float] = dict.fromkeys(alone, 0.0)
+    ends: dict[Key, float] = {key: takes.get(key, 0.0) for key in alone}
+    because: dict[Key, Key | None] = dict.fromkeys(alone)
+    moving: list[tuple[float, int, Key]] = [(ends[key], number, key) for number, key in enumerate(alone)]
+    heapq.heapify(moving)
     now, last = 0.0, None
     while True:
         for key in turns.grant():

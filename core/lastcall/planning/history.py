@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lastcall.api.guests import Key, Outcome
+from lastcall.api.guests import Ended, Key, Outcome
 from lastcall.api.results import GuestResult, HookRecord, Verdict
 from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
@@ -21,6 +21,7 @@ MOST_CALLS = 64  # hook calls per guest, and of the run: plugins come and go, an
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
 # The time of a guest that was forced off is that of its ladder, not its own.
 _CLEAN = frozenset({Outcome.STOPPED, Outcome.SAVED})
+_WATCHED, _BY_ITSELF = "watched", frozenset({Ended.SHUTDOWN, Ended.SAVED})
 _WENT_WELL = frozenset({Verdict.OK, Verdict.SKIPPED})  # what fails or overruns says how long it may take, not does
 _BEFORE = "on_guest_stop"  # the hook whose calls are a part of the time between a guest's turn and its end
 
@@ -89,7 +90,7 @@ class History:
         self._run.seen = now
         _learn_calls(self._run, calls)
         for result in results:
-            if (result.outcome in _CLEAN and result.method) or any(map(_tells, result.hooks)):
+            if _way_of(result) or any(map(_tells, result.hooks)):
                 _learn_guest(self._guests.setdefault(_name((result.uri, result.uuid)), _Past()), result)
                 self._guests[_name((result.uri, result.uuid))].seen = now
         oldest = (datetime.now(UTC) - FORGET).isoformat(timespec="seconds")
@@ -108,12 +109,21 @@ class History:
 
 def _learn_guest(past: _Past, result: GuestResult) -> None:
     _learn_calls(past, result.hooks)
-    if result.outcome in _CLEAN and result.method:
+    way = _way_of(result)
+    if way:
         # Without its hooks, which are counted by themselves: one that was quick, failed or came since makes no other
         # guest of it.
         hooks = sum(hook.duration for hook in result.hooks if hook.hook == _BEFORE)
         own = round(max(0.0, result.duration - hooks), 2)
-        past.times = [*past.times, (result.method, own)][-KEEP:]
+        past.times = [*past.times, (way, own)][-KEEP:]
+
+
+def _way_of(result: GuestResult) -> str:
+    """How it went off by itself; nothing where it did not. One that was only watched took as long as it was waited
+    for."""
+    if result.outcome is Outcome.SKIPPED:
+        return _WATCHED if result.ended in _BY_ITSELF else ""
+    return (result.method or "") if result.outcome in _CLEAN else ""
 
 
 def _learn_calls(past: _Past, calls: Iterable[HookRecord]) -> None:

@@ -48,7 +48,8 @@ class PlannedGuest:
     """What is going to happen to one guest. `left_because` is set for a guest that is not touched.
 
     `timeout`: seconds for a rung that names none. `awaited`: others do not move before it is off. `ends_jobs`: what
-    somebody else does with it is ended where it would be too late to wait any longer.
+    somebody else does with it is ended where it would be too late to wait any longer. `watched`: seconds for which
+    those that it needs wait for a guest that is watched, where its neighbour stays up; None for all others.
     """
 
     guest: Guest
@@ -61,6 +62,7 @@ class PlannedGuest:
     ours: bool = True
     awaited: bool = False
     ends_jobs: bool = False
+    watched: float | None = None
     facts: GuestFacts = PLAIN
 
     @property
@@ -90,7 +92,7 @@ class Circumstances:
 
     `methods`: the stop methods there are. `facts`: what libvirt tells of each guest. `others`: names of guests that
     exist and have no part in the run; `all_known`: there are no more. `limited`: the run has a deadline. `slots`:
-    guests moving at once, 0 = no limit.
+    guests moving at once, 0 = no limit. `patience`: seconds for which a neighbour is waited for that stays up.
     """
 
     methods: Mapping[str, Any]
@@ -99,6 +101,7 @@ class Circumstances:
     all_known: bool = True
     limited: bool = True
     slots: int = 0
+    patience: float = 0.0
 
 
 def make_plan(guests: Sequence[Guest], policies: Policies, around: Circumstances) -> Plan:
@@ -124,8 +127,15 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
     why = _left_because(guest, policy, facts)
     if why:
         # Who is left by a host stop is cut off by the host; one that is arriving may run where it came from.
-        back = policy.manage and facts.condition is not Condition.ARRIVING and bool(policy.restore) and guest.persistent
-        return PlannedGuest(guest=guest, left_because=why, restore=back, ours=policy.manage, facts=facts)
+        ours, arrives = policy.manage is True, facts.condition is Condition.ARRIVING
+        return PlannedGuest(
+            guest=guest,
+            left_because=why,
+            restore=ours and not arrives and bool(policy.restore) and guest.persistent,
+            ours=ours,
+            watched=around.patience if policy.manage == "watch" else None,
+            facts=facts,
+        )
     final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
     if policy.last_resort and policy.last_resort[-1].chosen[0] not in around.methods and DESTROY in around.methods:
         # The host goes down all the same: a typing mistake, or a plugin that is gone, is no `last_resort: leave`.
@@ -158,8 +168,8 @@ def _restarting(planned: PlannedGuest) -> PlannedGuest:
 
 
 def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
-    if not policy.manage:
-        return "not managed by lastcall"
+    if policy.manage is not True:
+        return "watched" if policy.manage == "watch" else "not managed by lastcall"
     if policy.transient == "leave" and not guest.persistent:
         return "transient, and transient guests are left"
     if facts.condition is Condition.ARRIVING:

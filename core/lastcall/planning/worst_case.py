@@ -22,6 +22,7 @@ class Outlook:
 
     `own`: what earlier runs tell of each guest, without its hooks. Guests that are not in it are `unknown`; of these
     `usual` counts no more than the hooks that were seen. `endless`: guests whose last rung lasts until the last resort.
+    `watched`: those of neighbours that are waited for.
     `deadline` counts from the start of the run.
     """
 
@@ -32,6 +33,7 @@ class Outlook:
     unknown: frozenset[Key]
     endless: frozenset[Key]
     deadline: Deadline
+    watched: frozenset[Key] = frozenset()
 
     def usually(self, key: Key) -> float:
         """When a guest is asked by the times of earlier runs: never later than everybody is."""
@@ -71,7 +73,7 @@ class Outlook:
     def in_short(self) -> StopForecast:
         """The figures of it, for whoever tells no more than these."""
         return StopForecast(
-            guests=len(self.worst.starts),
+            guests=len(self.worst.starts.keys() - self.watched),
             unknown=len(self.unknown),
             usual=None if self.unknown and not self.own else round(self.usual_end, 2),
             worst=round(self.hooks.before + self.longest[0], 2),
@@ -105,22 +107,29 @@ def look_ahead(
     waits = plan.graph.needed_by
     guests = [planned for planned in plan.guests if not planned.left_because]
     keys = [one.guest.key for one in guests]
-    own = {key: known[key] for key in keys if key in known}
+    patience = {one.guest.key: one.watched for one in plan.guests if one.watched is not None}
+    watched = frozenset(key for key, seconds in patience.items() if seconds)
+    own = {key: known[key] for key in (*keys, *watched) if key in known}
     usual = {key: own[key].seconds + hooks.expected_of(key) if key in own else hooks.seen_of(key) for key in keys}
     worst = {one.guest.key: hooks.most_of(one.guest.key) + at_worst(one) for one in guests}
+    # Nobody is waited for any more when everybody is asked.
+    latest = max(0.0, deadline.last_ask - hooks.before)
+    usual |= {key: min(own[key].seconds if key in own else 0.0, patience[key]) for key in watched}
+    worst |= {key: min(patience[key], latest) for key in watched}
     lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
 
     def rank(key: Key) -> float:
         return -lengths.get(key, 0.0)
 
     return Outlook(
-        usual=forecast(waits, usual, limits, rank),
-        worst=forecast(waits, worst, limits, rank),
+        usual=forecast(waits, usual, limits, rank, patience),
+        worst=forecast(waits, worst, limits, rank, patience),
         hooks=hooks,
         own=own,
-        unknown=frozenset(keys) - own.keys(),
+        unknown=frozenset((*keys, *watched)) - own.keys(),
         endless=frozenset(one.guest.key for one in guests if is_endless(one)),
         deadline=deadline,
+        watched=frozenset(patience),
     )
 
 

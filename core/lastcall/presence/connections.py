@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lastcall.api.guests import Guest, Key
-from lastcall.config.settings import ConnectionSettings
+from lastcall.config.settings import ConnectionSettings, WatchSettings
 from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, NotPermitted, Severity, in_words
 from lastcall.hypervisor.ports import (
     Connected,
@@ -28,6 +28,7 @@ from lastcall.presence.guest_lists import LIST_TIMEOUT, RETRY, GuestLists
 from lastcall.presence.power_state import PowerState
 from lastcall.presence.pursuit import WAITING, Pursuit
 from lastcall.presence.session_uris import is_own_session
+from lastcall.presence.watching.neighbours import Neighbours
 from lastcall.records.stream import Stream
 from lastcall.timing.budget import STEP
 from lastcall.timing.terms import Terms
@@ -41,8 +42,8 @@ class Connections:
     """Asks every connection at once; one that does not answer is a problem of the report, and holds up nobody.
 
     `patient`: the host stops. A connection that refuses is tried again until the last resort, and one that died is
-    waited for. `crowded` is told the guests (UUIDs) whose calls hang while others wait for a lane. `worked` is awaited
-    once, when the first of those that are configured was opened.
+    waited for. Those that are watched are for `neighbours` alone. `crowded` is told the guests (UUIDs) whose calls hang
+    while others wait for a lane. `worked` is awaited once, when the first of those that are configured was opened.
     """
 
     def __init__(
@@ -56,12 +57,16 @@ class Connections:
         patient: bool,
         crowded: Callable[[Collection[str]], None] = lambda _: None,
         worked: Callable[[], Awaitable[None]] | None = None,
+        watch: WatchSettings | None = None,
     ) -> None:
         self._hypervisor = hypervisor
         self._status = status
         self._stream = stream
         self._terms = terms
-        self._configured = configured
+        self._configured = [one for one in configured if not one.watch]
+        own = {one.uri for one in self._configured}
+        watched = [one for one in configured if one.watch and one.uri not in own]
+        self.neighbours = Neighbours(hypervisor, self._hear, stream, terms, watched, watch or WatchSettings())
         self._patient = patient
         self._crowded = crowded
         self._worked = worked
@@ -209,6 +214,8 @@ class Connections:
     def _hear(self, event: HypervisorEvent) -> None:
         """Pass an event on; what becomes of a connection belongs in the report."""
         match event:
+            case _ if self.neighbours.hear(event):
+                pass
             case ConnectionClosed(uri, why):
                 self._stream.problem("connection", uri, f"died ({why}); it is tried again", severity=Severity.WARNING)
             case ConnectionRestored(uri):
@@ -239,9 +246,20 @@ class Connections:
         return await self._lists.inactive(self.uris)
 
     async def names(self) -> tuple[list[str], bool]:
-        """The names of the guests of every connection, active or not, that answers soon, and whether all did."""
-        names, complete = await self._lists.names(self.uris)
-        return names, complete and self.all_listed
+        """The names of the guests of every connection, active or not, that answers soon, and whether all did.
+
+        Those of neighbours are among them.
+        """
+        known, complete = await self._lists.known([*self.uris, *self.neighbours.uris])
+        return [guest.name for guest in known], complete and self.all_listed and self.neighbours.complete
+
+    async def known(self, uris: Sequence[str]) -> tuple[list[Guest], bool]:
+        """All guests of these connections that answer soon, active or not, and whether these are all."""
+        return await self._lists.known(uris)
+
+    async def beside(self, ours: Collection[Guest]) -> list[Guest]:
+        """The guests of neighbours that run. `ours`: those of our own connections."""
+        return await self.neighbours.active(ours, self._hosts())
 
     def _hosts(self) -> Mapping[str, str]:
         """The connections that are open, and the hosts behind them."""

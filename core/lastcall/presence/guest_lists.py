@@ -76,8 +76,8 @@ class GuestLists:
         lists = (self._listed(uri, self._hypervisor.inactive, patient=True) for uri in uris)
         return [guest for guests in await asyncio.gather(*lists) for guest in guests]
 
-    async def names(self, uris: Sequence[str]) -> tuple[list[str], bool]:
-        """The names of all guests of these connections that answer soon, and whether these are all; what does not
+    async def known(self, uris: Sequence[str]) -> tuple[list[Guest], bool]:
+        """All guests of these connections that answer soon, active or not, and whether these are all; what does not
         answer is no problem of the run's.
 
         Nobody is to wait for them: a daemon that hung over these lists kept the guests of all others from being asked.
@@ -95,7 +95,7 @@ class GuestLists:
                 one.cancel()
         answered = [one for one in asked if one.done() and not one.cancelled()]
         found = [one.result() for one in answered if not isinstance(one.exception(), LastcallError | TimeoutError)]
-        return [guest.name for guests in found for guest in guests], len(found) == len(asked)
+        return [guest for guests in found for guest in guests], len(found) == len(asked)
 
     async def _listed(self, uri: str, ask: Callable[[str], Awaitable[list[Guest]]], *, patient: bool) -> list[Guest]:
         """List guests; a connection that dies meanwhile is asked again when it is back."""

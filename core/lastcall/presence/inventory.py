@@ -19,6 +19,7 @@ from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.hook_times import HookBoxes
 from lastcall.planning.plan import Circumstances, Plan, PlannedGuest, make_plan, plan_guest
 from lastcall.planning.unforced import BRINGS_BACK, as_unforced
+from lastcall.planning.watched import without_idle
 from lastcall.presence.connections import Connections
 from lastcall.presence.given_settings import read_given
 from lastcall.records.found_problems import first_of
@@ -80,19 +81,41 @@ class Inventory:
         await asyncio.gather(self._remember(seen), self._ask_plugins(guests))
         self._put_last([guest for guest in guests if guest.key in self._doubts])
 
-    async def plan(self, guests: Sequence[Guest], parallel: int, *, limited: bool) -> Plan:
-        """Make the plan for these guests. `limited`: the run has a deadline."""
+    async def neighbours(self, ours: Sequence[Guest]) -> list[Guest]:
+        """The guests of neighbours, looked at as far as they answer at once: what they say of themselves counts here,
+        and what is wrong with it is told there. `ours`: those of our own connections.
+        """
+        beside = self.connections.neighbours
+        found = await self.connections.beside(ours)
+        self.policies.watch(beside.uris)
+        by_uri: dict[str, list[Guest]] = {}
+        for guest in found:
+            by_uri.setdefault(guest.uri, []).append(guest)
+        for looked in await asyncio.gather(*(beside.look(uri, some) for uri, some in by_uri.items())):
+            self.facts.update(looked.facts)
+        metadata = [(guest, self.facts[guest.key].metadata) for guest in found if guest.key in self.facts]
+        await self._take_metadata(metadata, told=False)
+        return [guest for guest in found if self.policies.of(guest).manage == "watch"]
+
+    async def plan(
+        self, guests: Sequence[Guest], parallel: int, *, limited: bool, neighbours: Sequence[Guest] = ()
+    ) -> Plan:
+        """Make the plan for these guests. `limited`: the run has a deadline. `neighbours`: those of other hosts."""
+        everybody = [*guests, *neighbours]
         # Two further listings, only where somebody needs a guest that may exist and not run.
-        needs = any(self.policies.of(guest).depends_on for guest in guests)
+        needs = any(self.policies.of(guest).depends_on for guest in everybody)
         others, all_known = await self.connections.names() if needs else ((), True)
         around = replace(self.circumstances(parallel, limited=limited), others=others, all_known=all_known)
-        plan = make_plan(guests, self.policies, around)
+        plan = without_idle(make_plan(everybody, self.policies, around), neighbours)
         plan = replace(plan, guests=tuple(map(self._for_occasion, plan.guests)))
         return replace(plan, guests=tuple(map(self._with_care, plan.guests))) if self._doubts else plan
 
     def circumstances(self, parallel: int, *, limited: bool) -> Circumstances:
         """What a plan depends on besides the guests and their settings, as far as it is known without asking."""
-        return Circumstances(methods=self._methods, facts=self.facts, limited=limited, slots=parallel)
+        return Circumstances(
+            methods=self._methods, facts=self.facts, limited=limited, slots=parallel,
+            patience=self.connections.neighbours.patience,
+        )  # fmt: skip
 
     def hook_boxes(self, plan: Plan, budget: float, left: float | None) -> HookBoxes:
         """The calls before guests are asked, with their time boxes. `budget`: the seconds of all of `pre_shutdown`, of
@@ -193,21 +216,23 @@ class Inventory:
         for guest in guests:
             self.policies.learn(guest, "in doubt", self._model.model_validate({"order": first}))
 
-    async def _take_metadata(self, found: Sequence[tuple[Guest, Mapping[str, str]]]) -> None:
-        await asyncio.gather(*(self._read_metadata(guest, texts) for guest, texts in found if texts))
+    async def _take_metadata(self, found: Sequence[tuple[Guest, Mapping[str, str]]], *, told: bool = True) -> None:
+        await asyncio.gather(*(self._read_metadata(guest, texts, told=told) for guest, texts in found if texts))
 
-    async def _read_metadata(self, guest: Guest, texts: Mapping[str, str]) -> None:
+    async def _read_metadata(self, guest: Guest, texts: Mapping[str, str], *, told: bool) -> None:
         """In a worker: plugins have a say in what is right for their keys, and the guest has chosen what they judge."""
         try:
             policy, problems = await self._judged(lambda: read_metadata(self._model, guest, texts))
         except Exception as error:  # noqa: BLE001  whatever it is, it costs this guest that key
             if len(texts) > 1:
-                await self._take_metadata([(guest, {key: text}) for key, text in texts.items()])
+                await self._take_metadata([(guest, {key: text}) for key, text in texts.items()], told=told)
                 return
             message = f"{next(iter(texts))}: cannot be judged: {said(error) or _ENDLESS}; it is not used"
-            self._stream.problem("metadata", guest.name, message, "set it in the configuration file")
+            if told:
+                self._stream.problem("metadata", guest.name, message, "set it in the configuration file")
             return
-        self._stream.problems(first_of(problems), source=("metadata", guest.key))
+        if told:
+            self._stream.problems(first_of(problems), source=("metadata", guest.key))
         if policy is not None:
             self.policies.learn(guest, OWN_WORD, policy)
 

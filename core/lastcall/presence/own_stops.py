@@ -62,7 +62,7 @@ class OwnStops:
             return []
         await self._inventory.learn(guests)
         policies = [(guest, self._inventory.policies.of(guest)) for guest in guests]
-        return [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
+        return [guest for guest, policy in policies if policy.manage is True and policy.restore and guest.persistent]
 
 
 def _message(stops: Sequence[OwnStop]) -> str:

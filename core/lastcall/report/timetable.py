@@ -90,6 +90,8 @@ def _row(line: Line, outlook: Outlook, screen: Screen, *, forced: bool) -> Row:
     planned, key = line.planned, line.planned.guest.key
     state = planned.guest.state
     shown = Cell(state.value, None if state is GuestState.RUNNING else Tone.WARNING)
+    if planned.watched is not None:
+        return "", "", planned.guest.name, shown, Cell(_watched_text(planned.watched, key, outlook), Tone.ASIDE)
     if planned.left_because:
         return "", "", planned.guest.name, shown, Cell(f"left alone: {planned.left_because}", Tone.ASIDE)
     usually = _sign(key, outlook) + _time(outlook.usually(key))
@@ -135,6 +137,16 @@ def _ladder_text(line: Line, screen: Screen, *, forced: bool) -> str:
     again = "restored" if planned.restore else "not restored"
     after = f"; after {fold_names(line.after, screen)}" if line.after else ""
     return f"{' → '.join(steps) or 'not asked'}; else {end or 'left running'}; {again}{after}"
+
+
+def _watched_text(patience: float, key: Key, outlook: Outlook) -> str:
+    """A guest that is watched. `patience`: seconds for which it is waited for, where its neighbour stays up."""
+    where = f"watched on {key[0]}"
+    if not patience:
+        return f"{where}: not waited for in this run"
+    own = outlook.own.get(key)
+    usually = f"usually off after {_time(own.seconds)}" if own else "no past run"
+    return f"{where}: waited for, {usually}; {_time(patience)} at most where it stays up"
 
 
 def _step_text(step: Step, unfit: str | None) -> str:

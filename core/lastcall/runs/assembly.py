@@ -151,11 +151,17 @@ class Parts:
 
 
 def build_shutdown(
-    parts: Parts, *, chosen: Selection = EVERYBODY, force: bool = False, stages: Mapping[Key, str] | None = None
+    parts: Parts,
+    *,
+    chosen: Selection = EVERYBODY,
+    force: bool = False,
+    stages: Mapping[Key, str] | None = None,
+    yes_neighbours: bool = False,
 ) -> "Shutdown":
     """The shutdown of all active guests, or of those chosen. `force` lets a voluntary run take the last resort.
 
-    `stages`: by which stage of an outage each is shed, in words.
+    `stages`: by which stage of an outage each is shed, in words. `yes_neighbours`: also where a neighbour's guest goes
+    on that needs one of them.
     """
     from lastcall.guests.rungs.ladder import Ladder
     from lastcall.guests.rungs.rung_tools import RungTools
@@ -171,6 +177,7 @@ def build_shutdown(
         stages=stages or {},
         parallel=parts.settings.shutdown.parallel,
         pre_budget=parts.settings.hooks.pre_budget,
+        spares_neighbours=parts.context.terms.reason in {Reason.MANUAL, Reason.DRILL} and not yes_neighbours,
     )
     return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
 
@@ -235,6 +242,7 @@ def assemble(
         patient=not (request.reason.voluntary or request.rehearsal),
         crowded=asker.make_room,
         worked=_keeping(loaded, outside.workers, context.terms),
+        watch=loaded.settings.shutdown.watch,
     )  # fmt: skip
     state = loaded.settings.paths.state
     parts = Parts(

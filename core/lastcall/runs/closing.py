@@ -66,7 +66,8 @@ class Closing:
         """A disk that hangs takes its seconds, in which one may have gone off, or somebody may have started one."""
         if self._sight.loop.time() - self._asked_at > STALE:
             # Of everybody: the event of a start was lost, and whoever was off before the disk hung was called stopped.
-            await self._ask_once_more([stop.guest for stop in self._stops.values()], off=True)
+            ours = [stop.guest for stop in self._stops.values() if not stop.watches]
+            await self._ask_once_more(ours, off=True)
         # And while one connection hung over that, events of the others told of more.
         until, ended, story = self._phases.terms.soon(LAST_LOOK), self._sight.status.ended, self._stream.story
         late = [key for key in self._stops if bool(ended(key)) != bool(story.result(key).ended)]

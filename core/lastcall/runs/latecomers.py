@@ -52,6 +52,10 @@ class Latecomers:
         """See a guest off once more, whose stop was cut short by what does not hold any more."""
         self._again.add(key)
 
+    def seeks(self, uri: str) -> bool:
+        """Whether guests of a connection that the run does not know are its business."""
+        return not self.named and uri not in self._connections.neighbours.uris
+
     def is_again(self, key: Key) -> bool:
         """Whether a guest whose stop is over is to be seen off all the same."""
         return key in self._again

@@ -12,6 +12,7 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
+from lastcall.guests.outside.needed_neighbours import NeededNeighbours
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.start_guest import GuestStart, Starting
 from lastcall.guests.start_waits import StartWaits
@@ -102,7 +103,8 @@ class Restore:
         if entries and not await self._battery_is_charged():
             return conclude(self._stream, self._hypervisor)
         if entries or first:
-            await self._connections.connect(entry.uri for entry in entries)
+            watched = self._connections.neighbours.open(quietly=True)
+            await asyncio.gather(self._connections.connect(entry.uri for entry in entries), watched)
         if first:
             listed = bool(entries)
             entries += await self._always_running()
@@ -221,15 +223,18 @@ class Restore:
         limits = self._connections.limits(self._settings.parallel)
         # Long chains first, as the longest one decides when everybody is back.
         queue = TurnQueue(graph.needs, limits, lambda key: -lengths.get(key, 0.0))
-        starting = self._starting(Scheduler(queue, self._loop))
+        neighbours = NeededNeighbours(self._inventory, self._tools.readiness, self._context.terms)
+        await neighbours.prepare(guests)
+        starting = self._starting(Scheduler(queue, self._loop), neighbours)
         names = {entry.guest.key: entry.name for entry in entries}
         return [GuestStart(starting, entry, names_of(graph.needs[entry.guest.key], names)) for entry in entries]
 
-    def _starting(self, scheduler: Scheduler) -> Starting:
+    def _starting(self, scheduler: Scheduler, neighbours: NeededNeighbours) -> Starting:
         terms = self._context.terms
         waits = StartWaits(
-            scheduler, self._tools.starter, self._inventory.policies, self._state, self._stream, terms, self._halt
-        )
+            scheduler, self._tools.starter, self._inventory.policies, self._state, self._stream, terms, self._halt,
+            neighbours,
+        )  # fmt: skip
         return Starting(
             scheduler, self._tools.starter, waits, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
             self._stream, terms, self._halt, self._wanted.fresh,

@@ -82,7 +82,7 @@ class Rounds:
                 await self._sight.look_again(self._stops[key].guest)
         # Nor does anybody count as running by being listed: the list may be older than its end.
         again = [key for key in self._over if key in active and status.ended(key)]
-        if not self._late.named:  # else all others run on, and are none of our business
+        if self._late.seeks(uri):  # else all others run on, and are none of our business
             for key in active - self._stops.keys():
                 status.confirm_start(key)
         for key in again:

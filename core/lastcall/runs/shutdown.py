@@ -7,7 +7,7 @@ from dataclasses import field
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
-from lastcall.errors import Severity, in_words
+from lastcall.errors import Severity, UsageError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.guests.rungs.ladder import Ladder
@@ -24,6 +24,7 @@ from lastcall.planning.forecast import chains
 from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.planning.unforced import BRINGS_BACK
+from lastcall.planning.watched import who_goes_on
 from lastcall.presence.inventory import Inventory
 from lastcall.presence.lookup import choose_active
 from lastcall.presence.own_stops import OwnStops
@@ -42,13 +43,15 @@ from lastcall.timing.phases import Phases
 class ShutdownPlanning:
     """What a shutdown is asked for and configured to be: who is chosen, how many at once, and `pre_budget` (s).
 
-    `stages`: by which stage of an outage guests are shed, in words.
+    `stages`: by which stage of an outage guests are shed, in words. `spares_neighbours`: nobody is stopped where a
+    neighbour's guest goes on that needs one of them.
     """
 
     chosen: Selection = EVERYBODY
     stages: Mapping[Key, str] = field(default_factory=dict[Key, str])
     parallel: int = 0
     pre_budget: float = math.inf
+    spares_neighbours: bool = False
 
 
 class Shutdown:
@@ -74,6 +77,7 @@ class Shutdown:
         self._stream, self._status, self._loop = ladder.tools.stream, self._sight.status, self._sight.loop
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
+        self._watching: dict[Key, asyncio.Task[None]] = {}  # which the run does not wait for by itself
         self._late = Latecomers(
             self._connections,
             self._sight,
@@ -95,11 +99,14 @@ class Shutdown:
 
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
-        await self._connections.connect()
+        # Neighbours beside our own: one whose host is gone does not answer for a while.
+        await asyncio.gather(self._connections.connect(), self._connections.neighbours.open())
         seen_at = self._loop.time()
         everybody = await self._connections.active()
+        neighbours = await self._inventory.neighbours(everybody)
         chosen = self._wanted.chosen if self._late.named else EVERYBODY  # a host stop may have joined meanwhile
-        plan = await self._plan(choose_active(chosen, everybody, self._stream))
+        plan = await self._plan(choose_active(chosen, everybody, self._stream), neighbours)
+        self._spare_neighbours(plan)
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
         await self._remember(plan, begun=False)
         foreseeing = self._loop.create_task(self._foresee(plan))
@@ -185,7 +192,15 @@ class Shutdown:
         self._busy.end()
         self._phases.interrupt()
 
-    async def _plan(self, guests: Sequence[Guest]) -> Plan:
+    def _spare_neighbours(self, plan: Plan) -> None:
+        """Refuse a run that nothing forces where it takes away what somebody elsewhere needs; raises UsageError."""
+        staying = who_goes_on(plan)
+        if staying and self._phases.voluntary and self._wanted.spares_neighbours:
+            told = "; ".join(f"{name} goes on and needs {', '.join(needed)}" for name, needed in staying.items())
+            remedy = "stop it there first, or give --yes-neighbours"
+            raise UsageError(f"nobody is stopped: {told}", remedy)
+
+    async def _plan(self, guests: Sequence[Guest], neighbours: Sequence[Guest] = ()) -> Plan:
         """Decide for these guests, by their settings and what libvirt tells of them."""
         self._context.guests = (*self._context.guests, *guests)
         for guest in guests:
@@ -196,11 +211,15 @@ class Shutdown:
         self._looked_at = self._loop.time()
         await self._inventory.learn(guests)
         limited = self._context.terms.deadline.end != math.inf
-        plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited)
+        plan = await self._inventory.plan(guests, self._wanted.parallel, limited=limited, neighbours=neighbours)
+        beside = {guest.key for guest in neighbours}
+        for planned in plan.guests:
+            if planned.guest.key in beside:
+                self._stream.emit(GuestPlanned(at=self._stream.now(), guest=planned.guest))
         plan = plan.with_restarting(self._books.restarting())
         self._stream.problems(plan.problems)
         for planned in plan.guests:
-            if planned.facts.condition is Condition.IO_ERROR:
+            if planned.facts.condition is Condition.IO_ERROR and planned.watched is None:
                 what = f"{Condition.IO_ERROR.value}: it hears nothing, and has yet to write what is in its memory"
                 self._stream.problem("guest", planned.guest.name, what, "give its disk room, and resume it")
         return plan
@@ -259,7 +278,9 @@ class Shutdown:
         unplanned = [guest for guest in self._context.guests if self._is_unplanned(guest.key)]
         if unplanned and not self._phases.voluntary:
             policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
-            keepers = [guest for guest, policy in policies if policy.manage and policy.restore and guest.persistent]
+            keepers = [
+                guest for guest, policy in policies if policy.manage is True and policy.restore and guest.persistent
+            ]
             if keepers:  # a disk that hangs takes the time in which the others are asked for
                 self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
                 await self._books.keep()
@@ -291,7 +312,8 @@ class Shutdown:
         lengths = chains(waits, {planned.guest.key: 1.0 for planned in plan.guests})
         limits = self._connections.limits(self._wanted.parallel)
         # Long chains first: the longest one decides how long the run takes, and the deadline does not move.
-        queue = TurnQueue(waits, limits, lambda key: -lengths.get(key, 0.0))
+        outside = [planned.guest.key for planned in plan.guests if planned.watched is not None]
+        queue = TurnQueue(waits, limits, lambda key: -lengths.get(key, 0.0), outside)
         stopping = Stopping(
             self._ladder,
             Scheduler(queue, self._loop),
@@ -301,12 +323,15 @@ class Shutdown:
             self._plan_anew,
             self._busy,
             len(plan.guests),
+            self._connections.neighbours,
         )
         self._add(stopping, plan, waits, seen_at)
         return stopping
 
     def _add(self, stopping: Stopping, plan: Plan, waits: Edges, seen_at: float) -> None:
         names = {guest.key: guest.name for guest in self._context.guests}
+        names |= {planned.guest.key: planned.guest.name for planned in plan.guests}
+        names |= {key: self._stops[key].guest.name for key in self._watching}
         for planned in plan.guests:
             key = planned.guest.key
             self._stops[key] = GuestStop(stopping, planned, seen_at, self._looked_at, names_of(waits[key], names))
@@ -321,9 +346,10 @@ class Shutdown:
                 await self._phases.last_hook.bounds(self._see_off(stopping))
         finally:
             self._is_closing = True  # already now: nobody would see off whom a host stop adds that joins here
-            for task in (rounds, *self._under_way.values()):
+            tasks = {rounds, *self._under_way.values(), *self._watching.values()}
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait({rounds, *self._under_way.values()})
+            await asyncio.wait(tasks)
 
     async def _see_off(self, stopping: Stopping) -> None:
         await self._announce_what_joined()
@@ -356,7 +382,9 @@ class Shutdown:
         """Let these guests go, each as soon as its turn comes."""
         for key in keys:
             self._late.count(key)
-            self._under_way[key] = self._loop.create_task(self._contained(self._stops[key]))
+            stop = self._stops[key]
+            tasks = self._watching if stop.watches else self._under_way
+            tasks[key] = self._loop.create_task(self._contained(stop))
 
     async def _contained(self, stop: GuestStop) -> None:
         """Stop one guest; whatever goes wrong with it, in our own code too, stays with it."""
@@ -367,6 +395,7 @@ class Shutdown:
             self._stream.problem("internal", guest.name, in_words(error), "this is a bug in lastcall")
         finally:
             self._under_way.pop(guest.key, None)
+            self._watching.pop(guest.key, None)
             self._late.note_over(guest.key)
             if stop.is_cut_short and not self._phases.asks_no_more:
                 self._late.ask_anew(guest.key)
@@ -398,7 +427,7 @@ class Shutdown:
         """Whom latecomers, and those whose turn has yet to come, wait for: each other, and those who are going."""
         # One that an interrupted run by hand had left, and a host stop that joined it has seen off, was asked under the
         # hands of a guest that needed it and had not gone yet.
-        under_way = [self._stops[key].guest for key in self._under_way]
+        under_way = [self._stops[key].guest for key in (*self._under_way, *self._watching)]
         everybody = [*(planned.guest for planned in late.guests), *under_way]
         waits = make_graph(everybody, self._inventory.policies, ()).needed_by
         # One that goes waits for nobody any more. Left out with what it would have waited for, it let a guest go that

@@ -21,7 +21,10 @@ env | grep ^LASTCALL_ > {said}/$LASTCALL_HOOK.env
 cat > {said}/$LASTCALL_HOOK.json
 echo $LASTCALL_HOOK >> $LASTCALL_STATE/hooks
 """
-FOR_GUESTS = {"on_guest_stop", "on_guest_stopped", "on_guest_start", "on_guest_started", "guest_ready", "guest_busy"}
+FOR_GUESTS = {
+    "on_guest_stop", "on_guest_stopped", "on_guest_start", "on_guest_started", "guest_ready", "guest_busy",
+    "guest_waits",
+}  # fmt: skip
 WITH_RESULT = {"on_guest_stopped", "on_guest_started"}
 WITH_REPORT = {"post_shutdown", "post_restore"}
 

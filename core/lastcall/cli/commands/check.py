@@ -10,6 +10,7 @@ import click
 from lastcall.api.guests import Guest, RunKind
 from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
+from lastcall.checks.idle_watch import idle_watch
 from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
@@ -111,13 +112,13 @@ async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
     """
     names = KnownNames(loaded.plugins)
     parts.stream.problems(_of_configuration(loaded, names))
-    guests, everybody = await _learn_of_guests(parts)
-    parts.stream.problems(_of_guests(parts, loaded, guests, everybody))
+    guests, everybody, beside = await _learn_of_guests(parts)
+    parts.stream.problems(_of_guests(parts, loaded, guests, everybody, beside))
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     await _ask_plugins(parts, guests)
     busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
     parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)
-    return CheckSeen(list(_rows(parts, guests)), frozenset(guest.name for guest in everybody))
+    return CheckSeen(list(_rows(parts, guests, beside)), frozenset(guest.name for guest in everybody))
 
 
 def _of_configuration(loaded: Loaded, names: KnownNames) -> Iterator[Problem]:
@@ -128,10 +129,10 @@ def _of_configuration(loaded: Loaded, names: KnownNames) -> Iterator[Problem]:
     yield from find_missing(loaded.settings)
 
 
-async def _learn_of_guests(parts: Parts) -> tuple[list[Guest], list[Guest]]:
-    """Connect, and look at the guests: those that are active, and all that there are."""
+async def _learn_of_guests(parts: Parts) -> tuple[list[Guest], list[Guest], list[Guest]]:
+    """Connect, and look at the guests: those that are active, all that there are, and those of neighbours."""
     inventory, connections = parts.inventory, parts.connections
-    await connections.connect()
+    await asyncio.gather(connections.connect(), connections.neighbours.open())
     guests = await connections.active()
     # Also those that are off: a dependency on a guest that does not run is no misspelt name.
     everybody = [*guests, *await connections.inactive()]
@@ -139,21 +140,29 @@ async def _learn_of_guests(parts: Parts) -> tuple[list[Guest], list[Guest]]:
     parts.context.guests = tuple(guests)
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
-    return list(guests), everybody
+    running = {guest.key: guest for guest in await inventory.neighbours(everybody)}
+    known, _ = await connections.known(connections.neighbours.uris)
+    same = {guest.uuid for guest in everybody}  # by a connection that leads to this host itself
+    beside = [guest for guest in known if guest.key in running or guest.uuid not in same]
+    return list(guests), everybody, beside
 
 
-def _of_guests(parts: Parts, loaded: Loaded, guests: Sequence[Guest], everybody: Sequence[Guest]) -> Iterator[Problem]:
-    """What settings, order and earlier runs say of them."""
+def _of_guests(
+    parts: Parts, loaded: Loaded, guests: Sequence[Guest], everybody: Sequence[Guest], beside: Sequence[Guest]
+) -> Iterator[Problem]:
+    """What settings, order and earlier runs say of them; `beside`: those of neighbours."""
     connections, facts, state = parts.connections, parts.inventory.facts, parts.settings.paths.state
     yield from by_hand_only((*connections.uris, *(one.uri for one in parts.settings.connections)))
     yield from unseen_runs(state)
     yield from never_in_time(state, guests)
-    yield from make_graph(everybody, parts.policies, (), all_known=connections.all_listed).problems
+    all_known = connections.all_listed and connections.neighbours.complete
+    yield from make_graph([*everybody, *beside], parts.policies, (), all_known=all_known).problems
+    yield from idle_watch(connections.neighbours.uris, everybody, beside, parts.policies)
     yield from advise(parts.policies, parts.settings.shutdown.reserve, everybody, facts)
     yield from find_tight_folders(parts.policies, guests, facts)
     # A guest of a connection that is not there may be the one that a rule is for.
-    if connections.all_listed:
-        yield from idle_rules(loaded.document.node, parts.settings.guests, everybody)
+    if all_known:
+        yield from idle_rules(loaded.document.node, parts.settings.guests, [*everybody, *beside])
     yield from sheds_in_vain(guests, parts.policies)
 
 
@@ -171,10 +180,13 @@ async def _ask_plugins(parts: Parts, guests: Sequence[Guest]) -> None:
         parts.stream.problems(fired.problems(guest))
 
 
-def _rows(parts: Parts, guests: Sequence[Guest]) -> Iterator[Row]:
+def _rows(parts: Parts, guests: Sequence[Guest], beside: Sequence[Guest]) -> Iterator[Row]:
     for uri in parts.connections.uris:
         count = sum(guest.uri == uri for guest in guests)
         yield _GOOD, f"{uri}:", f"connected, {count} active guest{'' if count == 1 else 's'}"
+    for uri in parts.connections.neighbours.uris:
+        count = sum(guest.uri == uri for guest in beside)
+        yield _GOOD, f"{uri}:", f"watched, {count} guest{'' if count == 1 else 's'}"
     drill = drill_age(parts.settings.paths.state, guests, parts.policies)
     if drill:
         yield "-", "last drill:", drill

@@ -41,11 +41,19 @@ from lastcall.systemd.jobs import stopping
 @selection_arguments
 @click.option("--marked", is_flag=True, help="All that have `drill: true`; the same as naming nobody.")
 @click.option("--even-busy", is_flag=True, help="Those as well that are busy, as with an update.")
+@click.option("--yes-neighbours", is_flag=True, help="Also where a watched guest goes on that needs one of these.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @json_option(DrillDocument)
 @click.pass_obj
 def drill_command(
-    invocation: Invocation, chosen: Selection, *, marked: bool, even_busy: bool, yes: bool, as_json: bool
+    invocation: Invocation,
+    chosen: Selection,
+    *,
+    marked: bool,
+    even_busy: bool,
+    yes_neighbours: bool,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     """Stop guests and bring them back in daytime: those named, by name, UUID or quoted glob ('web*'), or all that are
     marked by `drill: true`.
@@ -69,7 +77,8 @@ def drill_command(
         _keep(drilled, _note(stopped, len(choice.guests)))
 
     drill = Drill(drilled, lambda: progress_sinks(invocation), invocation.signals, _host_stops, tell)
-    done = drill.perform(TheseGuests(keys=frozenset(guest.key for guest in going)), invocation.started)
+    these = TheseGuests(keys=frozenset(guest.key for guest in going))
+    done = drill.perform(these, invocation.started, yes_neighbours=yes_neighbours)
     guests = _compared(choice, done, even_busy=even_busy)
     code = _exit_code(done, guests)
     _keep(drilled, _whole_note(done, guests, as_planned=code == ExitCode.OK))

@@ -24,6 +24,9 @@ from lastcall.planning.selection import Selection
     help="The run is over by then; overrides the configured deadline.",
 )
 @click.option("--force", is_flag=True, help="Let a manual run force guests off that do not stop by themselves.")
+@click.option(
+    "--yes-neighbours", is_flag=True, help="A manual run, also where a watched guest goes on that needs one of these."
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @click.option("--from-unit", is_flag=True, help="Run by systemd as it stops the unit: only if the host really stops.")
 @click.option(
@@ -38,6 +41,7 @@ def shutdown_command(
     deadline: float | None,
     *,
     force: bool,
+    yes_neighbours: bool,
     yes: bool,
     from_unit: bool,
     again: bool,
@@ -61,11 +65,19 @@ def shutdown_command(
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
-    report = _stop(invocation, chosen, why, deadline, force=force)
+    report = _stop(invocation, chosen, why, deadline, force=force, yes_neighbours=yes_neighbours)
     return tell(report, report_json(report) if as_json else as_text(report, invocation.screen()), invocation)
 
 
-def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: float | None, *, force: bool) -> Report:
+def _stop(
+    invocation: Invocation,
+    chosen: Selection,
+    why: Reason,
+    deadline: float | None,
+    *,
+    force: bool,
+    yes_neighbours: bool,
+) -> Report:
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load
@@ -74,7 +86,7 @@ def _stop(invocation: Invocation, chosen: Selection, why: Reason, deadline: floa
 
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
-    build = partial(build_shutdown, chosen=chosen, force=force)
+    build = partial(build_shutdown, chosen=chosen, force=force, yes_neighbours=yes_neighbours)
     with watched_progress(invocation, forces=force) as sinks:
         request = RunRequest(
             kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=sinks, stopping=stopping,

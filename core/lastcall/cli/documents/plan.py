@@ -76,7 +76,8 @@ class RungFacts:
 class GuestPlan:
     """What is going to be done to a guest. Times are seconds from the start of the run, null where nothing is known.
 
-    `past`: how long it took without its hooks, which are its `calls` of `on_guest_stop`.
+    `past`: how long it took without its hooks, which are its `calls` of `on_guest_stop`. `watched`: how long it is
+    waited for at most where its neighbour stays up; null for a guest that is not watched.
     """
 
     uri: str
@@ -96,6 +97,7 @@ class GuestPlan:
     last_resort: tuple[str, ...]
     restore: bool
     left_because: str | None
+    watched: float | None
     facts: Mapping[str, Any]
 
 

@@ -101,6 +101,7 @@ def _guest_facts(outlook: Outlook, line: Line) -> GuestPlan:
         last_resort=tuple(step.method for step in planned.last_resort),
         restore=planned.restore,
         left_because=planned.left_because or None,
+        watched=planned.watched,
         facts=line.facts,
     )
 

@@ -41,14 +41,16 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
     """Connect, plan for those chosen, and look ahead; problems go to the stream."""
     inventory, connections = parts.inventory, parts.connections
     parallel = parts.settings.shutdown.parallel
-    await connections.connect()
+    await asyncio.gather(connections.connect(), connections.neighbours.open())
     everybody = await connections.active()
+    neighbours = await inventory.neighbours(everybody)
     guests = choose_active(chosen, everybody, parts.stream)
     parts.context.guests = tuple(guests)
     for guest in guests:
         parts.stream.emit(GuestPlanned(at=parts.stream.now(), guest=guest))
     await inventory.learn(guests)
-    plan = await inventory.plan(guests, parallel, limited=parts.deadline.end != float("inf"))
+    limited = parts.deadline.end != float("inf")
+    plan = await inventory.plan(guests, parallel, limited=limited, neighbours=neighbours)
     history = History(parts.settings.paths.state)
     history.load()
     unfit = await asyncio.gather(*(_unfit(parts, planned, invocation) for planned in plan.guests))
@@ -59,11 +61,11 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
     meant = dataclasses.replace(plan, guests=tuple(map(_without, plan.guests, unfit)))
     left = parts.deadline.remaining(parts.stream.start)
     hooks = parts.inventory.hook_boxes(plan, parts.settings.hooks.pre_budget, left).with_usual(history)
-    known = history.usual_of(guest.key for guest in guests)
+    known = history.usual_of(planned.guest.key for planned in plan.guests)
     outlook = look_ahead(meant, known, connections.limits(parallel), hooks, parts.deadline.since(parts.stream.start))
     _report(parts, plan, outlook)
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
-    waits, called = plan.graph.needed_by, {guest.key: guest.name for guest in guests}
+    waits, called = plan.graph.needed_by, {planned.guest.key: planned.guest.name for planned in plan.guests}
     lines = [
         _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
@@ -108,6 +110,10 @@ async def _line(
 ) -> Line:
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     parts.stream.problems(fired.problems(planned.guest))
+    # Who is left alone is asked nothing, and waits for nobody.
+    waits = Fired() if planned.left_because else await parts.hooks.fire("guest_waits", planned.guest)
+    parts.stream.problems(waits.problems(planned.guest))
+    after = (*after, *(name for _, answer in waits.answers for name in answer))
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
     return Line(planned, after, unfit, facts, tuple(_sources(parts, planned.guest)) if describe else ())
 

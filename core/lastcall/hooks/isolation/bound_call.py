@@ -49,7 +49,7 @@ def _checked(hook: str, answer: Any, call: HookCall) -> Any:
     if hook in {"check", "check_guest", "post_check"}:
         # Read here, inside the time box: a generator raises, or hangs, when it is consumed.
         return first_problems(answer or (), lambda: call.expired)
-    if hook == "guest_busy":
+    if hook in {"guest_busy", "guest_waits"}:
         return first_reasons(answer)
     if hook == "power_policy":
         return plain_policy(answer)

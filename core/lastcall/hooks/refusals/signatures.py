@@ -9,7 +9,16 @@ from lastcall.formats.nearest import did_you_mean
 
 # What these return is read to its end; of all others nothing would ever be done.
 _MAY_YIELD = frozenset(
-    {"stop_methods", "guest_shells", "check", "check_guest", "guest_busy", "post_check", "power_supplies"}
+    {
+        "stop_methods",
+        "guest_shells",
+        "check",
+        "check_guest",
+        "guest_busy",
+        "guest_waits",
+        "post_check",
+        "power_supplies",
+    }
 )
 Mistake = tuple[str, str]
 """What is wrong, and what helps."""

@@ -82,7 +82,7 @@ def stages_of(shedding: GuestShedding) -> tuple[ShedStage, ...]:
 def sheddings(guests: Iterable[Guest], policies: Policies) -> dict[Key, GuestShedding]:
     """By what guests are shed, of those that are ours."""
     found = {guest.key: policies.of(guest) for guest in guests}
-    return {key: shedding_of(policy) for key, policy in found.items() if policy.manage}
+    return {key: shedding_of(policy) for key, policy in found.items() if policy.manage is True}
 
 
 class SheddingOrder:

@@ -44,12 +44,14 @@ class Drill:
         self._loaded, self._sinks, self._signals = loaded, sinks, signals
         self._host_stops, self._tell = host_stops, tell
 
-    def perform(self, chosen: TheseGuests, started: float) -> ThereAndBack:
-        """Do both. `started`: when the first one's time begins, on the monotonic clock.
+    def perform(self, chosen: TheseGuests, started: float, *, yes_neighbours: bool = False) -> ThereAndBack:
+        """Do both. `started`: when the first one's time begins, on the monotonic clock. `yes_neighbours`: see
+        `build_shutdown`.
 
         Raises what `perform` raises, before any guest is touched; not once the first guest may be off.
         """
-        stopped = self._run(RunKind.SHUTDOWN, started, partial(build_shutdown, chosen=chosen))
+        build = partial(build_shutdown, chosen=chosen, yes_neighbours=yes_neighbours)
+        stopped = self._run(RunKind.SHUTDOWN, started, build)
         gone = TheseGuests(keys=frozenset(one.guest.key for one in stopped.guests if _went(one)))
         if not gone.keys:
             return ThereAndBack(stopped)
@@ -58,8 +60,8 @@ class Drill:
             return ThereAndBack(stopped, problem=_stays_off("the host stops meanwhile", "they come back with it"))
         self._tell(stopped)
         try:
-            build = partial(build_restore, chosen=gone, insists=True)
-            back = self._run(RunKind.RESTORE, time.monotonic(), build)
+            restore = partial(build_restore, chosen=gone, insists=True)
+            back = self._run(RunKind.RESTORE, time.monotonic(), restore)
         except LastcallError as error:
             return ThereAndBack(stopped, problem=_stays_off(str(error), "`lastcall restore`"))
         return ThereAndBack(stopped, back)

@@ -83,7 +83,7 @@ class GoingToSleep:
 
     def _how(self, guest: Guest) -> Nap | None:
         policy = self._inventory.policies.of(guest)
-        return None if policy.sleep == "leave" or not policy.manage else policy.sleep
+        return None if policy.sleep == "leave" or policy.manage is not True else policy.sleep
 
     def _may_go(self, guest: Guest) -> bool:
         """Whether it can be paused or saved; it is decided where not."""

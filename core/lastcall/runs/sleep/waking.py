@@ -117,7 +117,7 @@ class Waking:
     async def _set_clocks(self, guests: Sequence[Guest], *, connects: bool) -> None:
         """Of those that have missed time; see `ClockSync.set_clock`."""
         if self._clocks.wanted_after_sleep:
-            ours = [guest for guest in guests if self._inventory.policies.of(guest).manage]
+            ours = [guest for guest in guests if self._inventory.policies.of(guest).manage is True]
             ours = [guest for guest in ours if guest.state is GuestState.RUNNING]
             await asyncio.gather(*(self._clocks.set_clock(guest, connects=connects) for guest in ours))
 

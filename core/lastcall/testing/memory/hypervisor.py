@@ -45,6 +45,7 @@ class FakeHypervisor:
         self.guests = {guest.guest.key: guest for guest in guests}
         self.loop = loop
         self.asked_starts = AskedStarts()
+        self.hosts: dict[str, str] = {}  # by URI; each URI is a host of its own where nothing is said
         self._dead = set(dead)
         self._away: set[str] = set()
         self._listener: Callable[[HypervisorEvent], None] = lambda _: None
@@ -226,7 +227,7 @@ class FakeHypervisor:
     def _connected(self, target: Target) -> Connected:
         if target.uri in self._dead:
             return Connected(target, error=HypervisorError(f"cannot connect to {target.uri}"))
-        return Connected(target, uri=target.uri, host=target.uri)
+        return Connected(target, uri=target.uri, host=self.hosts.get(target.uri, target.uri))
 
     def require(self, uri: str) -> None:
         """Raise ConnectionLost for a connection that is dead."""

@@ -38,6 +38,7 @@ def run_shutdown(
     names: Sequence[str] = (),
     force: bool = False,
     stages: Mapping[Key, str] | None = None,
+    yes_neighbours: bool = False,
     dead: Sequence[str] = (),
     sink: Sink | None = None,
     meanwhile: Callable[[FakeHypervisor, Shutdown], None] | None = None,
@@ -48,7 +49,8 @@ def run_shutdown(
     """
 
     def build(parts: Parts, hypervisor: FakeHypervisor) -> Execution:
-        run = build_shutdown(parts, chosen=Selection(names), force=force, stages=stages)
+        chosen = Selection(names)
+        run = build_shutdown(parts, chosen=chosen, force=force, stages=stages, yes_neighbours=yes_neighbours)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run

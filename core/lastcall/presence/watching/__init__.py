@@ -1,0 +1,1 @@
+"""Guests of other hosts that ours wait for, or that wait for ours."""
