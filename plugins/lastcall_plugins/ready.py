@@ -10,8 +10,8 @@ from pydantic import Field
 from lastcall import Guest, HypervisorError, PluginOptions, Run, hookimpl
 from lastcall.options import BY_METADATA, COMMAND, Duration, Options
 
-# VIR_ERR_OPERATION_DENIED: a neighbour's guest is looked at read-only, and its agent cannot be asked. That it has opened
-# its channel is all that can be known: taken for a No, it would hold up whoever needs that guest at each boot.
+# VIR_ERR_OPERATION_DENIED: a neighbour's guest is looked at read-only, and its agent cannot be asked. That it has
+# opened its channel is all that can be known: taken for a No, it would hold up whoever needs that guest at each boot.
 _READ_ONLY = 29
 PATIENCE = 5.0  # seconds for one attempt; the next one follows a second later
 
