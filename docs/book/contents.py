@@ -24,6 +24,7 @@ OPERATORS = {
     "The page in Cockpit": "cockpit.md",
     "Drills": "drill.md",
     "Shedding": "shedding.md",
+    "Moving guests": "moving.md",
     "When the host sleeps": "sleep.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",

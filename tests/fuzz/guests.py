@@ -54,7 +54,7 @@ class _Domain(LibvirtDomain):
 
     def __init__(self, answers: bytes) -> None:
         nothing: Any = None
-        super().__init__(nothing, GUEST, cast("Any", _NoCall()), nothing, None)
+        super().__init__(nothing, GUEST, cast("Any", _NoCall()), nothing, None, nothing)
         self._lines = answers.split(b"\n")
         self._command, self._looks = "", 0
 

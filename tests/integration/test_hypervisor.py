@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import threading
@@ -43,6 +44,9 @@ class Time:
         if left <= 0:
             raise CallExpired("over")
         return left
+
+    def to_last_resort(self) -> float:
+        return math.inf
 
 
 def play(uris: list[str], story: Story) -> None:

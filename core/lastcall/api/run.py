@@ -18,6 +18,8 @@ DefaultT = TypeVar("DefaultT")
 
 ShutdownMode: TypeAlias = Literal["default", "acpi", "agent", "signal"]
 AddressSource: TypeAlias = Literal["lease", "agent", "arp"]
+DiskMove: TypeAlias = Literal["shared", "copy", "unsafe"]
+Convergence: TypeAlias = Literal["none", "throttle", "postcopy"]
 
 
 class Domain(Protocol):
@@ -73,6 +75,30 @@ class Domain(Protocol):
 
     def unsaveable(self) -> str:
         """Say why the guest's memory cannot be saved, judging by its devices; empty where nothing speaks against it."""
+        ...
+
+    def immovable(self, storage: DiskMove = "shared") -> str:
+        """Say why the guest cannot be moved to another host, judging by its devices, its snapshots and, where both
+        hosts are to see them (`shared`), its disks; empty where nothing speaks against it. No other host is asked.
+        """
+        ...
+
+    def migrate(
+        self,
+        to: Sequence[str],
+        *,
+        bandwidth: int = 0,
+        storage: DiskMove = "shared",
+        converge: Convergence = "none",
+        timeout: float | None = None,
+    ) -> str:
+        """Move the guest to the first of these hosts (libvirt URIs) that answers and has the memory for it.
+
+        Blocks until it runs there, and returns that host's URI. `bandwidth`: MiB a second, 0 = no limit. `storage`:
+        `copy` takes its disks along; `unsafe`: libvirt does not judge whether the other host sees them. `converge`:
+        what is done with a guest whose memory changes faster than it travels: nothing, it is slowed down, or its memory
+        follows it from half of the `timeout` (seconds) on. From then on it cannot be called back.
+        """
         ...
 
     def abort_job(self) -> None:

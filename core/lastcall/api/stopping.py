@@ -67,6 +67,10 @@ class StopMethod(ABC, Generic[StepT]):
         """Say why this method is no use for the guest, or None. Must not wait; the plan shows the answer."""
         return None
 
+    def unfit_with(self, call: StopRequest[StepT]) -> str | None:
+        """The same for a rung with its options, which this is asked for in its place; by default `unfit` decides."""
+        return self.unfit(call.guest, call.run)
+
     @abstractmethod
     def request(self, call: StopRequest[StepT]) -> None:
         """Ask the guest to stop and return; the ladder alone waits. Raise when the request was refused."""

@@ -189,6 +189,12 @@ class RestoreSettings(Section):
         return self.policy != "none"
 
 
+class MigrateSettings(Section):
+    """Guests that are moved to other hosts."""
+
+    parallel: int = Field(default=2, ge=0, description="Guests that move to one other host at once, 0 = no limit.")
+
+
 class PluginHookSettings(Section):
     """How one plugin's hook calls are treated; what is not given is taken from `hooks`."""
 
@@ -304,6 +310,9 @@ class Settings(Section):
     )
     shutdown: ShutdownSettings = Field(default=ShutdownSettings.model_construct(), description="The shutdown run.")
     restore: RestoreSettings = Field(default=RestoreSettings.model_construct(), description="The restore run.")
+    migrate: MigrateSettings = Field(
+        default=MigrateSettings.model_construct(), description="Guests that are moved to other hosts."
+    )
     hooks: HookSettings = Field(
         default=HookSettings.model_construct(), description="Hooks: time boxes, failure policy, blocking, order."
     )

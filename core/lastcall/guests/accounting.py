@@ -32,7 +32,8 @@ class Accounting:
             heard = [method for method, _ in self._stream.story.heard(self._guest.key)]
             credit = Credit.of(ended, self._guest, heard, self._asker.outcome)
             message = credit.message or self._unasked(credit.outcome) or self._kept()
-            self.decide(credit.outcome, credit.method, ended, message, state)
+            moved_to = self._sight.hypervisor.moved_to(self._guest) if credit.outcome is Outcome.MOVED else ""
+            self.decide(credit.outcome, credit.method, ended, message, state, moved_to)
         else:
             self.leave(state, skipped)
 
@@ -63,6 +64,7 @@ class Accounting:
         ended: Ended | None = None,
         message: str = "",
         state: GuestState = GuestState.UNKNOWN,
+        moved_to: str = "",
     ) -> None:
         """Say so."""
         self._stream.emit(
@@ -74,6 +76,7 @@ class Accounting:
                 ended=ended,
                 message=message,
                 state=state,
+                moved_to=moved_to,
             )
         )
 

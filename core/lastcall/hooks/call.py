@@ -192,6 +192,11 @@ class HookCall:
         """Seconds left to this call."""
         return max(0.0, self._expires - self._alive().terms.clock())
 
+    def to_last_resort(self) -> float:
+        """Seconds until the run's last resort."""
+        terms = self._alive().terms
+        return max(0.0, terms.deadline.last_resort - terms.clock())
+
     def elapsed(self) -> float:
         """Seconds since the first call of a series."""
         now = self._alive().terms.clock()

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
@@ -12,12 +12,14 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from lastcall.api.guests import Guest, GuestState
-from lastcall.api.run import AddressSource, Json, ShutdownMode
+from lastcall.api.run import AddressSource, Convergence, DiskMove, Json, ShutdownMode
 from lastcall.errors import ConnectionLost, GuestGone, HypervisorError, in_words
 from lastcall.hypervisor.call_limits.open_call import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
+from lastcall.hypervisor.moving.guest_move import GuestMove, MoveWish
+from lastcall.hypervisor.moving.moves import Moves
 from lastcall.hypervisor.ports import Call
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.hypervisor.stopping.save_blockers import unsaveable
@@ -49,12 +51,14 @@ class LibvirtDomain:
         call: Call,
         asked_starts: AskedStarts,
         sent: Callable[[], None] | None,
+        moves: Moves,
     ) -> None:
         self._connection = connection
         self._guest = guest
         self._call = call
         self._asked_starts = asked_starts
         self._sent = sent
+        self._moves = moves
 
     def state(self) -> GuestState:
         """Ask for the state; a domain that is not there is off."""
@@ -128,6 +132,26 @@ class LibvirtDomain:
     def unsaveable(self) -> str:
         """Look into the live XML."""
         return unsaveable(ET.fromstring(self.xml()))  # noqa: S314  written by libvirt
+
+    def immovable(self, storage: DiskMove = "shared") -> str:
+        """Look into the live XML, and for snapshots."""
+        return self._move().immovable(storage)
+
+    def migrate(
+        self,
+        to: Sequence[str],
+        *,
+        bandwidth: int = 0,
+        storage: DiskMove = "shared",
+        converge: Convergence = "none",
+        timeout: float | None = None,
+    ) -> str:
+        """Move it, by a connection of our own to the other host."""
+        time = math.inf if timeout is None else timeout
+        return self._move().move(to, MoveWish(bandwidth=bandwidth, disks=storage, converge=converge, timeout=time))
+
+    def _move(self) -> GuestMove:
+        return GuestMove(self._connection, self._guest, self._call, self._moves, self._sent)
 
     def abort_job(self) -> None:
         """End a save or migration."""

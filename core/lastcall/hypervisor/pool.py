@@ -19,6 +19,8 @@ from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
+from lastcall.hypervisor.moving.far_host import state_at
+from lastcall.hypervisor.moving.moves import Moves
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -54,8 +56,10 @@ _ACTIONS = {
 class LibvirtHypervisor:
     """Implements `lastcall.hypervisor.ports.Hypervisor` with libvirt."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, *, moves_at_once: int = 0) -> None:
+        """`moves_at_once`: guests that are moved to one other host at a time, 0 = no limit."""
         self._workers = workers
+        self._moves = Moves(moves_at_once)
         self._queries = defaultdict[str, Turnstile](lambda: Turnstile(workers, QUESTIONS))
         self._connections: dict[str, Connection] = {}
         self._budgets: dict[str, CallBudget] = {}
@@ -186,7 +190,16 @@ class LibvirtHypervisor:
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest's domain; raises ConnectionLost where there is no connection."""
-        return LibvirtDomain(self._connection(guest.uri), guest, call, self._asked_starts, sent)
+        return LibvirtDomain(self._connection(guest.uri), guest, call, self._asked_starts, sent, self._moves)
+
+    async def state_at(self, uri: str, guest: Guest) -> GuestState:
+        """Ask by a connection of its own."""
+        ask = partial(state_at, uri, guest.uuid, within=QUERY_TIMEOUT)
+        return await self._workers.call(ask, timeout=QUERY_TIMEOUT)
+
+    def moved_to(self, guest: Guest) -> str:
+        """The host that the guest was moved to."""
+        return self._moves.target(guest.key)
 
     def close(self) -> None:
         """Forget all connections; the process is about to end anyway."""

@@ -230,6 +230,10 @@ class Call(Protocol):
         """Seconds left; raises CallExpired when the call is over."""
         ...
 
+    def to_last_resort(self) -> float:
+        """Seconds until the run's last resort, `math.inf` where there is none; raises CallExpired as well."""
+        ...
+
 
 class Hypervisor(Protocol):
     """Every connection of the run. Coroutines run on the loop thread and raise HypervisorError or TimeoutError."""
@@ -301,6 +305,14 @@ class Hypervisor(Protocol):
 
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest's domain for worker threads; `sent` is called when a request goes out."""
+        ...
+
+    async def state_at(self, uri: str, guest: Guest) -> GuestState:
+        """Ask the libvirt of another host what a guest does there; OFF where it knows none."""
+        ...
+
+    def moved_to(self, guest: Guest) -> str:
+        """The host (URI) that this run has moved the guest to, or tried to last; empty where there is none."""
         ...
 
     def close(self) -> None:

@@ -184,14 +184,15 @@ class StateFile:
         cause: Cause,
         due: bool,
         restarting: Container[Key] = (),
+        autostarting: Container[Key] = (),
     ) -> list[Entry]:
-        """Add the guests of a run; what waits already stays. `restarting`: see `Entry.restarts`."""
+        """Add the guests of a run; what waits already stays. `restarting`, `autostarting`: see `Entry`."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         added = [
             Entry(
                 uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=guest.state,
                 run=run, boot_id=boot_id, since=since, due=due, cause=cause,
-                restarts=guest.key in restarting,
+                restarts=guest.key in restarting, autostart=guest.key in autostarting,
             )
             for guest in guests
         ]  # fmt: skip

@@ -20,7 +20,7 @@ KEEP = 10  # times per guest, and per hook call of it
 MOST_CALLS = 64  # hook calls per guest, and of the run: plugins come and go, and one that is gone is not told of
 FORGET = timedelta(days=400)  # after which a guest that was not seen is forgotten
 # The time of a guest that was forced off is that of its ladder, not its own.
-_CLEAN = frozenset({Outcome.STOPPED, Outcome.SAVED})
+_CLEAN = frozenset({Outcome.STOPPED, Outcome.SAVED, Outcome.MOVED})
 _WATCHED, _BY_ITSELF = "watched", frozenset({Ended.SHUTDOWN, Ended.SAVED})
 _WENT_WELL = frozenset({Verdict.OK, Verdict.SKIPPED})  # what fails or overruns says how long it may take, not does
 _BEFORE = "on_guest_stop"  # the hook whose calls are a part of the time between a guest's turn and its end

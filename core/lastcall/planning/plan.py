@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import field, replace
+from itertools import takewhile
 from typing import Any
 
-from lastcall.api.guests import Guest, GuestState, Key
+from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem
@@ -27,7 +28,8 @@ class Step:
     """One rung: method, its options (None = its defaults), and seconds; None = until the last resort, or its end.
 
     `insists`: nothing comes after it, so that a refusal is no reason to give up before its time is over; `patient`: nor
-    is it afterwards, as its time counts from when the guest was asked.
+    is it afterwards, as its time counts from when the guest was asked. `targets`: the hosts (URIs) that it may move the
+    guest to, from where that comes back if `comes_back`.
     """
 
     method: str
@@ -36,6 +38,18 @@ class Step:
     last_resort: bool = False
     insists: bool = False
     patient: bool = False
+    targets: tuple[str, ...] = ()
+    comes_back: bool = True
+
+    @property
+    def moves(self) -> bool:
+        """True for a rung that moves the guest to another host, and asks nothing of it."""
+        return bool(self.targets)
+
+    @property
+    def asks(self) -> bool:
+        """True for a rung by which the guest hears that it is to stop."""
+        return not (self.prepares or self.moves)
 
     @property
     def prepares(self) -> bool:
@@ -157,7 +171,7 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
 
 def with_last_request(planned: PlannedGuest, unfit: Container[str]) -> PlannedGuest:
     """The plan for a guest together with what the run does where no rung is of use: libvirt's own request."""
-    asking = [step for step in planned.steps if not step.prepares and step.method not in unfit]
+    asking = [step for step in planned.steps if step.asks and step.method not in unfit]
     if asking or planned.left_because or not planned.hears:
         return planned
     return replace(planned, steps=(*planned.steps, Step(CORE_METHOD, planned.timeout)))
@@ -194,10 +208,10 @@ def _ladder(
     container = guest.driver == "LXC"
     chosen = () if container and "stop" not in policy.model_fields_set else policy.stop
     known = [step for step in chosen if step.chosen[0] in methods]
-    steps = [_step(step, policy) for step in known]
+    steps = [_step(step, policy, methods) for step in known]
     # Nobody waits for this guest: its last rung may as well last until the last resort.
     if endless and known and not _own_timeout(known[-1]):
-        steps[-1] = Step(steps[-1].method, None, steps[-1].options)
+        steps[-1] = replace(steps[-1], timeout=None)
     if container and SIGNAL in methods and all(step.method != SIGNAL for step in steps):
         model = methods[SIGNAL].options  # a container has no power button: its init gets signals
         steps += [Step(SIGNAL, policy.timeout, model.model_validate(number)) for number in _CONTAINER_SIGNALS]
@@ -212,17 +226,27 @@ def _prepared(
         return [Step(WAKE, PREPARE_TIMEOUT), *steps]
     if guest.state is not GuestState.PAUSED:
         return steps
-    resume = Step(RESUME, PREPARE_TIMEOUT)
+    # A guest that moves stays as somebody has left it.
+    moving = [*takewhile(lambda step: step.moves, steps)]
+    steps = steps[len(moving) :]
+    resume = [Step(RESUME, PREPARE_TIMEOUT)] if steps else []
     if policy.paused != SAVE or SAVE not in methods or not guest.persistent or facts.unsaveable:
-        return [resume, *steps]
+        return [*moving, *resume, *steps]
     others = [step for step in steps if step.method != SAVE]
     # A saved image keeps the pause: the guest comes back as somebody has left it.
-    return [Step(SAVE, policy.timeout), *([resume, *others] if others else [])]
+    return [*moving, Step(SAVE, policy.timeout), *([*resume, *others] if others else [])]
 
 
-def _step(step: LadderStep, policy: GuestPolicy) -> Step:
+def _step(step: LadderStep, policy: GuestPolicy, methods: Mapping[str, Any]) -> Step:
     method, options = step.chosen
-    return Step(method, _own_timeout(step) or policy.timeout, options)
+    moves = getattr(methods[method], "outcome", None) is Outcome.MOVED
+    return Step(
+        method,
+        _own_timeout(step) or policy.timeout,
+        options,
+        targets=tuple(getattr(options, "to", ())) if moves else (),
+        comes_back=bool(getattr(options, "come_back", True)),
+    )
 
 
 def _last(method: str, options: Any, policy: GuestPolicy, *, endless: bool) -> Step:

@@ -34,8 +34,12 @@ class Credit:
 
         `outcome_of` a method is what a guest counts as that goes off by it.
         """
-        made = OUTCOMES.get(ended)
-        for method in reversed([*heard]):
+        made, heard = OUTCOMES.get(ended), [*heard]
+        moved = [method for method in heard if outcome_of(method) is Outcome.MOVED]
+        # libvirt does not know a guest any more that was moved: of a persistent one nothing else of ours makes it so.
+        if moved and (ended is Ended.MIGRATED or (made is None and guest.persistent)):
+            return cls(Outcome.MOVED, moved[-1])
+        for method in reversed(heard):
             # One that libvirt has forgotten is off by whatever was tried last.
             if made is None or outcome_of(method) is made:
                 return cls(outcome_of(method), method)

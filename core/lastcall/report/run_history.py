@@ -17,7 +17,7 @@ from lastcall.records.run_log import read_log
 from lastcall.report.text import as_text
 
 # The time of a guest that was forced off is that of its ladder, not its own.
-_WENT_WELL = frozenset({Outcome.STOPPED, Outcome.SAVED, Outcome.STARTED, Outcome.RESUMED})
+_WENT_WELL = frozenset({Outcome.STOPPED, Outcome.SAVED, Outcome.MOVED, Outcome.STARTED, Outcome.RESUMED})
 
 
 @value

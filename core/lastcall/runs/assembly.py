@@ -97,12 +97,13 @@ class Outside:
     wait: Callable[[threading.Event, float], object] = threading.Event.wait
 
     @classmethod
-    def real(cls, loop: asyncio.AbstractEventLoop) -> "Outside":
+    def real(cls, loop: asyncio.AbstractEventLoop, *, moves_at_once: int = 0) -> "Outside":
         """Worker threads and libvirt (imported here: most commands, and tests on guests in memory, need none)."""
         from lastcall.hypervisor.pool import LibvirtHypervisor
 
         workers = ThreadWorkers(loop)
-        return cls(workers, LibvirtHypervisor(workers), lambda log, ends: BackgroundRunLog(log, ends).take)
+        hypervisor = LibvirtHypervisor(workers, moves_at_once=moves_at_once)
+        return cls(workers, hypervisor, lambda log, ends: BackgroundRunLog(log, ends).take)
 
 
 @value(kw_only=True)
@@ -171,7 +172,8 @@ def build_shutdown(
 
     phases = Phases(parts.loop, parts.context.terms, parts.stream, own=parts.own, force=force)
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
-    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug, lambda: phases.turned))
+    turned, before_move = lambda: phases.turned, parts.books.note_move
+    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug, turned, before_move))
     wanted = ShutdownPlanning(
         chosen=chosen,
         stages=stages or {},
@@ -224,7 +226,7 @@ def assemble(
     loaded: Loaded, request: RunRequest, loop: asyncio.AbstractEventLoop, outside: Outside | None = None
 ) -> Parts:
     """Build the parts of a run on this loop, by default with libvirt and worker threads."""
-    outside = outside or Outside.real(loop)
+    outside = outside or Outside.real(loop, moves_at_once=loaded.settings.migrate.parallel)
     limit = request.limit(loaded.settings)
     ends = math.inf if limit is None else request.started + limit
     stream = Stream(loop.time, _sinks(loaded, request, outside, ends), started=request.started)

@@ -1,7 +1,7 @@
 """What a run writes down: the list of guests to bring back, how long they took, and the end of its record."""
 
 import asyncio
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from lastcall.api.guests import Guest, Key, Reason
 from lastcall.api.results import Report
@@ -24,6 +24,7 @@ from lastcall.timing.budget import WRITING
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.terms import Terms
 
+NOWHERE: Mapping[Key, Iterable[str]] = {}
 WRITING_POLL = 0.5  # seconds between two looks at the time that is left to a write
 
 
@@ -42,11 +43,19 @@ class Bookkeeping:
         self._by_hand: dict[Key, Entry] = {}  # what a person meant to stop, whatever joined that run later
 
     def list_guests(
-        self, guests: Iterable[Guest], *, run: str, named: bool, restarting: Container[Key] = ()
+        self,
+        guests: Iterable[Guest],
+        *,
+        run: str,
+        named: bool,
+        restarting: Container[Key] = (),
+        autostarting: Container[Key] = (),
+        places: Mapping[Key, Iterable[str]] = NOWHERE,
     ) -> list[Entry]:
         """Put guests on the list; in a host stop they are to come back by themselves.
 
         `named`: a person named them. `restarting`: those whose on_poweroff is going to be replaced for their stop.
+        `autostarting`: those that libvirt starts at boot. `places`: at which other hosts some may be soon.
         """
         voluntary = self._terms.reason.voluntary
         # Who stops one guest by name before the host goes down does not mean it to come back with the others.
@@ -58,7 +67,12 @@ class Bookkeeping:
         cause: Cause = "hand" if voluntary and named and not back else "host"
         cause = "shed" if self._terms.reason is Reason.SHED else cause
         due = back or not voluntary
-        added = self.state.add(guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting)
+        added = self.state.add(
+            guests, run=run, boot_id=self.boot_id, cause=cause, due=due, restarting=restarting,
+            autostarting=autostarting,
+        )  # fmt: skip
+        for key in places.keys() & self.state.entries.keys():
+            self.state.note_place(key, places[key])
         if self._terms.reason is Reason.MANUAL:
             self._by_hand |= {(entry.uri, entry.uuid): entry for entry in added}
         return added
@@ -75,6 +89,13 @@ class Bookkeeping:
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""
         self.state.drop(keys)
+
+    async def note_move(self, guest: Guest, targets: Iterable[str]) -> None:
+        """Write down, before it sets out, at which other hosts a guest of the list may be soon, where that is news."""
+        entry = self.state.entries.get(guest.key)
+        if entry and not {*targets} <= {*entry.where}:
+            self.state.note_place(guest.key, dict.fromkeys((*entry.where, *targets)))
+            await self.keep()
 
     def mark_left(self, keys: Iterable[Key]) -> None:
         """Note of guests on the list that they were asked and still ran when the run ended."""

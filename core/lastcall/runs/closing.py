@@ -15,6 +15,7 @@ from lastcall.presence.own_stops import OwnStops
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping
+from lastcall.runs.moving.destinations import Destinations
 from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.phases import Phases
 
@@ -33,9 +34,10 @@ class Closing:
         books: Bookkeeping,
         stops: Mapping[Key, GuestStop],
         own_stops: OwnStops,
+        destinations: Destinations,
     ) -> None:
         self._sight, self._stream, self._phases, self._books = sight, stream, phases, books
-        self._own_stops = own_stops
+        self._own_stops, self._destinations = own_stops, destinations
         self._stops = stops
         self._asked_at = -math.inf  # when the last look began
 
@@ -46,8 +48,10 @@ class Closing:
         settled = await self._put_back([guest.key for guest in ours])
         results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
         gone = [key for key, result in results.items() if self._leaves_the_list(key, result)]
+        gone += self._destinations.gone_for_good(results)
+        moved = self._destinations.settle(results)
         left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
-        if gone or left or settled:
+        if gone or left or settled or moved:
             self._books.drop(gone)
             self._books.mark_left(left)
             self._books.settle(settled)
@@ -154,10 +158,13 @@ class Closing:
             return None
 
     def _leaves_the_list(self, key: Key, result: GuestResult) -> bool:
-        """Who migrated away runs elsewhere by the next boot. By hand, who runs on and was not even asked stays as it
+        """Who was migrated away, and not by us, runs elsewhere by the next boot. By hand, who runs
+        on and was not even asked stays as it
         is, as far as anybody knows; a host that goes down takes the power from it all the same, and it has to come
         back."""
         tried = self._stream.story.tried(key)
         runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not tried)
         unasked = runs_on and result.asked is None
+        if result.outcome is Outcome.MOVED or self._destinations.keeps(key):
+            return False
         return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)

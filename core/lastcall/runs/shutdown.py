@@ -32,6 +32,7 @@ from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
 from lastcall.runs.latecomers import Latecomers
+from lastcall.runs.moving.destinations import Destinations
 from lastcall.runs.rounds import Rounds
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.budget import STEP
@@ -89,7 +90,8 @@ class Shutdown:
         )
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         own_stops = OwnStops(self._sight.hypervisor, inventory, self._stream, context.terms)
-        self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops)
+        self._targets = Destinations(self._sight.hypervisor, ladder.tools.asker, books, self._stream, context.terms)
+        self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops, self._targets)
         self._busy = BusyGuests(hooks, self._stream, context.terms, self._loop)
         self._news = Wakeup(self._loop)
         self._news_of: set[str] = set()  # connections (URIs), "" for all
@@ -216,7 +218,7 @@ class Shutdown:
         for planned in plan.guests:
             if planned.guest.key in beside:
                 self._stream.emit(GuestPlanned(at=self._stream.now(), guest=planned.guest))
-        plan = plan.with_restarting(self._books.restarting())
+        plan = await self._targets.learn(plan.with_restarting(self._books.restarting()))
         self._stream.problems(plan.problems)
         for planned in plan.guests:
             if planned.facts.condition is Condition.IO_ERROR and planned.watched is None:
@@ -235,7 +237,13 @@ class Shutdown:
     async def _remember(self, plan: Plan, *, begun: bool) -> None:
         """Write down what is to be brought back, before anything is touched."""
         # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
-        self._books.drop(planned.guest.key for planned in plan.guests if not (begun and planned.left_because))
+        # And what is known of one that may run elsewhere.
+        self._books.drop(
+            planned.guest.key
+            for planned in plan.guests
+            if not (planned.left_because and (begun or self._targets.keeps(planned.guest.key)))
+        )
+        places = await self._targets.ahead(plan)
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
         keepers = [
@@ -244,7 +252,10 @@ class Shutdown:
             if planned.restore and not (planned.left_because and self._phases.voluntary)
         ]
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
-        self._books.list_guests(keepers, run=self._context.id, named=self._late.named, restarting=restarting)
+        self._books.list_guests(
+            keepers, run=self._context.id, named=self._late.named, restarting=restarting, places=places,
+            autostarting={planned.guest.key for planned in plan.guests if planned.facts.autostart},
+        )  # fmt: skip
         await self._books.keep(begun=begun)
 
     async def _ask_who_is_busy(self, plan: Plan) -> None:

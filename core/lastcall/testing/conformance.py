@@ -252,7 +252,16 @@ def _refused(
         lab = Lab(Path(folder), plugins=offers, config=_ladder(method, config))
         lab.tolerates(LastcallError)
         guest = define(lab)
-        ways = ("acpi", "agent", "default", "save", "destroy", "graceful", *(f"signal {n}" for n in range(65)))
+        ways = (
+            "acpi",
+            "agent",
+            "default",
+            "save",
+            "migrate",
+            "destroy",
+            "graceful",
+            *(f"signal {n}" for n in range(65)),
+        )
         guest.refuses(*ways)
         report = lab.shutdown(deadline=_SLOW)
         asked = [how for how in guest.asked if how != "acpi"]

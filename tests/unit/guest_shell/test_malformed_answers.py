@@ -192,7 +192,7 @@ def answering(text: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     nothing: Any = None
     call: Any = HookCall(run_context(time.monotonic), "any", expires=time.monotonic() + 60)
-    domain = LibvirtDomain(nothing, GUEST, call, nothing, None)
+    domain = LibvirtDomain(nothing, GUEST, call, nothing, None, nothing)
 
     def ask(*_: object, **__: object) -> str:
         return text

@@ -16,7 +16,7 @@ from lastcall.hooks.discovery import Plugins
 from lastcall.hooks.sources import bundled_alone
 from lastcall.options import Options, StepOptions
 
-BUNDLED = {"acpi", "agent", "destroy", "save", "signal", "ssh"}
+BUNDLED = {"acpi", "agent", "destroy", "migrate", "save", "signal", "ssh"}
 
 
 def named(given: str) -> StopMethod[StepOptions]:

@@ -47,9 +47,8 @@ class Told:
 
 def domain_of(told: Told, monkeypatch: pytest.MonkeyPatch) -> LibvirtDomain:
     nothing: Any = None
-    domain = LibvirtDomain(
-        nothing, GUEST, HookCall(run_context(time.monotonic), "any", expires=time.monotonic() + 600), nothing, None
-    )
+    call = HookCall(run_context(time.monotonic), "any", expires=time.monotonic() + 600)
+    domain = LibvirtDomain(nothing, GUEST, call, nothing, None, nothing)
 
     def ask(work: Any, *_: object, **__: object) -> Any:
         return work(told)

@@ -19,6 +19,7 @@ class ConfigurationDocument:
     runs: Mapping[str, Any]
     paths: Mapping[str, Any]
     units: Mapping[str, Any]
+    migrate: Mapping[str, Any]
     plugins: Mapping[str, Any]
     defaults: Mapping[str, Any]
     guests: tuple[Mapping[str, Any], ...]

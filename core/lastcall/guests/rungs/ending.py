@@ -19,6 +19,8 @@ class Ending:
     @property
     def outcome(self) -> Outcome:
         """What the guest counts as. A transient one has gone when it is off, and nobody says how."""
+        if self.ended is Ended.MIGRATED and self.mine is Outcome.MOVED:
+            return Outcome.MOVED
         return OUTCOMES.get(self.ended) or self.mine
 
     def is_by_method(self, *, asked: bool) -> bool:

@@ -7,6 +7,7 @@ from lastcall.api.guests import Ended, Guest, GuestState
 from lastcall.api.results import Verdict
 from lastcall.formats.values import value
 from lastcall.guests.rungs.on_poweroff import PoweroffAction
+from lastcall.guests.rungs.post_copy import follows
 from lastcall.guests.rungs.rung import Rung
 from lastcall.guests.rungs.rung_tools import RungTools
 from lastcall.planning.plan import SAVE, Step
@@ -52,9 +53,12 @@ class Ladder:
             await self._prepare(guest, step, poweroff)
             rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order, held=held)
             verdict = await rung.climb()
-            # To resume a guest asks nothing of it: who was only woken has yet to be asked before the plug is pulled.
-            asked = (asked and not rung.started) or (rung.asked and not step.prepares)
+            # To resume a guest asks nothing of it, nor does to move it: who was only woken has yet to be asked before
+            # the plug is pulled.
+            asked = (asked and not rung.started) or (rung.asked and step.asks)
             started |= rung.started
+            if step.moves and verdict is Verdict.TIMEOUT and await follows(self.tools.sight, guest, until):
+                break
             if status.ended(guest.key) or rung.hangs:
                 break
             if step.prepares and verdict is Verdict.OK:
@@ -63,7 +67,11 @@ class Ladder:
         return Climbed(status.ended(guest.key), asked, started)
 
     async def _prepare(self, guest: Guest, step: Step, poweroff: PoweroffAction) -> None:
-        # Put back for a save that was never sent, and replaced once more, its setting took the time of the one request
-        # that the guest would have heard.
-        if step.method != SAVE or (poweroff.changed and not await self.tools.asker.unfit(guest, step)):
+        if not step.moves:
+            # Put back for a save that was never sent, and replaced once more, its setting took the time of the one
+            # request that the guest would have heard.
+            if step.method != SAVE or (poweroff.changed and not await self.tools.asker.unfit(guest, step)):
+                await poweroff.prepare_for(step)
+        elif not await self.tools.asker.unfit(guest, step):
             await poweroff.prepare_for(step)
+            await self.tools.before_move(guest, step.targets)

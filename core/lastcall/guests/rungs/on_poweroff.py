@@ -12,7 +12,7 @@ TIMEOUT = 5.0  # seconds; the setting is changed in libvirt and QEMU without wai
 
 
 class PoweroffAction:
-    """Keeps one guest from coming back, for this stop only: put back before a save, and when the guest stays up.
+    """Keeps one guest from coming back, for this stop only: put back before a save or move, and when it stays up.
 
     The change is to the running guest, never to its definition; it ends with the guest.
     """
@@ -25,12 +25,16 @@ class PoweroffAction:
         self._neutralised = False
 
     async def prepare_for(self, step: Step) -> None:
-        """Make the guest stay off after this step; a saved image keeps the guest's own setting."""
+        """Make the guest stay off after this step; a saved image, and a guest that is moved, keep its own setting."""
         if not self._restarts:
             return
         # The setting is part of what is saved: the guest would come back with ours instead of its own.
         if step.method == SAVE:
             await self.put_back()
+        # And of what is moved. Whether it is still its own is known of this run alone: one that was killed may have
+        # left it changed, and who is moved is not here to be put right at the next start.
+        elif step.moves:
+            self._neutralised = not await self._set("restart") and self._neutralised
         # Left as it is, every request is answered by a reboot, until the time is up and the plug is pulled.
         elif not self._neutralised:
             self._neutralised = await self._set("destroy")

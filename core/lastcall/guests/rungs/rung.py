@@ -97,7 +97,7 @@ class Rung:
     def _record(self, started: float, verdict: Verdict, message: str) -> None:
         ended, mine = self._status.ended(self._guest.key), self._asker.outcome(self._step.method)
         ending = Ending(ended, mine) if ended else None
-        asks = not (self._step.prepares or self._step.last_resort)
+        asks = self._step.asks and not self._step.last_resort
         # That an earlier request was refused says nothing of the latest: one that was asked again after a refusal, and
         # obeyed before libvirt had answered, was reported as never asked.
         refused = self._latest.refused
@@ -204,7 +204,7 @@ class Rung:
         if self._heard_late:
             self._sent_at = self._latest.left_at
         self._hear()
-        if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED}:
+        if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED, Outcome.MOVED}:
             # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
             # time left for that, and who had been destroyed was reported as unknown.
             self._look_at = self._loop.time() + CONFIRMATION

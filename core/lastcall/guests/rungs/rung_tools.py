@@ -1,7 +1,7 @@
 """What the rungs of a run share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 
 from lastcall.api.guests import Guest
@@ -17,7 +17,8 @@ class RungTools:
     """What the rungs of a run share; knows neither libvirt nor plugins.
 
     `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time. `only_waits`:
-    whether the run has turned round, so that no request leaves any more, to whomever.
+    whether the run has turned round, so that no request leaves any more, to whomever. `before_move`:
+    writes down, before it is moved, where a guest may be soon.
     """
 
     asker: Asker
@@ -25,6 +26,7 @@ class RungTools:
     stream: Stream
     hung_plug: Callable[[], float]
     only_waits: Callable[[], bool]
+    before_move: Callable[[Guest, Sequence[str]], Awaitable[None]]
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def over(self, guest: Guest, step: Step) -> bool:

@@ -22,7 +22,7 @@ from lastcall.errors import (
 )
 from lastcall.formats.values import value
 from lastcall.guests.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
-from lastcall.guests.rungs.method_work import ask_method, require_fit, why_unfit
+from lastcall.guests.rungs.method_work import ask_method, judge_of, require_fit, why_unfit
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.hooks.tracing.onlooker import onlooker
@@ -140,7 +140,10 @@ class MethodAsker:
         self._under_way: set[_UnderWay] = set()
         self._unanswered: set[Key] = set()  # guests whose latest request was given up
         # Who is known to hang does not keep others from being let in: the lanes have places for those.
-        self._turnstiles = defaultdict[tuple[str, bool, bool], Turnstile](lambda: Turnstile(workers, AT_ONCE, FEW))
+        # Nor does who waits for a place among those that are moved to another host, for minutes.
+        self._turnstiles = defaultdict[tuple[str, bool, bool, bool], Turnstile](
+            lambda: Turnstile(workers, AT_ONCE, FEW)
+        )
 
     def make_room(self, uuids: Collection[str]) -> None:
         """Others wait for a lane because calls about these guests hang: theirs end when their own time is over.
@@ -187,9 +190,9 @@ class MethodAsker:
         plugin, method = self._methods[step.method]
         said = self._lines_of(_OFFERED_BY, plugin, guest)
         call = HookCall(self._context, plugin, expires=self._loop.time() + UNFIT_TIMEOUT, say=said.say)
-        called, own = self._context.called(plugin), OwnCode(method.unfit)
+        called, own = self._context.called(plugin), OwnCode(judge_of(method))
         try:
-            work = partial(why_unfit, method, guest, call, said)
+            work = partial(why_unfit, method, self._stop_request(guest, step, call, attempt=1), said)
             return await ask_worker(self._workers, called, own, work, UNFIT_TIMEOUT)
         except LastcallError as error:  # shown in the plan, where somebody can do something about it
             if isinstance(error, PluginFailed):
@@ -201,7 +204,7 @@ class MethodAsker:
 
     async def request(self, guest: Guest, step: Step, *, attempt: int, until: float, notices: Notices) -> None:
         """Send the request; see `Asker.request`."""
-        turnstile = self._turnstiles[guest.uri, step.last_resort, guest.key in self._unanswered]
+        turnstile = self._turnstiles[guest.uri, step.last_resort, guest.key in self._unanswered, step.moves]
         async with turnstile.let_in(None if until == math.inf else until):
             try:
                 await self._send(guest, step, attempt=attempt, until=until, notices=notices)
@@ -225,7 +228,7 @@ class MethodAsker:
 
         def ask() -> None:
             with standpoint:
-                require_fit(method, guest, looking, said)
+                require_fit(method, self._stop_request(guest, step, looking, attempt), said)
                 call.remaining()  # a call that was given up must not say that it begins
                 self._workers.post(notices.begun)
                 try:

@@ -1,10 +1,10 @@
 """What a stop method sees of a guest in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lastcall.api.guests import Ended, GuestState
-from lastcall.api.run import AddressSource, Json, ShutdownMode
+from lastcall.api.run import AddressSource, Convergence, DiskMove, Json, ShutdownMode
 from lastcall.errors import DomainBusy, HypervisorError, OperationInvalid, Unsupported
 from lastcall.hypervisor.ports import Call
 from lastcall.testing.memory.guest import FakeGuest
@@ -74,6 +74,24 @@ class FakeDomain:
     def unsaveable(self) -> str:
         """What the test says."""
         return self._fake.traits.unsaveable
+
+    def immovable(self, storage: DiskMove = "shared") -> str:
+        """What keeps it from being saved."""
+        return self._fake.traits.unsaveable
+
+    def migrate(
+        self,
+        to: Sequence[str],
+        *,
+        bandwidth: int = 0,
+        storage: DiskMove = "shared",
+        converge: Convergence = "none",
+        timeout: float | None = None,
+    ) -> str:
+        """Be on the first of these hosts after `takes` seconds."""
+        self._fake.moved_to = to[0]
+        self._ask("migrate", Ended.MIGRATED)
+        return to[0]
 
     def abort_job(self) -> None:
         """Note that somebody asked for it."""

@@ -32,6 +32,7 @@ class FakeGuest:
     `stopped_by`: the setting of the daemon by which it is off, or goes off without being asked.
     `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
+    `elsewhere`: what it does on other hosts, by their URIs; those that are not in it do not answer.
     `xml`, `addresses`: what libvirt tells of it. `commands`: what its agent answers to commands beside the two that all
     guests know, or raises.
     """
@@ -63,6 +64,8 @@ class FakeGuest:
     life: int = 0
     lingers: bool = False
     quiet: bool = False
+    elsewhere: dict[str, GuestState] = field(default_factory=dict[str, GuestState])
+    moved_to: str = ""
     xml: str = ""
     addresses: tuple[str, ...] = ()
     commands: dict[str, AgentAnswer] = field(default_factory=dict[str, AgentAnswer])

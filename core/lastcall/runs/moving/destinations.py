@@ -1,0 +1,122 @@
+"""At which other hosts guests of a run may be instead of here, for whoever brings them back.
+
+Written down before anybody is touched: a run that is killed in the middle of a migration leaves a guest of which
+nobody knows on which of the two hosts it runs, and who starts it here might make it run twice.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, host_of
+from lastcall.api.results import GuestResult
+from lastcall.errors import LastcallError, Severity
+from lastcall.guests.rungs.stop_request import Asker
+from lastcall.hypervisor.ports import Hypervisor
+from lastcall.planning.plan import Plan, PlannedGuest
+from lastcall.records.stream import Stream
+from lastcall.runs.bookkeeping import Bookkeeping
+from lastcall.timing.budget import STEP
+from lastcall.timing.terms import Terms
+
+_SOMEWHERE = frozenset({Ended.MIGRATED, Ended.VANISHED})
+_NOT_THERE = frozenset({GuestState.OFF, GuestState.UNKNOWN})
+
+
+class Destinations:
+    """Knows them for one run, and keeps them in its books."""
+
+    def __init__(self, hypervisor: Hypervisor, asker: Asker, books: Bookkeeping, stream: Stream, terms: Terms) -> None:
+        self._hypervisor, self._asker, self._books = hypervisor, asker, books
+        self._stream, self._terms = stream, terms
+        self._cut_off: dict[Key, tuple[str, ...]] = {}
+        self._stays: set[Key] = set()  # who does not come back once it has moved
+
+    async def learn(self, plan: Plan) -> Plan:
+        """The plan without those that an earlier run has begun to move, where they may run on another host by now.
+
+        What is left of them here stands still. Resumed, or asked to stop, it would be a second one of them.
+        """
+        entries = self._books.state.entries
+        for one in plan.guests:
+            where = entries[one.guest.key].where if one.guest.key in entries else ()
+            if where and one.guest.state is GuestState.PAUSED:
+                self._cut_off[one.guest.key] = where
+        doubtful = [one for one in plan.guests if one.guest.key in self._cut_off]
+        whys = await asyncio.gather(*(self._why_left(one.guest, self._cut_off[one.guest.key]) for one in doubtful))
+        left = {one.guest.key: why for one, why in zip(doubtful, whys, strict=True) if why}
+        self._cut_off = {key: where for key, where in self._cut_off.items() if key in left}
+        return replace(plan, guests=tuple(_left(one, left.get(one.guest.key, "")) for one in plan.guests))
+
+    async def _why_left(self, guest: Guest, where: tuple[str, ...]) -> str:
+        found = await asyncio.gather(*(self._ask(uri, guest) for uri in where))
+        there = next((uri for uri, state in zip(where, found, strict=True) if state not in _NOT_THERE), None)
+        if there:
+            why = f"it runs on {host_of(there)} by now, and is not touched here"
+        else:
+            silent = [host_of(uri) for uri, state in zip(where, found, strict=True) if state is GuestState.UNKNOWN]
+            why = f"a move of it was cut off, and {' and '.join(silent)} does not say whether it runs there"
+            if not silent:
+                return ""
+        remedy = f"`virsh -c {there or where[0]} list --all`, and force off what is left of it on the other host"
+        self._stream.problem("guest", guest.name, why, remedy, Severity.ERROR)
+        return why
+
+    async def _ask(self, uri: str, guest: Guest) -> GuestState:
+        until = self._terms.soon(STEP)
+        try:
+            async with asyncio.timeout_at(None if until == math.inf else until):
+                return await self._hypervisor.state_at(uri, guest)
+        except (LastcallError, TimeoutError):
+            return GuestState.UNKNOWN
+
+    async def ahead(self, plan: Plan) -> Mapping[Key, tuple[str, ...]]:
+        """Where each guest may be before this run is over."""
+        going = [one for one in plan.guests if any(step.moves for step in one.steps) and not one.left_because]
+        found = await asyncio.gather(*map(self._targets, going))
+        return {one.guest.key: where for one, where in zip(going, found, strict=True) if where} | self._cut_off
+
+    async def _targets(self, planned: PlannedGuest) -> tuple[str, ...]:
+        where = list[str]()
+        for step in (one for one in planned.steps if one.moves):
+            why = await self._asker.unfit(planned.guest, step)
+            # A method that fails over this may do better later: what is noted too much is only asked for too much.
+            if not why or isinstance(why, LastcallError):
+                where += step.targets
+            if not step.comes_back:
+                self._stays.add(planned.guest.key)
+        return tuple(dict.fromkeys(where))
+
+    def keeps(self, key: Key) -> bool:
+        """Whether what the list says of a guest has to stay there: nobody knows where it is."""
+        return key in self._cut_off
+
+    def settle(self, results: Mapping[Key, GuestResult]) -> bool:
+        """Note where guests are by what became of them; returns whether anything is new."""
+        entries, news = self._books.state.entries, False
+        for key, result in results.items():
+            if key not in entries or key in self._cut_off or not entries[key].where:
+                continue
+            where = self._place(result)
+            if where is not None and where != entries[key].where:
+                self._books.state.note_place(key, where)
+                news = True
+        return news
+
+    def _place(self, result: GuestResult) -> tuple[str, ...] | None:
+        """Where it is, none for here; None = nobody knows."""
+        if result.outcome is Outcome.MOVED:
+            return (result.moved_to,) if result.moved_to else None
+        heard = [method for method, _ in self._stream.story.heard((result.uri, result.uuid))]
+        untried = all(self._asker.outcome(method) is not Outcome.MOVED for method in heard)
+        off_here = result.ended is not None and result.ended not in _SOMEWHERE
+        return () if off_here or untried else None
+
+    def gone_for_good(self, results: Mapping[Key, GuestResult]) -> Iterable[Key]:
+        """Who has moved and is not to come back."""
+        return [key for key, one in results.items() if one.outcome is Outcome.MOVED and key in self._stays]
+
+
+def _left(planned: PlannedGuest, why: str) -> PlannedGuest:
+    return replace(planned, steps=(), last_resort=(), left_because=why) if why else planned
