@@ -25,6 +25,7 @@ OPERATORS = {
     "Drills": "drill.md",
     "Shedding": "shedding.md",
     "Moving guests": "moving.md",
+    "One host at a time": "one-host-at-a-time.md",
     "When the host sleeps": "sleep.md",
     "Guest agent": "agent.md",
     "SSH": "ssh.md",

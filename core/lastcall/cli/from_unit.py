@@ -14,18 +14,21 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import progress_sinks
 from lastcall.config.paths import Places, find_places
-from lastcall.config.settings import PathSettings, ShutdownSettings
+from lastcall.config.settings import PathSettings, Settings, ShutdownSettings
 from lastcall.errors import ExitCode, LastcallError, Problem, StillWaits
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
+from lastcall.persistence.fleet.held_lock import HeldLockFile
+from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
 from lastcall.persistence.last_line import UnitAnswer, answered
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.session_uris import by_hand_only, is_own_session
 from lastcall.records.records import Sink
 from lastcall.report.unseen import bad_guests
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.fleet.giving_back import WhoIsBack, give_back_once_all_are_back
 from lastcall.runs.loading import Allowance, Loaded, load
 from lastcall.runs.runner import perform
 from lastcall.systemd.console import Console
@@ -153,10 +156,16 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     allowance = Allowance(RunKind.RESTORE, invocation.started, deadline)
     loaded = without_sessions(load(invocation.config, Reason.OTHER, allowance=allowance))
     seconds = WRITING.of(deadline)
+    # This boot counts as not served: the next stop keeps for the boot after it who is due, as it would after a crash.
+    maintenance = MaintenanceFile(loaded.settings.paths.state).read()
+    if maintenance:
+        say(f"{maintenance.words}; {END}")
+        return None
     state = _listed(loaded.settings.paths, seconds)
     if state and state.restored_in == boot_id():
         due = _due(state)
         if not due:
+            _let_others_reboot(loaded.settings, state)
             return None
         if not _any_may_start(due, seconds):
             _try_later()
@@ -205,11 +214,34 @@ def or_waiting(code: int, invocation: Invocation) -> int:
     """The exit code of a restore, and another one where guests that are due wait for what they need for their start: it
     is begun again then.
     """
-    state = _listed(invocation.places(), WRITING.seconds)
-    if state is None or not any(entry.waits_for for entry in _due(state)):
+    places = invocation.places()
+    state = _listed(places, WRITING.seconds)
+    if state is None:
         return code
-    _try_later()
-    return ExitCode.WAITING
+    if any(entry.waits_for for entry in _due(state)):
+        _try_later()
+        return ExitCode.WAITING
+    if not _due(state) and _holds_lock_for_nobody(places.state):
+        _try_later()  # the exit code tells that it was not given back
+    return code
+
+
+def _let_others_reboot(settings: Settings, state: StateFile) -> None:
+    """Give back the lock of this host where its server had not answered. Raises StillWaits where it still does not."""
+    try:
+        give_back_once_all_are_back(settings, WhoIsBack.listed(state))
+    except LastcallError as error:
+        _try_later()
+        raise StillWaits(f"the lock of this host is not given back: {error}") from None
+
+
+def _holds_lock_for_nobody(folder: Path) -> bool:
+    """Whether it is held since a boot before, although nobody is waited for: its server did not answer."""
+    try:
+        held = HeldLockFile(folder).read()
+    except LastcallError:
+        return False
+    return held is not None and not (held.is_of_this_boot or held.unready)
 
 
 def _try_later() -> None:

@@ -12,9 +12,12 @@ from lastcall.errors import ConfigDenied
 from lastcall.formats.values import value
 
 # Once more by name: to import the models of these sections is what this module is there to avoid.
-SECTIONS = frozenset({
-    "connections", "shutdown", "restore", "migrate", "hooks", "runs", "paths", "plugins", "units", "defaults", "guests",
-})  # fmt: skip
+SECTIONS = frozenset(
+    {
+        "connections", "shutdown", "restore", "migrate", "hooks", "runs", "paths", "plugins", "units", "fleet_lock",
+        "defaults", "guests",
+    }
+)  # fmt: skip
 POLICIES = ("was-running", "none")
 CONNECTION = "qemu:///system"
 STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc/lastcall/hooks.d")

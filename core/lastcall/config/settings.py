@@ -1,6 +1,5 @@
 """The models of the configuration's core. `compose` adds the sections and guest keys that plugins declare."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -14,8 +13,9 @@ from lastcall.api.matching import is_like
 from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
+from lastcall.config.sections.fleet_lock import FleetLockSettings
+from lastcall.config.sections.units import UnitSettings
 from lastcall.errors import OnFailure
-from lastcall.formats.nearest import nearest
 from lastcall.formats.quantities import parse_size
 from lastcall.options import Duration
 
@@ -251,35 +251,6 @@ class RunLogSettings(Section):
     )
 
 
-_UNIT_KINDS = ("service", "socket", "target", "mount", "automount", "swap", "path", "timer", "slice", "scope", "device")
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,240}\.([a-z]+)")
-
-
-def _unit_name(name: str) -> str:
-    found = _UNIT.fullmatch(name)
-    if found and found[1] in _UNIT_KINDS and "@." not in name:
-        return name
-    if "@." in name:
-        raise ValueError(f"{name!r} is a template: name its instance, such as {name.replace('@.', '@name.')!r}")
-    if re.fullmatch(r"[A-Za-z0-9:_.\\@-]{1,240}", name):
-        stem, _, kind = name.rpartition(".")
-        close = nearest(kind, _UNIT_KINDS) if stem else ""
-        meant = f"{stem}.{close}" if close else f"{name}.service"
-        raise ValueError(f"{name!r} is no unit's name; did you mean {meant!r}?")
-    raise ValueError(f"{name[:100]!r} is no unit's name, such as 'etcd.service'")
-
-
-class UnitSettings(Section):
-    """Our units among the host's."""
-
-    after: tuple[Annotated[str, AfterValidator(_unit_name)], ...] = Field(
-        default=(),
-        strict=False,
-        max_length=100,
-        description="Units that a stop needs: systemd stops them after the last guest. `lastcall install` tells it so.",
-    )
-
-
 class PathSettings(Section):
     """Where lastcall keeps its things."""
 
@@ -319,6 +290,9 @@ class Settings(Section):
     runs: RunLogSettings = Field(default=RunLogSettings.model_construct(), description="The logs of runs.")
     paths: PathSettings = Field(default=PathSettings.model_construct(), description="Where things are kept.")
     units: UnitSettings = Field(default=UnitSettings.model_construct(), description="Our units among the host's.")
+    fleet_lock: FleetLockSettings | None = Field(
+        default=None, description="Who says whether this host may reboot, so that several do not at once."
+    )
     plugins: Any = Field(default=None, description="The plugins' own sections.")
     defaults: GuestPolicy = Field(default=GuestPolicy.model_construct(), description="What every guest gets.")
     guests: tuple[GuestRule, ...] = Field(default=(), strict=False, description=RULES)

@@ -12,6 +12,7 @@ from lastcall.formats.bounded_text import NAME_LIMIT, bounded
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import PUBLIC, write_whole
+from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
 from lastcall.persistence.state import Entry, open_state
 
 _SHOWN = 5
@@ -57,13 +58,16 @@ class Motd:
         """Write the line, or remove it. `back`: who was seen running; `off`: who was seen to be off. Of others it says
         no more than that they may be missing. `unseen`: what nobody has seen yet, a line of its own.
         """
-        missing = [entry for entry in self.subjects if entry.guest.key not in back]
+        maintenance = MaintenanceFile(self._state).read()
+        # Whom maintenance keeps away nobody misses.
+        missing = [] if maintenance else [entry for entry in self.subjects if entry.guest.key not in back]
         with contextlib.suppress(OSError):
-            if not missing and not unseen:
+            if not (missing or unseen or maintenance):
                 self._path.unlink(missing_ok=True)
                 return
             # In one step: whoever logs in just now reads the old line or the new one.
             lines = [_line(missing, off)] if missing else []
+            lines += [f"lastcall: {maintenance.words}; {END}"] if maintenance else []
             lines += [visible(f"lastcall: {unseen}")] if unseen else []
             write_whole(self._path, "".join(f"{line}\n" for line in lines), sync=False, mode=PUBLIC)
 

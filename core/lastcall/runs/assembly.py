@@ -201,6 +201,7 @@ def build_restore(
     from lastcall.guests.starter import Starter
     from lastcall.hooks.power.supplies import PowerQuestions
     from lastcall.persistence.power.awaited_charge import ChargeNote
+    from lastcall.runs.fleet.lock_return import LockReturn
     from lastcall.runs.meanwhile.charge import ChargeWait
     from lastcall.runs.restore import Restore, RestorePlanning, StartTools
 
@@ -219,6 +220,7 @@ def build_restore(
     return Restore(
         wanted, parts.context, parts.inventory, tools, parts.hooks, parts.books, parts.stream, parts.hypervisor,
         parts.loop, charge if at_boot else None,
+        LockReturn(parts.settings, parts.stream, parts.workers, parts.context.terms),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from lastcall.presence.session_uris import is_own_session
 from lastcall.records.records import GuestPlanned, RunInterrupted
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
+from lastcall.runs.fleet.lock_return import LockReturn
 from lastcall.runs.meanwhile.charge import ChargeWait
 from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.deadline import Deadline
@@ -81,8 +82,9 @@ class Restore:
         hypervisor: Hypervisor,
         loop: asyncio.AbstractEventLoop,
         charge: ChargeWait | None = None,
+        lock: LockReturn | None = None,
     ) -> None:
-        self._charge = charge
+        self._charge, self._lock = charge, lock
         self._wanted, self._settings = wanted, wanted.settings
         self._context = context
         self._inventory, self._connections = inventory, inventory.connections
@@ -122,6 +124,7 @@ class Restore:
         if first and self._connections.complete and not self._halt.passed:
             self._state.restored_in = self._books.boot_id
             await self._books.keep()
+        await self._let_others_reboot(starts)
         return conclude(self._stream, self._hypervisor)
 
     async def _battery_is_charged(self) -> bool:
@@ -288,6 +291,14 @@ class Restore:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._context.terms.share(LAST_LOOK)):
                 await asyncio.gather(*(start.look_again() for start in open_))
+
+    async def _let_others_reboot(self, starts: Sequence[GuestStart]) -> None:
+        """Give back the lock by which this host went down, where all are back; see `give_back_once_all_are_back`."""
+        if self._lock is None or self._halt.passed:  # who ends a restore is a shutdown of the host as a rule
+            return
+        results = [self._stream.story.result(start.guest.key) for start in starts]
+        complete = self._connections.complete
+        await self._lock.after(results, self._state, by_hand=not self._wanted.at_boot, complete=complete)
 
     async def _tell_the_end(self) -> None:
         report = self._stream.story.report()

@@ -51,6 +51,8 @@ DELAY = Share("`start_delay` of a guest, before its start", math.inf, 1 / 2)
 # Of a restore at boot the rest is done by the next one, which the unit begins: others wait for the end of this.
 NEEDS = Share("what a guest needs for its start and that is not there", 120.0, 1 / 2)
 # What is taken back may hang as well, and the next rung waits for it.
+# A server that is down would hold a boot: the lock is given back by the next try of the unit, or by hand.
+FLEET_LOCK = Share("giving back the lock of this host, at the end of a restore", 30.0, 1 / 2)
 WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 PRE_SLEEP = Share("`pre_sleep`, before a sleep of the host", 15.0, 1 / 4)
 # Whoever closes a lid carries the host away: a save that is aborted leaves its guest running, and it is told.
@@ -76,6 +78,7 @@ SHARES = (
     ABORT,
     DELAY,
     NEEDS,
+    FLEET_LOCK,
     WITHDRAWAL,
     PRE_SLEEP,
     WAKEFUL,

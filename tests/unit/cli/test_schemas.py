@@ -28,6 +28,7 @@ TELL_NO_FACTS = {
     ("plugins", "trace"),  # for whoever looks for what is wrong with a plugin
     ("power", "answer"),  # on its socket, and what `power line` and its like print then
     ("power", "watch"),
+    ("reboot",),  # the host goes down with it
     ("stamp",),
 }
 

@@ -164,7 +164,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, place: Path, reports: Sequence[Repo
 
     monkeypatch.setattr(install, "prepare", prepare)
     monkeypatch.setattr(uninstall, "prepare", prepare)
-    monkeypatch.setattr(shutdown, "_stop", stop)
+    monkeypatch.setattr(shutdown, "stop_by_hand", stop)
     monkeypatch.setattr(restore, "restore_by_hand", bring_back)
 
 
@@ -192,8 +192,11 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "uninstall": ("--dry-run",),
 }
 # With tests of their own for the screen, `power low` as it tells a time; a drill is its closing report, and lines of
-# unit/report/test_drills.py, shedding the report of its run.
-ELSEWHERE = {"drill", "plan", "power low", "shed", "sleep", "status"}
+# unit/report/test_drills.py, shedding and maintenance the reports of their runs; locks are one line each.
+ELSEWHERE = {
+    "drill", "lock release", "lock show", "lock take", "maintenance begin", "maintenance end", "plan", "power low",
+    "shed", "sleep", "status",
+}  # fmt: skip
 NOT_FOR_THE_SCREEN = {"config import", "config show", "guest set", "install", "uninstall"}  # YAML, and steps with paths
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 
 SECTIONS: Mapping[str, Sequence[str]] = {
     "Look": ("status", "plan", "check", "report", "runs", "demo"),
-    "Run": ("shutdown", "restore", "drill", "shed", "announce", "power", "forget"),
+    "Run": ("shutdown", "restore", "drill", "shed", "announce", "power", "forget", "maintenance", "lock", "reboot"),
     "Set up": ("install", "uninstall", "config", "guest", "plugins", "hook"),
     "Plumbing": ("stamp", "sleep"),
 }

@@ -39,6 +39,7 @@ from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report.text import all_problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.fleet.check import check_fleet_lock
 from lastcall.runs.loading import Loaded, load
 from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.unit_checks import check_units
@@ -112,6 +113,7 @@ async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
     """
     names = KnownNames(loaded.plugins)
     parts.stream.problems(_of_configuration(loaded, names))
+    parts.stream.problems(check_fleet_lock(loaded.settings))
     guests, everybody, beside = await _learn_of_guests(parts)
     parts.stream.problems(_of_guests(parts, loaded, guests, everybody, beside))
     parts.stream.problems(names.unknown_to(everybody, parts.policies))

@@ -65,19 +65,20 @@ def shutdown_command(
     # In a script or below a UPS daemon there is nobody to answer: a question would wait until the power is gone.
     if why.voluntary and not yes and sys.stdin.isatty():
         invocation = confirmed(invocation, f"Stop {chosen} now? (`lastcall plan` shows how)")
-    report = _stop(invocation, chosen, why, deadline, force=force, yes_neighbours=yes_neighbours)
+    report = stop_by_hand(invocation, chosen, why, deadline, force=force, yes_neighbours=yes_neighbours)
     return tell(report, report_json(report) if as_json else as_text(report, invocation.screen()), invocation)
 
 
-def _stop(
+def stop_by_hand(
     invocation: Invocation,
     chosen: Selection,
     why: Reason,
     deadline: float | None,
     *,
     force: bool,
-    yes_neighbours: bool,
+    yes_neighbours: bool = False,
 ) -> Report:
+    """Stop those chosen, as somebody wants it now."""
     from lastcall.cli.login_line import refresh_login_line
     from lastcall.runs.assembly import RunRequest, build_shutdown
     from lastcall.runs.loading import Allowance, load

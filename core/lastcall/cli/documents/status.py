@@ -8,6 +8,7 @@ from lastcall.cli.documents.run_summary import RunSummary
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
+from lastcall.persistence.fleet.held_lock import HeldLock
 from lastcall.persistence.power.awaited_charge import AwaitedCharge
 from lastcall.persistence.power.sleepers import Sleeper
 from lastcall.persistence.state import Entry
@@ -68,7 +69,8 @@ class StatusDocument:
     shutdown and the restore after it. `next_stop`: null before the first plan or check. `unseen`: runs with guests that
     were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
     null where there was none. `power`: null where the mains are there. `asleep`: whom a sleep of the host has left
-    paused or saved.
+    paused or saved. `maintenance`: since when guests stay away, null where they do not. `fleet_lock`: the lock that
+    this host holds, null where none is remembered.
     """
 
     version: int = 1
@@ -86,3 +88,5 @@ class StatusDocument:
     last_drill: LastDrill | None
     power: PowerNow | None
     asleep: tuple[Sleeper, ...]
+    maintenance: str | None
+    fleet_lock: HeldLock | None

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from pathlib import Path
 
 from lastcall.api.guests import GuestState, Key
 from lastcall.cli.documents.run_summary import summary_of
 from lastcall.cli.documents.status import ConnectionCount, NextStop, PowerNow, StatusDocument, WaitingGuest
 from lastcall.cli.status.power import power_now
 from lastcall.config.paths import Places
-from lastcall.errors import Problem
+from lastcall.errors import LastcallError, Problem
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp
+from lastcall.persistence.fleet.held_lock import HeldLock, HeldLockFile
+from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.power.sleepers import Sleeper, SleeperList
@@ -46,6 +49,8 @@ class StatusFacts:
     last_drill: LastDrill | None
     asleep: tuple[Sleeper, ...]
     power: PowerNow | None = None
+    maintenance: Maintenance | None = None
+    lock: HeldLock | None = None
 
     def document(self) -> StatusDocument:
         """The same as it is printed with `--json`."""
@@ -68,6 +73,8 @@ class StatusFacts:
             last_drill=self.last_drill,
             power=self.power,
             asleep=self.asleep,
+            maintenance=self.maintenance and self.maintenance.since,
+            fleet_lock=self.lock,
         )
 
     def counts(self, uri: str) -> dict[GuestState, int] | None:
@@ -111,7 +118,17 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
         last_drill=drill,
         asleep=tuple(SleeperList(places.run).read().values()),
         power=power_now(places.run),
+        maintenance=MaintenanceFile(places.state).read(),
+        lock=_held_lock(places.state),
     )
+
+
+def _held_lock(folder: Path) -> HeldLock | None:
+    """The lock; of one that cannot be told `check` says why."""
+    try:
+        return HeldLockFile(folder).read()
+    except LastcallError:
+        return None
 
 
 def _ask_systemd(*, stamped: bool) -> Iterator[Problem]:

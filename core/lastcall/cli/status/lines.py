@@ -12,6 +12,8 @@ from lastcall.formats.layout.screen import Screen, Tone
 from lastcall.formats.quantities import format_duration
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.fleet.held_lock import lock_words
+from lastcall.persistence.fleet.maintenance import END
 from lastcall.persistence.last_line import ASKED_BY
 from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.state import Entry
@@ -32,6 +34,7 @@ def status_lines(facts: StatusFacts, screen: Screen) -> Iterator[str]:
         yield from paragraph(_announcement(announced), screen, tone=Tone.WARNING)
     if facts.power:
         yield from paragraph(f"power: {power_words(facts.power, screen)}", screen, tone=Tone.WARNING)
+    yield from _among_hosts(facts, screen)
     yield from _asleep(facts, screen)
     yield from _unseen(facts, screen)
     charge = ChargeNote(facts.places.run).read()
@@ -59,6 +62,14 @@ def _announcement(announced: Announcement) -> str:
     left = announced.left()
     within = "" if left is None else f", over within {format_duration(round(left))}"
     return f"announced: the next host stop is for {announced.reason}{within}"
+
+
+def _among_hosts(facts: StatusFacts, screen: Screen) -> Iterator[str]:
+    """That its guests stay away, and that it holds the lock by which others do not reboot."""
+    if facts.maintenance:
+        yield from paragraph(f"{facts.maintenance.words}; {END}", screen, tone=Tone.WARNING)
+    if facts.lock:
+        yield from paragraph(lock_words(facts.lock), screen, tone=Tone.WARNING)
 
 
 def _asleep(facts: StatusFacts, screen: Screen) -> Iterator[str]:
@@ -116,6 +127,8 @@ def _how(entry: Entry, facts: StatusFacts) -> str:
         return f"parked: its saved image does not load; started without it {by_hand[:-1]} --fresh`"
     if entry.parked:
         return f"parked: started only {by_hand}"
+    if facts.maintenance and facts.maintenance.concerns(entry):
+        return "stays off until `lastcall maintenance end`"
     back = f"waits for {entry.waits_for}; restored " if entry.waits_for else ""
     if back:
         in_this_boot = entry.is_due_from(state.previous_boot) and state.boot == boot_id()

@@ -1,0 +1,1 @@
+"""What the commands print that are about this host among others."""

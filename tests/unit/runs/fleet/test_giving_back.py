@@ -1,0 +1,299 @@
+"""When a host gives the lock back: after a boot, once everybody is back; and what it remembers of it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import lastcall
+from lab.fleetlock import Locks, over_tcp, saying
+from lastcall import Guest, GuestState, Run
+from lastcall.cli.invocation import Invocation
+from lastcall.cli.main import run
+from lastcall.config.sections.fleet_lock import FleetLockSettings
+from lastcall.config.settings import PathSettings, Settings
+from lastcall.errors import ExitCode, Severity
+from lastcall.persistence.fleet.held_lock import HeldLockFile
+from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
+from lastcall.runs.fleet.check import check_fleet_lock
+from lastcall.runs.fleet.host_lock import HostLock
+from lastcall.runs.fleet.lock_server import LockRefused, LockUnanswered
+from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
+
+
+@pytest.fixture
+def locks() -> Locks:
+    return Locks()
+
+
+@pytest.fixture
+def url(locks: Locks) -> Iterator[str]:
+    with over_tcp(locks) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def lock_at(url: str, folder: Path, name: str = "a", timeout: float = 1.0) -> HostLock:
+    return HostLock(FleetLockSettings(url=url, id=name, timeout=timeout), folder)
+
+
+def taken_in_a_boot_before(url: str, folder: Path) -> HeldLockFile:
+    """The lock, and what is remembered of it after a boot."""
+    held = lock_at(url, folder).take()
+    file = HeldLockFile(folder)
+    file.write(replace(held, boot="before"))
+    return file
+
+
+def section(url: str) -> str:
+    return f"fleet_lock: {{url: '{url}', id: a, timeout: 1s}}"
+
+
+def test_it_is_given_back_by_the_restore_that_brings_everybody_back(tmp_path: Path, url: str, locks: Locks) -> None:
+    guests = [FakeGuest("web"), FakeGuest("db")]
+    run_shutdown(tmp_path, guests)
+    file = taken_in_a_boot_before(url, tmp_path)
+    guests[1].state = GuestState.RUNNING  # present: somebody else was quicker
+    report = run_restore(tmp_path, guests, config=section(url), at_boot=True)
+    assert (report.run.exit_code, report.problems) == (0, ())
+    assert (locks.holders, file.read()) == ({"default": set()}, None)
+
+
+def test_so_it_is_where_nobody_had_to_be_brought_back_and_where_nobody_is_to_be(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, [], config=section(url), at_boot=True)
+    assert locks.holders == {"default": set()}
+    run_shutdown(tmp_path, [FakeGuest("web")])
+    taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, [], config=f"{section(url)}\nrestore: {{policy: none}}", at_boot=True)
+    assert locks.holders == {"default": set()}
+
+
+def test_it_is_given_back_where_it_was_taken_also_once_the_section_has_gone(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, [], at_boot=True)
+    assert locks.holders == {"default": set()}
+
+
+def test_while_one_is_not_back_it_is_kept_and_a_later_restore_gives_it_back(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    guests = [FakeGuest("web"), FakeGuest("db", starts_after=3)]
+    run_shutdown(tmp_path, guests)
+    file = taken_in_a_boot_before(url, tmp_path)
+    config = f"{section(url)}\nrestore: {{attempts: 1}}"
+    report = run_restore(tmp_path, guests, config=config, at_boot=True)
+    (told,) = [one.message for one in report.problems if one.what == "fleet lock"]
+    assert "not back: db" in told
+    assert locks.holders == {"default": {"a"}}
+    assert file.read()
+    run_restore(tmp_path, guests, config=config, names=["db"])
+    run_restore(tmp_path, guests, config=config, names=["db"])
+    assert (locks.holders, file.read()) == ({"default": set()}, None)
+
+
+def test_started_and_not_ready_is_not_back_until_a_person_says_so(tmp_path: Path, url: str, locks: Locks) -> None:
+    class NeverReady:
+        @lastcall.hookimpl
+        def guest_ready(self, guest: Guest, run: Run) -> bool:
+            return False
+
+    guest = FakeGuest("web")
+    run_shutdown(tmp_path, [guest])
+    taken_in_a_boot_before(url, tmp_path)
+    config = f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
+    run_restore(tmp_path, [guest], plugins={"p": NeverReady()}, config=config, at_boot=True)
+    report = run_restore(tmp_path, [guest], config=config, at_boot=True)  # the unit is begun again: nobody is due now
+    assert [one.message for one in report.problems if "not ready: web" in one.message]
+    assert locks.holders == {"default": {"a"}}
+    run_restore(tmp_path, [guest], config=config)
+    assert locks.holders == {"default": set()}
+
+
+def test_in_the_boot_in_which_it_was_taken_no_restore_gives_it_back(tmp_path: Path, url: str, locks: Locks) -> None:
+    lock_at(url, tmp_path).take()
+    guest = FakeGuest("web")
+    run_shutdown(tmp_path, [guest])
+    run_restore(tmp_path, [guest], config=section(url))
+    assert locks.holders == {"default": {"a"}}
+
+
+def test_it_is_kept_while_the_host_is_in_maintenance_and_where_a_connection_is_missing(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    taken_in_a_boot_before(url, tmp_path)
+    maintenance = MaintenanceFile(tmp_path)
+    maintenance.write(Maintenance.begun_now(()))
+    run_restore(tmp_path, [], config=section(url))
+    maintenance.remove()
+    guest = FakeGuest("web")
+    report = run_restore(tmp_path, [guest], config=section(url), at_boot=True, dead=[guest.uri])
+    assert [one.message for one in report.problems if "did not come to its end" in one.message]
+    assert locks.holders == {"default": {"a"}}
+
+
+def test_a_server_that_does_not_answer_then_is_a_problem_of_the_report_and_asked_again_later(
+    tmp_path: Path, locks: Locks
+) -> None:
+    with over_tcp(locks) as port:
+        url = f"http://127.0.0.1:{port}"
+        file = taken_in_a_boot_before(url, tmp_path)
+    report = run_restore(tmp_path, [], config=section(url), at_boot=True)
+    assert [one.message for one in report.problems if "not given back" in one.message]
+    assert report.run.exit_code == 1
+    assert file.read()
+
+
+def test_what_a_server_says_no_to_is_not_remembered(tmp_path: Path, url: str) -> None:
+    lock_at(url, tmp_path / "other", "b").take()
+    with pytest.raises(LockRefused):
+        lock_at(url, tmp_path).take()
+    assert HeldLockFile(tmp_path).read() is None
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 500 No\r\n\r\n"])
+def test_what_may_be_held_is_remembered_before_it_is_asked_for_and_until_it_is_given_back(
+    tmp_path: Path, answer: bytes
+) -> None:
+    with saying(answer) as port, pytest.raises(LockUnanswered):
+        lock_at(f"http://127.0.0.1:{port}", tmp_path).take()
+    held = HeldLockFile(tmp_path).read()
+    assert held is not None
+    assert not held.sure
+    with over_tcp(Locks()) as other, pytest.raises(lastcall.LastcallError, match="holds the lock default of"):
+        lock_at(f"http://127.0.0.1:{other}", tmp_path).take()
+
+
+def test_a_lock_that_came_too_late_is_given_back_at_once(tmp_path: Path) -> None:
+    class Slow(Locks):
+        def answer(self, endpoint: str, headers: object, body: bytes) -> tuple[int, dict[str, str]]:
+            found = super().answer(endpoint, headers, body)
+            return (503, {}) if endpoint.endswith("pre-reboot") else found
+
+    locks = Slow()
+    with over_tcp(locks) as port, pytest.raises(LockUnanswered):
+        lock_at(f"http://127.0.0.1:{port}", tmp_path).take()
+    assert (locks.holders, HeldLockFile(tmp_path).read()) == ({"default": set()}, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"url": 1}', "\x00", '{"url": "u", "group": "g", "id": "i", "since": "x"}']
+)
+def test_a_note_that_says_nothing_is_told_and_to_give_the_lock_back_removes_it(
+    tmp_path: Path, url: str, locks: Locks, text: str
+) -> None:
+    lock = lock_at(url, tmp_path)
+    lock.take()
+    file = HeldLockFile(tmp_path)
+    file.path.write_text(text)
+    report = run_restore(tmp_path, [], config=section(url), at_boot=True)
+    assert [one.message for one in report.problems if "cannot be understood" in one.message]
+    lock.give_back()
+    assert (locks.holders, file.path.exists()) == ({"default": set()}, False)
+
+
+@pytest.fixture
+def config(tmp_path: Path, url: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\n{section(url)}\n")
+    return path
+
+
+def call(config: Path, *words: str) -> int:
+    return run(("--config", str(config), *words), Invocation())
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What systemd was told."""
+    words = list[tuple[str, ...]]()
+
+    def tell(_systemctl: Systemctl, *given: str) -> str:
+        words.append(given)
+        return ""
+
+    monkeypatch.setattr(Systemctl, "tell", tell)
+    return words
+
+
+def test_reboot_takes_the_lock_first_and_refuses_while_another_host_holds_it(
+    tmp_path: Path, url: str, locks: Locks, config: Path, told: list[tuple[str, ...]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    other = lock_at(url, tmp_path / "other", "b")
+    other.take()
+    for words in (("reboot",), ("reboot", "--anyway"), ("lock", "take")):
+        assert call(config, *words) == ExitCode.LOCKED
+        assert "all slots are taken, by b" in capfd.readouterr().err
+    assert told == []
+    assert call(config, "lock", "release", "--id", "b") == ExitCode.OK
+    assert call(config, "reboot") == ExitCode.OK
+    assert (told, locks.holders) == ([("reboot",)], {"default": {"a"}})
+    assert call(config, "lock", "show") == ExitCode.OK
+    assert "holds the fleet lock default" in capfd.readouterr().out
+
+
+def test_while_the_server_is_silent_reboot_refuses_unless_it_is_told_to_go_on_anyway(
+    locks: Locks, config: Path, told: list[tuple[str, ...]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with saying(b"") as port:
+        pass
+    text = config.read_text()
+    config.write_text(text.replace(text.split("127.0.0.1:")[1].split("'")[0], str(port)))
+    assert call(config, "reboot") == ExitCode.LOCKED
+    assert "--anyway" in capfd.readouterr().err
+    assert told == []
+    assert call(config, "reboot", "--anyway") == ExitCode.OK
+    assert (told, locks.asked) == ([("reboot",)], [])
+
+
+def test_a_reboot_that_systemd_refuses_gives_the_lock_back(
+    monkeypatch: pytest.MonkeyPatch, locks: Locks, config: Path
+) -> None:
+    def refuse(_systemctl: Systemctl, *_words: str) -> str:
+        raise SystemctlFailed("systemctl reboot: there are inhibitors")
+
+    monkeypatch.setattr(Systemctl, "tell", refuse)
+    assert call(config, "reboot") == ExitCode.NOT_AS_PLANNED
+    assert locks.holders == {"default": set()}
+
+
+def test_without_a_server_in_the_configuration_the_commands_say_what_is_missing(
+    config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\n")
+    for words in (("reboot",), ("lock", "take"), ("lock", "show")):
+        assert call(config, *words) == ExitCode.USAGE
+        assert "fleet_lock.url is missing" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("url", [
+    "locks.example.org", "ftp://locks", "https://", "https://user:secret@locks", "https://locks/?a=b", "https://locks:0",
+    "https://locks:port", "https://lo cks", "https://löcks", "https://[::1", "unix:/run/locks",
+])  # fmt: skip
+def test_what_is_no_url_of_a_server_is_an_error_of_the_configuration(url: str) -> None:
+    with pytest.raises(ValueError, match=r"such as https://locks\.example\.org"):
+        FleetLockSettings(url=url)
+
+
+def test_check_tells_of_a_lock_server_that_cannot_be_reached_and_of_a_lock_that_is_held_for_nobody(
+    tmp_path: Path, url: str
+) -> None:
+    settings = Settings(
+        fleet_lock=FleetLockSettings(url=url, id="a"), paths=PathSettings(state=tmp_path, run=tmp_path, hooks=tmp_path)
+    )
+    assert list(check_fleet_lock(settings)) == []
+    taken_in_a_boot_before(url, tmp_path)
+    (held,) = check_fleet_lock(settings)
+    assert (held.severity, "holds the fleet lock" in held.message) == (Severity.WARNING, True)
+    with saying(b"") as port:
+        pass
+    silent = FleetLockSettings(url=f"http://127.0.0.1:{port}", id="a")
+    assert [one.severity for one in check_fleet_lock(settings.model_copy(update={"fleet_lock": silent}))] == [
+        Severity.WARNING, Severity.ERROR,
+    ]  # fmt: skip
