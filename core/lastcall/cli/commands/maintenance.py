@@ -27,10 +27,13 @@ def maintenance_command() -> None:
 @maintenance_command.command("begin", short_help="Stop the guests; they stay away until `end`.")
 @click.option("--deadline", type=DurationType(), metavar="DURATION", help="The run that stops them is over by then.")
 @click.option("--force", is_flag=True, help="Let guests be forced off that do not stop by themselves.")
+@click.option("--yes-neighbours", is_flag=True, help="Also those that guests of other hosts need.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
 @json_option(MaintenanceDocument)
 @click.pass_obj
-def maintenance_begin(invocation: Invocation, deadline: float | None, *, force: bool, yes: bool, as_json: bool) -> int:
+def maintenance_begin(
+    invocation: Invocation, deadline: float | None, *, force: bool, yes_neighbours: bool, yes: bool, as_json: bool
+) -> int:
     """Stop the guests as `lastcall shutdown` does, and keep away whoever goes off by it, or with the host, until `end`.
 
     Who does not stop is left running, and told. Those that were off before are not brought back by `end` either.
@@ -48,7 +51,9 @@ def maintenance_begin(invocation: Invocation, deadline: float | None, *, force: 
     file = MaintenanceFile(settings.paths.state)
     new = begin_maintenance(settings)
     try:
-        report = stop_by_hand(invocation, EVERYBODY, Reason.MANUAL, deadline, force=force)
+        report = stop_by_hand(
+            invocation, EVERYBODY, Reason.MANUAL, deadline, force=force, yes_neighbours=yes_neighbours
+        )
     except LastcallError:
         if new:  # nobody was touched
             file.remove()
