@@ -33,6 +33,23 @@ import lastcall
 def on_guest_stop(guest, run):
     time.sleep(3)
 """
+WAITS = """\
+import os, time
+import lastcall
+
+@lastcall.hookimpl
+def on_guest_stop(guest, run):
+    while not os.path.exists({!r}):
+        time.sleep(0.05)
+"""
+SLOW_START = """\
+import time
+import lastcall
+
+@lastcall.hookimpl
+def on_guest_start(guest, run):
+    time.sleep(60)
+"""
 UPS = """\
 import json
 import lastcall
@@ -314,6 +331,38 @@ def test_called_off_between_two_runs_those_are_brought_back_that_were_shed_and_n
         # In the next outage it holds no more.
         on_battery(tmp_path, -1)
         assert "called off" not in run_lastcall(config, "shed", "--due").stdout
+
+
+def test_once_the_battery_runs_low_nobody_is_brought_back_who_was_shed_and_a_host_stop_asks_everybody_at_once(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    """While the cancelled run still waits for who was asked, and while those are started again."""
+    config = write_config(tmp_path, lab.test, more=STAGES + "restore: {parallel: 1, delay: 5min}\n")
+    slow, go = tmp_path / "hooks.d" / "10-slow.py", tmp_path / "go"
+    slow.write_text(WAITS.format(str(go)))
+    with driver_guests(lab, NAMES) as connection:
+        on_battery(tmp_path, 310)
+        shedding = start_and_wait_for(config, "on_guest_stop", "-v", "shed", "--due")
+        cancelling = start_and_wait_for(config, "the run that is under way answers", "shed", "--cancel")
+        low = run_lastcall(config, "power", "low")
+        assert "the run that is under way answers: for shed" in low.stdout
+        go.touch()
+        _, said = cancelling.communicate(timeout=LONGEST)
+        shedding.communicate(timeout=LONGEST)
+        assert (cancelling.returncode, off(connection)) == (1, {"web-1", "web-2"})
+        assert "nobody is brought back: the battery is low by now" in said
+        # Who calls it off all the same means it, until the next word.
+        back = start_and_wait_for(config, "web-1: started", "-v", "shed", "--cancel")
+        assert "it starts nobody else, and ends" in run_lastcall(config, "power", "low").stdout
+        back.communicate(timeout=LONGEST)
+        assert off(connection) == {"web-2"}
+        assert waiting_guests(tmp_path / "state") == ["web-2"]
+        slow.write_text(SLOW_START)
+        back = start_and_wait_for(config, "on_guest_start", "-v", "restore")
+        done = report_of(run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json"))
+        back.communicate(timeout=LONGEST)
+        assert off(connection) == set(NAMES)
+        assert max(guest["asked"] for guest in done["guests"] if guest["name"] != "db") < 3, "who waited waits no more"
 
 
 def test_restore_and_forget_take_those_of_a_cause_and_with_names_those_that_meet_both(

@@ -213,6 +213,9 @@ class Entry:
     fields: dict[str, Any]
 
 
+_REBOOTED = 133  # systemd-nspawn's exit code where somebody else is to start it again
+
+
 class Host:
     """One host. It is off until `boot`. `shown`: further folders of this machine that it sees, by its paths."""
 
@@ -324,6 +327,11 @@ class Host:
         """Everything that was written to its console."""
         path = self.folder / "console.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def boots_again(self) -> bool:
+        """Whether one that is off by now was rebooted, and not powered off."""
+        assert self._process is not None
+        return self._process.wait() == _REBOOTED
 
     def guests(self, **switches: str) -> None:
         """Have guests that are up; the switches are those of `lab.image`."""

@@ -34,6 +34,7 @@ class PowerPolicy:
     (per cent) a battery has to have before guests are restored at a boot.
 
     `supplies`: how many UPSes the host needs to live. `trust`: which part of a claimed runtime is counted on.
+    `power_returns`: what becomes of a power-off for want of power when the mains are back before its end.
     """
 
     on_battery: Literal["shed", "nothing"] = "shed"
@@ -41,3 +42,4 @@ class PowerPolicy:
     restore_charge: float = 0.0
     supplies: int = 1
     trust: float = 0.5
+    power_returns: Literal["stay", "reboot"] = "stay"

@@ -25,7 +25,7 @@ from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
 from lastcall.persistence.last_line import UnitAnswer, answered
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.session_uris import by_hand_only, is_own_session
-from lastcall.records.records import Sink
+from lastcall.records.records import PowerChanged, Record, RunJoined, Sink
 from lastcall.report.unseen import bad_guests
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.fleet.giving_back import WhoIsBack, give_back_once_all_are_back
@@ -38,6 +38,7 @@ from lastcall.systemd.notify import Notifier
 from lastcall.systemd.retry import begin_again
 from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
+from lastcall.systemd.unit_files.power_off import reboot_instead
 from lastcall.threads.box import Box
 from lastcall.timing.budget import WRITING
 from lastcall.timing.deadline import soonest
@@ -132,14 +133,27 @@ def _stop(
     loaded = without_sessions(loaded)
     duty = BootStamp(loaded.settings.paths.run)
     audience = Audience.gather(invocation, console=True)
+
+    def note_end(limit: float) -> None:
+        with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
+            duty.stop_by(invocation.started + limit)
+
+    def take(record: Record) -> None:
+        # Who goes on with a run that is killed has the time that this had been told of.
+        if isinstance(record, RunJoined | PowerChanged) and record.deadline is not None:
+            note_end(record.deadline)
+
+    def goes_on(limit: float) -> None:
+        note_end(limit)
+        audience.attendant.wait(time.monotonic() - invocation.started, limit)
+
     request = RunRequest(
-        kind=RunKind.SHUTDOWN, reason=why.known, deadline=deadline, announced=announced, sinks=audience.sinks,
-        tick=audience.attendant.tick, stopping=why.stopping, started=invocation.started,
+        kind=RunKind.SHUTDOWN, reason=why.known, deadline=deadline, announced=announced,
+        sinks=[*audience.sinks, ("boot stamp", take)], tick=audience.attendant.tick, goes_on=goes_on,
+        stopping=why.stopping, reboots=reboot_instead, started=invocation.started,
     )  # fmt: skip
-    limit = request.limit(loaded.settings) or 0.0
     # Before the first request: a run that the kernel kills has no moment left to note that it was cut off.
-    with contextlib.suppress(OSError):  # a full disk costs the second chance, not the first
-        duty.stop_by(invocation.started + limit)
+    note_end(request.limit(loaded.settings) or 0.0)
     report = perform(loaded, request, build_shutdown, invocation.signals)
     with contextlib.suppress(OSError):
         duty.end()

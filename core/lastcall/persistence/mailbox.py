@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lastcall.api.guests import Reason
 from lastcall.formats.decoding import decoded, from_json
@@ -18,21 +18,23 @@ from lastcall.persistence.files import SMALL, put_in_place, write_whole
 @value
 class Request:
     """The host stops, or (`announced`) what is known of when it will. `ends` is on the monotonic clock, which all
-    share; None = nothing more is known of that. An empty `reason` leaves the run its own.
+    share; None = nothing more is known of that. An empty `reason` leaves the run its own. `own`: when the host stop
+    would have to be over without what was announced for it, should that be taken back.
 
-    `power`: the mains are back, and whatever was announced for want of them counts no more. That they have gone again
-    is announced, for the reason `power`. With a reason it is only for a run that has that.
+    `mains`: they are `back`, and whatever was announced for want of them counts no more, or `gone` again, for how long
+    nobody knows. With a reason, that they are back is for a run that has that alone, and calls it off.
     """
 
     reason: str
     ends: float | None = None
     announced: bool = False
-    power: bool = False
+    mains: Literal["", "back", "gone"] = ""
+    own: float | None = None
 
     @property
     def is_about_power(self) -> bool:
-        """Whether it says that the mains are back, or gone."""
-        return self.power or (self.announced and self.reason == Reason.POWER.value)
+        """Whether it says something of the mains, or of a battery that is low."""
+        return bool(self.mains) or (self.announced and self.reason == Reason.POWER.value)
 
 
 @value

@@ -60,8 +60,10 @@ class RunRequest:
     """What is asked for: kind, reason, a deadline that overrides the configured one, and where lines of progress go.
 
     `announced`: seconds that somebody has announced for it; they count where they are less. `tick` is called every
-    second, on the loop's thread, with the seconds since the start. `stopping` says why systemd stops the host, None
-    where it does not; it may block.
+    second, on the loop's thread, with the seconds since the start; `goes_on`, before there is a loop, as often while
+    another run that has become this one goes on, with the seconds from the start to its end. `stopping` says why
+    systemd stops the host, None where it does not; `reboots` has it reboot the host instead of powering it off. Both
+    may block.
     """
 
     kind: RunKind
@@ -71,7 +73,9 @@ class RunRequest:
     rehearsal: bool = False
     sinks: Sequence[tuple[str, Sink]] = ()
     tick: Callable[[float], None] | None = None
+    goes_on: Callable[[float], None] = lambda _: None
     stopping: Callable[[], Reason | None] = lambda: None
+    reboots: Callable[[], None] | None = None
     started: float = field(default_factory=time.monotonic)
 
     def limit(self, settings: Settings) -> float | None:
@@ -124,6 +128,7 @@ class Parts:
     inventory: Inventory
     books: Bookkeeping
     own: Deadline
+    reboots: Callable[[], None] | None
     for_any_reason: ShutdownSettings
 
     @property
@@ -166,7 +171,10 @@ def build_shutdown(
     """
     from lastcall.guests.rungs.ladder import Ladder
     from lastcall.guests.rungs.rung_tools import RungTools
+    from lastcall.hooks.power.supplies import PowerQuestions
+    from lastcall.persistence.power.board import PowerBoard
     from lastcall.presence.sight import Sight
+    from lastcall.runs.meanwhile.power_off import PowerOff
     from lastcall.runs.shutdown import Shutdown, ShutdownPlanning
     from lastcall.timing.phases import Phases
 
@@ -181,7 +189,12 @@ def build_shutdown(
         pre_budget=parts.settings.hooks.pre_budget,
         spares_neighbours=parts.context.terms.reason in {Reason.MANUAL, Reason.DRILL} and not yes_neighbours,
     )
-    return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books)
+    terms = parts.context.terms
+    power_off = PowerOff(
+        PowerQuestions(parts.hooks, terms, parts.loop), PowerBoard(parts.settings.paths.run), parts.stream,
+        parts.workers, terms, parts.reboots,
+    )  # fmt: skip
+    return Shutdown(wanted, parts.context, parts.inventory, phases, ladder, parts.hooks, parts.books, power_off)
 
 
 def build_restore(
@@ -269,6 +282,7 @@ def assemble(
             StateFile(state), History(state), stream, outside.workers, context.terms, boot_id=boot_id()
         ),
         for_any_reason=loaded.for_any_reason,
+        reboots=request.reboots,
         own=_cut(
             loaded.settings.shutdown, request.started, request.own_limit(loaded.settings),
             heard=hooks.listens("post_shutdown"),

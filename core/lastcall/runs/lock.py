@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
 import signal
 import time
@@ -14,9 +15,10 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import open_plain, read_text, require_plain
-from lastcall.formats.values import value
 from lastcall.persistence.files import PRIVATE, SMALL, public_folder
 from lastcall.persistence.mailbox import Answer, Mailbox, Request
+from lastcall.runs.meanwhile.holder import Holder, has_open, signal_holder
+from lastcall.runs.meanwhile.joined_run import Inherited, JoinedRun
 from lastcall.timing.budget import STEP
 
 ANSWER_TIME = 5.0  # seconds for the holder to answer, of long deadlines; one that does not hangs, and is killed
@@ -24,18 +26,7 @@ NAMING_TIME = 1.0  # seconds for the holder to write its name
 _LARGEST_PROCESS = 1 << 22  # PID_MAX_LIMIT of the kernel
 _VOLUNTARY = frozenset(reason.value for reason in Reason if reason.voluntary)
 POLL = 0.05  # seconds between two tries to take the lock
-
-
-@value
-class Holder:
-    """Who holds the lock. `kind` and `reason` as in the report."""
-
-    kind: str
-    reason: str
-    process: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} ({self.reason}), process {self.process}"
+TICK = 1.0  # seconds between two words that a joined run goes on
 
 
 class RunLock:
@@ -86,37 +77,47 @@ class RunLock:
             raise
         return descriptor
 
-    def take_over(self, holder: Holder, *, ends: float, until: float, say: Callable[[str], None]) -> Answer | None:
-        """Get the lock in any case: a host stop does not wait for others. Returns what a run answered that became ours,
-        and came to its end.
+    def take_over(
+        self,
+        holder: Holder,
+        *,
+        ends: float,
+        until: float,
+        say: Callable[[str], None],
+        own: float | None = None,
+        goes_on: Callable[[float], None] = lambda _: None,
+    ) -> Inherited:
+        """Get the lock in any case: a host stop does not wait for others.
 
-        `ends` is its deadline, `until` the latest moment to have the lock; both on the monotonic clock. A restore is
-        ended. A shutdown is joined: it learns that the host stops and when, and this run goes on with what it leaves.
-        One that does not answer is killed. Each step takes a share of what is left. Raises what `take` raises when even
-        that does not help.
+        `ends` is its deadline, `own` that without what was announced, `until` the latest moment to have the lock; all
+        on the monotonic clock. A restore is ended. A shutdown is joined: it learns that the host stops and when, and
+        this run goes on with what it leaves; `goes_on` is called with its end again and again while it is waited for,
+        which is as long as it may take by all that it hears meanwhile. One that does not answer is killed. Each step
+        takes a share of what is left. Raises what `take` raises when even that does not help.
         """
         found = self._known_holder(_at_most(NAMING_TIME, until))
         # Nobody who can be believed: older locks could be held by any user. He is waited for a moment, and then a
         # host stop goes on without the lock.
         if found is None:
             self._wait(holder, _answer_time(until))
-            return None
+            return Inherited(None, ends)
         if found.kind == "shutdown":
             say(f"joins the run that is under way: {found}")
-            answer = self._ask(found, Request(holder.reason, ends), _answer_time(until))
+            answer = self._ask(found, Request(holder.reason, ends, own=own), _answer_time(until))
             if answer:
                 say(f"the run that is under way answers: {answer.message}")
             if answer or self._is_free():
-                outlasted = self._outlast(found, holder, ends, until, say)
-                return answer if outlasted and answer and answer.accepted else None
+                joined = JoinedRun(found, self._end_of(found), ends, ends - until)
+                outlasted = self._outlast(joined, holder, say, goes_on)
+                return Inherited(answer if outlasted and answer and answer.accepted else None, joined.own_end)
         else:
             say(f"ends the run that is under way: {found}")
             if self._ended(found, holder, until):
-                return None
+                return Inherited(None, ends)
         say(f"kills the run that does not answer: {found}")
-        _send(found, signal.SIGKILL)
+        signal_holder(found, signal.SIGKILL)
         self._wait(holder, _answer_time(until))
-        return None
+        return Inherited(None, ends)
 
     def holder(self) -> Holder | None:
         """Who holds the lock, as far as the file says."""
@@ -137,7 +138,7 @@ class RunLock:
     def _real_holder(self) -> Holder | None:
         """Who has written its name and has the file open: a number that was written earlier may be another's by now."""
         found = self.holder()
-        return found if found and _has_open(found, self.path) else None
+        return found if found and has_open(found, self.path) else None
 
     def heed(self, answer: Callable[[Request], Answer | None]) -> None:
         """For the run that holds the lock: answer what another process wants, if one does; None = not yet."""
@@ -146,39 +147,40 @@ class RunLock:
         if found and said:
             self._mail.reply(found[1], said)
 
-    def become(self, reason: Reason) -> None:
+    def become(self, reason: Reason, ends: float | None) -> None:
         """For the run that holds the lock: write down that its reason is another one by now, which decides what is told
-        to it."""
+        to it, or its end, which decides for how long it is waited for."""
         before = self.holder()
-        if self._descriptor is None or before is None or before.reason == reason.value:
+        if self._descriptor is None or before is None:
             return
-        text = json.dumps(asdict(replace(before, reason=reason.value))).encode()
+        text = json.dumps(asdict(replace(before, reason=reason.value, ends=ends))).encode()
         with contextlib.suppress(OSError):
             # In one write, and never shorter than it was: whoever reads it meanwhile finds a holder.
             os.pwrite(self._descriptor, text.ljust(os.fstat(self._descriptor).st_size), 0)
 
     def tell(self, request: Request) -> Answer | None:
-        """Tell a host stop that is under way, or of the power a run that sheds guests; None where there is none. Any
-        other run is left alone: whoever stops guests by hand, or for a drill, means it whatever the mains do.
+        """Tell a host stop that is under way, or of the power a run that sheds guests, or brings them back; None where
+        there is none. Any other run is left alone: whoever stops guests by hand, or for a drill, means it whatever the
+        mains do.
         """
-        found = None if self._is_free() else self._real_holder()
-        if found is None or found.kind != "shutdown" or not _concerns(request, found.reason):
+        found = self.under_way()
+        if found is None or not _concerns(request, found):
             return None
         answer = self._ask(found, request, ANSWER_TIME)
         return answer or (None if self._is_free() else Answer(accepted=False, message="nothing; it may hang"))
 
     def call_off(self) -> tuple[Holder, Answer] | None:
         """Tell a run that sheds guests to ask nobody else; who it is, and what it answers. None where there is none."""
-        found = None if self._is_free() else self._real_holder()
-        if found is None or (found.kind, found.reason) != (RunKind.SHUTDOWN.value, Reason.SHED.value):
+        found = self.under_way()
+        if found is None or not found.sheds:
             return None
-        answer = self._ask(found, Request(Reason.SHED.value, power=True), ANSWER_TIME)
+        answer = self._ask(found, Request(Reason.SHED.value, mains="back"), ANSWER_TIME)
         return found, answer or Answer(accepted=False, message="nothing; it may hang")
 
     def outlast(self, found: Holder) -> None:
         """Wait until a run is over, or has become another one."""
         # By who has it open, and not by trying the lock: a host stop that wants it just then would not get it.
-        while self._real_holder() == found:
+        while (now := self._real_holder()) and now.is_as(found):
             time.sleep(POLL)
 
     def under_way(self) -> Holder | None:
@@ -207,9 +209,9 @@ class RunLock:
         return True
 
     def _ask(self, found: Holder, request: Request, patience: float) -> Answer | None:
-        """Ask a shutdown for something; None where it did not answer in these seconds, or is gone."""
+        """Ask a run for something; None where it did not answer in these seconds, or is gone."""
         self._mail.post(request)
-        _send(found, signal.SIGUSR1)
+        signal_holder(found, signal.SIGUSR1)
         until = time.monotonic() + patience
         while not self._mail.is_read and time.monotonic() < until and not self._is_free():
             time.sleep(POLL)
@@ -218,21 +220,40 @@ class RunLock:
         self._mail.take_back()
         return None
 
-    def _outlast(self, found: Holder, holder: Holder, ends: float, until: float, say: Callable[[str], None]) -> bool:
+    def _outlast(
+        self, joined: JoinedRun, holder: Holder, say: Callable[[str], None], goes_on: Callable[[float], None]
+    ) -> bool:
         """Wait for the joined run to end, as it has our deadline; returns whether it did so by itself."""
-        try:
-            self._wait(holder, until - time.monotonic())
-        except RunLocked:
-            say(f"kills the run that is not over by its deadline: {found}")
-            _send(found, signal.SIGKILL)
-            self._wait(holder, _answer_time(ends))
-            return False
-        return True
+        told = -math.inf
+        while True:
+            with contextlib.suppress(RunLocked):
+                self.take(holder)
+                return True
+            joined.heed(self._end_of(joined.holder))
+            now = time.monotonic()
+            if now >= joined.patience:
+                break
+            if now >= told + TICK:
+                told = now
+                goes_on(joined.own_end)
+            time.sleep(POLL)
+        say(f"kills the run that is not over by its deadline: {joined.holder}")
+        signal_holder(joined.holder, signal.SIGKILL)
+        self._wait(holder, _answer_time(joined.own_end))
+        return False
+
+    def _end_of(self, found: Holder) -> float | None:
+        """When a run has to be over, by what it has written down; None where it has not."""
+        now = self.holder()
+        return now.ends if now and now.process == found.process else None
 
     def _ended(self, found: Holder, holder: Holder, until: float) -> bool:
-        """Tell a restore to start nobody else, then to stop waiting; returns whether it ended."""
-        for _ in range(2):
-            _send(found, signal.SIGTERM)
+        """Tell it to end: a restore starts nobody else, and waits for nobody. Returns whether it ended."""
+        for again in (False, True):
+            if again or found.kind != RunKind.RESTORE.value:
+                signal_holder(found, signal.SIGTERM)
+            elif not self._ask(found, Request(holder.reason), _answer_time(until) / 2):
+                continue
             try:
                 self._wait(holder, _answer_time(until) / 2)
             except RunLocked:
@@ -253,9 +274,15 @@ class RunLock:
                 time.sleep(POLL)
 
 
-def _concerns(request: Request, reason: str) -> bool:
-    """Whether a shutdown for this reason has to hear it."""
-    return reason not in _VOLUNTARY or (reason == Reason.SHED.value and request.is_about_power)
+def _concerns(request: Request, found: Holder) -> bool:
+    """Whether a run has to hear it."""
+    sheds = found.reason == Reason.SHED.value
+    if found.kind == RunKind.RESTORE.value:
+        # Whoever is started on a battery that is low is stopped in a moment; of any other he is meant to run on it.
+        return sheds and request.is_about_power and not request.mains
+    return found.kind == RunKind.SHUTDOWN.value and (
+        found.reason not in _VOLUNTARY or (sheds and request.is_about_power)
+    )
 
 
 def _answer_time(until: float) -> float:
@@ -265,48 +292,3 @@ def _answer_time(until: float) -> float:
 def _at_most(seconds: float, until: float) -> float:
     """So many seconds, and no more than a step's share of what is left until then."""
     return min(seconds, STEP.of(max(0.0, until - time.monotonic())))
-
-
-def _has_open(found: Holder, path: Path) -> bool:
-    """Whether it has the file open. One that lives and may not be looked into, as from a sandbox, is believed."""
-    if not _alive(found):
-        return False
-    try:
-        lock = path.stat()
-        return any(_is_same(link, lock) for link in Path(f"/proc/{found.process}/fd").iterdir())
-    except OSError:
-        return True
-
-
-def _is_same(link: Path, lock: os.stat_result) -> bool:
-    """Raises PermissionError where that may not be known."""
-    try:
-        return os.path.samestat(link.stat(), lock)
-    except FileNotFoundError:
-        return False  # closed meanwhile
-
-
-def _send(found: Holder, number: signal.Signals) -> None:
-    try:
-        os.kill(found.process, number)
-    except (ProcessLookupError, PermissionError):
-        return  # it is gone, which is as good, or not ours, and then it does not answer
-
-
-def _alive(found: Holder) -> bool:
-    try:
-        os.kill(found.process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return not _is_zombie(found)
-
-
-def _is_zombie(found: Holder) -> bool:
-    """Whether it has died and its parent has not noticed: it has a number, and nothing else any more."""
-    try:
-        facts = Path(f"/proc/{found.process}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return facts.rpartition(")")[2].split()[:1] in (["Z"], ["X"])

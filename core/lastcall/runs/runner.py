@@ -58,15 +58,16 @@ def perform(
     signals = signals or HeldSignals()
     signals.hold()  # before the lock: who holds that is sent signals by others
     lock = RunLock(loaded.settings.paths.run)
-    found, joined = take_lock(lock, loaded.settings, request)
-    done = report_of_joined(joined, loaded.settings) if joined else None
+    taken = take_lock(lock, loaded.settings, request)
+    request = taken.request
+    done = report_of_joined(taken.joined, loaded.settings) if taken.joined else None
     if done:
         lock.release()
-        return replace(done, problems=(*done.problems, *found))
+        return replace(done, problems=(*done.problems, *taken.problems))
     loop = asyncio.new_event_loop()
     try:
         parts = assemble(loaded, request, loop)
-        parts.stream.problems(found)
+        parts.stream.problems(taken.problems)
         _load_state(parts)
         run = build(parts)
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again

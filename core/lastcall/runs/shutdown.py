@@ -32,6 +32,7 @@ from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
 from lastcall.runs.latecomers import Latecomers
+from lastcall.runs.meanwhile.power_off import PowerOff
 from lastcall.runs.moving.destinations import Destinations
 from lastcall.runs.rounds import Rounds
 from lastcall.threads.wakeup import Wakeup
@@ -67,6 +68,7 @@ class Shutdown:
         ladder: Ladder,
         hooks: Hooks,
         books: Bookkeeping,
+        power_off: PowerOff,
     ) -> None:
         self._wanted = wanted
         self._context = context
@@ -74,7 +76,7 @@ class Shutdown:
         self._phases = phases
         self._ladder, self._sight = ladder, ladder.tools.sight
         self._hooks = hooks
-        self._books = books
+        self._books, self._power_off = books, power_off
         self._stream, self._status, self._loop = ladder.tools.stream, self._sight.status, self._sight.loop
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
@@ -97,7 +99,7 @@ class Shutdown:
         self._news_of: set[str] = set()  # connections (URIs), "" for all
         self._looked_at = -math.inf
         self._keeping: asyncio.Task[None] | None = None
-        self._is_closing = False
+        self._is_closing = self._called_off = False
 
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
@@ -128,16 +130,17 @@ class Shutdown:
         await self._closing.catch_up()
         await self._note_own_stops()
         await self._tell_the_end()
+        await self._power_off.settle()
         foreseeing.cancel()  # unless it is over, long ago
         return conclude(self._stream, self._sight.hypervisor)
 
-    def join(self, reason: Reason, deadline: Deadline) -> bool:
+    def join(self, reason: Reason, deadline: Deadline, own: Deadline | None = None) -> bool:
         """Become the host stop that another process wants to begin, see `Phases.join`; False where it is too late."""
         if self._is_closing:
             return False
         self._busy.end()  # nobody who is told waits for that any more
         for_host = not self._phases.voluntary and not self._late.named
-        self._phases.join(reason, deadline)
+        self._phases.join(reason, deadline, own)
         if not reason.voluntary and not for_host:
             self._late.host_stops()
             self._notice(("", ""))
@@ -152,7 +155,8 @@ class Shutdown:
         if self._phases.turned and reason is Reason.POWER:
             return self._go_on(deadline)
         if self._phases.voluntary:
-            return "it is no host stop"
+            sheds = self._phases.terms.reason is Reason.SHED
+            return "it sheds guests until the host stops" if sheds else "it is no host stop"
         return self._phases.announce(reason, deadline)
 
     def power_returns(self, deadline: Deadline, stops: Reason | None) -> str:
@@ -165,6 +169,20 @@ class Shutdown:
             return "" if self._phases.voluntary else self._phases.announce(None, None)
         if stops and not self._phases.voluntary:
             return self._phases.relax(stops, deadline)
+        return self._turn(deadline)
+
+    def call_off(self, deadline: Deadline) -> str:
+        """Shed nobody else, whatever becomes of the mains, unless the battery runs low; returns as `announce` does."""
+        self._called_off = True
+        return self._turn(deadline)
+
+    def power_goes(self) -> str:
+        """Learn that the mains are gone, and not for how long there is a battery; returns as `announce` does."""
+        if not self._phases.turned:
+            return "it sheds guests until the host stops" if self._phases.voluntary else ""
+        return "shedding was called off" if self._called_off and self._phases.sheds else self._go_on(None)
+
+    def _turn(self, deadline: Deadline) -> str:
         if self._is_closing:
             return "its guests' time is over"
         self._phases.turn(deadline)

@@ -1,49 +1,55 @@
 """Getting the lock for a run: a host stop from another run if need be, which may have done its work then."""
 
 import os
+from dataclasses import replace
 
 from lastcall.api.results import Report
 from lastcall.config.settings import Settings
 from lastcall.errors import NoPermission, Problem, RunLocked, Severity
+from lastcall.formats.values import value
 from lastcall.persistence.mailbox import Answer
 from lastcall.persistence.refusals import refusal
 from lastcall.runs.assembly import RunRequest
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from lastcall.threads.box import Box
 from lastcall.timing.budget import CLEARANCE, RESERVE
 
 READING = 2.0  # seconds for the log of a run, which is milliseconds where the disk answers
 
 
-def take_lock(lock: RunLock, settings: Settings, request: RunRequest) -> tuple[list[Problem], Answer | None]:
+@value
+class Taken:
+    """What came with the lock: what is to be reported, what a run answered that has done the work meanwhile, and what
+    is asked for by now."""
+
+    problems: list[Problem]
+    joined: Answer | None
+    request: RunRequest
+
+
+def take_lock(lock: RunLock, settings: Settings, request: RunRequest) -> Taken:
     """Take the lock. A host stop gets it in any case, and one that cannot even write a lock file goes on without.
 
-    Returns what is to be reported, and what a run answered that has done the work meanwhile. Raises RunLocked and
-    NoPermission in a voluntary run.
+    Raises RunLocked and NoPermission in a voluntary run.
     """
     holder = Holder(request.kind.value, request.reason.value, os.getpid())
-    told: list[str] = []
-    joined: Answer | None = None
     try:
-        if request.reason.voluntary:
-            lock.take(holder)
-        else:
-            told, joined = _take_for_host_stop(lock, holder, settings, request)
+        if not request.reason.voluntary:
+            return _take_for_host_stop(lock, holder, settings, request)
+        lock.take(holder)
     except (OSError, NoPermission, RunLocked) as error:
         if isinstance(error, RunLocked) and request.reason.voluntary:
             raise
         if request.reason.voluntary:
             raise (refusal(error, lock.path) if isinstance(error, OSError) else error) from None
         message = f"cannot be taken: {error}; going on without"
-        return [Problem(what="lock", where=str(lock.path), message=message)], None
-    problems = [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
-    return problems, joined
+        return Taken([Problem(what="lock", where=str(lock.path), message=message)], None, request)
+    return Taken([], None, request)
 
 
-def _take_for_host_stop(
-    lock: RunLock, holder: Holder, settings: Settings, request: RunRequest
-) -> tuple[list[str], Answer | None]:
-    """Take the lock, from another run if need be; returns what was done to that, and what it answered."""
+def _take_for_host_stop(lock: RunLock, holder: Holder, settings: Settings, request: RunRequest) -> Taken:
+    """Take the lock, from another run if need be."""
     told: list[str] = []
     joined: Answer | None = None
     try:
@@ -52,8 +58,15 @@ def _take_for_host_stop(
         limit = request.limit(settings) or 0.0
         ends = request.started + limit
         room = CLEARANCE.of(min(settings.shutdown.reserve, RESERVE.of(limit)))  # to force off what a joined run leaves
-        joined = lock.take_over(holder, ends=ends, until=ends - room, say=told.append)
-    return told, joined
+        found = lock.take_over(
+            holder, ends=ends, own=request.started + (request.own_limit(settings) or 0.0), until=ends - room,
+            say=told.append, goes_on=lambda end: request.goes_on(end - request.started),
+        )  # fmt: skip
+        joined = found.answer
+        if found.ends != ends:  # who goes on with what it leaves has the time that it was told of meanwhile
+            request = replace(request, deadline=found.ends - request.started, announced=None)
+    problems = [Problem(what="lock", where="this run", message=text, severity=Severity.WARNING) for text in told]
+    return Taken(problems, joined, request)
 
 
 def report_of_joined(joined: Answer, settings: Settings) -> Report | None:

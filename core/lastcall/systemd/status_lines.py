@@ -66,14 +66,12 @@ class StatusLines:
 
     def tick(self, now: float) -> None:
         """Tell how things stand `now` seconds after the start."""
-        line = self.line(now)
-        if self._notifier:
-            # Never past the deadline: when the run itself hangs, systemd has to be able to end it.
-            left = EXTENSION if self._ends is None else min(EXTENSION, self._ends + MARGIN - now)
-            self._notifier.send(status=line, extend=left)
-        if self._console and now >= self._said + CONSOLE_INTERVAL:
-            self._said = now
-            self._console.say(line)
+        self._tell(now, self.line(now))
+
+    def wait(self, now: float, ends: float) -> None:
+        """The same while another run does the work, which has to be over by `ends`."""
+        self._ends = ends
+        self._tell(now, f"another run stops the guests · {max(0.0, ends - now):.0f} s left")
 
     def line(self, now: float) -> str:
         """How things stand: `stopping 3/12 · db-1 flushing · 41 s left`."""
@@ -86,6 +84,15 @@ class StatusLines:
         if self._ends is not None:
             parts.append(f"{max(0.0, self._ends - now):.0f} s left")
         return " · ".join(parts)
+
+    def _tell(self, now: float, line: str) -> None:
+        if self._notifier:
+            # Never past the deadline: when the run itself hangs, systemd has to be able to end it.
+            left = EXTENSION if self._ends is None else min(EXTENSION, self._ends + MARGIN - now)
+            self._notifier.send(status=line, extend=left)
+        if self._console and now >= self._said + CONSOLE_INTERVAL:
+            self._said = now
+            self._console.say(line)
 
     def _take_guest(self, record: Record) -> None:
         match record:

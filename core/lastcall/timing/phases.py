@@ -62,6 +62,11 @@ class Phases:
         return self._before is not None
 
     @property
+    def sheds(self) -> bool:
+        """Whether it only sheds guests, or did so until it turned round."""
+        return (self._before.reason if self._before else self.terms.reason) is Reason.SHED
+
+    @property
     def why_unasked(self) -> str:
         """What is said of a guest that is not asked any more."""
         return "the mains were back before it was asked" if self.turned else "interrupted before it was asked"
@@ -122,17 +127,18 @@ class Phases:
             return None
         return Moment(self._loop, asked + time)
 
-    def join(self, reason: Reason, deadline: Deadline) -> None:
-        """Become the run that another process wanted to begin: the host stops. The earlier deadline counts."""
-        terms = self.terms
+    def join(self, reason: Reason, deadline: Deadline, own: Deadline | None = None) -> None:
+        """Become the run that another process wanted to begin: the host stops. The earlier deadline counts; where an
+        announcement is taken back, it is `own`."""
+        terms, own = self.terms, own or deadline
         if not reason.voluntary:
             terms.reason, self.asks_no_more = reason, False
             if self.turned:
                 # What it had left was for those that it had asked: who joins knows more of the host's end.
-                self._before, self._own = None, deadline
+                self._before, self._own = None, own
                 self._count_by(deadline, anew=True)
         # Only earlier: whoever has less time knows something, a power supply for one.
-        self._own = min(self._own, deadline, key=_end)
+        self._own = min(self._own, own, key=_end)
         if deadline.end < terms.deadline.end:
             terms.change(deadline)
             self.last_ask.bring_forward(deadline.last_ask)

@@ -1,6 +1,7 @@
 """Tells what a site wants when the mains fail, and what its UPSes say, by NUT; looks at how upsmon is set up."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lastcall import CheckFindings, PluginOptions, PowerPolicy, Problem, Run, Supply, hookimpl
 from lastcall_plugins.power.settings import PowerSettings
@@ -17,7 +18,13 @@ def plugin_options() -> PluginOptions:
 @hookimpl(trylast=True)
 def power_policy(run: Run) -> PowerPolicy:
     """Tell what is configured, unless a plugin of the site has told it."""
-    return run.options(PowerSettings).policy
+    policy = run.options(PowerSettings).policy
+    if policy.power_returns == "stay":
+        return policy
+    from lastcall_plugins.power.killpower import ups_cuts_power
+
+    # Turned off and on again by its UPS, the host comes back by itself, and rebooted it would lose its power meanwhile.
+    return replace(policy, power_returns="stay") if ups_cuts_power(run) else policy
 
 
 @hookimpl(trylast=True)

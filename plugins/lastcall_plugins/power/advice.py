@@ -43,6 +43,9 @@ def _of_config(config: UpsmonConfig, settings: PowerSettings) -> Iterator[Proble
     if not any(_TOLD.search(text_of(command)) for command in commands_of(config, _DOWN)):
         message = "it tells lastcall nothing: a stop is planned for more time than the battery may have"
         yield found(f"{config.path}: SHUTDOWNCMD", message, f"contrib/ups/nut/upsmon.conf, as {_PAGE} says")
+    if config.secondary and settings.power_returns == "reboot":
+        message = "this host is a secondary: its primary may cut the power while it reboots, and no flag here tells"
+        yield found("plugins.power.power_returns", message, "stay")
     watched = {(one.ups.name, _host(one.ups.host), one.ups.port): one.ups.text for one in config.feeding}
     asked = {(one.name, _host(one.host), one.port): one.text for one in settings.addresses}
     if missing := _names(watched.keys() - asked.keys(), watched):

@@ -43,6 +43,11 @@ class PowerSettings(Options):
     supplies: int = Field(default=1, ge=1, description="How many of them the host needs, as MINSUPPLIES of NUT.")
     trust: float = Field(default=0.5, gt=0, le=1, description="Which part of the runtime they claim is counted on.")
 
+    power_returns: Literal["stay", "reboot"] = Field(
+        default="stay",
+        description="Where the mains are back while the host powers off for want of them: stay off, or reboot.",
+    )
+
     @field_validator("ups")
     @classmethod
     def _each_once(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,4 +80,5 @@ class PowerSettings(Options):
             restore_charge=self.restore_charge,
             supplies=self.supplies,
             trust=self.trust,
+            power_returns=self.power_returns,
         )

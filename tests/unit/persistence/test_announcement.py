@@ -71,16 +71,16 @@ def test_only_a_host_stop_that_is_under_way_hears_an_announcement(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"], "nothing is left behind"
 
 
-MAINS_BACK = Request("", announced=True, power=True)
-MAINS_GONE = Request("power", announced=True)
+MAINS_BACK, MAINS_GONE = Request("", mains="back"), Request("", mains="gone")
+LOW = Request("power", 7.0, announced=True)
 
 
 @pytest.mark.parametrize(
-    ("reason", "request_", "hears"),
+    ("run", "request_", "hears"),
     [
         ("shed", MAINS_BACK, True),
         ("shed", MAINS_GONE, True),
-        ("shed", Request("power", 7.0, announced=True), True),
+        ("shed", LOW, True),
         ("shed", Request("reboot", 7.0, announced=True), False),
         ("shed", Request("", announced=True), False),
         ("power", MAINS_BACK, True),
@@ -90,17 +90,22 @@ MAINS_GONE = Request("power", announced=True)
         ("manual", MAINS_GONE, False),
         ("drill", MAINS_BACK, False),
         ("drill", MAINS_GONE, False),
+        ("restore shed", LOW, True),
+        ("restore shed", MAINS_GONE, False),
+        ("restore shed", Request("reboot", 7.0, announced=True), False),
+        ("restore manual", LOW, False),
     ],
 )
 def test_of_the_power_a_run_hears_that_has_to_do_with_it(
-    tmp_path: Path, reason: str, request_: Request, *, hears: bool
+    tmp_path: Path, run: str, request_: Request, *, hears: bool
 ) -> None:
+    kind, reason = run.split() if " " in run else ("shutdown", run)
     lock, holder = RunLock(tmp_path), RunLock(tmp_path)
-    holder.take(Holder("shutdown", reason, os.getpid()))
+    holder.take(Holder(kind, reason, os.getpid()))
     with lock.path.open() as held:
         sleeper = subprocess.Popen(["sleep", "60"], stdin=held)
     holder.release()
-    holder.take(Holder("shutdown", reason, sleeper.pid))
+    holder.take(Holder(kind, reason, sleeper.pid))
     heard: list[Request] = []
     over = threading.Event()
 

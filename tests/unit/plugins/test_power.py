@@ -206,8 +206,8 @@ def settings(**given: Any) -> PowerSettings:
 def test_what_is_configured_is_the_policy_and_without_a_section_it_is_the_cores() -> None:
     assert settings().policy == PowerPolicy()
     given = {"on_battery": "nothing", "return_after": "5min", "restore_charge": 40, "supplies": 2, "trust": 0.8}
-    assert settings(ups=["a@b", "c@d"], **given).policy == PowerPolicy(
-        on_battery="nothing", return_after=300, restore_charge=40, supplies=2, trust=0.8
+    assert settings(ups=["a@b", "c@d"], **given, power_returns="reboot").policy == PowerPolicy(
+        on_battery="nothing", return_after=300, restore_charge=40, supplies=2, trust=0.8, power_returns="reboot"
     )
 
 

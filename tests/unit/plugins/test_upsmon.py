@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lab.fake_upsd import fake_upsd
 from lastcall import Problem, Run, StopForecast
+from lastcall_plugins.power import killpower, power_policy
 from lastcall_plugins.power.advice import configured, problems
 from lastcall_plugins.power.settings import PowerSettings
 from lastcall_plugins.power.timing import timing_problems
@@ -26,14 +27,17 @@ SAYS = 'SHUTDOWNCMD "lastcall power low; systemctl poweroff"\n'
 class CheckRun:
     """As much of a run as a check of this plugin asks for. `nut`: the version of upsmon that is on its path."""
 
-    def __init__(self, folder: Path, nut: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, nut: str, settings: PowerSettings | None = None) -> None:
+        self._folder, self._settings = folder, settings
         (folder / "bin").mkdir(exist_ok=True)
         (folder / "bin" / "upsmon").write_text(f"#!/bin/sh\necho 'Network UPS Tools upsmon {nut}'\n")
         (folder / "bin" / "upsmon").chmod(0o755)
 
     def environment(self) -> dict[str, str]:
         return {"PATH": f"{self._folder}/bin:/usr/bin:/bin", "NUT_CONFPATH": str(self._folder)}
+
+    def options(self, _: type[PowerSettings]) -> PowerSettings | None:
+        return self._settings
 
     def has_options(self) -> bool:
         return False
@@ -146,6 +150,30 @@ def test_a_secondary_whose_power_may_go_under_its_guests_is_an_error(
     for kind in ("secondary", "slave"):
         found = look(MONITOR.replace("primary", kind) + SAYS + text, nut=nut, logins=2)
         assert places(found) == ([(where, "error")] if where else [])
+
+
+@pytest.mark.parametrize(("conf", "flag"), [("", "other"), ("POWERDOWNFLAG {folder}/flag\n", "flag"), (None, "other")])
+def test_a_power_off_whose_ups_is_going_to_cut_the_power_stays_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, conf: str | None, flag: str
+) -> None:
+    """By NUT's flag, where upsmon.conf has it, or where upsmon has it by itself, and by apcupsd's."""
+    monkeypatch.setattr(killpower, "KILLPOWER", str(tmp_path / "other"))
+    monkeypatch.setattr(killpower, "POWERFAIL", tmp_path / "powerfail")
+    run = cast("Run", CheckRun(tmp_path, "2.8.0", PowerSettings(power_returns="reboot")))
+    if conf is not None:
+        (tmp_path / "upsmon.conf").write_text(conf.format(folder=tmp_path))
+    assert power_policy(run).power_returns == "reboot"
+    for name in (flag, "powerfail"):
+        (tmp_path / name).touch()
+        assert power_policy(run).power_returns == "stay"
+        (tmp_path / name).unlink()
+
+
+def test_a_secondary_that_reboots_in_the_middle_of_it_is_a_warning(look: Callable[..., list[Problem]]) -> None:
+    ready = SAYS + "FINALDELAY 600\nSHUTDOWNEXIT no\n"
+    found = look(SECONDARY + ready, nut="2.8.5", power_returns="reboot")
+    assert [one.where for one in found] == ["plugins.power.power_returns"]
+    assert look(SECONDARY + ready, nut="2.8.5") == look(MONITOR + ready, power_returns="reboot") == []
 
 
 def test_upses_that_only_one_of_both_knows_are_told(look: Callable[..., list[Problem]]) -> None:

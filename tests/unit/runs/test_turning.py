@@ -163,7 +163,12 @@ def test_a_guest_that_somebody_starts_once_the_mains_are_back_is_left_to_them(tm
 
 
 def goes_at(at: float, deadline: Deadline | None = None) -> Meanwhile:
-    return lambda hypervisor, run: hypervisor.loop.call_later(at, run.announce, Reason.POWER, deadline) and None
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        # Of a battery that carries nobody knows for how long; of one that is low somebody says it.
+        tell = run.power_goes if deadline is None else lambda: run.announce(Reason.POWER, deadline)
+        hypervisor.loop.call_later(at, tell)
+
+    return meanwhile
 
 
 @pytest.mark.parametrize("reason", [Reason.POWER, Reason.SHED])
@@ -204,6 +209,58 @@ def test_where_the_mains_go_again_and_nobody_says_for_how_long_it_has_its_own_ti
     report = turned_run(tmp_path, [slow, first], back_at(4, then=goes_at(9)), config=config)
     assert {result.outcome for result in report.guests} == {Outcome.FORCED, Outcome.STOPPED}
     assert report.run.deadline == pytest.approx(69, abs=0.1)
+
+
+@pytest.mark.parametrize(("low", "asks"), [(None, False), (Deadline.after(0, 90, reserve=15, grace=5), True)])
+def test_what_is_called_off_goes_on_by_a_battery_that_is_low_and_not_by_one_that_carries(
+    tmp_path: Path, low: Deadline | None, *, asks: bool
+) -> None:
+    web, db, nas = FakeGuest("web", takes=2), FakeGuest("db", takes=10), FakeGuest("nas")
+
+    def called_off(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(4, run.call_off, ordinary())
+        goes_at(6, low)(hypervisor, run)
+
+    turned_run(tmp_path, [web, db, nas], called_off, reason=Reason.SHED, config=CONFIG + CHAIN)
+    assert bool(nas.asked) == asks
+    assert set(listed(tmp_path)) == ({"web", "db", "nas"} if asks else {"web", "db"})
+
+
+def test_a_host_stop_that_joins_one_that_was_called_off_asks_everybody(tmp_path: Path) -> None:
+    web, nas = FakeGuest("web", takes=20), FakeGuest("nas")
+
+    def called_off(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(4, run.call_off, ordinary())
+        hypervisor.loop.call_later(8, run.join, Reason.POWER, Deadline.after(8, 60, reserve=15, grace=5))
+
+    turned_run(tmp_path, [web, nas], called_off, reason=Reason.SHED, names=["web"])
+    assert 8 <= nas.asked[0][0] < 11
+    assert set(listed(tmp_path).values()) == {("host", True)}
+
+
+def test_a_battery_that_carries_lengthens_no_host_stop_for_one_that_is_low(tmp_path: Path) -> None:
+    deaf = FakeGuest("deaf", deaf_to=DEAF)
+
+    def recovers(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(2, run.announce, Reason.POWER, Deadline.after(0, 40, reserve=10, grace=5))
+        hypervisor.loop.call_later(5, run.power_goes)
+
+    report = turned_run(tmp_path, [deaf], recovers, config=CONFIG.replace("{timeout: 20s}", "{}"))
+    assert report.run.deadline == 40
+    assert by_name(report, "deaf").outcome is Outcome.FORCED
+
+
+def test_a_host_stop_that_joined_with_an_announcement_has_its_own_time_where_that_is_taken_back(tmp_path: Path) -> None:
+    slow = FakeGuest("slow", takes=150)
+    config = CONFIG.replace("{timeout: 20s}", "{timeout: 200s}")
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        announced, own = Deadline.after(2, 60, reserve=15, grace=5), Deadline.after(2, 250, reserve=15, grace=5)
+        hypervisor.loop.call_later(2, run.join, Reason.POWER, announced, own)
+        hypervisor.loop.call_later(20, run.announce, None, None)
+
+    report = turned_run(tmp_path, [slow], joins, reason=Reason.MANUAL, config=config)
+    assert (by_name(report, "slow").outcome, report.run.deadline) == (Outcome.STOPPED, 252)
 
 
 def test_a_host_stop_that_joins_after_that_asks_everybody_in_its_own_time(tmp_path: Path) -> None:

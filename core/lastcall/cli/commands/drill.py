@@ -35,6 +35,7 @@ from lastcall.runs.drill.choice import DrillChoice, choose_for_drill
 from lastcall.runs.drill.there_and_back import Drill, ThereAndBack
 from lastcall.runs.loading import Loaded, load
 from lastcall.systemd.jobs import stopping
+from lastcall.systemd.unit_files.power_off import reboot_instead
 
 
 @click.command("drill", short_help="Stop guests and bring them back, and say how a power cut would go.")
@@ -76,7 +77,7 @@ def drill_command(
     def tell(stopped: Report) -> None:
         _keep(drilled, _note(stopped, len(choice.guests)))
 
-    drill = Drill(drilled, lambda: progress_sinks(invocation), invocation.signals, _host_stops, tell)
+    drill = Drill(drilled, lambda: progress_sinks(invocation), invocation.signals, stopping, reboot_instead, tell)
     these = TheseGuests(keys=frozenset(guest.key for guest in going))
     done = drill.perform(these, invocation.started, yes_neighbours=yes_neighbours)
     guests = _compared(choice, done, even_busy=even_busy)
@@ -120,10 +121,6 @@ def _choose(loaded: Loaded, chosen: Selection) -> DrillChoice:
         limited=parts.deadline.end != math.inf,
     )  # fmt: skip
     return loop.run_until_complete(choosing)
-
-
-def _host_stops() -> bool:
-    return stopping() is not None
 
 
 def _exit_code(done: ThereAndBack, guests: tuple[DrilledGuest, ...]) -> int:

@@ -34,6 +34,8 @@ from lastcall.runs.runner import perform
 from lastcall.runs.shedding.choice import ShedChoice, Shedding
 from lastcall.runs.shedding.earlier import shed_before
 from lastcall.runs.shedding.outage import Outage, look_at_outage
+from lastcall.systemd.jobs import stopping
+from lastcall.systemd.unit_files.power_off import reboot_instead
 
 _NOBODY = ShedChoice(guests={}, going=(), stages={}, staying={}, busy={})
 
@@ -141,7 +143,10 @@ def _shed(loaded: Loaded, choice: ShedChoice, invocation: Invocation) -> Report:
     chosen = TheseGuests(keys=frozenset(guest.key for guest in choice.going))
     build = partial(build_shutdown, chosen=chosen, stages=stages)
     with watched_progress(invocation) as sinks:
-        request = RunRequest(kind=RunKind.SHUTDOWN, reason=Reason.SHED, sinks=sinks, started=invocation.started)
+        request = RunRequest(
+            kind=RunKind.SHUTDOWN, reason=Reason.SHED, sinks=sinks, stopping=stopping, reboots=reboot_instead,
+            started=invocation.started,
+        )  # fmt: skip
         report = perform(loaded, request, build, invocation.signals)
     if report.run.reason.voluntary:  # nobody logs in to a host that goes down
         refresh_login_line(report, loaded.settings, invocation.started)

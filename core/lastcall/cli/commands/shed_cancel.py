@@ -11,8 +11,9 @@ from lastcall.cli.commands.restore import restore_by_hand
 from lastcall.cli.documents.power.shed import ShedDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import say
-from lastcall.errors import LastcallError
+from lastcall.errors import LastcallError, RunLocked
 from lastcall.formats.json_text import to_json
+from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.power.called_off import CalledOff
 from lastcall.persistence.refusals import refusals_told
 from lastcall.planning.selection import Selection
@@ -24,16 +25,38 @@ from lastcall.systemd.jobs import stopping
 def cancel_shedding(invocation: Invocation, *, as_json: bool) -> int:
     """Do it, say what became of everybody, and return the exit code of the restore."""
     paths = invocation.places(strict=True)
+    lock, board = RunLock(paths.run), NoticeBoard(paths.run)
+    announced = board.read()
     # First: the next look for whom to shed must not begin where this one has ended.
     CalledOff(paths.run).note()
-    _end_run(RunLock(paths.run))
-    if stopping():
-        # What a host that goes down has begun to start is stopped with it, unless it is overlooked.
-        raise LastcallError("nobody is brought back: the host stops meanwhile", "they come back with it")
-    chosen = Selection(causes=(Reason.SHED.value,))
-    restored = restore_by_hand(replace(invocation, started=time.monotonic()), chosen, None, fresh=False)
+    restored = None
+    while restored is None:
+        _end_run(lock)
+        _require_power(board, announced)
+        try:
+            restored = _bring_back(invocation)
+        except RunLocked:
+            # It had looked for whom to shed before that was called off, and has begun since.
+            found = lock.under_way()
+            if found is None or not found.sheds:
+                raise
     click.echo(to_json(_document(restored), indent=1) if as_json else as_text(restored, invocation.screen()))
     return restored.run.exit_code
+
+
+def _require_power(board: NoticeBoard, before: Announcement | None) -> None:
+    """Raise LastcallError where guests that are started now would be stopped in a moment, or overlooked then."""
+    if stopping():
+        raise LastcallError("nobody is brought back: the host stops meanwhile", "they come back with it")
+    announced = board.read()
+    # The last word counts: who calls it off although the battery is low already means it.
+    if announced and announced != before and announced.reason == Reason.POWER.value:
+        raise LastcallError("nobody is brought back: the battery is low by now", "they come back with the mains")
+
+
+def _bring_back(invocation: Invocation) -> Report:
+    chosen = Selection(causes=(Reason.SHED.value,))
+    return restore_by_hand(replace(invocation, started=time.monotonic()), chosen, None, fresh=False)
 
 
 def _end_run(lock: RunLock) -> None:

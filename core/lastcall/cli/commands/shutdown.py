@@ -84,6 +84,7 @@ def stop_by_hand(
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.runner import perform
     from lastcall.systemd.jobs import stopping
+    from lastcall.systemd.unit_files.power_off import reboot_instead
 
     allowance = Allowance(RunKind.SHUTDOWN, invocation.started, deadline)
     loaded = load(invocation.config, why, allowance=allowance).for_reason(why)
@@ -91,7 +92,7 @@ def stop_by_hand(
     with watched_progress(invocation, forces=force) as sinks:
         request = RunRequest(
             kind=RunKind.SHUTDOWN, reason=why, deadline=deadline, sinks=sinks, stopping=stopping,
-            started=invocation.started,
+            reboots=reboot_instead, started=invocation.started,
         )  # fmt: skip
         report = perform(loaded, request, build, invocation.signals)
     if report.run.reason.voluntary:  # nobody logs in to a host that goes down

@@ -70,7 +70,8 @@ class StatusDocument:
     were forced, left or failed, since somebody said that all was `seen`: the newest ten, newest first. `last_drill`:
     null where there was none. `power`: null where the mains are there. `asleep`: whom a sleep of the host has left
     paused or saved. `maintenance`: since when guests stay away, null where they do not. `fleet_lock`: the lock that
-    this host holds, null where none is remembered.
+    this host holds, null where none is remembered. `reboots`: whether the power-off that is under way ends in a reboot,
+    as the mains are back.
     """
 
     version: int = 1
@@ -90,3 +91,4 @@ class StatusDocument:
     asleep: tuple[Sleeper, ...]
     maintenance: str | None
     fleet_lock: HeldLock | None
+    reboots: bool

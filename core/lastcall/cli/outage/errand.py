@@ -15,7 +15,8 @@ class Errand:
         self._host, self._wake = host, wake
         self._process: CommandProcess | None = None
         self._ended: asyncio.Task[tuple[int, str]] | None = None
-        self._interrupted = False
+        self._interrupted: float | None = None  # when, on the loop's clock
+        self._insisted = False
         self.words: tuple[str, ...] = ()
         self.is_told = False
 
@@ -27,7 +28,7 @@ class Errand:
     async def send(self, *words: str) -> None:
         """Start a command. Raises OSError."""
         self._process = await self._host.start(*words)
-        self.words, self.is_told, self._interrupted = words, False, False
+        self.words, self.is_told, self._interrupted, self._insisted = words, False, None, False
         self._ended = asyncio.get_running_loop().create_task(self._process.wait())
         self._ended.add_done_callback(lambda _: self._wake())
 
@@ -45,8 +46,16 @@ class Errand:
     def interrupt(self) -> None:
         """Have it begin nothing more, and wait for what it has begun."""
         self.note_told()
-        if self._process and not self._interrupted:
-            self._interrupted = True
+        if self._process and self._interrupted is None:
+            self._interrupted = asyncio.get_running_loop().time()
+            self._process.interrupt()
+
+    def insist(self) -> None:
+        """The same; told so INSIST seconds ago, it waits for nothing any more."""
+        self.interrupt()
+        since = asyncio.get_running_loop().time() - (self._interrupted or 0.0)
+        if self._process and since >= INSIST and not self._insisted:
+            self._insisted = True
             self._process.interrupt()
 
     async def see_off(self, *, tell: bool) -> None:

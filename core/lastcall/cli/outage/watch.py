@@ -80,7 +80,8 @@ class OutageWatch:
     async def _on_battery(self, look: PowerLook) -> None:
         if self._errand.under_way:
             if self._errand.words == RESTORE:
-                self._errand.interrupt()
+                # Who waits until a guest is ready, for minutes, would keep others from being shed.
+                self._errand.insist()
             return
         if self._policy.on_battery == "shed" and self._is_anybody_due(look):
             self._figures, self._told_at = look.figures, look.at

@@ -29,8 +29,8 @@ from lastcall.runs.lock import RunLock
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed, booted
 from lastcall.systemd.units import OUTAGE
 
-MAINS_BACK = Request("", announced=True, power=True)
-MAINS_GONE = Request(Reason.POWER.value, announced=True)
+MAINS_BACK = Request("", mains="back")
+MAINS_GONE = Request("", mains="gone")
 
 
 def note_word(invocation: Invocation, spoken: SpokenWord) -> PowerDocument:

@@ -25,6 +25,7 @@ from lastcall.presence.roll_call import Census, RollCall, roll_in, take_census
 from lastcall.report.drills.last_drill import LastDrill, last_drill
 from lastcall.report.run_history import PastRun, latest, past_runs
 from lastcall.report.unseen import BadRun, SeenBy, SeenRuns, login_words
+from lastcall.systemd.unit_files.power_off import reboots_instead
 
 _DEFAULT = "default"  # libvirt's own default, which guests know by its real URI
 _FIELDS = tuple(one.name for one in fields(KeptForecast))
@@ -51,6 +52,7 @@ class StatusFacts:
     power: PowerNow | None = None
     maintenance: Maintenance | None = None
     lock: HeldLock | None = None
+    reboots: bool = False
 
     def document(self) -> StatusDocument:
         """The same as it is printed with `--json`."""
@@ -75,6 +77,7 @@ class StatusFacts:
             asleep=self.asleep,
             maintenance=self.maintenance and self.maintenance.since,
             fleet_lock=self.lock,
+            reboots=self.reboots,
         )
 
     def counts(self, uri: str) -> dict[GuestState, int] | None:
@@ -120,6 +123,7 @@ def gather(places: Places, state: StateFile, *, ask_systemd: bool) -> StatusFact
         power=power_now(places.run),
         maintenance=MaintenanceFile(places.state).read(),
         lock=_held_lock(places.state),
+        reboots=reboots_instead(),
     )
 
 

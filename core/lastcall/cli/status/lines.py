@@ -35,6 +35,8 @@ def status_lines(facts: StatusFacts, screen: Screen) -> Iterator[str]:
     if facts.power:
         yield from paragraph(f"power: {power_words(facts.power, screen)}", screen, tone=Tone.WARNING)
     yield from _among_hosts(facts, screen)
+    if facts.reboots:
+        yield from paragraph("this host reboots instead of powering off: the mains are back", screen, tone=Tone.WARNING)
     yield from _asleep(facts, screen)
     yield from _unseen(facts, screen)
     charge = ChargeNote(facts.places.run).read()

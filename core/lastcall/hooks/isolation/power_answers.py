@@ -19,6 +19,8 @@ def plain_policy(answer: Any) -> PowerPolicy | None:
         raise TypeError(f"returned {bounded(shown(answer))}, and not a PowerPolicy")
     if answer.on_battery not in {"shed", "nothing"}:
         raise ValueError(f"on_battery is {bounded(shown(answer.on_battery))}, and not shed or nothing")
+    if answer.power_returns not in {"stay", "reboot"}:
+        raise ValueError(f"power_returns is {bounded(shown(answer.power_returns))}, and not stay or reboot")
     if type(answer.supplies) is not int or answer.supplies < 1:
         raise ValueError(f"supplies is {bounded(shown(answer.supplies))}, and not a number of UPSes from 1 on")
     return PowerPolicy(
@@ -27,6 +29,7 @@ def plain_policy(answer: Any) -> PowerPolicy | None:
         restore_charge=_between(answer, "restore_charge", 100),
         supplies=answer.supplies,
         trust=_between(answer, "trust", 1),
+        power_returns=answer.power_returns,
     )
 
 

@@ -28,7 +28,7 @@ class ThereAndBack:
 
 
 class Drill:
-    """Stops and brings back. `sinks` makes those of one run; `host_stops` says whether the host is going down.
+    """Stops and brings back. `sinks` makes those of one run; `stopping` and `reboots` are as in `RunRequest`.
 
     `tell` learns what was stopped before anybody is brought back: nobody else knows, should that be cut off.
     """
@@ -38,11 +38,12 @@ class Drill:
         loaded: Loaded,
         sinks: Sinks,
         signals: HeldSignals,
-        host_stops: Callable[[], bool],
+        stopping: Callable[[], Reason | None],
+        reboots: Callable[[], None],
         tell: Callable[[Report], None],
     ) -> None:
         self._loaded, self._sinks, self._signals = loaded, sinks, signals
-        self._host_stops, self._tell = host_stops, tell
+        self._stopping, self._reboots, self._tell = stopping, reboots, tell
 
     def perform(self, chosen: TheseGuests, started: float, *, yes_neighbours: bool = False) -> ThereAndBack:
         """Do both. `started`: when the first one's time begins, on the monotonic clock. `yes_neighbours`: see
@@ -56,7 +57,7 @@ class Drill:
         if not gone.keys:
             return ThereAndBack(stopped)
         # What a host that goes down has begun to start is stopped with it, unless it is overlooked.
-        if not stopped.run.reason.voluntary or self._host_stops():
+        if not stopped.run.reason.voluntary or self._stopping():
             return ThereAndBack(stopped, problem=_stays_off("the host stops meanwhile", "they come back with it"))
         self._tell(stopped)
         try:
@@ -67,7 +68,10 @@ class Drill:
         return ThereAndBack(stopped, back)
 
     def _run(self, kind: RunKind, started: float, build: Callable[..., Execution]) -> Report:
-        request = RunRequest(kind=kind, reason=Reason.DRILL, sinks=self._sinks(), started=started)
+        request = RunRequest(
+            kind=kind, reason=Reason.DRILL, sinks=self._sinks(), stopping=self._stopping, reboots=self._reboots,
+            started=started,
+        )  # fmt: skip
         return perform(self._loaded, request, build, self._signals)
 
 

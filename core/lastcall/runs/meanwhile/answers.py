@@ -31,8 +31,8 @@ class Interruptible(Protocol):
 class Joinable(Protocol):
     """A run that can become the one that another process wants to begin."""
 
-    def join(self, reason: Reason, deadline: Deadline) -> bool:
-        """Become it; False where it is too late for that."""
+    def join(self, reason: Reason, deadline: Deadline, own: Deadline | None = None) -> bool:
+        """Become it; False where it is too late for that. `own`: what counts where an announcement is taken back."""
         ...
 
     def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
@@ -41,6 +41,14 @@ class Joinable(Protocol):
 
     def power_returns(self, deadline: Deadline, stops: Reason | None) -> str:
         """Learn that the mains are back while the host stops for a reason, or does not; returns as `announce` does."""
+        ...
+
+    def power_goes(self) -> str:
+        """Learn that they are gone again; returns as `announce` does."""
+        ...
+
+    def call_off(self, deadline: Deadline) -> str:
+        """Shed nobody else, as somebody wants it so; returns as `announce` does."""
         ...
 
 
@@ -85,17 +93,27 @@ class Answers:
             run.interrupt()  # start nobody else,
             run.interrupt()  # and wait for nobody
             return Answer(accepted=False, message="it starts nobody else, and ends")
-        if request.power and request.reason not in {"", self._context.terms.reason.value}:
-            # Who calls off what sheds guests must not turn a host stop round that has joined it a moment ago.
-            return self._told(f"it is not for {request.reason}")
-        if request.power:
-            self._ask_why(partial(self._turn, run, request))
-            return None
-        deadline = None if request.ends is None else self._deadlines.cut(request.ends - self._stream.start)
+        if request.mains:
+            return self._heed_mains(run, request)
+        deadline = self._cut(request.ends)
         if request.announced:
             return self._told(run.announce(Reason(request.reason) if request.reason else None, deadline))
-        joined = run.join(Reason(request.reason), deadline or self._deadlines.own)
+        joined = run.join(Reason(request.reason), deadline or self._deadlines.own, self._cut(request.own))
         return self._told("" if joined else "its guests' time is over")
+
+    def _heed_mains(self, run: Joinable, request: Request) -> Answer | None:
+        if request.mains == "gone":
+            return self._told(run.power_goes())
+        if not request.reason:
+            self._ask_why(partial(self._turn, run, request))
+            return None
+        # Who calls off what sheds guests must not turn a host stop round that has joined it a moment ago.
+        if request.reason != self._context.terms.reason.value:
+            return self._told(f"it is not for {request.reason}")
+        return self._told(run.call_off(self._deadlines.ordinary(Reason.SHED)))
+
+    def _cut(self, ends: float | None) -> Deadline | None:
+        return None if ends is None else self._deadlines.cut(ends - self._stream.start)
 
     def _ask_why(self, then: Callable[[Reason | None], None]) -> None:
         """Ask whether the host stops, beside the loop: systemd has to be asked now, as it may have been told since."""
@@ -121,7 +139,7 @@ class Answers:
     def _told(self, refused: str) -> Answer:
         terms = self._context.terms
         if not refused:
-            self._lock.become(terms.reason)
+            self._lock.become(terms.reason, terms.until)
         left = terms.left()
         end = "as long as it takes" if left is None else f"over within {format_duration(round(left, 1))}"
         message = f"{refused}: {end}, as before" if refused else f"{self._what_for}, {end}"

@@ -42,6 +42,7 @@ def run_shutdown(
     dead: Sequence[str] = (),
     sink: Sink | None = None,
     meanwhile: Callable[[FakeHypervisor, Shutdown], None] | None = None,
+    reboots: Callable[[], None] | None = None,
 ) -> Report:
     """Shut these guests down and return the report. State is kept in `folder`; times are those of the jumping clock.
 
@@ -55,7 +56,7 @@ def run_shutdown(
             meanwhile(hypervisor, run)
         return run
 
-    return _run(folder, guests, RunKind.SHUTDOWN, reason, plugins, config, dead, sink, build)
+    return _run(folder, guests, RunKind.SHUTDOWN, reason, plugins, config, dead, sink, build, reboots=reboots)
 
 
 def run_restore(
@@ -146,6 +147,7 @@ def _run(
     sink: Sink | None,
     build: Callable[[Parts, FakeHypervisor], Execution],
     deadline: float | None = None,
+    reboots: Callable[[], None] | None = None,
 ) -> Report:
     uris = dict.fromkeys(guest.uri for guest in guests)
     texts = {Path("<memory>"): own_places(folder, uris), **({Path("<text>"): config} if config else {})}
@@ -154,7 +156,7 @@ def _run(
         hypervisor = FakeHypervisor(guests, loop, dead=dead)
         outside = Outside(InlineWorkers(), hypervisor, lambda log, _ends: log.take, wait=lambda _event, _seconds: None)
         sinks = [("sink", sink)] if sink else []
-        request = RunRequest(kind=kind, reason=reason, deadline=deadline, started=0.0, sinks=sinks)
+        request = RunRequest(kind=kind, reason=reason, deadline=deadline, started=0.0, sinks=sinks, reboots=reboots)
         parts = assemble(loaded, request, loop, outside)
         parts.books.state.load()
         return loop.run_until_complete(build(parts, hypervisor).execute())
