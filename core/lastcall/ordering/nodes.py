@@ -36,6 +36,16 @@ def without(waits: Edges, gone: AbstractSet[Node]) -> Edges:
     return kept
 
 
+def reached(nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> set[Node]:
+    """What can be reached from these, by the edges."""
+    found, ahead = set[Node](), list(nodes)
+    while ahead:
+        new = set(edges.get(ahead.pop(), ())) - found
+        found |= new
+        ahead += new
+    return found
+
+
 def names_of(nodes: Iterable[Node], names: Mapping[Key, str]) -> tuple[str, ...]:
     """Nodes as a reader knows them, by name."""
     return tuple(sorted(name_of(node, names) for node in nodes))

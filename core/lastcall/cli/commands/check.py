@@ -16,6 +16,8 @@ from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.never_in_time import never_in_time
 from lastcall.checks.power.sheds_in_vain import sheds_in_vain
+from lastcall.checks.power.sheds_too_early import sheds_too_early
+from lastcall.checks.power.sleeps_apart import sleeps_apart
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
@@ -165,7 +167,8 @@ def _of_guests(
     # A guest of a connection that is not there may be the one that a rule is for.
     if all_known:
         yield from idle_rules(loaded.document.node, parts.settings.guests, [*everybody, *beside])
-    yield from sheds_in_vain(guests, parts.policies)
+    for look in (sheds_in_vain, sheds_too_early, sleeps_apart):
+        yield from look(guests, parts.policies)
 
 
 async def _ask_plugins(parts: Parts, guests: Sequence[Guest]) -> None:

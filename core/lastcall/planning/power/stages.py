@@ -1,7 +1,7 @@
 """Who is shed when: each guest by its own `shed`, and none before those that run and need it."""
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Literal, TypeAlias
@@ -13,7 +13,7 @@ from lastcall.config.policies import Policies
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.ordering.graph import Graph
-from lastcall.ordering.nodes import Node, Rank
+from lastcall.ordering.nodes import Node, Rank, reached
 
 StageKind: TypeAlias = Literal["after", "below", "runtime_below"]
 _KINDS: tuple[StageKind, ...] = ("after", "below", "runtime_below")
@@ -54,6 +54,11 @@ class ShedStage:
         if self.kind == "below":
             return None if power.charge is None else replace(power, charge=below)
         return None if power.runtime is None else replace(power, runtime=below)
+
+    def comes_after(self, other: "ShedStage") -> bool:
+        """Whether it does for certain: time goes up, a battery down, and of one measure and another nobody knows."""
+        later = self.threshold > other.threshold if self.kind == "after" else self.threshold < other.threshold
+        return self.kind == other.kind and later
 
     def __str__(self) -> str:
         if self.kind == "below":
@@ -122,6 +127,18 @@ class SheddingOrder:
         found = {key: self._needed(key, without=self._stages) for key in self._stages}
         return {key: never for key, never in found.items() if never}
 
+    def too_early(self) -> dict[Key, dict[ShedStage, tuple[Key, ShedStage]]]:
+        """The stages of each guest that shed nobody, and who needs it and goes last, by the same measure."""
+        found = {key: dict(self._outlasting(key, stages)) for key, stages in self._stages.items()}
+        return {key: stages for key, stages in found.items() if stages}
+
+    def _outlasting(self, key: Key, stages: Iterable[ShedStage]) -> Iterator[tuple[ShedStage, tuple[Key, ShedStage]]]:
+        theirs = [(other, one) for other in self.needed_until(key) for one in self._stages.get(other, ())]
+        for stage in stages:
+            later = [(other, one) for other, one in theirs if one.comes_after(stage)]
+            if later:
+                yield stage, max(later, key=lambda pair: abs(pair[1].threshold - stage.threshold))
+
     def needed_until(self, key: Key) -> tuple[Key, ...]:
         """The guests that run, need it and have to be shed before, or with it."""
         return self._needed(key, without=())
@@ -145,20 +162,10 @@ class SheddingOrder:
     def _held(self, holding: Container[Key]) -> set[Node]:
         """Everybody that stays, and everybody that they need."""
         held = {node for node in self._needs if not isinstance(node, Rank) and node not in holding}
-        return held | _reached(held, self._needs)
+        return held | reached(held, self._needs)
 
     def _needed(self, key: Key, *, without: Container[Key]) -> tuple[Key, ...]:
         """Who needs it, directly or by others, apart from some."""
-        needing = _reached({key}, self._needed_by)
+        needing = reached({key}, self._needed_by)
         return tuple(node for node in self._needed_by
                      if node in needing and not isinstance(node, Rank) and node not in without)  # fmt: skip
-
-
-def _reached(nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> set[Node]:
-    """What can be reached from these, by the edges."""
-    found, ahead = set[Node](), list(nodes)
-    while ahead:
-        new = set(edges.get(ahead.pop(), ())) - found
-        found |= new
-        ahead += new
-    return found
