@@ -15,7 +15,8 @@ from lab.daemon import Daemon
 from lab.guests import driver_guests, opened, states
 from lab.patience import LONGEST
 from lastcall.persistence.state import open_state
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import DIES, by_name_in, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 NAMES = ["db", "web-1", "web-2"]

@@ -11,7 +11,8 @@ from lab.fleetlock import Locks, over_tcp
 from lab.guests import driver_guests, states
 from lastcall.persistence.fleet.held_lock import HeldLockFile
 from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import next_boot, run_lastcall, waiting_guests, write_config
 
 ALL = {"db": "running", "web": "running"}

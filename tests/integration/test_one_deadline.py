@@ -30,7 +30,8 @@ TELLS = "import lastcall\n@lastcall.hookimpl\ndef on_guest_stop(guest, run):\n  
 HOLDER = """\
 import fcntl, os, signal, sys, time
 from pathlib import Path
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 for number in (signal.SIGUSR1, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 if sys.argv[2] == "nobody":

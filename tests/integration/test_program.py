@@ -13,7 +13,8 @@ import pytest
 
 from lab.libvirt_guests import measure
 from lab.patience import LONGEST, wait_until
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import AWAKE, PROGRAM, report_of, run_lastcall, waiting_guests, write_config
 
 WORLD = "test:///default"

@@ -16,7 +16,8 @@ from lab.guests import driver_guests, opened, states
 from lab.patience import LONGEST
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import open_state
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import DIES, by_name_in, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
 
 NAMES = ["db", "mail", "web-1", "web-2"]

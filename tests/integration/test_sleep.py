@@ -12,7 +12,8 @@ from json_documents import hold_against_schema
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
 from lastcall.persistence.state import open_state
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import at_default_paths, by_name_in, default_paths, run_lastcall, start_and_wait_for, write_config
 
 NAMES = ["app", "db", "plain"]

@@ -15,7 +15,8 @@ from lastcall.persistence.files import give_to_readers
 from lastcall.persistence.last_line import AskedByVirsh
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 
 if TYPE_CHECKING:
     from lastcall.api.results import Report

@@ -25,7 +25,8 @@ from lastcall.persistence.state import StateInvalid, open_state
 from lastcall.planning.history import History
 from lastcall.records.run_log import read_log
 from lastcall.report.run_history import past_runs
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from lastcall.testing.memory import FakeGuest, run_shutdown
 
 KEY = ("qemu:///system", "a")

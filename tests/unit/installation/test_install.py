@@ -9,7 +9,8 @@ import pytest
 
 from fake_systemctl import ACTIVE, GUESTS_ON_DUTY, FakeSystemctl, runs
 from lastcall import Guest
-from lastcall.config.settings import PathSettings, RestoreSettings, Settings, UnitSettings
+from lastcall.config.sections.units import UnitSettings
+from lastcall.config.settings import PathSettings, RestoreSettings, Settings
 from lastcall.errors import LastcallError, UsageError
 from lastcall.installation import packaged, takeover
 from lastcall.installation.choices import NOBODY, Choices

@@ -11,7 +11,8 @@ import pytest
 from lastcall import Guest, Reason
 from lastcall.persistence.announcement import NoticeBoard, announce
 from lastcall.persistence.mailbox import Answer, Request
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 

@@ -12,7 +12,8 @@ from lastcall.persistence.announcement import NoticeBoard, announce
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.last_line import answered
 from lastcall.persistence.mailbox import Mailbox, Request
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import run_lastcall, write_config
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from lastcall.persistence.mailbox import Mailbox, Request
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 
 TELL = """\
 import sys
@@ -82,7 +83,8 @@ def test_a_run_that_may_not_be_looked_into_is_believed_to_hold_its_lock(tmp_path
 DIES = """\
 import os, sys
 from pathlib import Path
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 lock = RunLock(Path(sys.argv[1]))
 lock.take(Holder(sys.argv[2], sys.argv[3], os.getpid()))
 print("holds", flush=True)

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from fake_systemctl import FakeSystemctl
 from lastcall import Problem
-from lastcall.config.settings import Settings, UnitSettings
+from lastcall.config.sections.units import UnitSettings
+from lastcall.config.settings import Settings
 from lastcall.systemd.site_units.after import after_drop_ins, check_after
 from lastcall.systemd.unit_checks import check_units
 from lastcall.systemd.units import AROUND, RESTORE, SERVICE

@@ -18,7 +18,8 @@ from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import open_state
 from lastcall.planning.selection import Selection
 from lastcall.report.unseen import unseen_at_login
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 
 
 @click.command("forget", short_help="Take guests off the list of those to be restored.")

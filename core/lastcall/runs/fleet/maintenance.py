@@ -9,7 +9,8 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
 from lastcall.persistence.refusals import refusals_told
 from lastcall.persistence.state import Entry, StateFile, open_state
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 
 
 def begin_maintenance(settings: Settings) -> bool:

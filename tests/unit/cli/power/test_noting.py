@@ -25,7 +25,8 @@ from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.mailbox import Answer, Request
 from lastcall.persistence.power.board import PowerBoard
 from lastcall.persistence.state import StateFile
-from lastcall.runs.lock import Holder, RunLock
+from lastcall.runs.lock import RunLock
+from lastcall.runs.meanwhile.holder import Holder
 from support import run_lastcall, write_config
 
 LINE, BATTERY, LOW = PowerWord.LINE, PowerWord.BATTERY, PowerWord.LOW
