@@ -92,7 +92,9 @@ class Shutdown:
         )
         self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
         own_stops = OwnStops(self._sight.hypervisor, inventory, self._stream, context.terms)
-        self._targets = Destinations(self._sight.hypervisor, ladder.tools.asker, books, self._stream, context.terms)
+        self._targets = Destinations(
+            self._sight.hypervisor, ladder.tools.asker, books, self._stream, context.terms, run=context.id
+        )
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops, self._targets)
         self._busy = BusyGuests(hooks, self._stream, context.terms, self._loop)
         self._news = Wakeup(self._loop)

@@ -11,8 +11,10 @@ import pytest
 from lastcall import Ended, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import Condition, GuestFacts
 from lastcall.persistence.state import StateFile
+from lastcall.records.credit import Credit
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.timing.deadline import Deadline
 from support import by_name, list_of_a_killed_run, waiting_guests
 
 HB, HC = "qemu+tls://hb/system", "qemu+tls://hc/system"
@@ -153,3 +155,34 @@ def test_what_a_move_that_was_cut_off_has_left_is_touched_only_where_the_other_h
     else:
         assert waiting_guests(tmp_path) == ["web"]
         assert where(tmp_path) == {"web": []}
+
+
+def test_who_may_move_only_since_a_host_stop_has_joined_is_noted_before_it_sets_out(tmp_path: Path) -> None:
+    config = f"""
+shutdown: {{parallel: 1}}
+defaults: {{stop: [{{migrate: {{to: {HB}, reasons: [reboot]}}}}, acpi]}}
+guests: [{{match: first, stop: [acpi], order: 2}}, {{match: second, order: 1}}]
+"""
+    noted = list[dict[str, Sequence[str]]]()
+    first, second = FakeGuest("first", takes=3), FakeGuest("second", takes=9)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        joins = Deadline.after(hypervisor.loop.time(), 120.0)
+        hypervisor.loop.call_later(2, run.join, Reason.REBOOT, joins)
+        hypervisor.loop.call_later(6, lambda: noted.append(where(tmp_path)))
+
+    run_shutdown(tmp_path, [first, second], config=config, reason=Reason.MANUAL, meanwhile=meanwhile)
+    assert hows(second) == ["migrate"]
+    assert noted == [{"first": [], "second": [HB]}]
+
+
+def test_a_persistent_guest_that_libvirt_does_not_know_any_more_has_gone_by_its_move() -> None:
+    outcomes = {"migrate": Outcome.MOVED, "acpi": Outcome.STOPPED}
+    guest = FakeGuest("web").guest
+    credit = Credit.of(Ended.VANISHED, guest, ["migrate", "acpi"], outcomes.__getitem__)
+    assert (credit.outcome, credit.method) == (Outcome.MOVED, "migrate")
+    transient = FakeGuest("web", persistent=False).guest
+    assert Credit.of(Ended.VANISHED, transient, ["migrate", "acpi"], outcomes.__getitem__).method == "acpi"
+    assert Credit.of(Ended.MIGRATED, guest, ["acpi"], outcomes.__getitem__).outcome is Outcome.SKIPPED, (
+        "by somebody else"
+    )

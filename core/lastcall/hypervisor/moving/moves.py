@@ -24,9 +24,13 @@ class Moves:
         self._silent: dict[str, tuple[float, HypervisorError]] = {}
 
     def take(self, uri: str, key: Key, memory: int, remaining: Callable[[], float]) -> None:
-        """Wait for a place among those that move to a host; `remaining` raises where the time for that is over."""
+        """Wait for a place among those that move to a host; `remaining` raises where the time for that is over.
+
+        Also until an earlier move of the guest is over that was called back: before the host over there has cleared up
+        after that it takes the guest for one that is there.
+        """
         with self._changed:
-            while self._at_once and len(self._under_way[uri]) >= self._at_once:
+            while self._is_under_way(key) or (self._at_once and len(self._under_way[uri]) >= self._at_once):
                 self._changed.wait(min(STEP, max(0.01, remaining())))
             self._under_way[uri][key] = memory
 
@@ -35,6 +39,9 @@ class Moves:
         with self._changed:
             self._under_way[uri].pop(key, None)
             self._changed.notify_all()
+
+    def _is_under_way(self, key: Key) -> bool:
+        return any(key in guests for guests in self._under_way.values())
 
     def promised(self, uri: str, key: Key) -> int:
         """Bytes of a host's memory that others have been promised who are under way to it."""

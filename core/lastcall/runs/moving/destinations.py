@@ -27,9 +27,11 @@ _NOT_THERE = frozenset({GuestState.OFF, GuestState.UNKNOWN})
 class Destinations:
     """Knows them for one run, and keeps them in its books."""
 
-    def __init__(self, hypervisor: Hypervisor, asker: Asker, books: Bookkeeping, stream: Stream, terms: Terms) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, asker: Asker, books: Bookkeeping, stream: Stream, terms: Terms, *, run: str
+    ) -> None:
         self._hypervisor, self._asker, self._books = hypervisor, asker, books
-        self._stream, self._terms = stream, terms
+        self._stream, self._terms, self._run = stream, terms, run
         self._cut_off: dict[Key, tuple[str, ...]] = {}
         self._stays: set[Key] = set()  # who does not come back once it has moved
 
@@ -38,15 +40,15 @@ class Destinations:
 
         What is left of them here stands still. Resumed, or asked to stop, it would be a second one of them.
         """
-        entries = self._books.state.entries
+        entries, doubtful = self._books.state.entries, dict[Key, tuple[str, ...]]()
         for one in plan.guests:
-            where = entries[one.guest.key].where if one.guest.key in entries else ()
-            if where and one.guest.state is GuestState.PAUSED:
-                self._cut_off[one.guest.key] = where
-        doubtful = [one for one in plan.guests if one.guest.key in self._cut_off]
-        whys = await asyncio.gather(*(self._why_left(one.guest, self._cut_off[one.guest.key]) for one in doubtful))
-        left = {one.guest.key: why for one, why in zip(doubtful, whys, strict=True) if why}
-        self._cut_off = {key: where for key, where in self._cut_off.items() if key in left}
+            entry = entries.get(one.guest.key)
+            if entry and entry.where and entry.run != self._run and one.guest.state is GuestState.PAUSED:
+                doubtful[one.guest.key] = entry.where
+        guests = [one.guest for one in plan.guests if one.guest.key in doubtful]
+        whys = await asyncio.gather(*(self._why_left(guest, doubtful[guest.key]) for guest in guests))
+        left = {guest.key: why for guest, why in zip(guests, whys, strict=True) if why}
+        self._cut_off |= {key: doubtful[key] for key in left}
         return replace(plan, guests=tuple(_left(one, left.get(one.guest.key, "")) for one in plan.guests))
 
     async def _why_left(self, guest: Guest, where: tuple[str, ...]) -> str:
