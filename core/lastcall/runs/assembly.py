@@ -180,8 +180,11 @@ def build_shutdown(
 
     phases = Phases(parts.loop, parts.context.terms, parts.stream, own=parts.own, force=force)
     sight = Sight(parts.hypervisor, parts.status, parts.loop, phases.last_hook)
-    turned, before_move = lambda: phases.turned, parts.books.note_move
-    ladder = Ladder(RungTools(parts.asker, sight, parts.stream, phases.hung_plug, turned, before_move))
+    tools = RungTools(
+        parts.asker, sight, parts.stream, phases.hung_plug, lambda: phases.turned, phases.last_ask,
+        parts.books.note_move,
+    )  # fmt: skip
+    ladder = Ladder(tools)
     wanted = ShutdownPlanning(
         chosen=chosen,
         stages=stages or {},

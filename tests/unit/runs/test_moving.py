@@ -88,6 +88,16 @@ def test_a_move_whose_time_is_up_is_called_back_and_its_guest_is_asked(tmp_path:
     assert where(tmp_path) == {"web": []}
 
 
+def test_a_move_is_called_back_when_everybody_has_to_be_asked(tmp_path: Path) -> None:
+    guest = FakeGuest("web", takes=15, hangs_in=frozenset({"migrate"}))
+    config = f"""
+shutdown: {{deadline: 120s, reserve: 20s, grace: 20s}}
+defaults: {{stop: [{{migrate: {{to: {HB}, timeout: 10min}}}}, {{migrate: {{to: {HC}, timeout: 10min}}}}, acpi]}}
+"""
+    result = by_name(run_shutdown(tmp_path, [guest], config=config, reason=Reason.REBOOT), "web")
+    assert (result.outcome, result.method, result.asked) == (Outcome.STOPPED, "acpi", 80.0)
+
+
 def test_a_guest_whose_memory_follows_it_is_neither_called_back_nor_asked(tmp_path: Path) -> None:
     guest = FakeGuest("web", hangs_in=frozenset({"migrate"}))
 

@@ -50,8 +50,12 @@ class Ladder:
         for step in steps:
             if until.passed or self.tools.only_waits() or self.tools.over(guest, step):
                 break
+            if step.moves and self.tools.last_ask.passed:
+                continue
             await self._prepare(guest, step, poweroff)
-            rung = Rung(self.tools, guest, step, until, out_of_order=out_of_order, held=held)
+            # Who moves has not been asked: where nobody takes it in time it still wants its time to go off by itself.
+            ends = self.tools.last_ask if step.moves else until
+            rung = Rung(self.tools, guest, step, ends, out_of_order=out_of_order, held=held)
             verdict = await rung.climb()
             # To resume a guest asks nothing of it, nor does to move it: who was only woken has yet to be asked before
             # the plug is pulled.

@@ -370,5 +370,5 @@ class Rung:
             self._tools.withdrawals.add(back)
             back.add_done_callback(self._tools.withdrawals.discard)
             # Not before a plug, which needs no job, and which a withdrawal that hangs would cost its last seconds.
-            if not self._until.passed:
+            if self._step.moves or not self._until.passed:
                 await asyncio.wait({back})

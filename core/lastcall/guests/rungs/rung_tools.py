@@ -10,6 +10,7 @@ from lastcall.guests.rungs.stop_request import Asker
 from lastcall.planning.plan import Step
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
+from lastcall.timing.moment import Moment
 
 
 @value
@@ -18,7 +19,7 @@ class RungTools:
 
     `hung_plug`: by then the plug of a guest whose QEMU hangs has to be pulled, to be confirmed in time. `only_waits`:
     whether the run has turned round, so that no request leaves any more, to whomever. `before_move`:
-    writes down, before it is moved, where a guest may be soon.
+    writes down, before it is moved, where a guest may be soon. `last_ask`: when everybody has to be asked.
     """
 
     asker: Asker
@@ -26,6 +27,7 @@ class RungTools:
     stream: Stream
     hung_plug: Callable[[], float]
     only_waits: Callable[[], bool]
+    last_ask: Moment
     before_move: Callable[[Guest, Sequence[str]], Awaitable[None]]
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
