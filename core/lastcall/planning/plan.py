@@ -130,6 +130,8 @@ def make_plan(guests: Sequence[Guest], policies: Policies, around: Circumstances
             name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
             if name not in around.methods:
                 problems.setdefault(name, _unknown(name, guest, around.methods, ends=ends))
+            elif step in policy.last_resort and _is_move(around.methods[name]):
+                problems.setdefault(f"{name} as last resort", _too_late(name, guest, ends=ends))
         awaited = crowded or bool(graph.needs[guest.key])
         planned.append(plan_guest(guest, policy, around, awaited=awaited))
     return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
@@ -150,8 +152,10 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
             watched=around.patience if policy.manage == "watch" else None,
             facts=facts,
         )
-    final = [step.chosen for step in policy.last_resort if step.chosen[0] in around.methods]
-    if policy.last_resort and policy.last_resort[-1].chosen[0] not in around.methods and DESTROY in around.methods:
+    # Whether another host takes it nobody knows, and then there is no time left to find out.
+    force = {name for name, method in around.methods.items() if not _is_move(method)}
+    final = [step.chosen for step in policy.last_resort if step.chosen[0] in force]
+    if policy.last_resort and policy.last_resort[-1].chosen[0] not in force and DESTROY in force:
         # The host goes down all the same: a typing mistake, or a plugin that is gone, is no `last_resort: leave`.
         final.append((DESTROY, None))
     return PlannedGuest(
@@ -239,7 +243,7 @@ def _prepared(
 
 def _step(step: LadderStep, policy: GuestPolicy, methods: Mapping[str, Any]) -> Step:
     method, options = step.chosen
-    moves = getattr(methods[method], "outcome", None) is Outcome.MOVED
+    moves = _is_move(methods[method])
     return Step(
         method,
         _own_timeout(step) or policy.timeout,
@@ -258,6 +262,16 @@ def _last(method: str, options: Any, policy: GuestPolicy, *, endless: bool) -> S
 
 def _own_timeout(step: LadderStep) -> float | None:
     return getattr(step.chosen[1], "timeout", None)
+
+
+def _is_move(method: Any) -> bool:
+    return getattr(method, "outcome", None) is Outcome.MOVED
+
+
+def _too_late(name: str, guest: Guest, *, ends: bool) -> Problem:
+    then = f"{DESTROY} takes its place" if ends else "the step is skipped"
+    message = f"{name!r} is no last resort, as it depends on another host; {then}"
+    return Problem(what="ladder", where=guest.name, message=message, remedy="put it into `stop`, before what asks")
 
 
 def _unknown(name: str, guest: Guest, methods: Mapping[str, Any], *, ends: bool) -> Problem:

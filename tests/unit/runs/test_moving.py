@@ -196,3 +196,12 @@ def test_a_persistent_guest_that_libvirt_does_not_know_any_more_has_gone_by_its_
     assert Credit.of(Ended.MIGRATED, guest, ["acpi"], outcomes.__getitem__).outcome is Outcome.SKIPPED, (
         "by somebody else"
     )
+
+
+@pytest.mark.parametrize("last", [f"[{{migrate: {{to: {HB}}}}}]", f"[{{migrate: {{to: {HB}}}}}, destroy]"])
+def test_to_be_moved_is_no_last_resort(tmp_path: Path, last: str) -> None:
+    guest = FakeGuest("web", deaf_to=frozenset({"acpi"}))
+    config = f"defaults: {{stop: [{{acpi: {{timeout: 5s}}}}], last_resort: {last}}}"
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.REBOOT)
+    assert {*hows(guest)} == {"acpi", "destroy"}
+    assert any("no last resort" in problem.message for problem in report.problems)

@@ -98,7 +98,7 @@ class Destinations:
         """Note where guests are by what became of them; returns whether anything is new."""
         entries, news = self._books.state.entries, False
         for key, result in results.items():
-            if key not in entries or key in self._cut_off or not entries[key].where:
+            if key not in entries or key in self._cut_off:
                 continue
             where = self._place(result)
             if where is not None and where != entries[key].where:
