@@ -1,12 +1,14 @@
 """One guest's way back: its turn, what it waits for, its hooks, its start, and the wait until it is ready."""
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.errors import LastcallError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
+from lastcall.guests.returning.way_back import WayBack
 from lastcall.guests.start_waits import StartWaits
 from lastcall.guests.starter import NotStarted, Starter
 from lastcall.hooks.dispatch import Hooks
@@ -17,6 +19,9 @@ from lastcall.records.records import GuestBegun, GuestEnded
 from lastcall.records.stream import Stream
 from lastcall.timing.moment import Moment
 from lastcall.timing.terms import Terms
+
+if TYPE_CHECKING:
+    from lastcall.guests.returning.found_guest import FoundGuest
 
 _HALTED = "interrupted before it was started"
 _BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.MOVED, Outcome.UNREADY})
@@ -31,6 +36,7 @@ class Starting:
 
     scheduler: Scheduler
     starter: Starter
+    way_back: WayBack
     waits: StartWaits
     readiness: Readiness
     clocks: ClockSync
@@ -48,8 +54,8 @@ class GuestStart:
     def __init__(self, starting: Starting, entry: Entry, waited_for: tuple[str, ...] = ()) -> None:
         self._starting = starting
         self._hooks, self._stream, self._starter = starting.hooks, starting.stream, starting.starter
-        self.guest = entry.guest
-        self._restarts = entry.restarts
+        self._entry, self.guest = entry, entry.guest
+        self._found: FoundGuest | None = None  # of one who may be on another host
         self._waited_for = waited_for
 
     async def start(self) -> None:
@@ -79,6 +85,8 @@ class GuestStart:
         if fired.verdict == "skip_guest":
             self.decide(Outcome.SKIPPED, f"{fired.because}; it stays on the list")
             return
+        if self._entry.where and (standing := await self._come_home()) is None:
+            return
         without = standing.saved and self._starting.fresh
         failed = await self._starter.drop_image(self.guest) if without else None
         failed = failed or await self._start_when_it_can()
@@ -103,16 +111,16 @@ class GuestStart:
     async def _off(self) -> Standing | None:
         """How libvirt says that it is off; None where it is not to be started, which is decided then."""
         try:
-            standing = await self._starter.first_standing(self.guest)
+            standing = await self._standing()
         except (LastcallError, TimeoutError) as error:
             # Not parked, as nothing speaks against the guest itself: it waits on the list until its connection answers.
             self.decide(Outcome.FAILED, f"{in_words(error)}; it stays on the list")
             return None
+        if standing is None:
+            return None
         # libvirt starts autostart guests before any client can ask: to find one running is no failure.
         if standing.state is not GuestState.OFF:
-            # Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good.
-            if self._restarts:
-                await self._starter.let_restart(self.guest)
+            await self._put_back()
             self.decide(Outcome.PRESENT)
             return None
         if self._starting.halt.passed:  # while libvirt did not answer, or it was waited for, which may have taken long
@@ -120,23 +128,93 @@ class GuestStart:
             return None
         return standing
 
-    async def _await_readiness(self, outcome: Outcome) -> None:
+    async def _standing(self) -> Standing | None:
+        """What libvirt here says of it, once others have said that it is not there; None where it is decided."""
+        if not self._entry.where:
+            return await self._starter.first_standing(self.guest)
+        found = self._found = await self._starting.way_back.find(self._entry)
+        if found.runs_twice:
+            told = self._starting.way_back.tell_of_two(self.guest, found)
+            self.decide(Outcome.FAILED, f"{told}; it stays on the list")
+            return None
+        if found.lacks:
+            whys = "; ".join(found.silent.values())
+            self.decide(Outcome.FAILED, f"it waits for {found.lacks} ({whys}), and stays on the list")
+            return None
+        return found.here
+
+    async def _come_home(self) -> Standing | None:
+        """Have it here: as it runs on another host, or off, and defined here. None where that is decided.
+
+        All is asked once more: hooks may have taken a minute since.
+        """
+        standing = await self._off()
+        if standing is None or self._found is None:
+            return None
+        way, found = self._starting.way_back, self._found
+        if found.runs_at:
+            await self._fetch(found.runs_at[0])
+            return None
+        if found.is_defined_here or not found.defined_at:
+            way.warn_of_definitions(self._entry, found.defined_at)
+            return standing
+        failed = await way.adopt(self._entry, found, fresh=self._starting.fresh)
+        if failed:
+            self.decide(Outcome.FAILED, failed.why, failed)
+            return None
+        way.warn_of_definitions(self._entry, found.defined_at[1:])
+        await way.put_back_autostart(self._entry)
+        return standing
+
+    async def _fetch(self, uri: str) -> None:
+        """Migrate it here; while something is missing here that it needs, wait for that."""
+        way, waits = self._starting.way_back, self._starting.waits
+        while (failed := await way.fetch(self._entry, uri)) and failed.lacks:
+            lacks = await waits.until_there(self.guest, failed.lacks, lambda: way.still_lacks(self._entry, uri))
+            if lacks or self._starting.halt.passed:
+                break
+        if failed:
+            self.decide(Outcome.FAILED, failed.why, failed)
+            return
+        await self._put_back()
+        await self._await_readiness(Outcome.MOVED, moved_from=uri)
+
+    async def _put_back(self) -> None:
+        """What its stop has made of it, and what does not travel, is as it was again."""
+        # Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good.
+        if self._entry.restarts:
+            await self._starter.let_restart(self.guest)
+        await self._starting.way_back.put_back_autostart(self._entry)
+
+    async def _await_readiness(self, outcome: Outcome, moved_from: str = "") -> None:
         ready = await self._starting.readiness.reached(self.guest)
         if self._starting.clocks.wanted(outcome) and self.guest.state is not GuestState.PAUSED:
             await self._starting.clocks.set_clock(self.guest)
-        self.decide(outcome if ready else Outcome.UNREADY, "" if ready else "running, but not ready in its time")
+        message = "" if ready else "running, but not ready in its time"
+        self.decide(outcome if ready else Outcome.UNREADY, message, moved_from=moved_from)
 
     async def look_again(self) -> None:
-        """It could not be asked for, or has not been: where it runs by now, that is what counts."""
+        """It could not be asked for, or has not been: where it runs by now, that is what counts.
+
+        Of one that may be on another host it is not: half of it is here while it is on its way.
+        """
+        if self._entry.where:
+            return
         with contextlib.suppress(LastcallError, TimeoutError):
             if (await self._starter.standing(self.guest)).state is not GuestState.OFF:
                 self.decide(Outcome.PRESENT)
 
-    def decide(self, outcome: Outcome, message: str = "", failed: NotStarted | None = None) -> None:
+    def decide(
+        self, outcome: Outcome, message: str = "", failed: NotStarted | None = None, *, moved_from: str = ""
+    ) -> None:
         """Decide, and let the guest leave the list only when it is back."""
         key = self.guest.key
-        if outcome in _BACK:
+        # One that runs here may have a second life on a host that says nothing: whoever looks again is to ask it.
+        doubtful = self._found is not None and self._found.silent
+        if outcome in _BACK and not doubtful:
             self._starting.waiting.drop([key])
         elif failed and failed.parked:
             self._starting.waiting.park(key, bad_image=failed.bad_image)
-        self._stream.emit(GuestEnded(at=self._stream.now(), guest=key, outcome=outcome, message=message))
+        self._stream.emit(
+            GuestEnded(at=self._stream.now(), guest=key, outcome=outcome, message=message, moved_from=moved_from)
+        )

@@ -1,7 +1,7 @@
 """What a guest waits for between its turn and its start: it holds up nobody else meanwhile, and no wait is endless."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from lastcall.api.guests import Guest, Key
 from lastcall.config.guest_settings import Match
@@ -95,6 +95,15 @@ class StartWaits:
 
     async def for_needs(self, guest: Guest, lacks: str) -> str:
         """Wait for what it needs for its start; returns what is still missing when the time for that is over."""
+
+        async def look() -> str:
+            missing = (await self._starter.supply(guest)).missing
+            return missing[0] if missing else ""
+
+        return await self.until_there(guest, lacks, look)
+
+    async def until_there(self, guest: Guest, lacks: str, look: Callable[[], Awaitable[str]]) -> str:
+        """Wait for what it `lacks`, which is noted on the list; `look` says what is still missing."""
         # Once for each guest: what comes and goes must not take all of the time.
         until = self._until.setdefault(guest.key, self._terms.soon(NEEDS))
         self._stream.emit(GuestHeld(at=self._stream.now(), guest=guest.key, by=lacks, until=self._stream.by(until)))
@@ -104,8 +113,9 @@ class StartWaits:
             while lacks and not self._halt.passed and self._terms.clock() < until:
                 await self._halt.bounds(asyncio.sleep(min(pause, until - self._terms.clock())))
                 asked = self._terms.clock()
-                missing = (await self._starter.supply(guest)).missing
+                lacks = await look()
                 # A disk that hangs keeps the worker that looks at it.
                 pause = POLL if self._terms.clock() - asked < POLL else pause * 2
-                lacks = missing[0] if missing else ""
+        if not lacks:  # what keeps it from its start now is something else
+            self._waiting.note_wait(guest.key, "")
         return lacks

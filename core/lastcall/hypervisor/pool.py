@@ -21,6 +21,7 @@ from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
 from lastcall.hypervisor.moving.far_host import state_at
 from lastcall.hypervisor.moving.moves import Moves
+from lastcall.hypervisor.moving.return_trips import LibvirtOtherHosts
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -68,6 +69,7 @@ class LibvirtHypervisor:
         self._attempts: dict[str, object] = {}  # which attempt each connection came from
         self._stillborn: set[object] = set()
         self._dead: list[Connection] = []  # kept, as closing them may block
+        self.other_hosts = LibvirtOtherHosts(workers, self._connection)
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Open all at once, each within its own time; a URI that comes twice is opened once."""

@@ -6,12 +6,15 @@ The engine knows only these, so that tests can put a fake hypervisor, inline wor
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.errors import LastcallError
 from lastcall.formats.values import value
+
+if TYPE_CHECKING:
+    from lastcall.hypervisor.moving.other_hosts import OtherHosts
 
 
 class Condition(Enum):
@@ -237,6 +240,11 @@ class Call(Protocol):
 
 class Hypervisor(Protocol):
     """Every connection of the run. Coroutines run on the loop thread and raise HypervisorError or TimeoutError."""
+
+    @property
+    def other_hosts(self) -> "OtherHosts":
+        """Those that guests of these connections were moved to."""
+        ...
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Open all connections at once and post their events to the listener, on the loop thread."""

@@ -172,6 +172,8 @@ class Inventory:
         await self._take_metadata(
             [(guest, looked.facts[guest.key].metadata) for guest in guests if guest.key in looked.facts]
         )
+        # Who was moved to another host is not known here any more, and nor is whom it needs.
+        await self._take_remembered([guest for guest in guests if guest.key not in {*looked.facts, *looked.silent}])
         silent = [guest for guest in guests if guest.key in looked.silent]
         if silent:
             recalled = await self._recall(silent)
@@ -183,6 +185,12 @@ class Inventory:
             self._tell(uri, known, looked.silent, lambda guest: days[guest.key], Severity.WARNING)
             self._tell(uri, unknown, looked.silent, lambda _: f"nor was it before; {self._care}", Severity.ERROR)
         return looked.facts
+
+    async def _take_remembered(self, gone: Sequence[Guest]) -> None:
+        if not gone:
+            return
+        recalled = await self._recall(gone)
+        await self._take_metadata([(guest, recalled[guest.key].metadata) for guest in gone if guest.key in recalled])
 
     def _tell(
         self,

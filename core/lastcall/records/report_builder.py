@@ -28,6 +28,7 @@ VERSION = 1
 TRACES = 1 << 20  # characters of all tracebacks of a report
 FailureT = TypeVar("FailureT", Attempt, HookRecord)
 START = "start"  # the method of a restore
+RETURN = "come back"  # that of a guest which was moved to another host
 _AS_PLANNED = frozenset(
     {
         Outcome.STOPPED,
@@ -154,7 +155,7 @@ class ReportBuilder:
             case GuestAsked():
                 story.tried = True
                 story.out_of_order |= record.out_of_order
-                if record.method == START and story.asked is None:
+                if record.method in {START, RETURN} and story.asked is None:
                     story.asked = record.at
             case AttemptEnded():
                 story.attempts.append(self._traced(record.attempt))

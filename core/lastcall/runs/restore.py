@@ -14,6 +14,7 @@ from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.outside.needed_neighbours import NeededNeighbours
 from lastcall.guests.readiness import Readiness
+from lastcall.guests.returning.way_back import WayBack
 from lastcall.guests.start_guest import GuestStart, Starting
 from lastcall.guests.start_waits import StartWaits
 from lastcall.guests.starter import Starter
@@ -238,9 +239,13 @@ class Restore:
             scheduler, self._tools.starter, self._inventory.policies, self._state, self._stream, terms, self._halt,
             neighbours,
         )  # fmt: skip
+        way_back = WayBack(
+            self._hypervisor.other_hosts, self._tools.starter, waits, self._inventory.policies, self._settings,
+            self._stream,
+        )  # fmt: skip
         return Starting(
-            scheduler, self._tools.starter, waits, self._tools.readiness, self._tools.clocks, self._hooks, self._state,
-            self._stream, terms, self._halt, self._wanted.fresh,
+            scheduler, self._tools.starter, way_back, waits, self._tools.readiness, self._tools.clocks, self._hooks,
+            self._state, self._stream, terms, self._halt, self._wanted.fresh,
         )  # fmt: skip
 
     async def _announce(self) -> bool:

@@ -64,13 +64,20 @@ def supply(connection: libvirt.virConnect, domain: libvirt.virDomain) -> tuple[S
 
     Blocks, for as long as a pool takes to be mounted. Raises libvirtError.
     """
-    needed = needed_by(ET.fromstring(_xml_of(domain)))  # noqa: S314  written by libvirt
+    return begin_needed(connection, ET.fromstring(_xml_of(domain)))  # noqa: S314  written by libvirt
+
+
+def begin_needed(
+    connection: libvirt.virConnect, tree: ET.Element, *, volumes: bool = True
+) -> tuple[StartNeeds, tuple[Path, ...]]:
+    """The same by a domain's XML, which may not be defined here. Without `volumes` it brings its disks along."""
+    needed = needed_by(tree)
     begun, missing = list[str](), list[str]()
     for name in needed.networks:
         _begin(f"network {name}", lambda name=name: connection.networkLookupByName(name), begun, missing)
     for name in dict.fromkeys(pool for pool, _ in needed.volumes):
         _begin(f"storage pool {name}", lambda name=name: connection.storagePoolLookupByName(name), begun, missing)
-    for pool, volume in needed.volumes:
+    for pool, volume in needed.volumes if volumes else ():
         if f"storage pool {pool}" not in missing and not _has_volume(connection, pool, volume):
             missing.append(f"volume {volume} of storage pool {pool}")
     return StartNeeds(missing=tuple(missing), begun=tuple(begun)), needed.paths

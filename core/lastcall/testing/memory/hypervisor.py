@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from lastcall.api.guests import Ended, Guest, GuestState, Key
 from lastcall.api.run import Domain
 from lastcall.config.metadata import parse_element
-from lastcall.errors import BadImage, ConnectionLost, HypervisorError, OperationInvalid
+from lastcall.errors import BadImage, ConnectionLost, GuestGone, HypervisorError, OperationInvalid
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -31,6 +31,7 @@ from lastcall.hypervisor.ports import (
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.testing.memory.domain import FakeDomain
 from lastcall.testing.memory.guest import FakeGuest
+from lastcall.testing.memory.other_hosts import FakeOtherHosts
 
 QUERY_TIMEOUT = 10.0  # seconds, as with libvirt
 MOMENT = 0.5  # seconds after which a look that hangs asks again how long it may
@@ -46,6 +47,7 @@ class FakeHypervisor:
         self.loop = loop
         self.asked_starts = AskedStarts()
         self.hosts: dict[str, str] = {}  # by URI; each URI is a host of its own where nothing is said
+        self.other_hosts = FakeOtherHosts(self.guests, loop)
         self._dead = set(dead)
         self._away: set[str] = set()
         self._listener: Callable[[HypervisorEvent], None] = lambda _: None
@@ -76,6 +78,7 @@ class FakeHypervisor:
         """Tell what the tests gave them; who hangs in a `look` takes all the time, who refuses it none."""
         self.require(uri)
         fakes = [self.guests[guest.key] for guest in guests if guest.key in self.guests]
+        fakes = [fake for fake in fakes if not (fake.undefined and fake.state is GuestState.OFF)]
         hanging = {fake.guest.key: "libvirt does not answer a look at it" for fake in fakes if "look" in fake.hangs_in}
         refusing = {fake.guest.key: "look is refused" for fake in fakes if "look" in fake.refuses}
         while hanging and self.loop.time() < until():
@@ -121,6 +124,8 @@ class FakeHypervisor:
         self.require(guest.uri)
         fake = self.guests[guest.key]
         ended = fake.ended if fake.state is GuestState.OFF else None
+        if fake.undefined and fake.state is GuestState.OFF:
+            return Standing(GuestState.OFF, Ended.VANISHED)
         return Standing(fake.state, ended, saved=fake.saved, kept=fake.kept)
 
     async def own_stops(self, uri: str, *, since: float) -> list[OwnStop]:
@@ -138,6 +143,8 @@ class FakeHypervisor:
         self.require(guest.uri)
         fake = self.guests[guest.key]
         fake.asked.append((self.loop.time(), "start"))
+        if fake.undefined:
+            raise GuestGone(f"there is no {fake.name}", code=42)
         if fake.lacks:
             raise HypervisorError(f"{fake.lacks} is not there")
         fake.starts_after -= 1

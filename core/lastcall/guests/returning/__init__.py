@@ -1,0 +1,1 @@
+"""The way back of guests that were moved to another host."""

@@ -1,0 +1,151 @@
+"""Guests that were moved to another host come back from there: two real libvirtds, and a host that has booted anew."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+
+from lab.guests import FIRMWARE, opened, remove, states
+from lab.neighbours import Neighbour, neighbours
+from lab.patience import LONGEST, wait_until
+from lastcall import Guest
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.state import StateFile
+from support import DIES, PROGRAM, by_name_in, report_of, run_lastcall, write_config
+
+pytestmark = pytest.mark.real_guests
+QUICKLY = "restore: {deadline: 24s, attempts: 2, retry: 0.5s}"
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[Sequence[Neighbour]]:
+    with neighbours("ha", "hb") as started:
+        yield started
+
+
+@pytest.fixture
+def ha(hosts: Sequence[Neighbour]) -> Iterator[libvirt.virConnect]:
+    """This host's libvirt."""
+    with opened(hosts[0].qemu) as connection:
+        yield connection
+    with opened(hosts[0].qemu) as connection:
+        remove(connection, states(connection))
+
+
+@pytest.fixture
+def hb(hosts: Sequence[Neighbour]) -> Iterator[libvirt.virConnect]:
+    """The other host's."""
+    with opened(hosts[1].qemu) as connection:
+        yield connection
+    with opened(hosts[1].qemu) as connection:  # a new one: it may have been killed
+        remove(connection, states(connection))
+
+
+@pytest.fixture
+def config(tmp_path: Path, hosts: Sequence[Neighbour]) -> Path:
+    return write_config(tmp_path, hosts[0].qemu, more=QUICKLY)
+
+
+def defined(connection: libvirt.virConnect, name: str, like: libvirt.virDomain | None = None) -> libvirt.virDomain:
+    """A guest with a firmware only; the same as on another host, where that is given."""
+    xml = FIRMWARE.format(name=name)
+    return connection.defineXML(xml.replace("<memory", f"<uuid>{like.UUIDString()}</uuid><memory") if like else xml)
+
+
+def moved(folder: Path, hosts: Sequence[Neighbour], *domains: libvirt.virDomain, **marks: Any) -> None:
+    """Write the list that the host stop just before this boot has left: these were moved to the other host."""
+    (ha, hb), state = hosts, StateFile(folder / "state")
+    with opened(ha.qemu) as connection:
+        uri = connection.getURI()
+    guests = [Guest(uri=uri, uuid=domain.UUIDString(), name=domain.name()) for domain in domains]
+    state.add(guests, run="r", boot_id="the boot before", cause="host", due=True)
+    state.entries = {key: replace(entry, where=(hb.qemu,), **marks) for key, entry in state.entries.items()}
+    state.boot, state.previous_boot = boot_id(), "the boot before"
+    state.save()
+
+
+def waiting(folder: Path) -> dict[str, Any]:
+    return {one["name"]: one for one in json.loads((folder / "state" / "state.json").read_text())["guests"]}
+
+
+def test_at_boot_they_come_back_from_where_they_run_and_nobody_runs_twice(
+    tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
+) -> None:
+    runs, stands, off, here = (defined(hb, name) for name in ("runs", "stands", "off", "here"))
+    runs.create()
+    stands.create()
+    stands.suspend()
+    for domain in (defined(ha, "here", here), defined(ha, "twice")):
+        domain.create()
+    twice = defined(hb, "twice", ha.lookupByName("twice"))
+    twice.create()
+    moved(tmp_path, hosts, runs, stands, off, here, twice, autostart=True)
+    lives = runs.UUIDString()
+    report = report_of(run_lastcall(config, "restore", "--from-unit", "--json"))
+    found = {one["name"]: one["outcome"] for one in report["guests"]}
+    assert found == {"runs": "moved", "stands": "moved", "off": "started", "here": "present", "twice": "failed"}
+    assert by_name_in(report, "runs")["moved_from"] == hosts[1].qemu
+    assert states(ha) == {
+        "here": "running",
+        "off": "running",
+        "runs": "running",
+        "stands": "paused",
+        "twice": "running",
+    }
+    assert states(hb) == {"here": "off", "twice": "running"}
+    assert ha.lookupByName("runs").UUIDString() == lives
+    assert all(ha.lookupByName(name).autostart() for name in ("runs", "stands", "off", "here"))
+    (problem,) = [one for one in report["problems"] if one["severity"] == "error"]
+    assert problem["message"] == f"it runs here and at {hosts[1].qemu}: nothing was touched"
+    assert waiting(tmp_path).keys() == {"twice"}
+
+
+@pytest.mark.parametrize("how", ["freeze", "kill"])
+def test_of_a_host_that_says_nothing_nobody_is_started_here_and_they_come_when_it_answers(
+    tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect, how: str
+) -> None:
+    guest = defined(hb, "web")
+    guest.create()
+    defined(ha, "web", guest)  # as a run that was killed has left it
+    moved(tmp_path, hosts, guest)
+    getattr(hosts[1], how)()
+    try:
+        report = report_of(run_lastcall(config, "restore", "--json"))
+        shown = run_lastcall(config, "status").stdout
+    finally:
+        hosts[1].thaw() if how == "freeze" else hosts[1].revive()
+    assert by_name_in(report, "web")["outcome"] == "failed"
+    assert report["run"]["duration"] <= 30.0
+    assert states(ha) == {"web": "off"}
+    assert "moved to" in shown
+    assert "waits for an answer of" in shown
+    assert by_name_in(report_of(run_lastcall(config, "restore", "--json")), "web")["outcome"] == "moved"
+    assert (states(ha), waiting(tmp_path)) == ({"web": "running"}, {})
+
+
+@pytest.mark.parametrize("at", ["the request", "the middle", "the end"])
+def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
+    tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect, at: str
+) -> None:
+    guests = [defined(hb, name) for name in ("one", "two")]
+    guests[0].create()
+    moved(tmp_path, hosts, *guests)
+    if at == "the middle":
+        guests[0].migrateSetMaxSpeed(1)
+        process = subprocess.Popen([PROGRAM, "--config", config, "restore", "one"], stderr=subprocess.DEVNULL)
+        job: Any = guests[0].jobInfo
+        wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+        process.kill()
+    else:
+        words = [config, {"the request": "6", "the end": "9"}[at], "restore"]
+        process = subprocess.Popen([sys.executable, "-c", DIES, *words])
+    assert process.wait(LONGEST) == -signal.SIGKILL
+    run_lastcall(config, "restore")
+    assert (states(ha), states(hb), waiting(tmp_path)) == ({"one": "running", "two": "running"}, {}, {})
