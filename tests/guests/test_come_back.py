@@ -149,3 +149,55 @@ def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
     assert process.wait(LONGEST) == -signal.SIGKILL
     run_lastcall(config, "restore")
     assert (states(ha), states(hb), waiting(tmp_path)) == ({"one": "running", "two": "running"}, {}, {})
+
+
+def test_whoever_a_run_has_moved_is_back_after_the_boot_as_it_was(
+    tmp_path: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
+) -> None:
+    more = f"defaults: {{stop: [{{migrate: {{to: {json.dumps(hosts[1].qemu)}}}}}, acpi]}}\n{QUICKLY}"
+    config = write_config(tmp_path, hosts[0].qemu, more=more)
+    guest = defined(ha, "web")
+    guest.setAutostart(1)
+    guest.create()
+    gone = report_of(run_lastcall(config, "shutdown", "--json"))
+    assert by_name_in(gone, "web")["moved_to"] == hosts[1].qemu
+    assert (states(ha), states(hb)) == ({}, {"web": "running"})
+    assert not hb.lookupByName("web").autostart()
+    back = report_of(run_lastcall(config, "restore", "--json"))
+    assert by_name_in(back, "web")["moved_from"] == hosts[1].qemu
+    assert (states(ha), states(hb), waiting(tmp_path)) == ({"web": "running"}, {}, {})
+    assert ha.lookupByName("web").autostart()
+
+
+NETWORK = "<network><name>lan</name><bridge name='lan0' stp='off'/></network>"
+CARD = "<devices><interface type='network'><source network='lan'/></interface></devices></domain>"
+
+
+def test_check_asks_the_host_that_guests_would_be_moved_to_and_changes_nothing_there(
+    tmp_path: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
+) -> None:
+    more = f"defaults: {{stop: [{{migrate: {{to: {json.dumps(hosts[1].qemu)}, storage: unsafe}}}}, acpi]}}"
+    config = write_config(tmp_path, hosts[0].qemu, more=more)
+    network = ha.networkCreateXML(NETWORK)
+    try:
+        for domain in (defined(ha, "free"), defined(ha, "double"), defined(ha, "namesake")):
+            domain.create()
+        ha.defineXML(FIRMWARE.format(name="wired").replace("</domain>", CARD)).create()
+        defined(hb, "double", ha.lookupByName("double"))
+        defined(hb, "namesake")
+        before = states(hb)
+        told = json.loads(run_lastcall(config, "check", "--json").stdout)["problems"]
+        found = {one["where"]: one["message"] for one in told if one["what"] == "migrate"}
+        assert found.keys() == {"double", "namesake", "wired"}
+        assert "is defined at" in found["double"]
+        assert "has another guest of that name" in found["namesake"]
+        assert "has no active network lan" in found["wired"]
+        assert states(hb) == before
+        hosts[1].freeze()
+        told = json.loads(run_lastcall(config, "check", "--json").stdout)["problems"]
+        (problem,) = [one for one in told if one["what"] == "migrate"]
+        assert problem["where"] == hosts[1].qemu
+        assert "cannot be reached" in problem["message"]
+    finally:
+        hosts[1].thaw()
+        network.destroy()

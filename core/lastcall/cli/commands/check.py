@@ -12,6 +12,7 @@ from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.idle_watch import idle_watch
 from lastcall.checks.missing_guests import find_missing
+from lastcall.checks.moving.targets import look_at_targets
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.never_in_time import never_in_time
@@ -119,6 +120,8 @@ async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
     guests, everybody, beside = await _learn_of_guests(parts)
     parts.stream.problems(_of_guests(parts, loaded, guests, everybody, beside))
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
+    others = parts.hypervisor.other_hosts
+    parts.stream.problems(await look_at_targets(others, guests, parts.policies, parts.inventory.facts))
     await _ask_plugins(parts, guests)
     busy = await BusyGuests(parts.hooks, parts.stream, parts.context.terms, parts.loop).ask(guests)
     parts.stream.problems(busy_problem(guest, busy[guest.key]) for guest in guests if guest.key in busy)

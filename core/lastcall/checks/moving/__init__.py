@@ -1,0 +1,1 @@
+"""What would keep guests from being moved to other hosts, and from coming back."""
