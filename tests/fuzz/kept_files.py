@@ -59,7 +59,10 @@ def is_a_list_of_guests(found: StateFile) -> None:
 def _fits(entry: Entry) -> None:
     texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since)
     assert all(type(text) is str for text in texts)
-    assert all(type(sign) is bool for sign in (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image))
+    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image, entry.autostart)
+    assert all(type(sign) is bool for sign in signs)
+    assert type(entry.where) is tuple
+    assert all(type(uri) is str and uri for uri in entry.where)
     assert entry.cause in get_args(Cause)
 
 

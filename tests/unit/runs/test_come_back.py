@@ -143,6 +143,17 @@ def test_where_the_other_host_says_nothing_it_waits_on_the_list_and_comes_when_t
     assert by_name(run_restore(tmp_path, [guest], meanwhile=answers_later), "web").outcome is Outcome.MOVED
 
 
+def test_once_the_host_has_answered_it_is_no_longer_what_the_guest_waits_for(tmp_path: Path) -> None:
+    guest = gone(elsewhere={}, refuses=frozenset({"fetch"}))
+    listed(tmp_path, guest, HB)
+
+    def answers_later(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(30.0, lambda: guest.elsewhere.update({HB: RUNNING}))
+
+    assert by_name(run_restore(tmp_path, [guest], meanwhile=answers_later), "web").outcome is Outcome.FAILED
+    assert on_list(tmp_path)["web"]["waits_for"] == "", "else it would be migrated anew every minute"
+
+
 def test_who_cannot_be_fetched_goes_on_over_there_and_stays_on_the_list(tmp_path: Path) -> None:
     guest = gone(refuses=frozenset({"fetch"}))
     listed(tmp_path, guest, HB)
