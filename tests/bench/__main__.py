@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import live_view, start
+from bench import fleet, live_view, start
 from lab import replaced
 from lab.daemon import Daemon, daemon
 from lab.guests import driver_guests, linux_guests
@@ -58,6 +58,8 @@ def main() -> None:
             sheet.add(line)
         sheet.add()
         _compare(sheet, lab, Path(name))
+        for line in fleet.rows():
+            sheet.add(line)
     sheet.write(PAGE)
 
 

@@ -1,7 +1,8 @@
 """A guest of a neighbour that holds somebody of ours up: waited for, and never touched."""
 
-from lastcall.api.guests import Guest
+from lastcall.api.guests import Ended, Guest
 from lastcall.guests.stopping import Stopping
+from lastcall.records.records import GuestHeld
 from lastcall.threads.wakeup import Wakeup
 
 POLL = 1.0  # seconds between two looks at what no event tells of
@@ -12,7 +13,7 @@ class WatchedGuest:
 
     def __init__(self, stopping: Stopping, guest: Guest) -> None:
         self._phases, self._neighbours = stopping.phases, stopping.neighbours
-        self._sight = stopping.ladder.tools.sight
+        self._stream, self._sight = stopping.stream, stopping.ladder.tools.sight
         self._guest = guest
         self._began, self._patience = self._sight.loop.time(), self._neighbours.patience
 
@@ -20,7 +21,9 @@ class WatchedGuest:
         """Wait. Nobody is held up by one that stays up in a run that does not wait for such."""
         if not self._patience:
             return
-        loop, status = self._sight.loop, self._sight.status
+        loop, status, stream = self._sight.loop, self._sight.status, self._stream
+        by, until = "its own host", min(loop.time() + self._patience, self._phases.last_ask.at)
+        stream.emit(GuestHeld(at=stream.now(), guest=self._guest.key, by=by, until=stream.by(until)))
         self._began, era, wakeup = loop.time(), status.era(self._guest.uri), Wakeup(loop)
         with status.watch(self._guest.key, wakeup.ring), self._phases.last_ask.watch(wakeup.ring):
             while not (self.is_off or self._is_in_vain) and loop.time() < (until := self._until):
@@ -41,7 +44,8 @@ class WatchedGuest:
             return f"goes on; a run for {self._phases.terms.reason.value} does not wait for it"
         waited = self._sight.loop.time() - self._began
         if self.is_off:
-            return f"waited for, off after {waited:.1f} s"
+            moved = self._sight.status.ended(self._guest.key) is Ended.MIGRATED
+            return f"waited for, {'moved away' if moved else 'off'} after {waited:.1f} s"
         lost = self._sight.status.lost(self._guest.uri)
         why = f"its connection is lost ({lost})" if lost else "still running"
         return f"waited for {waited:.1f} s, and {why}"

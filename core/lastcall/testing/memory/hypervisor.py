@@ -50,14 +50,17 @@ class FakeHypervisor:
         self.other_hosts = FakeOtherHosts(self.guests, loop)
         self._dead = set(dead)
         self._away: set[str] = set()
-        self._listener: Callable[[HypervisorEvent], None] = lambda _: None
+        self._listeners: dict[str, list[Callable[[HypervisorEvent], None]]] = {}  # by URI: several hosts may share one
         self._yet_to_come = [
             fake for fake in guests if fake.appears_at is not None and fake.state is not GuestState.OFF
         ]
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Connect to every URI that is not dead."""
-        self._listener = listener
+        for target in targets:
+            heard_by = self._listeners.setdefault(target.uri, [])
+            if listener not in heard_by:
+                heard_by.append(listener)
         yet_to_come, self._yet_to_come = self._yet_to_come, []
         for fake in yet_to_come:
             fake.state = GuestState.OFF
@@ -156,7 +159,7 @@ class FakeHypervisor:
         fake.saved, fake.state, fake.ended = False, GuestState.RUNNING, None
         kept, fake.kept = fake.kept, False
         again = GuestResumed(fake.uri, fake.uuid) if kept else GuestStarted(fake.uri, fake.uuid, restored=restored)
-        self._listener(again)
+        self.tell(again)
 
     async def supply(self, guest: Guest) -> StartNeeds:
         """Tell what it lacks."""
@@ -207,7 +210,7 @@ class FakeHypervisor:
     def _tell(self, uri: str, event: HypervisorEvent) -> None:
         """A dead connection brings no events."""
         if uri not in self._away:
-            self._listener(event)
+            self.tell(event)
 
     def begin(self, fake: FakeGuest) -> None:
         """Let a guest be started by somebody else."""
@@ -217,19 +220,20 @@ class FakeHypervisor:
     def crash(self, fake: FakeGuest) -> None:
         """Let a guest's system crash."""
         fake.state = GuestState.CRASHED
-        self._listener(GuestCrashed(fake.uri, fake.uuid))
+        self.tell(GuestCrashed(fake.uri, fake.uuid))
 
     def tell(self, event: HypervisorEvent) -> None:
         """Let an event come."""
-        self._listener(event)
+        for listener in list(self._listeners.get(event.uri, ())):
+            listener(event)
 
     def lose(self, uri: str, *, back_after: float | None = None) -> None:
         """Let a connection die, for some seconds or for good."""
         self._dead.add(uri)
         self._away.add(uri)
-        self._listener(ConnectionClosed(uri, "end of file"))
+        self.tell(ConnectionClosed(uri, "end of file"))
         if back_after is None:
-            self._listener(ConnectionGivenUp(uri, "end of file"))
+            self.tell(ConnectionGivenUp(uri, "end of file"))
         else:
             self.loop.call_later(back_after, self._come_back, uri)
 
@@ -240,7 +244,7 @@ class FakeHypervisor:
     def _come_back(self, uri: str) -> None:
         self._dead.discard(uri)
         self._away.discard(uri)
-        self._listener(ConnectionRestored(uri))
+        self.tell(ConnectionRestored(uri))
 
     def _connected(self, target: Target) -> Connected:
         if target.uri in self._dead:
