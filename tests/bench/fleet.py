@@ -16,7 +16,7 @@ def rows() -> Iterator[str]:
         stopped = stop(fleet, Path(folder))
     late, over, chain = max(stopped.handed.values()), stopped.over, fleet.longest_chain
     parts = (
-        f"{HOSTS} hosts of {GUESTS} guests that watch each other, simulated, {fleet.over_hosts} needs from host to host",
+        f"{HOSTS} hosts of {GUESTS} guests that watch each other, simulated, {fleet.over_hosts} needs over two of them",
         f" over after {over:.1f} s, of which the longest chain is {chain:.1f}",
         f" nobody is asked later than {late:.2f} s after the last that needs it is off",
         f" {stopped.cpu / HOSTS:.2f} s of CPU a host",

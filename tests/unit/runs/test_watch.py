@@ -259,9 +259,10 @@ def test_a_connection_that_leads_to_this_host_itself_is_not_watched(tmp_path: Pa
     def same_host(hypervisor: FakeHypervisor, _: Shutdown) -> None:
         hypervisor.hosts = {HERE: "hb", THERE: "hb"}
 
+    rules = f"guests: [{{match: web, depends_on: [{{name: db, uri: '{HERE}'}}]}}]"
     report = run_shutdown(
-        tmp_path, [web, db, *itself], config=watching(), reason=Reason.POWER, meanwhile=same_host
-    )  # fmt: skip
+        tmp_path, [web, db, *itself], config=watching(rules=rules), reason=Reason.POWER, meanwhile=same_host
+    )
     assert [guest.uri for guest in report.guests] == [HERE, HERE]
     assert db.asked == [(2.0, "acpi")]
 
