@@ -59,7 +59,8 @@ class Invocation:
             paths, restore = loaded.settings.paths, loaded.settings.restore
             found = Places(
                 paths.state, paths.run, paths.hooks, brings_back=restore.brings_back,
-                connections=tuple(one.uri for one in loaded.settings.connections), files=loaded.document.files,
+                connections=tuple(one.uri for one in loaded.settings.connections if not one.watch),
+                files=loaded.document.files,
             )  # fmt: skip
         return found
 

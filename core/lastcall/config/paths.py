@@ -27,7 +27,8 @@ STATE, RUN, HOOKS = Path("/var/lib/lastcall"), Path("/run/lastcall"), Path("/etc
 class Places:
     """The section `paths`. `brings_back`: what was running is to run again, as `restore.policy` says.
 
-    `connections`: their URIs, as far as they are plain. `files`: those that the configuration was read from.
+    `connections`: their URIs, as far as they are plain, without those that are watched. `files`: those that the
+    configuration was read from.
     """
 
     state: Path = STATE
@@ -95,9 +96,16 @@ def _uris(tree: Tree) -> tuple[str, ...]:
     given = tree.node.items.get("connections")
     if given is None:
         return (CONNECTION,)
-    found = [_uri(one) for one in given.items] if isinstance(given, ListNode) else []
+    ours = [one for one in given.items if not _is_watched(one)] if isinstance(given, ListNode) else []
+    found = [_uri(one) for one in ours]
     uris = tuple(dict.fromkeys(uri for uri in found if uri))
     return uris if all(found) else ()
+
+
+def _is_watched(node: object) -> bool:
+    """Whether it is a neighbour's, with whose guests nobody has to do who looks at those of this host."""
+    watch = node.items.get("watch") if isinstance(node, MapNode) else None
+    return isinstance(watch, Scalar) and watch.value is True
 
 
 def _uri(node: object) -> str | None:

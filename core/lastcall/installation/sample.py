@@ -5,7 +5,8 @@ SAMPLE = """\
 # Check it with `lastcall config check`, see what it does with `lastcall plan`. Durations: 90s, 4min, 1h30m.
 
 # The libvirt connections whose guests are ours. One that may be missing: {uri: "lxc:///system", optional: true};
-# further settings of one: timeout: 10s (to connect), reconnect: 1min (when it dies), parallel: 0
+# further settings of one: timeout: 10s (to connect), reconnect: 1min (when it dies), parallel: 0. Another host, whose
+# guests are waited for and never touched: {uri: "qemu+tls://hb/system", watch: true}
 connections: [qemu:///system]
 
 shutdown:
@@ -14,6 +15,9 @@ shutdown:
   grace: 30s          # before that, everybody not yet asked is asked (at most a quarter)
   parallel: 0         # guests moving at once, 0 = no limit
   fail_unit: false    # lastcall.service fails where a host stop forces a guest off or leaves it: for OnFailure=
+  watch:              # of other hosts' guests that need one of ours
+    wait: 1min        # how long they are waited for where they stay up
+    reasons: [power]  # in which runs they are; host = in every host stop
   by_reason: {}       # what differs for single reasons: {power: {deadline: 90s, reserve: 20s}}
 
 restore:

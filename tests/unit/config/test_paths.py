@@ -42,6 +42,7 @@ def test_the_places_are_those_of_the_whole_configuration(tmp_path: Path, text: s
     [
         ("[a:///b, {uri: c, optional: true}, a:///b]", ("a:///b", "c")),
         ("[default]", ("default",)),
+        ("[{uri: b, watch: true}, a, {uri: c, watch: false}]", ("a", "c")),
         ("[]", ()),
         ("qemu:///system", ()),
         ("[a, {url: c}]", ()),

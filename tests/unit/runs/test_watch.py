@@ -321,6 +321,13 @@ def test_a_single_guest_of_ones_own_connection_can_be_watched(tmp_path: Path) ->
     assert waiting_guests(tmp_path) == ["db"]
 
 
+def test_a_guest_of_a_neighbour_that_is_not_managed_holds_up_nobody(tmp_path: Path) -> None:
+    web, db = pair()
+    rules = f"{RULES[:-1]}, {{match: {{uri: '{THERE}'}}, manage: false}}]"
+    report = run_shutdown(tmp_path, [web, db], config=watching(rules=rules), reason=Reason.POWER)
+    assert (db.asked, web.asked, [guest.name for guest in report.guests]) == ([(0.0, "acpi")], [], ["db"])
+
+
 def test_who_interrupts_a_run_does_not_wait_for_neighbours(tmp_path: Path) -> None:
     web, db = pair()
     config = watching(more="shutdown: {watch: {wait: 1h, reasons: [manual]}}")
