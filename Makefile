@@ -14,7 +14,8 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto zsh fish nut-client nut-server
+	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto zsh fish nut-client nut-server \
+	etcd-server
 NUT_UNITS := nut-server.service nut-monitor.service nut-driver.target nut-driver-enumerator.service nut-driver-enumerator.path
 # Fonts for what a picture shows: a browser of a bare Debian has but one. Cockpit is started by the tests, see below.
 BROWSER_PACKAGES := chromium fonts-noto-core cockpit-ws cockpit-bridge
@@ -126,11 +127,12 @@ $(STAMPS)/build:
 	$(call install_packages,$(BUILD_PACKAGES))
 
 # What the private libvirtd and its guests of the tests are made of; the packages' own services are not used.
-$(STAMPS)/lab:
+$(STAMPS)/lab: Makefile
 	@# The tests start brokers of their own: where the package is new, its service is not started, now or at a boot.
 	@dpkg -s mosquitto >/dev/null 2>&1 || $(SUDO) systemctl mask --quiet mosquitto.service 2>/dev/null || true
 	@# NUT as well: a UPS that nobody has set up here would be looked for at every boot.
 	@dpkg -s nut-server >/dev/null 2>&1 || $(SUDO) systemctl mask --quiet $(NUT_UNITS) 2>/dev/null || true
+	@dpkg -s etcd-server >/dev/null 2>&1 || $(SUDO) systemctl mask --quiet etcd.service 2>/dev/null || true
 	$(call install_packages,$(LAB_PACKAGES))
 
 # What our own packages are built with, and judged by.
