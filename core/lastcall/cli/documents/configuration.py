@@ -20,6 +20,7 @@ class ConfigurationDocument:
     paths: Mapping[str, Any]
     units: Mapping[str, Any]
     migrate: Mapping[str, Any]
+    fleet_lock: Mapping[str, Any] | None
     plugins: Mapping[str, Any]
     defaults: Mapping[str, Any]
     guests: tuple[Mapping[str, Any], ...]
