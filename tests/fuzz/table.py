@@ -4,7 +4,7 @@ import json
 from functools import partial
 from xml.etree import ElementTree as ET
 
-from fuzz import configurations, guests, kept_files, power
+from fuzz import configurations, fleet, guests, kept_files, power
 from fuzz.configurations import GUEST
 from fuzz.guests import NEXT, NONCE
 from fuzz.inputs import documents, elements, texts
@@ -15,6 +15,13 @@ from lastcall.errors import ConfigInvalid, LastcallError, ShellError
 from lastcall.persistence.state import StateInvalid
 from lastcall_plugins.databases.kinds import ENGINES
 
+_SINCE = "2026-01-01T00:00:00+00:00"
+_HELD_LOCK = json.dumps(
+    {"url": "https://locks", "group": "g", "id": "a", "since": _SINCE, "boot": BOOT, "sure": True, "unready": ["web"]}
+)
+_MAINTENANCE = json.dumps(
+    {"since": _SINCE, "boot": BOOT, "others": [{"uri": GUEST.uri, "uuid": GUEST.uuid, "run": "r"}]}
+)
 _ENTRY = {
     "uri": GUEST.uri, "uuid": GUEST.uuid, "name": "db", "driver": "QEMU", "state": "running", "run": "r",
     "boot_id": BOOT, "since": "2026-11-26T10:00:00+00:00", "due": True, "parked": False, "left": False, "cause": "host",
@@ -262,6 +269,28 @@ READERS: tuple[Reader, ...] = (
         documents([_NOTICE], [f'"{BOOT}"', '"reboot"']),
         kept_files.read_announcement,
         kept_files.is_an_announcement_or_none,
+    ),
+    Reader(
+        "held lock",
+        documents([_HELD_LOCK], [f'"{BOOT}"', '"0001-01-01T00:00:00+00:00"']),
+        fleet.read_held_lock,
+        fleet.is_a_lock_or_none,
+        raises=(LastcallError,),
+        share=20,
+    ),
+    Reader(
+        "maintenance",
+        documents([_MAINTENANCE], [f'"{BOOT}"', '"9999-12-31T23:59:59-12:00"']),
+        fleet.read_maintenance,
+        fleet.is_maintenance,
+        share=20,
+    ),
+    Reader(
+        "error of a lock server",
+        documents(['{"kind": "failed_lock_semaphore_full", "value": "semaphore currently full"}'], ['"x"']),
+        fleet.read_server_error,
+        fleet.is_short,
+        share=20,
     ),
     Reader("words about the power", documents([_POWER], [f'"{BOOT}"', '"battery"']), power.read_words, power.are_words),
     Reader(

@@ -1,6 +1,7 @@
 """`lastcall lock`: the lock by which one host of several at a time reboots."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ def lock_of(invocation: Invocation) -> "HostLock":
     return HostLock.of(load(invocation.config).settings)
 
 
-def take_in_time(lock: "HostLock", patience: float) -> HeldLock:
+def take_in_time(lock: "HostLock", patience: float, sleep: Callable[[float], None] = time.sleep) -> HeldLock:
     """Take it, asking again for so many seconds while others hold it. Raises LastcallError."""
     from lastcall.runs.fleet.lock_server import LockRefused
 
@@ -100,7 +101,7 @@ def take_in_time(lock: "HostLock", patience: float) -> HeldLock:
             if str(error) != told:  # not every five seconds
                 told = str(error)
                 say(f"{told}; asks again")
-            time.sleep(min(AGAIN, left))
+            sleep(min(AGAIN, left))
 
 
 def _document(lock: "HostLock", held: HeldLock | None) -> LockDocument:

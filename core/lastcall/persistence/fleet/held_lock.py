@@ -52,10 +52,10 @@ class HeldLockFile:
         """The lock; raises LastcallError where there is a file that says nothing."""
         try:
             held = decoded(HeldLock, from_json(read_text(self.path, SMALL)))
-            datetime.fromisoformat(held.since)
+            datetime.fromisoformat(held.since).astimezone()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             remedy = "`lastcall lock release` gives back what may be held; then remove it"
             raise LastcallError(f"{self.path} cannot be understood ({error})", remedy) from None
         return held

@@ -64,10 +64,10 @@ class MaintenanceFile:
         """What holds now. One that cannot be understood holds all the same, since the file was last written."""
         try:
             found = decoded(Maintenance, from_json(read_text(self.path, LARGEST)))
-            datetime.fromisoformat(found.since)
+            datetime.fromisoformat(found.since).astimezone()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             return self._unread()
         return found
 

@@ -75,7 +75,7 @@ class LockServer:
         status, body = self._in_time(url, reached, lambda: self._post(url, holder, reached))
         if status == _DONE:
             return
-        said = _error_of(body)
+        said = error_of(body)
         told = visible(f"{url}: {said or 'no answer of a lock server'} (HTTP {status})")
         # What says 4xx in the protocol's own form has understood the question. A proxy, another site or a server that
         # has lost its database has not said that somebody else holds the lock.
@@ -124,8 +124,8 @@ class LockServer:
         return opened
 
 
-def _error_of(body: bytes) -> str:
-    """What an error says in the protocol's form, `value (kind)`; "" where it has not that form."""
+def error_of(body: bytes) -> str:
+    """What an answer says in the protocol's form for errors, `value (kind)`; "" where it has not that form."""
     try:
         found: Any = from_json(body)
         kind, told = found["kind"], found["value"]

@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 
 import lastcall
+from json_documents import hold_against_schema
 from lab.fleetlock import Locks, over_tcp, saying
 from lastcall import Guest, GuestState, Run
+from lastcall.cli import from_unit
+from lastcall.cli.commands.lock import AGAIN, take_in_time
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
 from lastcall.config.sections.fleet_lock import FleetLockSettings
 from lastcall.config.settings import PathSettings, Settings
 from lastcall.errors import ExitCode, Severity
+from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.held_lock import HeldLockFile
 from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
+from lastcall.persistence.state import StateFile
 from lastcall.runs.fleet.check import check_fleet_lock
 from lastcall.runs.fleet.host_lock import HostLock
 from lastcall.runs.fleet.lock_server import LockRefused, LockUnanswered
@@ -187,13 +192,13 @@ def test_a_lock_that_came_too_late_is_given_back_at_once(tmp_path: Path) -> None
 def test_a_note_that_says_nothing_is_told_and_to_give_the_lock_back_removes_it(
     tmp_path: Path, url: str, locks: Locks, text: str
 ) -> None:
-    lock = lock_at(url, tmp_path)
-    lock.take()
+    ours = lock_at(url, tmp_path)
+    ours.take()
     file = HeldLockFile(tmp_path)
     file.path.write_text(text)
     report = run_restore(tmp_path, [], config=section(url), at_boot=True)
     assert [one.message for one in report.problems if "cannot be understood" in one.message]
-    lock.give_back()
+    ours.give_back()
     assert (locks.holders, file.path.exists()) == ({"default": set()}, False)
 
 
@@ -297,3 +302,52 @@ def test_check_tells_of_a_lock_server_that_cannot_be_reached_and_of_a_lock_that_
     assert [one.severity for one in check_fleet_lock(settings.model_copy(update={"fleet_lock": silent}))] == [
         Severity.WARNING, Severity.ERROR,
     ]  # fmt: skip
+
+
+@pytest.fixture
+def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The restore of this boot is over, nobody is due, and the unit is begun again; returns what systemd is told."""
+    state = StateFile(tmp_path)
+    state.stamp(boot_id())
+    state.restored_in = boot_id()
+    state.save()
+    begun = list[str]()
+    monkeypatch.setenv("INVOCATION_ID", "abc")
+    monkeypatch.setattr(from_unit, "begin_again", lambda: begun.append("again"))
+    return begun
+
+
+def test_a_server_that_was_silent_is_asked_again_by_the_unit_until_it_answers(
+    tmp_path: Path, locks: Locks, url: str, config: Path, later: list[str]
+) -> None:
+    file = taken_in_a_boot_before(url, tmp_path)
+    held = file.read()
+    assert held
+    with saying(b"") as silent:
+        file.write(replace(held, url=f"http://127.0.0.1:{silent}"))
+        assert call(config, "restore", "--from-unit") == ExitCode.WAITING
+    assert (later, locks.holders) == (["again"], {"default": {"a"}})
+    file.write(held)
+    assert call(config, "restore", "--from-unit") == ExitCode.OK
+    assert (later, locks.holders, file.read()) == (["again"], {"default": set()}, None)
+
+
+def test_take_waits_while_another_host_holds_it_as_long_as_it_is_told(
+    tmp_path: Path, url: str, locks: Locks, config: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    other = lock_at(url, tmp_path / "other", "b")
+    other.take()
+    paused = list[float]()
+
+    def pause(seconds: float) -> None:
+        paused.append(seconds)
+        if len(paused) == 3:
+            other.give_back()
+
+    assert take_in_time(lock_at(url, tmp_path), 60.0, pause).sure
+    assert (paused, capfd.readouterr().err.count("asks again")) == ([AGAIN] * 3, 1)
+    for words in (("lock", "take"), ("lock", "show"), ("lock", "release")):
+        assert call(config, *words, "--json") == ExitCode.OK
+        hold_against_schema(capfd.readouterr().out, *words)
+    assert locks.holders == {"default": set()}
