@@ -112,10 +112,16 @@ def test_it_waits_no_longer_than_a_restore_may_take_and_says_that_it_was_not_eno
 
 
 @pytest.mark.parametrize("charges", [[], [None], [None, None]])
-def test_where_no_ups_tells_its_charge_nobody_is_kept_off(tmp_path: Path, charges: list[float | None]) -> None:
+def test_where_no_ups_tells_its_charge_nobody_is_kept_off_for_long(tmp_path: Path, charges: list[float | None]) -> None:
     guest, report = restored(tmp_path, Upses(lambda _now: charges))
-    assert started(guest) == [0.0]
+    assert started(guest) == [pytest.approx(30, abs=1.5)]
     assert ["no UPS tells its charge" in problem.message for problem in report.problems] == [True]
+
+
+def test_a_ups_that_answers_only_some_seconds_after_the_boot_is_waited_for(tmp_path: Path) -> None:
+    guest, report = restored(tmp_path, Upses(lambda now: [now + 30 if now > 5 else None]))
+    assert started(guest) == [pytest.approx(16, abs=1.5)]
+    assert report.problems == ()
 
 
 @pytest.mark.parametrize(("wanted", "at_boot"), [(0.0, True), (40.0, False)])

@@ -15,6 +15,9 @@ from lastcall.threads.workers import Workers
 from lastcall.timing.moment import Moment
 
 POLL = 10.0  # seconds between two questions to the UPSes
+# Seconds in which one that says nothing may still be starting: after a boot systemd counts NUT's server as started, and
+# it answers a second later.
+SILENT, SOON = 30.0, 1.0
 USUAL = 900.0  # seconds for a restore whose time nothing limits: it waits no longer than others
 NOTING = 2.0  # seconds for the note that `status` reads
 
@@ -67,8 +70,12 @@ class ChargeWait:
 
     async def _until(self, policy: PowerPolicy, until: float) -> None:
         wanted = policy.restore_charge
+        silent = min(self._loop.time() + SILENT, until)
         while True:
             charge = charge_of(await self._questions.supplies(), policy.supplies)
+            if charge is None and self._loop.time() < silent:
+                await asyncio.sleep(SOON)
+                continue
             if charge is None:
                 # Better back with an empty battery than off for a cable that is loose.
                 self._problem(f"no UPS tells its charge, of which {wanted:.0f} % is to be there: nobody waits for it")
