@@ -12,13 +12,9 @@ from host.test_poweroff import find, last_report
 from lab import replaced
 from lab.host import Host
 from lab.package_host import RELEASES, newer, upgradable_host
-from lastcall.systemd.units import Whereabouts
+from lastcall.systemd.units import OURS, Whereabouts
 from support import looks, shell_blocks
 
-UNITS = (
-    "lastcall.service", "lastcall-stamp.service", "lastcall-restore.service", "lastcall-check.service",
-    "lastcall-check.timer",
-)  # fmt: skip
 IMPORTS = """\
 import sys; sys.path[0] = "/usr/lib/lastcall"; import libvirt, paramiko, pluggy, pydantic, yaml
 paramiko.Ed25519Key, paramiko.Transport; print(paramiko.__version__, pluggy.__version__, pydantic.VERSION)
@@ -65,7 +61,9 @@ def test_a_package_takes_nothing_over_unasked_and_gives_everything_back_without_
         assert stop_of_libvirt_guests(host) == theirs != ""
         assert host.tries("systemctl is-enabled lastcall.service").stdout.strip() == "disabled"
         assert host.tries("lastcall status").returncode == 3
-        assert [unit_file(host, unit) for unit in UNITS] == [f"/usr/lib/systemd/system/{unit}" for unit in UNITS]
+        assert [unit_file(host, unit.replace("@", "@1")) for unit in OURS] == [
+            f"/usr/lib/systemd/system/{unit}" for unit in OURS
+        ]
         assert host.tries("ls /etc/lastcall").returncode != 0
         assert ("lastcall install --take-over" in said) == (words == "install"), "told once, at the end"
     assert "rival libvirt-guests.service" in host.tries("lastcall check").stdout

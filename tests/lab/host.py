@@ -37,6 +37,9 @@ PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "iproute2", "procps", "ca-certificates", "libvirt-daemon-system",
     "libvirt-clients", "qemu-system-x86", "seabios", "python3", "dnsmasq-base", "iptables", "bsdutils",
 )  # fmt: skip
+# For the tests of the mains. Elsewhere its units would say at every boot that nobody has set it up.
+_NUT = ("nut-server", "nut-client")
+_NUT_IS_OFF = "systemctl -q disable $(find /lib/systemd/system -type f -name 'nut*' ! -name '*@*' -printf '%f\\n')"
 _SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 _SHIPPED = (
     "core", "plugins", "hooks.d", "contrib", "docs", "pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
@@ -104,12 +107,13 @@ def _make(root: Path, release: str) -> None:
     with package_sources(release) as sources:
         _run(
             "mmdebstrap", "--quiet", "--variant=apt", "--mode=root", '--aptopt=Apt::Install-Recommends "false"',
-            "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join(PACKAGES)}",
+            "--dpkgopt=force-unsafe-io", *leave_out, f"--include={','.join((*PACKAGES, *_NUT))}",
             release, str(root), str(sources),
         )  # fmt: skip
     ship(root / "usr/src/lastcall")
     commands = "\n".join(install_commands()[0])
-    script = f"set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall\n{_assume_yes(commands)}\n{SETUP}"
+    first = "set -e\nexport DEBIAN_FRONTEND=noninteractive\ncd /usr/src/lastcall"
+    script = f"{first}\n{_assume_yes(commands)}\n{SETUP}{_NUT_IS_OFF}"
     with connected(root) as options:
         _run("unshare", "--mount", "sh", "-e", "-c", f"{options}\nexec chroot {root} sh -c {shlex.quote(script)}")
     shutil.rmtree(root / "usr/src/lastcall")
@@ -316,9 +320,13 @@ class Host:
         assert process is not None
         self.wait_until(lambda: process.poll() is not None, "the host goes off", pause=0.02)
 
+    def is_off(self) -> bool:
+        """Whether nothing of it runs."""
+        return self._process is None or self._process.poll() is not None
+
     def pull_the_plug(self) -> None:
         """Kill everything in it."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and not self.is_off():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
