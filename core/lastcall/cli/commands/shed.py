@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -26,6 +27,7 @@ from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.hooks.power.supplies import PowerQuestions
 from lastcall.persistence.power.board import PowerBoard
 from lastcall.persistence.power.called_off import CalledOff
+from lastcall.persistence.power.outage import OutageFile
 from lastcall.planning.selection import Selection, TheseGuests
 from lastcall.report.text import as_text, problem_lines
 from lastcall.runs.assembly import Parts, RunRequest, assemble, build_shutdown
@@ -110,7 +112,8 @@ async def _look(parts: Parts, chosen: Selection, *, due: bool) -> _Seen:
     )  # fmt: skip
     if not due:
         return _Seen(await shedding.named(chosen))
-    outage = await look_at_outage(PowerBoard(paths.run), PowerQuestions(parts.hooks, terms, parts.loop))
+    questions = PowerQuestions(parts.hooks, terms, parts.loop)
+    outage = await look_at_outage(PowerBoard(paths.run), OutageFile(paths.run), questions)
     because = _why_nobody(outage, CalledOff(paths.run))
     if because:
         return _Seen(_NOBODY, outage, because)
@@ -124,14 +127,14 @@ def _why_nobody(outage: Outage, called_off: CalledOff) -> str:
         return "the mains are there: nobody is shed"
     if outage.policy.on_battery == "nothing":
         return "`on_battery` is nothing: nobody is shed"
-    if called_off.counts_for(outage.since):
+    if called_off.counts_for(outage.began):
         return "shedding was called off in this outage: nobody else is shed by itself"
     return ""
 
 
 def _before(parts: Parts, outage: Outage) -> dict[Key, str]:
     try:
-        return dict(shed_before(parts.settings.paths.state / "runs", outage.power.seconds))
+        return dict(shed_before(parts.settings.paths.state / "runs", time.monotonic() - outage.began))
     except (OSError, TimeoutError) as error:
         message = f"who was shed already in this outage is not known: {in_words(error)}"
         parts.stream.problem("state", str(parts.settings.paths.state), message, severity=Severity.WARNING)

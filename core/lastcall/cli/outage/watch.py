@@ -41,6 +41,7 @@ class OutageWatch:
         self._wake = asyncio.Event()
         self._errand = Errand(host, self._wake.set)
         self._stopped = False
+        self._began: float | None = None
         self._next, self._told_at = DueNext(), -math.inf
         self._figures: tuple[int | None, int | None] = None, None
         self._not_before = dict[tuple[str, ...], float]()  # by command, of one that has not done all
@@ -55,8 +56,10 @@ class OutageWatch:
     async def go(self) -> None:
         """Watch until the mains are back and nobody is left to be brought back, or the host goes down."""
         self._policy = await self._questions.policy()
+        self._began = self._file.began(self._clock())  # of one that was killed
         while True:
             look = await self._looks.look(self._policy)
+            self._began = self._outage_since(look)
             if self._stopped or await self._host.stops():
                 break
             self._tell(look)
@@ -69,6 +72,12 @@ class OutageWatch:
             await self._rest()
         # A shed run that a host stop has joined is that host stop: to tell it to end is for systemd.
         await self._errand.see_off(tell=self._stopped)
+
+    def _outage_since(self, look: PowerLook) -> float | None:
+        # Mains that come and go are one outage: else whoever is started by hand in it is shed each time that they go.
+        if look.word is not PowerWord.LINE:
+            return look.since if self._began is None else min(self._began, look.since)
+        return self._began if look.at - look.since < self._policy.return_after else None
 
     async def _act(self, look: PowerLook) -> bool:
         """Do what there is to do; returns whether all is done."""
@@ -161,7 +170,7 @@ class OutageWatch:
                 word=look.word, since=look.since, at=look.at, charge=look.charge, runtime=look.runtime,
                 shed=tuple(await self._host.shed() or ()), next=self._next.guests, next_at=known,
                 returns_at=look.since + self._policy.return_after if line else None,
-                sheds=self._policy.on_battery == "shed", boot=boot_id(),
+                began=self._began, sheds=self._policy.on_battery == "shed", boot=boot_id(),
             )
         )  # fmt: skip
 

@@ -22,6 +22,7 @@ class OutageNote:
     `word` and `since`: what holds for the host; `at`: when it was noted. `charge` in per cent and `runtime` in seconds,
     as far as they are believed. `shed`: the names of those who come back with the mains; `next`: of those who are shed
     next, and `next_at` when, where that is known. `returns_at`: when guests are brought back, should the mains hold.
+    `began`: since when they have not held for so long, whatever came and went meanwhile; None where they have.
     """
 
     word: PowerWord
@@ -33,6 +34,7 @@ class OutageNote:
     next: tuple[str, ...] = ()
     next_at: float | None = None
     returns_at: float | None = None
+    began: float | None = None
     sheds: bool = True
     boot: str = ""
 
@@ -61,3 +63,8 @@ class OutageFile:
         except (OSError, ValueError):
             return None
         return found if found.boot == boot_id() else None
+
+    def began(self, now: float) -> float | None:
+        """Since when the outage lasts that somebody sees through just now. Blocks."""
+        noted = self.recall()
+        return noted.began if noted and now - noted.at < STALE else None

@@ -300,6 +300,25 @@ def test_a_watch_that_is_killed_on_battery_knows_since_when_that_carries(story: 
     assert (noted.word, noted.since) == (BATTERY, 1000)
 
 
+def test_mains_that_come_and_go_are_one_outage_also_to_a_watch_that_was_killed_and_the_next_one_is_another(
+    story: Story,
+) -> None:
+    def began() -> float | None:
+        return OutageFile(story.folder).began(story.loop.time())
+
+    story.says(BATTERY)
+    story.waiting = ["web"]
+    plays(story, (10, lambda: story.says(LINE)), (30, lambda: story.says(BATTERY)), until=50)
+    assert began() == 1000
+    story.restores = lambda command: command.end(1)  # somebody stays off, and the watch goes on
+    plays(story, (5, lambda: story.says(LINE)), until=20)
+    assert began() == 1000
+    plays(story, until=80)
+    assert began() is None
+    plays(story, (10, lambda: story.says(BATTERY)), until=20)
+    assert began() == pytest.approx(1160, abs=5)
+
+
 @pytest.mark.parametrize("words", [(BATTERY,), (BATTERY, LINE)])
 def test_a_host_that_goes_down_ends_it_at_once_and_nobody_is_started(
     story: Story, words: tuple[PowerWord, ...]
