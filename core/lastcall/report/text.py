@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from lastcall.api.guests import Outcome, RunKind, host_of
+from lastcall.api.guests import Outcome, Reason, RunKind, host_of
 from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
@@ -176,7 +176,12 @@ def all_problem_lines(problems: Iterable[Problem], guests: Iterable[str], screen
 def _closing(report: Report) -> str:
     counts = {outcome: sum(guest.outcome is outcome for guest in report.guests) for outcome in Outcome}
     told = ", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count)
-    if not told:
-        told = "no running guests were found" if report.run.kind is RunKind.SHUTDOWN else "nothing to restore"
+    sleeps, stops = report.run.reason is Reason.SLEEP, report.run.kind is RunKind.SHUTDOWN
+    if not told and sleeps:
+        told = "no guest is to be paused or saved" if stops else "no guest was"
+    elif not told:
+        told = "no running guests were found" if stops else "nothing to restore"
     verdict = "as planned" if report.run.exit_code == 0 else "not everything as planned"
-    return f"{report.run.kind.value}: {told}; {verdict}, {report.run.duration:.1f}s"
+    # Who tries it by hand must not read that guests were shut down.
+    called = ("sleep" if stops else "after the sleep") if sleeps else report.run.kind.value
+    return f"{called}: {told}; {verdict}, {report.run.duration:.1f}s"

@@ -71,7 +71,7 @@ def test_words_alone_are_told_too(tmp_path: Path) -> None:
     PowerBoard(tmp_path).say(LOW, "ups")
     found = power_now(tmp_path)
     assert found
-    assert power_words(found, PLAIN).startswith("on battery, which is low for 0s; nobody watches it")
+    assert power_words(found, PLAIN).startswith("on battery for 0s, which is low; nobody watches it")
 
 
 @pytest.mark.parametrize("said", [(), (LINE,), (BATTERY, LINE)])

@@ -16,7 +16,7 @@ from lastcall.config.paths import Places
 from lastcall.errors import Problem
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.screen import PLAIN, Screen
-from lastcall.persistence.boot_stamp import BootStamp
+from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.state import StateFile
 from lastcall.planning.last_outlook import KeptForecast, LastOutlook, signature
 from lastcall.presence.roll_call import Census, RollCall
@@ -190,3 +190,18 @@ def test_the_last_run_is_told_with_its_outcome_and_as_json(places: Places) -> No
     LastOutlook(places.state).keep(planned())
     again = json.loads(to_json(gather(places, StateFile(places.state), ask_systemd=False).document()))
     assert (again["on_duty"], again["next_stop"]["forecast"]["worst"]) == (True, 300.0)
+
+
+def test_of_those_that_were_shed_it_says_that_they_come_back_with_the_mains(places: Places) -> None:
+    run_shutdown(places.state, [FakeGuest("web"), FakeGuest("db")], reason=Reason.SHED, names=["web"])
+    state = StateFile(places.state)
+    state.load()
+    state.entries = {key: replace(entry, boot_id=boot_id()) for key, entry in state.entries.items()}
+    told = shown(facts(places, state=state, waiting=tuple(state.entries.values())))
+    assert told[1].startswith("web ")
+    assert told[1].endswith("was shed: comes back with the mains, or at the next boot")
+
+
+def test_that_a_power_off_ends_in_a_reboot_is_said_while_the_host_goes_down(places: Places) -> None:
+    assert "this host reboots instead of powering off: the mains are back" in shown(facts(places, reboots=True))
+    assert not any("reboots" in line for line in shown(facts(places)))

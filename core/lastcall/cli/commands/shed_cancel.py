@@ -11,10 +11,11 @@ from lastcall.cli.commands.restore import restore_by_hand
 from lastcall.cli.documents.power.shed import ShedDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import say
-from lastcall.errors import LastcallError, RunLocked
+from lastcall.errors import ExitCode, LastcallError, RunLocked
 from lastcall.formats.json_text import to_json
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.power.called_off import CalledOff
+from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.persistence.refusals import refusals_told
 from lastcall.planning.selection import Selection
 from lastcall.report.text import as_text
@@ -32,6 +33,14 @@ def cancel_shedding(invocation: Invocation, *, as_json: bool) -> int:
     restored = None
     while restored is None:
         _end_run(lock)
+        if shed_guests(paths.state) == []:
+            # A run that starts nobody would stand among those that people look at.
+            click.echo(
+                to_json(_document(None), indent=1)
+                if as_json
+                else "shedding is called off; nobody waits to be brought back"
+            )
+            return ExitCode.OK
         _require_power(board, announced)
         try:
             restored = _bring_back(invocation)
@@ -69,7 +78,7 @@ def _end_run(lock: RunLock) -> None:
         lock.outlast(holder)
 
 
-def _document(restored: Report) -> ShedDocument:
+def _document(restored: Report | None) -> ShedDocument:
     return ShedDocument(
         outage=None, going=(), staying=(), coming=(), nobody_because="shedding was called off", stopped=None,
         restored=restored, problems=(),

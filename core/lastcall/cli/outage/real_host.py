@@ -10,9 +10,8 @@ from typing import TypeVar
 
 from lastcall.cli.power.noting import MAINS_BACK
 from lastcall.config.paths import Places
-from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import BootStamp
-from lastcall.persistence.state import open_state
+from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.runs.lock import RunLock
 from lastcall.systemd.jobs import reason_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed, booted
@@ -43,14 +42,8 @@ class RealHost:
 
     async def shed(self) -> Sequence[str] | None:
         """Those on the list who were shed. Who is parked is started by name only."""
-        return await _within(self._shed)
-
-    def _shed(self) -> Sequence[str] | None:
-        try:
-            entries = open_state(self._places.state).entries.values()
-        except LastcallError:
-            return None
-        return sorted(entry.name for entry in entries if entry.cause == "shed" and not entry.parked)
+        found = await _within(partial(shed_guests, self._places.state))
+        return None if found is None else sorted(entry.name for entry in found)
 
     async def busy(self) -> bool:
         """Whether a shutdown holds the lock."""

@@ -14,15 +14,14 @@ from lastcall.cli.power.answers import PowerAnswers
 from lastcall.cli.power.line import SpokenWord
 from lastcall.config.files import config_file
 from lastcall.config.paths import Places
-from lastcall.errors import LastcallError
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import POWER_WORD, Announcement, NoticeBoard, announce
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.mailbox import Request
 from lastcall.persistence.power.board import PowerBoard, SaidWord
+from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.persistence.refusals import refusals_told
-from lastcall.persistence.state import open_state
 from lastcall.planning.power.runtime import believed_runtime
 from lastcall.planning.power.state import with_answers, word_of
 from lastcall.runs.lock import RunLock
@@ -106,7 +105,8 @@ class WordNoting:
         back = host is not PowerWord.LOW and self._take_back()
         told = self._tell(MAINS_BACK) if host is PowerWord.LINE else None
         found = self._document(news=news, host=host, believed=believed, taken_back=back, answer=told)
-        left_to_do = told is not None or host is not PowerWord.LINE or self._anybody_shed()
+        # Who cannot read the list will say what is wrong with it.
+        left_to_do = told is not None or host is not PowerWord.LINE or shed_guests(self.places.state) != []
         return self._watched(found) if left_to_do else found
 
     def _say(self) -> tuple[bool, Mapping[str, SaidWord]]:
@@ -124,12 +124,6 @@ class WordNoting:
         with refusals_told(lock.path):
             told = lock.tell(request)
         return told.message if told else None
-
-    def _anybody_shed(self) -> bool:
-        try:
-            return any(entry.cause == "shed" for entry in open_state(self.places.state).entries.values())
-        except LastcallError:
-            return True  # who can read the list will say what is wrong with it
 
     def _watched(self, found: PowerDocument) -> PowerDocument:
         if BootStamp(self.places.run).left:

@@ -135,6 +135,8 @@ def _how(entry: Entry, facts: StatusFacts) -> str:
     if back:
         in_this_boot = entry.is_due_from(state.previous_boot) and state.boot == boot_id()
         return back + ("when that is there" if in_this_boot else by_hand)
+    if entry.cause == "shed" and entry.boot_id == boot_id():
+        return "was shed: comes back with the mains, or at the next boot"
     if entry.due and entry.boot_id == boot_id():
         return "waits to be restored at the next boot"
     if entry.is_due_from(state.previous_boot) and state.boot == boot_id() != state.restored_in:

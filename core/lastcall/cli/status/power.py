@@ -12,10 +12,6 @@ from lastcall.persistence.power.board import PowerBoard
 from lastcall.persistence.power.outage import STALE, OutageFile
 from lastcall.planning.power.state import word_of
 
-_WORDS = {
-    PowerWord.LINE: "on the mains again", PowerWord.BATTERY: "on battery", PowerWord.LOW: "on battery, which is low",
-}  # fmt: skip
-
 
 def power_now(folder: Path) -> PowerNow | None:
     """What is kept in paths.run; None where the mains are there, and nobody is about to be brought back."""
@@ -48,7 +44,9 @@ def power_now(folder: Path) -> PowerNow | None:
 
 def power_words(power: PowerNow, screen: Screen) -> str:
     """The same in one line."""
-    told = f"{_WORDS[power.word]} for {_rough(power.seconds)}"
+    told = f"{'on the mains again' if power.word is PowerWord.LINE else 'on battery'} for {_rough(power.seconds)}"
+    if power.word is PowerWord.LOW:
+        told += ", which is low"
     if power.charge is not None:
         told += f", {power.charge:.0f} %"
     if power.runtime is not None and power.word is not PowerWord.LINE:

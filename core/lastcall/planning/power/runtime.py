@@ -46,7 +46,9 @@ def believed_runtime(supplies: Sequence[Supply], policy: PowerPolicy) -> Believe
     else:
         # Who answers and has less than what is assumed of the silent ones is believed.
         seconds, answered = min([UNKNOWN, *(counted_on(claimed, policy.trust) for claimed, _ in claims)]), False
-        words = f"{len(claims) or 'none'} of {len(supplies)} UPSes says how long its battery lasts"
+        words = "no UPS says how long its battery lasts"
+        if claims:
+            words = f"{len(claims)} of {len(supplies)} UPSes says how long its battery lasts"
     words = f"{words}: {format_duration(seconds)} are counted on{f' ({doubts})' if doubts else ''}"
     return BelievedRuntime(seconds, bounded(words, _LONGEST), answered)
 
