@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -24,26 +25,52 @@ from lastcall.timing.terms import Terms
 
 AWAKE = ("env", "--default-signal=INT")  # whoever started the tests may ignore it, which would be inherited
 PROGRAM = Path(sys.executable).with_name("lastcall")
-DIES = """\
+_DIES = """\
 import os, signal, sys
+from functools import partial
 from pathlib import Path
 from lastcall import Reason, RunKind
+from lastcall.planning.selection import Selection
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.runner import perform
 from lastcall.runs.loading import load
 
+config, record, kind, reason, *names = sys.argv[1:]
 count = 0
-def die(record):
+def die(_):
     global count
     count += 1
-    if count == int(sys.argv[2]):
+    if count == int(record):
         os.kill(os.getpid(), signal.SIGKILL)
 
-kind = RunKind(sys.argv[3])
-request = RunRequest(kind=kind, reason=Reason.MANUAL, sinks=[("dies", die)])
-perform(load(Path(sys.argv[1])), request, build_shutdown if kind is RunKind.SHUTDOWN else build_restore)
+request = RunRequest(kind=RunKind(kind), reason=Reason(reason), sinks=[("dies", die)])
+build = partial(build_shutdown, chosen=Selection(names)) if kind == "shutdown" else build_restore
+perform(load(Path(config)), request, build)
+if reason != "manual":  # what comes after this run never does
+    os.kill(os.getpid(), signal.SIGKILL)
 """
-"""A program that does a run (of this configuration, kind) and is killed at its nth record."""
+
+
+def kill_at(
+    config: Path, record: int, kind: str = "shutdown", *, reason: str = "manual", names: Sequence[str] = ()
+) -> None:
+    """Do a run that is killed at its nth record; one that is the first half of something, at its end at the latest."""
+    command = [sys.executable, "-c", _DIES, str(config), str(record), kind, reason, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def takes_its_time(hook: str, seconds: float | str = 3) -> str:
+    """A plugin that takes so long for a hook of guests; an expression may depend on the `guest`."""
+    return f"import time\nimport lastcall\n\n@lastcall.hookimpl\ndef {hook}(guest, run):\n    time.sleep({seconds})\n"
+
+
+def waits_for(path: Path, hook: str = "on_guest_stop") -> str:
+    """A plugin whose hook of guests waits until there is a file."""
+    return (
+        f"import os, time\nimport lastcall\n\n@lastcall.hookimpl\ndef {hook}(guest, run):\n"
+        f"    while not os.path.exists({str(path)!r}):\n        time.sleep(0.05)\n"
+    )
 
 
 def by_name(report: Report, name: str) -> GuestResult:

@@ -1,17 +1,13 @@
 """The runner is killed at different records of a run with real guests, and run again: every guest ends up right."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab.daemon import Daemon
 from lab.guests import linux_guests, opened, states
-from lab.patience import LONGEST
 from lastcall.persistence.state import open_state
-from support import DIES, run_lastcall, waiting_guests, write_config
+from support import kill_at, run_lastcall, waiting_guests, write_config
 
 NAMES = ("chained", "first", "saved")
 RULES = """
@@ -27,9 +23,7 @@ def test_a_killed_run_is_finished_by_the_next_and_everybody_comes_back(
 ) -> None:
     config = write_config(tmp_path, lab.qemu, more=RULES)
     with linux_guests(lab, chained="slow=1", first="slow=2", saved="slow=1"):
-        command = [sys.executable, "-c", DIES, str(config), str(record), "shutdown"]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST)
-        assert done.returncode == -signal.SIGKILL
+        kill_at(config, record)
         open_state(tmp_path / "state")
         assert run_lastcall(config, "shutdown").returncode == 0
         with opened(lab.qemu) as connection:

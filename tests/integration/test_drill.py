@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -12,23 +10,24 @@ import pytest
 
 from json_documents import hold_against_schema
 from lab.daemon import Daemon
-from lab.guests import driver_guests, opened, states
+from lab.guests import driver_guests, off, opened, states
 from lab.patience import LONGEST
 from lastcall.persistence.state import open_state
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.holder import Holder
-from support import DIES, by_name_in, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import (
+    by_name_in,
+    kill_at,
+    report_of,
+    run_lastcall,
+    start_and_wait_for,
+    takes_its_time,
+    waiting_guests,
+    write_config,
+)
 
 NAMES = ["db", "web-1", "web-2"]
 MARKED = "guests: [{match: 'web-*', drill: true}, {match: web-2, depends_on: web-1}]\n"
-SLOW = """\
-import time
-import lastcall
-
-@lastcall.hookimpl
-def {hook}(guest, run):
-    time.sleep(3)
-"""
 
 
 def starts_of(connection: libvirt.virConnect) -> dict[str, int]:
@@ -192,7 +191,7 @@ def test_after_a_ctrl_c_in_its_middle_those_that_were_stopped_are_brought_back_w
     lab: Daemon, tmp_path: Path, hook: str
 ) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook=hook))
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time(hook))
     with driver_guests(lab, NAMES) as connection:
         before = starts_of(connection)
         stopping = hook == "on_guest_stop"
@@ -208,7 +207,7 @@ def test_after_a_ctrl_c_in_its_middle_those_that_were_stopped_are_brought_back_w
 
 def test_a_second_ctrl_c_leaves_the_rest_off_and_on_the_list(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start"))
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time("on_guest_start"))
     with driver_guests(lab, NAMES) as connection:
         process = start_and_wait_for(config, "on_guest_start", "-v", "drill")
         process.send_signal(signal.SIGINT)
@@ -229,15 +228,10 @@ def test_wherever_a_drill_is_killed_an_ordinary_restore_brings_everybody_back(
     lab: Daemon, tmp_path: Path, record: int
 ) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
-    dies = DIES.replace("Reason.MANUAL", "Reason.DRILL").replace(
-        "else build_restore)", "else build_restore)\nos.kill(os.getpid(), signal.SIGKILL)"
-    )
     with driver_guests(lab, NAMES) as connection:
-        command = [sys.executable, "-c", dies, str(config), str(record), "shutdown"]
-        assert subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode == -signal.SIGKILL
-        off = {name for name, state in states(connection).items() if state == "off"}
+        kill_at(config, record, reason="drill")
         entries = open_state(tmp_path / "state").entries.values()
-        assert off <= {entry.name for entry in entries if entry.due}
+        assert off(connection) <= {entry.name for entry in entries if entry.due}
         run_lastcall(config, "restore")
         with opened(lab.test) as again:
             assert set(states(again).values()) == {"running"}
@@ -245,7 +239,7 @@ def test_wherever_a_drill_is_killed_an_ordinary_restore_brings_everybody_back(
 
 def test_status_tells_of_a_drill_that_was_killed_before_everybody_was_back(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start"))
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time("on_guest_start"))
     with driver_guests(lab, NAMES) as connection:
         process = start_and_wait_for(config, "on_guest_start", "-v", "drill")
         process.kill()
@@ -259,7 +253,7 @@ def test_status_tells_of_a_drill_that_was_killed_before_everybody_was_back(lab: 
 
 def test_a_host_stop_in_its_middle_is_not_undone_by_it(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=MARKED)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_stop"))
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time("on_guest_stop"))
     with driver_guests(lab, NAMES) as connection:
         process = start_and_wait_for(config, "on_guest_stop", "-v", "drill")
         assert run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s").returncode == 0

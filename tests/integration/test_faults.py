@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +13,16 @@ from typing import Any
 import pytest
 
 from lab.daemon import Daemon
-from lab.guests import driver_guests, states
+from lab.guests import driver_guests, off, states
 from lab.patience import LONGEST
 from lastcall.persistence.state import open_state
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
 from support import (
-    DIES,
     PROGRAM,
     at_default_paths,
     default_paths,
+    kill_at,
     next_boot,
     over_in_time,
     report_of,
@@ -53,26 +52,19 @@ def names(count: int) -> list[str]:
     return [f"guest-{number:03}" for number in range(count)]
 
 
-def run_that_dies(config: Path, record: int, kind: str = "shutdown") -> int:
-    """A run that is killed at its nth record; returns its exit code."""
-    command = [sys.executable, "-c", DIES, str(config), str(record), kind]
-    return subprocess.run(command, capture_output=True, check=False, timeout=LONGEST).returncode
-
-
 @pytest.mark.parametrize("record", range(2, 62, 3))
 def test_a_run_killed_at_any_record_is_finished_by_the_next(lab: Daemon, tmp_path: Path, record: int) -> None:
     config = write_config(tmp_path, lab.test, more="guests: [{match: '*[0-4]', depends_on: ['*[5-9]']}]")
     with driver_guests(lab, names(10)) as connection:
-        assert run_that_dies(config, record) == -signal.SIGKILL
-        off = {name for name, state in states(connection).items() if state == "off"}
+        kill_at(config, record)
         waiting = {entry.name for entry in open_state(tmp_path / "state").entries.values()}
-        assert off <= waiting, "a guest that is off has to be on the list"
+        assert off(connection) <= waiting, "a guest that is off has to be on the list"
         for log in (tmp_path / "state" / "runs").glob("*.jsonl"):
             assert list(read_log(log)) is not None
         assert run_lastcall(config, "shutdown").returncode == 0
         assert set(states(connection).values()) == {"off"}
         assert sorted(waiting_guests(tmp_path / "state")) == names(10)
-        assert run_that_dies(config, record // 2 + 1, "restore") == -signal.SIGKILL
+        kill_at(config, record // 2 + 1, "restore")
         open_state(tmp_path / "state")
         assert run_lastcall(config, "restore").returncode == 0
         assert set(states(connection).values()) == {"running"}

@@ -1,55 +1,36 @@
 """Shedding with a real daemon: who goes when, what is said and kept, what cuts it off, and how everybody comes back."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import libvirt
 import pytest
 
 from json_documents import hold_against_schema
 from lab.daemon import Daemon
-from lab.guests import driver_guests, opened, states
+from lab.guests import driver_guests, off, opened
 from lab.patience import LONGEST
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import open_state
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.holder import Holder
-from support import DIES, by_name_in, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import (
+    by_name_in,
+    kill_at,
+    report_of,
+    run_lastcall,
+    start_and_wait_for,
+    takes_its_time,
+    waiting_guests,
+    waits_for,
+    write_config,
+)  # fmt: skip
 
 NAMES = ["db", "mail", "web-1", "web-2"]
 STAGES = """\
 guests:
   - {match: 'web-*', shed: 5min, depends_on: db}
   - {match: db, shed: {after: 20min, below: 60%, runtime_below: 15min}}
-"""
-SLOW = """\
-import time
-import lastcall
-
-@lastcall.hookimpl
-def on_guest_stop(guest, run):
-    time.sleep(3)
-"""
-WAITS = """\
-import os, time
-import lastcall
-
-@lastcall.hookimpl
-def on_guest_stop(guest, run):
-    while not os.path.exists({!r}):
-        time.sleep(0.05)
-"""
-SLOW_START = """\
-import time
-import lastcall
-
-@lastcall.hookimpl
-def on_guest_start(guest, run):
-    time.sleep(60)
 """
 UPS = """\
 import json
@@ -65,10 +46,6 @@ def on_battery(folder: Path, seconds: float, word: str = "battery") -> None:
     """Say that a battery has carried the host for so long."""
     said = {"": {"word": word, "since": time.monotonic() - seconds}}
     (folder / "run" / "power.json").write_text(json.dumps({"boot": boot_id(), "supplies": said}))
-
-
-def off(connection: libvirt.virConnect) -> set[str]:
-    return {name for name, state in states(connection).items() if state == "off"}
 
 
 @pytest.mark.parametrize(
@@ -260,18 +237,9 @@ def test_wherever_it_is_killed_the_next_one_goes_on_and_an_ordinary_restore_brin
     lab: Daemon, tmp_path: Path, record: int
 ) -> None:
     config = write_config(tmp_path, lab.test, more=STAGES)
-    dies = (
-        DIES.replace("Reason.MANUAL", "Reason.SHED")
-        .replace("if kind is", "if False and kind is")
-        .replace("build_restore)", "partial(build_shutdown, chosen=Selection(['db', 'web-*'])))")
-        .replace("import load\n", "import load\nfrom functools import partial\n"
-                 "from lastcall.planning.selection import Selection\n")
-    )  # fmt: skip
     with driver_guests(lab, NAMES) as connection:
         on_battery(tmp_path, 1300)
-        command = [sys.executable, "-c", dies, str(config), str(record), "shutdown"]
-        killed = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST, text=True)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        kill_at(config, record, reason="shed", names=["db", "web-*"])
         entries = open_state(tmp_path / "state").entries.values()
         assert off(connection) <= {entry.name for entry in entries if entry.due and entry.cause == "shed"}
         done = run_lastcall(config, "shed", "--due")
@@ -284,7 +252,7 @@ def test_wherever_it_is_killed_the_next_one_goes_on_and_an_ordinary_restore_brin
 
 def test_a_host_stop_widens_it_to_everybody(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=STAGES)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time("on_guest_stop"))
     with driver_guests(lab, NAMES) as connection:
         process = start_and_wait_for(config, "on_guest_stop", "-v", "shed", "web-1")
         (tmp_path / "hooks.d" / "10-slow.py").unlink()
@@ -297,7 +265,7 @@ def test_a_host_stop_widens_it_to_everybody(lab: Daemon, tmp_path: Path) -> None
 
 def test_called_off_nobody_else_is_asked_and_those_are_brought_back_that_were_shed(lab: Daemon, tmp_path: Path) -> None:
     config = write_config(tmp_path, lab.test, more=STAGES)
-    (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.replace("sleep(3)", "sleep(15 if guest.name == 'db' else 3)"))
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(takes_its_time("on_guest_stop", "15 if guest.name == 'db' else 3"))
     with driver_guests(lab, NAMES) as connection:
         on_battery(tmp_path, 1300)
         before = {domain.name(): domain.ID() for domain in connection.listAllDomains()}
@@ -340,7 +308,7 @@ def test_once_the_battery_runs_low_nobody_is_brought_back_who_was_shed_and_a_hos
     """While the cancelled run still waits for who was asked, and while those are started again."""
     config = write_config(tmp_path, lab.test, more=STAGES + "restore: {parallel: 1, delay: 5min}\n")
     slow, go = tmp_path / "hooks.d" / "10-slow.py", tmp_path / "go"
-    slow.write_text(WAITS.format(str(go)))
+    slow.write_text(waits_for(go))
     with driver_guests(lab, NAMES) as connection:
         on_battery(tmp_path, 310)
         shedding = start_and_wait_for(config, "on_guest_stop", "-v", "shed", "--due")
@@ -358,12 +326,14 @@ def test_once_the_battery_runs_low_nobody_is_brought_back_who_was_shed_and_a_hos
         back.communicate(timeout=LONGEST)
         assert off(connection) == {"web-2"}
         assert waiting_guests(tmp_path / "state") == ["web-2"]
-        slow.write_text(SLOW_START)
+        slow.write_text(takes_its_time("on_guest_start", 60))
         back = start_and_wait_for(config, "on_guest_start", "-v", "restore")
         done = report_of(run_lastcall(config, "shutdown", "--reason", "power", "--deadline", "60s", "--json"))
         back.communicate(timeout=LONGEST)
         assert off(connection) == set(NAMES)
-        assert max(guest["asked"] for guest in done["guests"] if guest["name"] != "db") < 3, "who waited waits no more"
+        told = [problem["message"] for problem in done["problems"] if problem["what"] == "lock"]
+        assert "ends the run that is under way" in told[0]
+        assert told[1:] == ["the run that is under way answers: it starts nobody else, and ends"], "at once"
 
 
 def test_restore_and_forget_take_those_of_a_cause_and_with_names_those_that_meet_both(

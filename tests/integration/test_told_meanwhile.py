@@ -12,21 +12,12 @@ import pytest
 
 from lab.patience import LONGEST, wait_until
 from lastcall.formats.quantities import parse_duration
-from support import AWAKE, PROGRAM, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import AWAKE, PROGRAM, run_lastcall, start_and_wait_for, waiting_guests, waits_for, write_config
 
 WORLD = "test:///default"
 LIMITS = """\
 shutdown: {deadline: 200s, reserve: 3s, grace: 2s, by_reason: {manual: {deadline: 500s}}}
 hooks: {timeout: 5min}
-"""
-WAITS = """\
-import os, time
-import lastcall
-
-@lastcall.hookimpl
-def on_guest_stop(guest, run):
-    while not os.path.exists({!r}):
-        time.sleep(0.05)
 """
 JOBS = "#!/bin/sh\necho 1 poweroff.target start waiting\n"
 
@@ -37,7 +28,7 @@ def config(tmp_path: Path) -> Path:
     (tmp_path / "systemctl").write_text(JOBS)
     (tmp_path / "systemctl").chmod(0o755)
     made = write_config(tmp_path, WORLD, more=LIMITS)
-    (tmp_path / "hooks.d" / "10-waits.py").write_text(WAITS.format(str(tmp_path / "go")))
+    (tmp_path / "hooks.d" / "10-waits.py").write_text(waits_for(tmp_path / "go"))
     return made
 
 

@@ -140,6 +140,11 @@ def _force_off(domain: libvirt.virDomain) -> None:
             raise
 
 
+def off(connection: libvirt.virConnect) -> set[str]:
+    """The names of those that are off."""
+    return {name for name, state in states(connection).items() if state == "off"}
+
+
 def states(connection: libvirt.virConnect) -> dict[str, str]:
     """Every guest's state: running, paused, or off."""
     words = {

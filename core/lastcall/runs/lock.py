@@ -112,7 +112,7 @@ class RunLock:
                 return Inherited(answer if outlasted and answer and answer.accepted else None, joined.own_end)
         else:
             say(f"ends the run that is under way: {found}")
-            if self._ended(found, holder, until):
+            if self._ended(found, holder, until, say):
                 return Inherited(None, ends)
         say(f"kills the run that does not answer: {found}")
         signal_holder(found, signal.SIGKILL)
@@ -247,12 +247,14 @@ class RunLock:
         now = self.holder()
         return now.ends if now and now.process == found.process else None
 
-    def _ended(self, found: Holder, holder: Holder, until: float) -> bool:
+    def _ended(self, found: Holder, holder: Holder, until: float, say: Callable[[str], None]) -> bool:
         """Tell it to end: a restore starts nobody else, and waits for nobody. Returns whether it ended."""
         for again in (False, True):
             if again or found.kind != RunKind.RESTORE.value:
                 signal_holder(found, signal.SIGTERM)
-            elif not self._ask(found, Request(holder.reason), _answer_time(until) / 2):
+            elif answer := self._ask(found, Request(holder.reason), _answer_time(until) / 2):
+                say(f"the run that is under way answers: {answer.message}")
+            else:
                 continue
             try:
                 self._wait(holder, _answer_time(until) / 2)
