@@ -253,7 +253,7 @@ def test_a_host_on_two_upses_lives_by_either_and_goes_down_in_order_when_nobody_
     host.run(f"sed -i '/^MONITOR/d' {UPSMON}; cat >> {UPSMON}", given=f"{two}\nMINSUPPLIES 1\n")
     configure(host, RULES.replace("power: {", "power: {ups: [left@localhost, right@localhost], supplies: 1, "))
     host.run("systemctl restart nut-driver-enumerator nut-server nut-monitor")
-    host.wait_until(lambda: "nothing wrong" in host.tries("lastcall check").stdout, "both answer", pause=1)
+    host.wait_until(lambda: "\n! ups " not in host.tries("lastcall check").stdout, "both answer", pause=1)
     left.says("OB LB", runtime=30)
     host.wait_until(lambda: "left@localhost: low" in host.run("journalctl -t lastcall-power --no-pager"), "it is told")
     time.sleep(HOLD)
