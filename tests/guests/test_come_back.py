@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from lab.patience import LONGEST, wait_until
 from lastcall import Guest
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile
-from support import DIES, PROGRAM, by_name_in, report_of, run_lastcall, write_config
+from support import PROGRAM, by_name_in, kill_at, report_of, run_lastcall, write_config
 
 pytestmark = pytest.mark.real_guests
 QUICKLY = "restore: {deadline: 24s, attempts: 2, retry: 0.5s}"
@@ -155,10 +154,9 @@ def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
         job: Any = guests[0].jobInfo
         wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
         process.kill()
+        assert process.wait(LONGEST) == -signal.SIGKILL
     else:
-        words = [config, {"the request": "6", "the end": "9"}[at], "restore"]
-        process = subprocess.Popen([sys.executable, "-c", DIES, *words])
-    assert process.wait(LONGEST) == -signal.SIGKILL
+        kill_at(config, {"the request": 6, "the end": 9}[at], "restore")
     run_lastcall(config, "restore")
     assert (states(ha), states(hb), waiting(tmp_path)) == ({"one": "running", "two": "running"}, {}, {})
 
