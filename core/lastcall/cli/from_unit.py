@@ -23,10 +23,11 @@ from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.fleet.held_lock import HeldLockFile
 from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
 from lastcall.persistence.last_line import UnitAnswer, answered
+from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.session_uris import by_hand_only, is_own_session
 from lastcall.records.records import PowerChanged, Record, RunJoined, Sink
-from lastcall.report.unseen import bad_guests
+from lastcall.report.unseen import bad_guests, unseen_at_login
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.fleet.giving_back import WhoIsBack, give_back_once_all_are_back
 from lastcall.runs.loading import Allowance, Loaded, load
@@ -171,11 +172,13 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     loaded = without_sessions(load(invocation.config, Reason.OTHER, allowance=allowance))
     seconds = WRITING.of(deadline)
     # This boot counts as not served: the next stop keeps for the boot after it who is due, as it would after a crash.
-    maintenance = MaintenanceFile(loaded.settings.paths.state).read()
+    paths = loaded.settings.paths
+    maintenance = MaintenanceFile(paths.state).read()
     if maintenance:
         say(f"{maintenance.words}; {END}")
+        Motd(paths).refresh(unseen=unseen_at_login(paths.state))  # a boot has taken the line away
         return None
-    state = _listed(loaded.settings.paths, seconds)
+    state = _listed(paths, seconds)
     if state and state.restored_in == boot_id():
         due = _due(state)
         if not due:
