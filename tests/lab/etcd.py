@@ -20,8 +20,10 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         ports = _free_ports(2 * len(_NAMES))
-        self.members = dict(zip(_NAMES, (f"127.0.0.1:{port}" for port in ports[::2]), strict=True))
-        self._peers = dict(zip(_NAMES, (f"http://127.0.0.1:{port}" for port in ports[1::2]), strict=True))
+        self.members: dict[str, str] = dict(zip(_NAMES, (f"127.0.0.1:{port}" for port in ports[::2]), strict=True))
+        self._peers: dict[str, str] = dict(
+            zip(_NAMES, (f"http://127.0.0.1:{port}" for port in ports[1::2]), strict=True)
+        )
         self._processes = dict[str, subprocess.Popen[bytes]]()
 
     def start(self) -> None:
