@@ -83,6 +83,21 @@ def test_those_are_shed_whose_stage_has_come_and_that_of_all_who_need_them_and_t
         assert off(connection) == set()
 
 
+@pytest.mark.parametrize("words", [("--due",), ("db",)], ids=["by its stage", "by name"])
+def test_nobody_is_shed_whom_a_running_guest_of_a_watched_host_needs(
+    lab: Daemon, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    rules = "guests: [{match: test, depends_on: [db]}, {match: db, shed: 0s}, {match: mail, shed: 0s}]"
+    config = write_config(tmp_path, lab.test, "test:///default", more=rules)
+    config.write_text(config.read_text().replace('"test:///default"', '{uri: "test:///default", watch: true}'))
+    with driver_guests(lab, NAMES) as connection:
+        on_battery(tmp_path, 10)
+        done = run_lastcall(config, "shed", *words)
+        assert "db" in done.stdout + done.stderr
+        assert "needed by test" in done.stdout + done.stderr
+        assert off(connection) == ({"mail"} if "--due" in words else set[str]())
+
+
 def test_the_report_and_the_list_of_runs_say_that_guests_were_shed_and_by_which_stage(
     lab: Daemon, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Whom to shed: those whose stage has come, or those that somebody names; and who stays all the same, and why."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from lastcall.api.guest_keys import GuestShedding
@@ -45,7 +46,7 @@ class Shedding:
 
         Raises UsageError where a word fits nobody.
         """
-        everybody, plan = await self._look()
+        everybody, plan, guests = await self._look()
         meant = {guest.key for guest in choose_active(chosen, everybody, self._stream)}
         wanted = {key: shed for key, shed in self._sheddings(everybody).items() if key in meant}
         staying = _staying(plan, before)
@@ -54,7 +55,6 @@ class Shedding:
         # Whoever is busy now is asked for again at the next look, and whoever it needs waits for it.
         staying |= {key: f"busy: {'; '.join(reasons)}" for key, reasons in busy.items()}
         order = SheddingOrder(_without(wanted, staying), plan.graph)
-        guests = {guest.key: guest for guest in everybody}
         staying |= {key: f"needed by {_names(guests, others)}" for key, others in order.waiting(power).items()}
         due, own = order.due(power), SheddingOrder(wanted, plan.graph).own(power)
         return ShedChoice(
@@ -64,11 +64,11 @@ class Shedding:
 
     async def named(self, chosen: Selection) -> ShedChoice:
         """Those that somebody means. Raises UsageError where a word fits nobody, or somebody who stays needs one."""
-        everybody, plan = await self._look()
+        everybody, plan, guests = await self._look()
         going = choose_active(chosen, everybody, self._stream)
         left = {planned.guest.key: planned.left_because for planned in plan.guests if planned.left_because}
         order = SheddingOrder({one.key: GuestShedding(after=0) for one in going if one.key not in left}, plan.graph)
-        guests, waiting = {guest.key: guest for guest in everybody}, order.waiting(_NOW)
+        waiting = order.waiting(_NOW)
         if waiting:
             told = (f"{guests[key].name} is needed by {_names(guests, others)}" for key, others in waiting.items())
             raise UsageError(f"nobody is shed: {'; '.join(told)}", "name those as well, or leave it to the host stop")
@@ -78,17 +78,20 @@ class Shedding:
 
     async def stages(self, chosen: Selection) -> tuple[Sequence[Guest], SheddingOrder]:
         """By what those that are meant would be shed in an outage, of the guests that run, which are returned, too."""
-        everybody, plan = await self._look()
+        everybody, plan, _ = await self._look()
         meant = {guest.key for guest in choose_active(chosen, everybody, self._stream)}
         wanted = {key: shed for key, shed in self._sheddings(everybody).items() if key in meant}
         return everybody, SheddingOrder(_without(wanted, _staying(plan, {})), plan.graph)
 
-    async def _look(self) -> tuple[Sequence[Guest], Plan]:
+    async def _look(self) -> tuple[Sequence[Guest], Plan, dict[Key, Guest]]:
+        """Those of this host, the plan, and whoever has a part in it: a neighbour's guest is as much in need."""
         connections = self._inventory.connections
-        await connections.connect()
+        await asyncio.gather(connections.connect(), connections.neighbours.open())
         everybody = await connections.active()
+        beside = await self._inventory.neighbours(everybody)
         await self._inventory.learn(everybody)
-        return everybody, await self._inventory.plan(everybody, self._parallel, limited=self._limited)
+        plan = await self._inventory.plan(everybody, self._parallel, limited=self._limited, neighbours=beside)
+        return everybody, plan, {guest.key: guest for guest in (*everybody, *beside)}
 
     def _sheddings(self, guests: Iterable[Guest]) -> dict[Key, GuestShedding]:
         return sheddings(guests, self._inventory.policies)
