@@ -132,6 +132,16 @@ def cli(ctx: click.Context, config: Path | None, color: Wish, *, verbose: bool, 
     ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet, color=color)
 
 
+def _in_our_words(error: click.ClickException) -> click.ClickException:
+    """Of `lastcall plan -v`, which many write, say where the option belongs."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        name = error.option_name
+        if any(name in option.opts for option in cli.params):
+            program, _, command = error.ctx.command_path.partition(" ")
+            return click.UsageError(f"{name} comes before the command: {program} {name} {command}", error.ctx)
+    return error
+
+
 def find_others(words: Sequence[str], last: str, invocation: Invocation) -> "NextWords":
     """What plugins add to the commands, by click. Raises LastcallError."""
     from click.shell_completion import ShellComplete
@@ -180,7 +190,7 @@ def run_command(arguments: Sequence[str], invocation: Invocation) -> int:
             from lastcall.cli.commands.check_brief import tell_unknown
 
             return tell_unknown(error.format_message())
-        error.show()
+        _in_our_words(error).show()
         return ExitCode.USAGE
     # click makes an Abort of every Ctrl-C; main() answers it with what a shell expects, 130.
     except click.Abort:

@@ -76,6 +76,21 @@ def test_what_is_like_nothing_is_just_not_there(
     assert capsys.readouterr().err.splitlines()[-1] == f"Error: {said}"
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["plan", "-v"], "-v comes before the command: lastcall -v plan"),
+        (["lock", "show", "--quiet"], "--quiet comes before the command: lastcall --quiet lock show"),
+        (["status", "--color", "never"], "--color comes before the command: lastcall --color status"),
+    ],
+)
+def test_of_an_option_of_all_commands_it_says_where_it_belongs(
+    words: list[str], meant: str, config: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*config, *words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"Error: {meant}"
+
+
 def test_it_is_a_module_too() -> None:
     done = subprocess.run([sys.executable, "-m", "lastcall", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"lastcall {__version__}\n"

@@ -88,8 +88,10 @@ class LockServer:
         except TimeoutError:
             told = f"{url}: no answer within {self.timeout:.3g} s"
         except Exception as error:  # noqa: BLE001  whatever the network or TLS has to say, it is no answer
-            told = visible(f"{url}: {bounded(in_words(error), _TOLD)}")
-        raise LockUnanswered(told, asked=reached.is_set())
+            why = isinstance(error, OSError) and error.strerror
+            told = visible(f"{url}: {bounded(why or in_words(error), _TOLD)}")
+        remedy = "is the lock server running, and is `fleet_lock.url` where it listens?"
+        raise LockUnanswered(told, remedy, asked=reached.is_set())
 
     def _post(self, url: str, holder: str, reached: threading.Event) -> tuple[int, bytes]:
         connection = self._open(reached)
