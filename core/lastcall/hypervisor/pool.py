@@ -19,7 +19,6 @@ from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
 from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
-from lastcall.hypervisor.moving.far_host import state_at
 from lastcall.hypervisor.moving.moves import Moves
 from lastcall.hypervisor.moving.return_trips import LibvirtOtherHosts
 from lastcall.hypervisor.ports import (
@@ -193,11 +192,6 @@ class LibvirtHypervisor:
     def domain(self, guest: Guest, call: Call, sent: Callable[[], None] | None = None) -> Domain:
         """A view of the guest's domain; raises ConnectionLost where there is no connection."""
         return LibvirtDomain(self._connection(guest.uri), guest, call, self._asked_starts, sent, self._moves)
-
-    async def state_at(self, uri: str, guest: Guest) -> GuestState:
-        """Ask by a connection of its own."""
-        ask = partial(state_at, uri, guest.uuid, within=QUERY_TIMEOUT)
-        return await self._workers.call(ask, timeout=QUERY_TIMEOUT)
 
     def moved_to(self, guest: Guest) -> str:
         """The host that the guest was moved to."""

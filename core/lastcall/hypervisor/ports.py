@@ -315,10 +315,6 @@ class Hypervisor(Protocol):
         """A view of the guest's domain for worker threads; `sent` is called when a request goes out."""
         ...
 
-    async def state_at(self, uri: str, guest: Guest) -> GuestState:
-        """Ask the libvirt of another host what a guest does there; OFF where it knows none."""
-        ...
-
     def moved_to(self, guest: Guest) -> str:
         """The host (URI) that this run has moved the guest to, or tried to last; empty where there is none."""
         ...

@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from lastcall.api.guests import GuestState, host_of
-from lastcall.errors import GuestGone, HypervisorError
+from lastcall.api.guests import host_of
+from lastcall.errors import HypervisorError
 from lastcall.hypervisor.event_loop import start_event_loop
-from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.threads.box import Box
 
@@ -44,22 +43,6 @@ def reach(uri: str, *, within: float) -> FarHost:
     """
     # To open a connection to a frozen daemon does not return and cannot be ended: the thread is left to itself.
     return ask_far(uri, lambda: FarHost(uri, _open(uri)), within=within)
-
-
-def state_at(uri: str, uuid: str, *, within: float) -> GuestState:
-    """What another host says that a guest does there; OFF where it knows none. Raises HypervisorError."""
-
-    def ask() -> GuestState:
-        far = FarHost(uri, _open(uri))
-        try:
-            with translated():
-                return standing_of(far.connection.lookupByUUIDString(uuid)).state
-        except GuestGone:
-            return GuestState.OFF
-        finally:
-            far.close()
-
-    return ask_far(uri, ask, within=within)
 
 
 def ask_far(uri: str, work: Callable[[], T], *, within: float) -> T:

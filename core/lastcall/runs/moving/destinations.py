@@ -69,7 +69,7 @@ class Destinations:
         until = self._terms.soon(STEP)
         try:
             async with asyncio.timeout_at(None if until == math.inf else until):
-                return await self._hypervisor.state_at(uri, guest)
+                return (await self._hypervisor.other_hosts.ask(uri, guest)).state
         except (LastcallError, TimeoutError):
             return GuestState.UNKNOWN
 

@@ -180,13 +180,6 @@ class FakeHypervisor:
         """A view of the guest."""
         return FakeDomain(self, self.guests[guest.key], call, sent)
 
-    async def state_at(self, uri: str, guest: Guest) -> GuestState:
-        """What the test says of it there; a host of which it says nothing does not answer."""
-        fake = self.guests[guest.key]
-        if uri not in fake.elsewhere:
-            raise HypervisorError(f"{uri} does not answer")
-        return fake.elsewhere[uri]
-
     def moved_to(self, guest: Guest) -> str:
         """Where it was moved."""
         return self.guests[guest.key].moved_to
