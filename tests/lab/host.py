@@ -458,3 +458,11 @@ def remove_groups(name: str) -> list[Path]:
 
 def _groups(name: str) -> list[Path]:
     return [one for tree in _TREES for one in Path(tree).glob(name)]
+
+
+def join_hosts(one: Host, other: Host) -> None:
+    """Have two hosts reach each other, as 10.31.0.1 and 10.31.0.2, as long as both run."""
+    first, second = (f"cable netns {host.leader()}" for host in (one, other))
+    subprocess.run(["sh", "-ec", f"ip link add {first} type veth peer name {second}"], check=True)
+    for number, host in enumerate((one, other), start=1):
+        host.run(f"ip address add 10.31.0.{number}/24 dev cable; ip link set cable up")

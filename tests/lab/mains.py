@@ -1,10 +1,9 @@
 """Booted hosts that live by a UPS: NUT as docs/ups.md tells a newcomer to set it up. The UPS is a file of the host."""
 
 import re
-import subprocess
 import time
 
-from lab.host import PROJECT, Host
+from lab.host import PROJECT, Host, join_hosts
 
 CONTRIB = PROJECT / "contrib" / "ups" / "nut"
 _CONTRIB = "/contrib"  # on a host
@@ -59,7 +58,7 @@ def set_up_second(first: Host, second: Host) -> None:
     """Have a host that is off boot, and live by the UPS of another, of which it hears by a cable."""
     for_first, for_second = _section("Two hosts, one UPS").split("On the secondary:\n")
     _boot(second)
-    _cable(first, second)
+    join_hosts(first, second)
     _follow(first, for_first)
     shipped = (CONTRIB / "secondary" / "upsmon-before-2.8.5.conf").read_text()
     second.run("cat >> /etc/nut/upsmon.conf", given=shipped)
@@ -104,11 +103,3 @@ def _follow(host: Host, text: str) -> None:
 def _do(host: Host, command: str) -> None:
     # A person would try again where a server is still starting, which systemd does not wait for.
     host.wait_until(lambda: host.tries(f"cd {_CONTRIB}; {command}").returncode == 0, command, pause=1)
-
-
-def _cable(one: Host, other: Host) -> None:
-    """Have two hosts reach each other, as 10.31.0.1 and 10.31.0.2, as long as both run."""
-    first, second = (f"ups0 netns {host.leader()}" for host in (one, other))
-    subprocess.run(["sh", "-ec", f"ip link add {first} type veth peer name {second}"], check=True)
-    for number, host in enumerate((one, other), start=1):
-        host.run(f"ip address add 10.31.0.{number}/24 dev ups0; ip link set ups0 up")
