@@ -21,7 +21,7 @@ from lastcall.formats.values import value
 from lastcall.persistence.announcement import NoticeBoard
 from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.fleet.held_lock import HeldLockFile
-from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
+from lastcall.persistence.fleet.maintenance import END
 from lastcall.persistence.last_line import UnitAnswer, answered
 from lastcall.persistence.motd import Motd
 from lastcall.persistence.state import Entry, StateFile, open_state
@@ -30,6 +30,7 @@ from lastcall.records.records import PowerChanged, Record, RunJoined, Sink
 from lastcall.report.unseen import bad_guests, unseen_at_login
 from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
 from lastcall.runs.fleet.giving_back import WhoIsBack, give_back_once_all_are_back
+from lastcall.runs.fleet.maintenance import lasting_maintenance
 from lastcall.runs.loading import Allowance, Loaded, load
 from lastcall.runs.runner import perform
 from lastcall.systemd.console import Console
@@ -41,7 +42,7 @@ from lastcall.systemd.status_lines import StatusLines
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
 from lastcall.systemd.unit_files.power_off import reboot_instead
 from lastcall.threads.box import Box
-from lastcall.timing.budget import WRITING
+from lastcall.timing.budget import FLEET_LOCK, WRITING
 from lastcall.timing.deadline import soonest
 
 SERVICE = "lastcall.service"
@@ -173,16 +174,17 @@ def bring_back(invocation: Invocation, deadline: float | None) -> Report | None:
     seconds = WRITING.of(deadline)
     # This boot counts as not served: the next stop keeps for the boot after it who is due, as it would after a crash.
     paths = loaded.settings.paths
-    maintenance = MaintenanceFile(paths.state).read()
+    maintenance = lasting_maintenance(paths.state, deadline)
     if maintenance:
         say(f"{maintenance.words}; {END}")
-        Motd(paths).refresh(unseen=unseen_at_login(paths.state))  # a boot has taken the line away
+        with contextlib.suppress(TimeoutError):  # a boot has taken the line at login away
+            Box().call(lambda: Motd(paths).refresh(unseen=unseen_at_login(paths.state)), timeout=seconds)
         return None
     state = _listed(paths, seconds)
     if state and state.restored_in == boot_id():
         due = _due(state)
         if not due:
-            _let_others_reboot(loaded.settings, state)
+            _let_others_reboot(loaded.settings, state, FLEET_LOCK.of(deadline))
             return None
         if not _any_may_start(due, seconds):
             _try_later()
@@ -243,11 +245,11 @@ def or_waiting(code: int, invocation: Invocation) -> int:
     return code
 
 
-def _let_others_reboot(settings: Settings, state: StateFile) -> None:
+def _let_others_reboot(settings: Settings, state: StateFile, seconds: float) -> None:
     """Give back the lock of this host where its server had not answered. Raises StillWaits where it still does not."""
     try:
-        give_back_once_all_are_back(settings, WhoIsBack.listed(state))
-    except LastcallError as error:
+        Box().call(lambda: give_back_once_all_are_back(settings, WhoIsBack.listed(state)), timeout=seconds)
+    except (LastcallError, TimeoutError) as error:
         _try_later()
         raise StillWaits(f"the lock of this host is not given back: {error}") from None
 
@@ -255,8 +257,8 @@ def _let_others_reboot(settings: Settings, state: StateFile) -> None:
 def _holds_lock_for_nobody(folder: Path) -> bool:
     """Whether it is held since a boot before, although nobody is waited for: its server did not answer."""
     try:
-        held = HeldLockFile(folder).read()
-    except LastcallError:
+        held = Box().call(HeldLockFile(folder).read, timeout=WRITING.seconds)
+    except (LastcallError, TimeoutError):
         return False
     return held is not None and not (held.is_of_this_boot or held.unready)
 

@@ -12,7 +12,7 @@ from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import DurationType, confirmed, json_option, listed_arguments
 from lastcall.cli.progress import watched_progress
 from lastcall.errors import ExitCode, UsageError
-from lastcall.persistence.fleet.maintenance import InMaintenance, MaintenanceFile
+from lastcall.persistence.fleet.maintenance import InMaintenance
 from lastcall.planning.selection import Selection
 
 
@@ -64,9 +64,8 @@ def restore_command(
     if fresh and not yes and sys.stdin.isatty():
         question = f"Start {chosen} without saved images? What was in their memory is lost."
         invocation = confirmed(invocation, question)
-    maintenance = None if from_unit or _is_choice(chosen) else MaintenanceFile(invocation.places().state).read()
-    if maintenance:
-        raise InMaintenance(maintenance)
+    if not (from_unit or _is_choice(chosen)):
+        _refuse_in_maintenance(invocation, deadline)
     report = _at_boot(invocation, deadline) if from_unit else restore_by_hand(invocation, chosen, deadline, fresh=fresh)
     if report is None:
         click.echo(to_json(RestoreDocument(), indent=1) if as_json else "nothing is due")
@@ -77,6 +76,14 @@ def restore_command(
     from lastcall.cli.from_unit import or_waiting
 
     return or_waiting(code, invocation)
+
+
+def _refuse_in_maintenance(invocation: Invocation, deadline: float | None) -> None:
+    from lastcall.runs.fleet.maintenance import lasting_maintenance
+
+    maintenance = lasting_maintenance(invocation.places().state, deadline)
+    if maintenance:
+        raise InMaintenance(maintenance)
 
 
 def _is_choice(chosen: Selection) -> bool:

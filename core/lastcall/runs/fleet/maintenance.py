@@ -2,15 +2,29 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from lastcall.api.guests import Key, Reason
 from lastcall.config.settings import Settings
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
 from lastcall.persistence.refusals import refusals_told
-from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.persistence.state import Entry, StateFile, StateInvalid, open_state
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.holder import Holder
+from lastcall.threads.box import Box
+from lastcall.timing.budget import WRITING
+
+
+def lasting_maintenance(folder: Path, deadline: float | None) -> Maintenance | None:
+    """What holds now, within a part of these seconds. Raises StateInvalid where the disk does not answer: who would not
+    be brought back, had it answered, is not brought back.
+    """
+    file = MaintenanceFile(folder)
+    try:
+        return Box().call(file.read, timeout=WRITING.of(deadline))
+    except TimeoutError as error:
+        raise StateInvalid(f"{file.path} cannot be read: {error}", "is the disk hanging?") from None
 
 
 def begin_maintenance(settings: Settings) -> bool:
