@@ -78,6 +78,7 @@ def test_members_of_a_group_read_status_and_reports_from_boot_to_boot(duty: Host
     host.stop()
     host.boot()
     host.wait_until(lambda: host.running() == {"one"}, "the guest is back")
+    host.wait_until(lambda: "no guest waits" in as_ada(host, STATUS).stdout, "the restore is over")
     assert as_ada(host, STATUS).returncode == 0
     told = as_ada(host, REPORT)
     assert told.returncode == 0, told.stderr

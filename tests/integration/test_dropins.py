@@ -131,7 +131,7 @@ def test_leftovers_of_editors_and_packages_are_ignored(tmp_path: Path) -> None:
     for name in LEFTOVERS:
         script(tmp_path / "hooks.d", name, "raise SystemExit(1)\n")
     shown = json.loads(run_lastcall(config, "plugins", "--json").stdout)
-    assert (shown["problems"], [one["origin"] for one in shown["plugins"]]) == ([], ["bundled"] * 12)
+    assert (shown["problems"], [one["origin"] for one in shown["plugins"]]) == ([], ["bundled"] * 13)
 
 
 @pytest.mark.parametrize(

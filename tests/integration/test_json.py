@@ -7,6 +7,7 @@ import pytest
 
 from book.schemas import with_json
 from json_documents import hold_against_schema
+from lab.fleetlock import Locks, over_tcp
 from support import run_lastcall, write_config
 
 WORLD = "test:///default"
@@ -50,6 +51,9 @@ CALLS = (
     ("report", ("--ack",)), ("status", ()), ("plan", ("--reason", "shed")), ("shed", ("test", "--dry-run")),
     ("shed", ("--due",)), ("shed", ("test",)), ("status", ()), ("report", ()), ("shed", ("--cancel",)),
     ("power battery", ()), ("status", ()), ("power low", ()), ("status", ()), ("power line", ()),
+    ("maintenance begin", ()), ("status", ()), ("maintenance end", ()), ("status", ()),
+    ("lock show", ()), ("lock take", ()), ("lock show", ()), ("status", ()), ("lock release", ()), ("lock show", ()),
+    ("lock release", ("--id", "another")),
 )  # fmt: skip
 ELSEWHERE = {("install",), ("uninstall",), ("config", "import")}  # further tests are about these
 
@@ -63,11 +67,13 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_whatever_a_command_prints_as_json_is_what_its_schema_says(config: Path) -> None:
-    for command, rest in CALLS:
-        words = command.split()
-        done = run_lastcall(config, "-v", *words, *rest, "--json")
-        assert done.returncode in {0, 1, 3}, (command, rest, done.stderr)
-        hold_against_schema(done.stdout, *words)
+    with over_tcp(Locks()) as port:
+        config.write_text(f"{config.read_text()}\nfleet_lock: {{url: 'http://127.0.0.1:{port}'}}\n")
+        for command, rest in CALLS:
+            words = command.split()
+            done = run_lastcall(config, "-v", *words, *rest, "--json")
+            assert done.returncode in {0, 1, 3}, (command, rest, done.stderr)
+            hold_against_schema(done.stdout, *words)
 
 
 def test_no_command_with_json_is_forgotten_here() -> None:

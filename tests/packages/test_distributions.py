@@ -62,7 +62,13 @@ def test_a_wheel_has_every_file_of_the_program_its_licence_its_docs_and_nothing_
     docs = {
         f"{DATA}/{name}"
         for name in tracked(
-            "docs", "contrib/ansible", "contrib/example-plugin", "contrib/monitoring", "contrib/ups", ":(glob)*.md"
+            "docs",
+            "contrib/ansible",
+            "contrib/example-plugin",
+            "contrib/monitoring",
+            "contrib/ups",
+            "contrib/etcd",
+            ":(glob)*.md",
         )
     }
     docs |= {f"{DATA}/examples/{name}" for name in tracked("hooks.d")} | {f"{DATA}/contrib/systemd/hardening.conf"}

@@ -291,6 +291,8 @@ def _line(entry: Entry) -> str:
 
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
+    if not isinstance(cast("object", fields), Mapping):
+        raise TypeError("a guest is no mapping")
     where: object = fields.get("where", [])
     if not isinstance(where, list) or not all(isinstance(uri, str) and uri for uri in cast("list[object]", where)):
         raise TypeError("where a guest may be is no list of URIs")

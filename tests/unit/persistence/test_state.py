@@ -57,6 +57,8 @@ def test_no_file_means_no_guests(tmp_path: Path) -> None:
         '{"version": 2, "guests": []}',
         '{"version": 1}',
         '{"version": 1, "guests": [{"uri": 5}]}',
+        '{"version": 1, "guests": ["7"]}',
+        '{"version": 1, "guests": [null]}',
         "\xff",
     ],
 )
