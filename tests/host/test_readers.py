@@ -63,6 +63,7 @@ def test_the_timer_of_the_docs_has_marked_guests_go_and_come_back_and_status_say
     assert all("as planned" in line for line in listed)
     duty.wait_until(lambda: not duty.run("systemctl list-jobs --no-legend").strip(), "the service is over")
     assert duty.run("systemctl show -P Result lastcall-drill.service").strip() == "success"
+    duty.run("systemctl -q disable --now lastcall-drill.timer")  # by its drop-in each boot would begin with a drill
 
 
 def test_members_of_a_group_read_status_and_reports_from_boot_to_boot(duty: Host) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from lastcall.api.guests import Ended, Guest, Outcome
 from lastcall.formats.values import value
 
-OUTCOMES = {
+_OUTCOMES = {
     Ended.SHUTDOWN: Outcome.STOPPED,
     Ended.DESTROYED: Outcome.FORCED,
     Ended.SAVED: Outcome.SAVED,
@@ -18,6 +18,13 @@ BY_OTHERS = {
     Ended.SAVED: "saved by somebody else",
     Ended.SHUTDOWN: "it powered off by itself",
 }
+
+
+def ending_of(ended: Ended, latest: Outcome | None) -> Outcome | None:
+    """What an end counts as, where `latest` is that of the last method that took effect; None: libvirt does not say."""
+    # Whose plug is pulled loses its monitor, too. libvirt's container driver may notice that first, and tells of a
+    # failure then: on a busy machine a container that was forced off was reported as one that had failed.
+    return Outcome.FORCED if ended is Ended.FAILED and latest is Outcome.FORCED else _OUTCOMES.get(ended)
 
 
 @value
@@ -34,7 +41,8 @@ class Credit:
 
         `outcome_of` a method is what a guest counts as that goes off by it.
         """
-        made, heard = OUTCOMES.get(ended), [*heard]
+        heard = [*heard]
+        made = ending_of(ended, outcome_of(heard[-1]) if heard else None)
         moved = [method for method in heard if outcome_of(method) is Outcome.MOVED]
         # libvirt does not know a guest any more that was moved: of a persistent one nothing else of ours makes it so.
         if moved and (ended is Ended.MIGRATED or (made is None and guest.persistent)):

@@ -4,7 +4,7 @@ from lastcall.api.guests import Ended, Outcome
 from lastcall.errors import OperationInvalid
 from lastcall.formats.values import value
 from lastcall.guests.rungs.pending_request import PendingRequest
-from lastcall.records.credit import OUTCOMES
+from lastcall.records.credit import ending_of
 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most
 
@@ -21,7 +21,7 @@ class Ending:
         """What the guest counts as. A transient one has gone when it is off, and nobody says how."""
         if self.ended is Ended.MIGRATED and self.mine is Outcome.MOVED:
             return Outcome.MOVED
-        return OUTCOMES.get(self.ended) or self.mine
+        return ending_of(self.ended, self.mine) or self.mine
 
     def is_by_method(self, *, asked: bool) -> bool:
         """Whether it is this method that ends a guest so; a crash or a migration is told of where it happens."""
