@@ -8,6 +8,7 @@ from pathlib import Path
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_ours
 from lastcall.errors import Problem, Severity
 from lastcall.hypervisor.ports import PLAIN, GuestFacts
 from lastcall.planning.plan import SAVE
@@ -47,7 +48,7 @@ def find_tight_folders(
 
 def _may_be_saved(guest: Guest, policy: GuestPolicy) -> bool:
     """By any step of its ladder: whether it gets so far, nobody knows beforehand."""
-    if policy.manage is not True or not guest.persistent or guest.state is GuestState.OFF:
+    if not is_ours(policy) or not guest.persistent or guest.state is GuestState.OFF:
         return False
     steps = [step.chosen[0] for step in (*policy.stop, *policy.last_resort)]
     return SAVE in steps or (guest.state is GuestState.PAUSED and policy.paused == SAVE)

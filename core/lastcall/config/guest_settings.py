@@ -16,7 +16,6 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from lastcall.api.guest_keys import GuestHooks, GuestSettings, GuestShedding
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.matching import matches
 from lastcall.formats.quantities import parse_duration, parse_percent
@@ -170,7 +169,7 @@ class Match(Section):
 
     @model_serializer
     def _only_given(self) -> dict[str, str] | str:
-        given = _written(self)
+        given = written_match(self)
         return given["name"] if list(given) == ["name"] else given
 
     @property
@@ -269,34 +268,6 @@ def overlay(policy: GuestPolicy, over: GuestPolicy) -> GuestPolicy:
     return merged
 
 
-def view_of(policy: GuestPolicy, ready_timeout: float) -> GuestSettings:
-    """What a policy comes to, for plugins to read. `ready_timeout`: that of all guests."""
-    return GuestSettings(
-        manage=policy.manage is True,  # a plugin that asks for it wants to know whether the guest is ours
-        depends_on=tuple(_written(match) for match in policy.depends_on),
-        order=policy.order,
-        stop=tuple(step.chosen[0] for step in policy.stop),
-        timeout=policy.timeout,
-        last_resort=tuple(step.chosen[0] for step in policy.last_resort),
-        paused=policy.paused,
-        jobs=policy.jobs,
-        transient=policy.transient,
-        restore=policy.restore,
-        drill=policy.drill,
-        shed=shedding_of(policy),
-        sleep=policy.sleep,
-        start_delay=policy.start_delay,
-        ready_timeout=ready_timeout if policy.ready_timeout is None else policy.ready_timeout,
-        shell=policy.shell,
-        hooks=GuestHooks(timeout=policy.hooks.timeout),
-    )
-
-
-def shedding_of(policy: GuestPolicy) -> GuestShedding:
-    """When a guest of this policy is shed, of those that are managed."""
-    shed = policy.shed
-    return GuestShedding(after=shed.after, below=shed.below, runtime_below=shed.runtime_below)
-
-
-def _written(match: Match) -> dict[str, str]:
+def written_match(match: Match) -> dict[str, str]:
+    """What somebody has written to mean these guests, by key."""
     return {key: str(getattr(match, key)) for key in Match.model_fields if getattr(match, key) is not None}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
 from lastcall.config.guest_settings import GuestPolicy, GuestRule, overlay
+from lastcall.config.policy.management import is_ours, is_watched
 from lastcall.config.settings import Settings
 from lastcall.formats.values import value
 
@@ -66,7 +67,7 @@ class Policies:
     @property
     def may_watch(self) -> bool:
         """Whether the configuration says of any guest that it is watched."""
-        return any(policy.manage == "watch" for policy in (self._defaults, *self._rules))
+        return any(is_watched(policy) for policy in (self._defaults, *self._rules))
 
     def forget(self, guest: Guest) -> None:
         """Forget what was learnt of a guest, to learn it anew."""
@@ -79,7 +80,7 @@ class Policies:
             policy = self._defaults
             for layer in self.layers(guest):
                 policy = overlay(policy, layer.policy)
-            if guest.uri in self._watched and policy.manage is True:
+            if guest.uri in self._watched and is_ours(policy):
                 policy = overlay(policy, GuestPolicy.model_construct(manage="watch"))
             learnt.policy = policy
         return learnt.policy

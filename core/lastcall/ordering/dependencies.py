@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from lastcall.api.guests import Guest, Key
 from lastcall.config.guest_settings import Match
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_watched
 from lastcall.errors import Problem, Severity
 from lastcall.formats.nearest import did_you_mean
 
@@ -44,7 +45,7 @@ class Dependencies:
         self._in_order = sorted(guests, key=lambda guest: guest.name)
         self._names = [guest.name for guest in self._in_order]
         self._by_uuid = defaultdict[str, list[Guest]](list)
-        self._places = {guest.key: guest.uri for guest in guests if policies.of(guest).manage == "watch"}
+        self._places = {guest.key: guest.uri for guest in guests if is_watched(policies.of(guest))}
         for guest in guests:
             self._by_uuid[guest.uuid].append(guest)
         self._found: dict[Match, frozenset[Key]] = {}

@@ -5,6 +5,7 @@ from dataclasses import field
 
 from lastcall.api.guests import Guest
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_watched
 from lastcall.errors import Problem
 from lastcall.formats.values import value
 from lastcall.ordering.circles import Circles, Edge
@@ -46,7 +47,7 @@ def make_graph(guests: Sequence[Guest], policies: Policies, others: Iterable[str
     # Before ranks are handed down by what is left out here.
     problems = [*dependencies.problems, *circles.cut(lambda edge: edge[1] in own.needs)]
     # Numbers are those of one host: a neighbour's guests without any would be ahead of all that have one here.
-    ours = [guest for guest in guests if policies.of(guest).manage != "watch"]
+    ours = [guest for guest in guests if not is_watched(policies.of(guest))]
     doubtful = add_ranks(needs, {guest.key: policies.of(guest).order for guest in ours}, own)
     problems += circles.cut(lambda edge: _is_own_word(edge, own, doubtful))
     return Graph(needs, tuple(problems))

@@ -8,6 +8,7 @@ from typing import Any
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.config.guest_settings import GuestPolicy, LadderStep
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_ours, is_watched
 from lastcall.errors import Problem
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
@@ -143,13 +144,13 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
     why = _left_because(guest, policy, facts)
     if why:
         # Who is left by a host stop is cut off by the host; one that is arriving may run where it came from.
-        ours, arrives = policy.manage is True, facts.condition is Condition.ARRIVING
+        ours, arrives = is_ours(policy), facts.condition is Condition.ARRIVING
         return PlannedGuest(
             guest=guest,
             left_because=why,
             restore=ours and not arrives and bool(policy.restore) and guest.persistent,
             ours=ours,
-            watched=around.patience if policy.manage == "watch" else None,
+            watched=around.patience if is_watched(policy) else None,
             facts=facts,
         )
     # Whether another host takes it nobody knows, and then there is no time left to find out.
@@ -186,8 +187,8 @@ def _restarting(planned: PlannedGuest) -> PlannedGuest:
 
 
 def _left_because(guest: Guest, policy: GuestPolicy, facts: GuestFacts) -> str:
-    if policy.manage is not True:
-        return "watched" if policy.manage == "watch" else "not managed by lastcall"
+    if not is_ours(policy):
+        return "watched" if is_watched(policy) else "not managed by lastcall"
     if policy.transient == "leave" and not guest.persistent:
         return "transient, and transient guests are left"
     if facts.condition is Condition.ARRIVING:

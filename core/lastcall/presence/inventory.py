@@ -9,6 +9,7 @@ from lastcall.api.guests import Guest, GuestState, Key, RunKind
 from lastcall.config.guest_settings import GuestPolicy
 from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import OWN_WORD, Policies
+from lastcall.config.policy.management import is_watched
 from lastcall.errors import Severity
 from lastcall.formats.bounded_text import said
 from lastcall.hooks.call import RunContext
@@ -95,7 +96,7 @@ class Inventory:
             self.facts.update(looked.facts)
         metadata = [(guest, self.facts[guest.key].metadata) for guest in found if guest.key in self.facts]
         await self._take_metadata(metadata, told=False)
-        return [guest for guest in found if self.policies.of(guest).manage == "watch"]
+        return [guest for guest in found if is_watched(self.policies.of(guest))]
 
     async def plan(
         self, guests: Sequence[Guest], parallel: int, *, limited: bool, neighbours: Sequence[Guest] = ()

@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from itertools import chain
 
 from lastcall.api.guests import Guest, Key
+from lastcall.config.policy.management import is_ours
 from lastcall.errors import LastcallError
 from lastcall.hypervisor.ports import Hypervisor, OwnStop
 from lastcall.presence.inventory import Inventory
@@ -62,7 +63,7 @@ class OwnStops:
             return []
         await self._inventory.learn(guests)
         policies = [(guest, self._inventory.policies.of(guest)) for guest in guests]
-        return [guest for guest, policy in policies if policy.manage is True and policy.restore and guest.persistent]
+        return [guest for guest, policy in policies if is_ours(policy) and policy.restore and guest.persistent]
 
 
 def _message(stops: Sequence[OwnStop]) -> str:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from lastcall.api.guests import Guest, Key, Reason, RunKind
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
-from lastcall.config.guest_settings import view_of
 from lastcall.config.policies import Policies
+from lastcall.config.policy.view import view_of
 from lastcall.config.settings import Settings, ShutdownSettings
 from lastcall.errors import UsageError
 from lastcall.formats.values import value

@@ -7,6 +7,7 @@ from dataclasses import field
 
 from lastcall.api.guests import Guest, GuestState, Key, Reason
 from lastcall.api.results import Report
+from lastcall.config.policy.management import is_ours
 from lastcall.errors import Severity, UsageError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
@@ -309,9 +310,7 @@ class Shutdown:
         unplanned = [guest for guest in self._context.guests if self._is_unplanned(guest.key)]
         if unplanned and not self._phases.voluntary:
             policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
-            keepers = [
-                guest for guest, policy in policies if policy.manage is True and policy.restore and guest.persistent
-            ]
+            keepers = [guest for guest, policy in policies if is_ours(policy) and policy.restore and guest.persistent]
             if keepers:  # a disk that hangs takes the time in which the others are asked for
                 self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
                 await self._books.keep()

@@ -4,9 +4,9 @@ import pytest
 
 from lastcall import Guest, GuestShedding
 from lastcall.config.compose import Vocabulary
-from lastcall.config.guest_settings import shedding_of
 from lastcall.config.load import parse
 from lastcall.config.metadata import read_metadata
+from lastcall.config.policy.view import shedding_of
 from lastcall.errors import ConfigInvalid
 
 GUEST = Guest(uri="u", uuid="i", name="g")

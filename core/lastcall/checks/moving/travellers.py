@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from lastcall.api.guests import Guest
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_ours
 from lastcall.formats.values import value
 
 
@@ -21,7 +22,7 @@ def travellers(guests: Iterable[Guest], policies: Policies) -> Iterator[Travelle
     """Each guest of QEMU with each host that its ladder names, once."""
     for guest in guests:
         named = set[str]()
-        for step in policies.of(guest).stop if guest.driver == "QEMU" and policies.of(guest).manage else ():
+        for step in policies.of(guest).stop if guest.driver == "QEMU" and is_ours(policies.of(guest)) else ():
             options = step.chosen[1]
             for uri in getattr(options, "to", ()):
                 if uri not in named:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from lastcall.api.guests import Guest
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_ours
 from lastcall.errors import Problem, Severity
 from lastcall.formats.layout.natural import natural_key
 from lastcall.ordering.graph import make_graph
@@ -17,7 +18,7 @@ def sleeps_apart(guests: Sequence[Guest], policies: Policies) -> Iterator[Proble
     """A warning for each of these guests, which run, that others miss just before and after a sleep of the host."""
     needed_by = make_graph(guests, policies, ()).needed_by
     how = {guest.key: policies.of(guest) for guest in guests}
-    awake = [guest for guest in guests if how[guest.key].sleep == "leave" or not how[guest.key].manage]
+    awake = [guest for guest in guests if how[guest.key].sleep == "leave" or not is_ours(how[guest.key])]
     for guest in guests:
         if guest in awake:
             continue

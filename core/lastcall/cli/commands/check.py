@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lastcall.api.guests import Guest, RunKind
+from lastcall.api.guests import Guest, GuestState, RunKind
 from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.idle_watch import idle_watch
@@ -16,8 +16,7 @@ from lastcall.checks.moving.targets import look_at_targets
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
 from lastcall.checks.never_in_time import never_in_time
-from lastcall.checks.power.sheds_in_vain import sheds_in_vain
-from lastcall.checks.power.sheds_too_early import sheds_too_early
+from lastcall.checks.power.sheds_otherwise import sheds_otherwise
 from lastcall.checks.power.sleeps_apart import sleeps_apart
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
@@ -116,8 +115,9 @@ async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
     """
     names = KnownNames(loaded.plugins)
     parts.stream.problems(_of_configuration(loaded, names))
-    parts.stream.problems(check_fleet_lock(loaded.settings))
+    locking = asyncio.ensure_future(parts.workers.call(lambda: list(check_fleet_lock(loaded.settings)), timeout=None))
     guests, everybody, beside = await _learn_of_guests(parts)
+    parts.stream.problems(await locking)
     parts.stream.problems(_of_guests(parts, loaded, guests, everybody, beside))
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     others = parts.hypervisor.other_hosts
@@ -170,8 +170,10 @@ def _of_guests(
     # A guest of a connection that is not there may be the one that a rule is for.
     if all_known:
         yield from idle_rules(loaded.document.node, parts.settings.guests, [*everybody, *beside])
-    for look in (sheds_in_vain, sheds_too_early, sleeps_apart):
-        yield from look(guests, parts.policies)
+    # Guests of neighbours need those of this host as well, and go on.
+    awake = [*guests, *(guest for guest in beside if guest.state is not GuestState.OFF)]
+    for look in (sheds_otherwise, sleeps_apart):
+        yield from look(awake, parts.policies)
 
 
 async def _ask_plugins(parts: Parts, guests: Sequence[Guest]) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.guest_settings import Match
+from lastcall.config.policy.management import is_watched
 from lastcall.guests.readiness import Readiness
 from lastcall.presence.inventory import Inventory
 from lastcall.timing.terms import Terms
@@ -83,4 +84,4 @@ class NeededNeighbours:
             self._ready |= {guest.key for guest, holds in zip(asked, ready, strict=True) if holds}
 
     def _is_watched(self, guest: Guest) -> bool:
-        return self._inventory.policies.of(guest).manage == "watch"
+        return is_watched(self._inventory.policies.of(guest))

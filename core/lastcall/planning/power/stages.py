@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 
 from lastcall.api.guest_keys import GuestShedding
 from lastcall.api.guests import Guest, Key
-from lastcall.config.guest_settings import shedding_of
 from lastcall.config.policies import Policies
+from lastcall.config.policy.management import is_ours
+from lastcall.config.policy.view import shedding_of
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.ordering.graph import Graph
@@ -87,7 +88,7 @@ def stages_of(shedding: GuestShedding) -> tuple[ShedStage, ...]:
 def sheddings(guests: Iterable[Guest], policies: Policies) -> dict[Key, GuestShedding]:
     """By what guests are shed, of those that are ours."""
     found = {guest.key: policies.of(guest) for guest in guests}
-    return {key: shedding_of(policy) for key, policy in found.items() if policy.manage is True}
+    return {key: shedding_of(policy) for key, policy in found.items() if is_ours(policy)}
 
 
 class SheddingOrder:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from lastcall.api.guests import Ended, Guest, GuestState, Outcome
 from lastcall.api.results import Report
+from lastcall.config.policy.management import is_ours
 from lastcall.errors import LastcallError, in_words
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
@@ -83,7 +84,7 @@ class GoingToSleep:
 
     def _how(self, guest: Guest) -> Nap | None:
         policy = self._inventory.policies.of(guest)
-        return None if policy.sleep == "leave" or policy.manage is not True else policy.sleep
+        return None if policy.sleep == "leave" or not is_ours(policy) else policy.sleep
 
     def _may_go(self, guest: Guest) -> bool:
         """Whether it can be paused or saved; it is decided where not."""

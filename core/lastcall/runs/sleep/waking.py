@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.api.results import Report
+from lastcall.config.policy.management import is_ours
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.guests.clock_sync import ClockSync
@@ -117,7 +118,7 @@ class Waking:
     async def _set_clocks(self, guests: Sequence[Guest], *, connects: bool) -> None:
         """Of those that have missed time; see `ClockSync.set_clock`."""
         if self._clocks.wanted_after_sleep:
-            ours = [guest for guest in guests if self._inventory.policies.of(guest).manage is True]
+            ours = [guest for guest in guests if is_ours(self._inventory.policies.of(guest))]
             ours = [guest for guest in ours if guest.state is GuestState.RUNNING]
             await asyncio.gather(*(self._clocks.set_clock(guest, connects=connects) for guest in ours))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from lastcall import Guest
-from lastcall.checks.power.sheds_too_early import sheds_too_early
+from lastcall.checks.power.sheds_otherwise import sheds_otherwise
 from lastcall.checks.power.sleeps_apart import sleeps_apart
 from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
@@ -34,7 +34,7 @@ WEB = "{match: web, depends_on: app, shed: 5min}, {match: app, depends_on: db, s
         ("{runtime_below: 5min}", "{runtime_below: 10min}", {"db": "below 10min of runtime it stays"}),
         ("{below: 60%}", "{below: 30%}", {}),
         ("8min", "1min", {"db": "after 60s on battery it stays all the same: app needs it, and is shed after 8min"}),
-        ("never", "1min", {}),
+        ("never", "1min", {"db": "has no effect: app needs it and is never shed"}),
     ],
     ids=[
         "together",
@@ -44,16 +44,16 @@ WEB = "{match: web, depends_on: app, shed: 5min}, {match: app, depends_on: db, s
         "by runtime",
         "in time",
         "the last of them counts",
-        "never, as is told already",
+        "never, and that alone is told",
     ],
 )
 def test_a_stage_before_that_of_a_guest_which_needs_it_is_told_where_it_is_before_it_for_certain(
     app: str, db: str, early: dict[str, str]
 ) -> None:
-    told = found(sheds_too_early, WEB % (app, db), "web", "app", "db")
+    told = found(sheds_otherwise, WEB % (app, db), "web", "app", "db")
     assert told.keys() == early.keys()
     assert all(told[name].startswith(words) for name, words in early.items())
-    assert found(sheds_too_early, WEB % (app, db), "db") == {}, "nobody who needs it runs"
+    assert found(sheds_otherwise, WEB % (app, db), "db") == {}, "nobody who needs it runs"
 
 
 @pytest.mark.parametrize(

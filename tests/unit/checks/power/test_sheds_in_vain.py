@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastcall.checks.power.sheds_in_vain import sheds_in_vain
+from lastcall.checks.power.sheds_otherwise import sheds_otherwise
 from lastcall.config.compose import Vocabulary
 from lastcall.config.load import parse
 from lastcall.config.policies import Policies
@@ -12,7 +12,7 @@ from lastcall.testing.memory import FakeGuest
 
 def in_vain(config: str, *names: str) -> dict[str, tuple[str, str]]:
     policies = Policies(parse(config).settings(Vocabulary()))
-    found = list(sheds_in_vain([FakeGuest(name).guest for name in names], policies))
+    found = list(sheds_otherwise([FakeGuest(name).guest for name in names], policies))
     assert all((one.what, one.severity) == ("shed", Severity.WARNING) for one in found)
     return {one.where: (one.message, one.remedy) for one in found}
 

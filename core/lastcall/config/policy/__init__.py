@@ -1,0 +1,1 @@
+"""What a guest's policy comes to, for those who ask."""
