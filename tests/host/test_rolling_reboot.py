@@ -9,6 +9,7 @@ from pathlib import Path
 from host.test_poweroff import configure
 from lab.fleetlock import Locks, over_unix
 from lab.host import Host
+from lastcall.runs.fleet.host_id import APPLICATION
 
 NAMES = ("ha", "hb", "hc")
 GROUP = "default"
@@ -75,6 +76,9 @@ def test_a_rolling_reboot_takes_one_host_at_a_time_and_stops_at_one_that_dies_un
             host.shown["/locks"] = tmp_path
         list(each.map(fleet.prepare, NAMES))
         assert hosts["ha"].run("lastcall check | grep -c 'fleet lock' || true").strip() == "0"
+        by_systemd = hosts["ha"].run(f"systemd-id128 machine-id --app-specific={APPLICATION.hex}")
+        own = "from lastcall.runs.fleet.host_id import host_id; print(host_id())"
+        assert hosts["ha"].run(f'/opt/lastcall/bin/python -c "{own}"') == by_systemd, "its name, where it is given none"
         going = {name: each.submit(fleet.reboot, name, dies=name == "ha") for name in ("ha",)}
         going["ha"].result()  # it has the lock, is down, and its power fails there
         going |= {name: each.submit(fleet.reboot, name) for name in ("hb", "hc")}

@@ -179,6 +179,13 @@ def test_a_restore_whose_list_a_disk_does_not_bring_ends_and_leaves_it_alone(
     assert (tmp_path / "state" / "state.json").read_text() == LISTED
 
 
+@pytest.mark.parametrize("word", ["line", "battery"])
+def test_a_word_about_the_power_is_taken_whatever_the_disk_with_the_list_does(tmp_path: Path, word: str) -> None:
+    done = run_on_a_slow_disk(write_config(tmp_path, WORLD), "", "power", word, "--json")
+    assert done.returncode in {0, 1}, done.stderr  # 1: no systemd here sees an outage through
+    assert report_of(done)["word"] == word
+
+
 def test_the_clock_of_a_run_by_hand_starts_at_the_answer_to_its_question(tmp_path: Path) -> None:
     config = write_config(tmp_path, WORLD)
     terminal, theirs = os.openpty()

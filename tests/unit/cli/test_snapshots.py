@@ -208,7 +208,7 @@ def test_a_command_shows_sixty_guests_as_its_snapshot_does(command: str, show: S
 
 @pytest.mark.parametrize("command", SHOWN)
 def test_what_programs_get_of_them_is_what_the_schema_says(command: str, show: Show) -> None:
-    hold_against_its_schema([*command.split(), *SHOWN[command]], show, command.split())
+    assert hold_against_its_schema([*command.split(), *SHOWN[command]], show, command.split())
 
 
 def test_every_command_that_prints_facts_has_a_snapshot() -> None:

@@ -15,11 +15,11 @@ from lastcall.errors import ExitCode, LastcallError, RunLocked
 from lastcall.formats.json_text import to_json
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.power.called_off import CalledOff
-from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.persistence.refusals import refusals_told
 from lastcall.planning.selection import Selection
 from lastcall.report.text import as_text
 from lastcall.runs.lock import RunLock
+from lastcall.runs.shedding.shed_guests import shed_guests
 from lastcall.systemd.jobs import stopping
 
 

@@ -11,8 +11,8 @@ from typing import TypeVar
 from lastcall.cli.power.noting import MAINS_BACK
 from lastcall.config.paths import Places
 from lastcall.persistence.boot_stamp import BootStamp
-from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.runs.lock import RunLock
+from lastcall.runs.shedding.shed_guests import shed_guests
 from lastcall.systemd.jobs import reason_of
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed, booted
 from lastcall.systemd.units import program_path

@@ -20,11 +20,11 @@ from lastcall.persistence.announcement import POWER_WORD, Announcement, NoticeBo
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.persistence.mailbox import Request
 from lastcall.persistence.power.board import PowerBoard, SaidWord
-from lastcall.persistence.power.shed_guests import shed_guests
 from lastcall.persistence.refusals import refusals_told
 from lastcall.planning.power.runtime import believed_runtime
 from lastcall.planning.power.state import with_answers, word_of
 from lastcall.runs.lock import RunLock
+from lastcall.runs.shedding.shed_guests import shed_guests
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed, booted
 from lastcall.systemd.units import OUTAGE
 
