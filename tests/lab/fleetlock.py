@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from http.client import parse_headers
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -142,8 +143,8 @@ def saying(answer: bytes, *, slowly: float = 0.0) -> Generator[int]:
 
 def _say(connection: socket.socket, answer: bytes, slowly: float, ended: threading.Event) -> None:
     with connection:
-        connection.recv(1 << 16)
         try:
+            _hear(connection)
             if not slowly:
                 connection.sendall(answer)
             for byte in answer if slowly else b"":
@@ -152,3 +153,10 @@ def _say(connection: socket.socket, answer: bytes, slowly: float, ended: threadi
                     return
         except OSError:
             return
+
+
+def _hear(connection: socket.socket) -> None:
+    """Read the whole question: whoever closes before that resets the connection, and the answer is lost with it."""
+    with connection.makefile("rb") as heard:
+        heard.readline()
+        heard.read(int(parse_headers(heard).get("Content-Length", "0")))

@@ -105,8 +105,9 @@ class LockServer:
                 "Connection": "close",
             }
             connection.request("POST", urlsplit(url).path, json.dumps(question), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(LARGEST)
+            # The answer holds the socket, no longer the connection, once it is to be the only one.
+            with connection.getresponse() as answer:
+                return answer.status, answer.read(LARGEST)
         finally:
             connection.close()
 
