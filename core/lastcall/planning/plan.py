@@ -1,6 +1,6 @@
 """Settings and guests make a plan: pure, so that the dry run is the run."""
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import takewhile
 from typing import Any
@@ -125,17 +125,26 @@ def make_plan(guests: Sequence[Guest], policies: Policies, around: Circumstances
     crowded = bool(around.slots) and len(guests) > around.slots
     planned: list[PlannedGuest] = []
     problems: dict[str, Problem] = {}
+    judged: set[int] = set()  # policies, most of which are those of many guests
     for guest in guests:
         policy = policies.of(guest)
-        for step in (*policy.stop, *policy.last_resort):
-            name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
-            if name not in around.methods:
-                problems.setdefault(name, _unknown(name, guest, around.methods, ends=ends))
-            elif step in policy.last_resort and _is_move(around.methods[name]):
-                problems.setdefault(f"{name} as last resort", _too_late(name, guest, ends=ends))
+        if id(policy) not in judged:
+            judged.add(id(policy))
+            for name, problem in _mistakes(guest, policy, around.methods):
+                problems.setdefault(name, problem)
         awaited = crowded or bool(graph.needs[guest.key])
         planned.append(plan_guest(guest, policy, around, awaited=awaited))
     return Plan(tuple(planned), graph, (*graph.problems, *problems.values()))
+
+
+def _mistakes(guest: Guest, policy: GuestPolicy, methods: Mapping[str, Any]) -> Iterator[tuple[str, Problem]]:
+    """What is wrong with a guest's ladder, and a name for each."""
+    for step in (*policy.stop, *policy.last_resort):
+        name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
+        if name not in methods:
+            yield name, _unknown(name, guest, methods, ends=ends)
+        elif step in policy.last_resort and _is_move(methods[name]):
+            yield f"{name} as last resort", _too_late(name, guest, ends=ends)
 
 
 def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awaited: bool) -> PlannedGuest:

@@ -3,7 +3,7 @@ and without the secrets that were read.
 """
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import Attempt, HookRecord
@@ -23,6 +23,7 @@ from lastcall.records.records import (
 )
 
 FailureT = TypeVar("FailureT", Attempt, HookRecord)
+ToldT = TypeVar("ToldT", bound=Any)
 
 LINE_LIMIT = 8192  # characters of a line of output
 
@@ -34,31 +35,31 @@ def within_bounds(record: Record) -> Record:
     """
     match record:
         case GuestPlanned():
-            return replace(record, guest=_named(record.guest))
+            return _with(record, guest=_named(record.guest))
         case GuestBegun():
-            return replace(record, waited_for=tuple(bounded(name, NAME_LIMIT) for name in record.waited_for))
+            return _with(record, waited_for=tuple(bounded(name, NAME_LIMIT) for name in record.waited_for))
         case GuestHeld():
-            return replace(record, by=_message(record.by))
+            return _with(record, by=_message(record.by))
         case AttemptEnded():
-            return replace(record, attempt=_failure(record.attempt))
+            return _with(record, attempt=_failure(record.attempt))
         case HookSaid():
-            return replace(record, line=_message(record.line, LINE_LIMIT))
+            return _with(record, line=_message(record.line, LINE_LIMIT))
         case HookEnded():
-            return replace(record, record=_failure(record.record))
+            return _with(record, record=_failure(record.record))
         case GuestEnded():
-            return replace(record, message=_message(record.message))
+            return _with(record, message=_message(record.message))
         case ProblemFound():
-            return replace(record, problem=_told(record.problem))
+            return _with(record, problem=_told(record.problem))
         case _:
             return record
 
 
 def _named(guest: Guest) -> Guest:
-    return replace(guest, name=bounded(guest.name, NAME_LIMIT))
+    return _with(guest, name=bounded(guest.name, NAME_LIMIT))
 
 
 def _failure(told: FailureT) -> FailureT:
-    return replace(
+    return _with(
         told, message=_message(told.message), where=_message(told.where),
         traceback=_message(told.traceback, TRACE_LIMIT),
     )  # fmt: skip
@@ -70,7 +71,13 @@ def _message(text: object, limit: int = MESSAGE_LIMIT) -> str:
 
 
 def _told(problem: Problem) -> Problem:
-    return replace(
+    return _with(
         problem, what=bounded(problem.what, NAME_LIMIT), where=bounded(problem.where),
         message=_message(problem.message), remedy=_message(problem.remedy),
     )  # fmt: skip
+
+
+def _with(told: ToldT, **fields: object) -> ToldT:
+    """The same with these fields; itself where they are the same, as nearly always: each record comes through here."""
+    changed = any(getattr(told, name) is not one for name, one in fields.items())
+    return replace(told, **fields) if changed else told

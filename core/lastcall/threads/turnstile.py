@@ -1,8 +1,7 @@
 """Lets so many calls of a kind into the workers at a time; the others wait on the loop, in order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
 from lastcall.threads.workers import Workers
@@ -27,18 +26,22 @@ class Turnstile:
         self._waiting: dict[object, asyncio.Future[None]] = {}  # in order
         self._watch: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def let_in(self, until: float | None = None) -> AsyncGenerator[None]:
+    def let_in(self, until: float | None = None) -> "_Place":
         """Wait until there is room, which is taken meanwhile; raises TimeoutError at a time of the loop's clock."""
-        loop, caller = asyncio.get_running_loop(), object()
+        return _Place(self, until)
+
+    async def enter(self, caller: object, until: float | None) -> None:
+        """Wait until there is room, and take it; see `let_in`."""
+        loop = asyncio.get_running_loop()
         if self._waiting or not self._has_room(loop.time()):
             await self._wait(caller, loop, until)
         else:
             self._inside[caller] = loop.time()
-        try:
-            yield
-        finally:
-            self._let_out(caller, loop)
+
+    def leave(self, caller: object) -> None:
+        """Give back what this caller has taken, if it has."""
+        if self._inside.pop(caller, None) is not None:
+            self._admit(asyncio.get_running_loop())
 
     async def _wait(self, caller: object, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         turn = self._waiting[caller] = loop.create_future()
@@ -48,12 +51,8 @@ class Turnstile:
                 await turn
         except BaseException:
             self._waiting.pop(caller, None)
-            self._let_out(caller, loop)
+            self.leave(caller)
             raise
-
-    def _let_out(self, caller: object, loop: asyncio.AbstractEventLoop) -> None:
-        if self._inside.pop(caller, None) is not None:
-            self._admit(loop)
 
     def _admit(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -94,3 +93,22 @@ class Turnstile:
     def post(self, action: Callable[[], None]) -> None:
         """Have something done on the loop thread; see `Workers.post`."""
         self._workers.post(action)
+
+
+class _Place:
+    """Room in a turnstile for as long as it is entered.
+
+    No generator: the loop keeps a weak reference to each that is under way, and of 5000 guests two wait at a time, each
+    with another kilobyte.
+    """
+
+    __slots__ = ("_turnstile", "_until")
+
+    def __init__(self, turnstile: Turnstile, until: float | None) -> None:
+        self._turnstile, self._until = turnstile, until
+
+    async def __aenter__(self) -> None:
+        await self._turnstile.enter(self, self._until)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turnstile.leave(self)
