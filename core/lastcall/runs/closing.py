@@ -158,10 +158,10 @@ class Closing:
             return None
 
     def _leaves_the_list(self, key: Key, result: GuestResult) -> bool:
-        """Who was migrated away, and not by us, runs elsewhere by the next boot. By hand, who runs
-        on and was not even asked stays as it
-        is, as far as anybody knows; a host that goes down takes the power from it all the same, and it has to come
-        back."""
+        """Who was migrated away, and not by us, runs elsewhere by the next boot. By hand, who runs on and was not even
+        asked stays as it is, as far as anybody knows; a host that goes down takes the power from it all the same, and
+        it has to come back.
+        """
         tried = self._stream.story.tried(key)
         runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not tried)
         unasked = runs_on and result.asked is None

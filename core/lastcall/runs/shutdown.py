@@ -5,9 +5,8 @@ import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import field
 
-from lastcall.api.guests import Guest, GuestState, Key, Reason
+from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.api.results import Report
-from lastcall.config.policy.management import is_ours
 from lastcall.errors import Severity, UsageError, in_words
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
@@ -32,13 +31,14 @@ from lastcall.presence.own_stops import OwnStops
 from lastcall.records.records import GuestPlanned
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.closing import Closing
-from lastcall.runs.latecomers import Latecomers
+from lastcall.runs.meanwhile.latecomers import Latecomers
 from lastcall.runs.meanwhile.power_off import PowerOff
+from lastcall.runs.meanwhile.rounds import Rounds
+from lastcall.runs.meanwhile.steered import Steered
 from lastcall.runs.moving.destinations import Destinations
-from lastcall.runs.rounds import Rounds
+from lastcall.runs.return_list import ReturnList
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.budget import STEP
-from lastcall.timing.deadline import Deadline
 from lastcall.timing.phases import Phases
 
 
@@ -57,7 +57,7 @@ class ShutdownPlanning:
     spares_neighbours: bool = False
 
 
-class Shutdown:
+class Shutdown(Steered):
     """Stops guests: all active ones, or those chosen."""
 
     def __init__(
@@ -73,36 +73,33 @@ class Shutdown:
     ) -> None:
         self._wanted = wanted
         self._context = context
-        self._inventory, self._connections = inventory, inventory.connections
-        self._phases = phases
+        self._inventory = inventory
         self._ladder, self._sight = ladder, ladder.tools.sight
-        self._hooks = hooks
-        self._books, self._power_off = books, power_off
-        self._stream, self._status, self._loop = ladder.tools.stream, self._sight.status, self._sight.loop
+        self._hooks, self._power_off = hooks, power_off
+        self._stream, self._status = ladder.tools.stream, self._sight.status
         self._stops: dict[Key, GuestStop] = {}
         self._under_way: dict[Key, asyncio.Task[None]] = {}
         self._watching: dict[Key, asyncio.Task[None]] = {}  # which the run does not wait for by itself
-        self._late = Latecomers(
-            self._connections,
-            self._sight,
-            self._stream,
-            phases,
-            self._stops,
-            self._under_way,
-            named=bool(wanted.chosen),
+        connections, loop = inventory.connections, self._sight.loop
+        late = Latecomers(
+            connections, self._sight, self._stream, phases, self._stops, self._under_way, named=bool(wanted.chosen)
         )
-        self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, self._late)
+        busy = BusyGuests(hooks, self._stream, context.terms, loop)
+        super().__init__(
+            phases, late, connections, books, busy, loop, run=context.id, notice=lambda: self._notice(("", ""))
+        )
+        self._rounds = Rounds(self._sight, self._stream, self._stops, self._under_way, late)
         own_stops = OwnStops(self._sight.hypervisor, inventory, self._stream, context.terms)
         self._targets = Destinations(
             self._sight.hypervisor, ladder.tools.asker, books, self._stream, context.terms, run=context.id
         )
+        self._returning = ReturnList(
+            books, self._targets, late, phases, inventory.policies, self._status, self._stops, run=context.id
+        )
         self._closing = Closing(self._sight, self._stream, phases, books, self._stops, own_stops, self._targets)
-        self._busy = BusyGuests(hooks, self._stream, context.terms, self._loop)
-        self._news = Wakeup(self._loop)
+        self._news = Wakeup(loop)
         self._news_of: set[str] = set()  # connections (URIs), "" for all
         self._looked_at = -math.inf
-        self._keeping: asyncio.Task[None] | None = None
-        self._is_closing = self._called_off = False
 
     async def execute(self) -> Report:
         """Run it; raises LastcallError only before any guest is touched."""
@@ -115,7 +112,7 @@ class Shutdown:
         plan = await self._plan(choose_active(chosen, everybody, self._stream), neighbours)
         self._spare_neighbours(plan)
         await self._inventory.warn_of_those_left(everybody, {planned.guest.key for planned in plan.guests})
-        await self._remember(plan, begun=False)
+        await self._returning.list_planned(plan, begun=False)
         foreseeing = self._loop.create_task(self._foresee(plan))
         # Beside all that follows: a daemon that hangs over this kept the guests of all others waiting.
         own_stops = self._loop.create_task(self._note_own_stops())
@@ -126,94 +123,15 @@ class Shutdown:
         self._is_closing = True
         self._busy.end()
         await own_stops
-        await self._remember_the_unplanned()
+        await self._returning.list_the_unplanned(self._context.guests)
         await self._closing.account_for(list(dict.fromkeys(self._context.guests)))
-        if self._keeping:  # a disk that hangs as a host stop joins: that the list was not kept is told of, too
-            await self._keeping
+        await self._kept()
         await self._closing.catch_up()
         await self._note_own_stops()
         await self._tell_the_end()
         await self._power_off.settle()
         foreseeing.cancel()  # unless it is over, long ago
         return conclude(self._stream, self._sight.hypervisor)
-
-    def join(self, reason: Reason, deadline: Deadline, own: Deadline | None = None) -> bool:
-        """Become the host stop that another process wants to begin, see `Phases.join`; False where it is too late."""
-        if self._is_closing:
-            return False
-        self._busy.end()  # nobody who is told waits for that any more
-        for_host = not self._phases.voluntary and not self._late.named
-        self._phases.join(reason, deadline, own)
-        if not reason.voluntary and not for_host:
-            self._late.host_stops()
-            self._notice(("", ""))
-            self._connections.pursue()
-            # Who was stopped by hand so far was stopped for the host, as it turns out, and is to come back with it.
-            self._books.make_due(self._context.id)
-            self._keep()
-        return True
-
-    def announce(self, reason: Reason | None, deadline: Deadline | None) -> str:
-        """Learn when the host is going to stop; see `Phases.announce`."""
-        if self._phases.turned and reason is Reason.POWER:
-            return self._go_on(deadline)
-        if self._phases.voluntary:
-            sheds = self._phases.terms.reason is Reason.SHED
-            return "it sheds guests until the host stops" if sheds else "it is no host stop"
-        return self._phases.announce(reason, deadline)
-
-    def power_returns(self, deadline: Deadline, stops: Reason | None) -> str:
-        """Learn that the mains are back; returns why that changes nothing, if so.
-
-        `stops`: why systemd has been told to stop the host, None where it has not: the run turns round then. The
-        deadline is that of a run that is not for want of power.
-        """
-        if self._phases.terms.reason not in {Reason.POWER, Reason.SHED}:
-            return "" if self._phases.voluntary else self._phases.announce(None, None)
-        if stops and not self._phases.voluntary:
-            return self._phases.relax(stops, deadline)
-        return self._turn(deadline)
-
-    def call_off(self, deadline: Deadline) -> str:
-        """Shed nobody else, whatever becomes of the mains, unless the battery runs low; returns as `announce` does."""
-        self._called_off = True
-        return self._turn(deadline)
-
-    def power_goes(self) -> str:
-        """Learn that the mains are gone, and not for how long there is a battery; returns as `announce` does."""
-        if not self._phases.turned:
-            return "it sheds guests until the host stops" if self._phases.voluntary else ""
-        return "shedding was called off" if self._called_off and self._phases.sheds else self._go_on(None)
-
-    def _turn(self, deadline: Deadline) -> str:
-        if self._is_closing:
-            return "its guests' time is over"
-        self._phases.turn(deadline)
-        self._books.turn(self._context.id)
-        self._keep()
-        return ""
-
-    def _go_on(self, deadline: Deadline | None) -> str:
-        """The mains are gone again: whom the run has left since they were back is seen off after all."""
-        if self._is_closing:
-            return "its guests' time is over"
-        self._phases.go_on(deadline)
-        self._late.power_goes()
-        self._notice(("", ""))
-        if not self._phases.voluntary:
-            self._connections.pursue()
-            self._books.make_due(self._context.id)
-            self._keep()
-        return ""
-
-    def _keep(self) -> None:
-        # Kept in hand: the loop refers to its tasks weakly, and one that is collected would never write the list.
-        self._keeping = self._loop.create_task(self._books.keep())
-
-    def interrupt(self) -> None:
-        """Answer a signal; see `Phases.interrupt`."""
-        self._busy.end()
-        self._phases.interrupt()
 
     def _spare_neighbours(self, plan: Plan) -> None:
         """Refuse a run that nothing forces where it takes away what somebody elsewhere needs; raises UsageError."""
@@ -255,30 +173,6 @@ class Shutdown:
         limited = self._context.terms.deadline.end != math.inf
         return await self._inventory.plan_anew(planned, state, limited=limited)
 
-    async def _remember(self, plan: Plan, *, begun: bool) -> None:
-        """Write down what is to be brought back, before anything is touched."""
-        # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
-        # And what is known of one that may run elsewhere.
-        self._books.drop(
-            planned.guest.key
-            for planned in plan.guests
-            if not (planned.left_because and (begun or self._targets.keeps(planned.guest.key)))
-        )
-        places = await self._targets.ahead(plan)
-        # Before anybody is asked: a run that is killed after its first request
-        # must not leave guests of which nobody knows.
-        keepers = [
-            planned.guest
-            for planned in plan.guests
-            if planned.restore and not (planned.left_because and self._phases.voluntary)
-        ]
-        restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
-        self._books.list_guests(
-            keepers, run=self._context.id, named=self._late.named, restarting=restarting, places=places,
-            autostarting={planned.guest.key for planned in plan.guests if planned.facts.autostart},
-        )  # fmt: skip
-        await self._books.keep(begun=begun)
-
     async def _ask_who_is_busy(self, plan: Plan) -> None:
         """Say it before anybody is touched; a host that goes down waits for no answer, and records what is in time."""
         if self._context.terms.reason in BRINGS_BACK:
@@ -303,22 +197,6 @@ class Shutdown:
 
     async def _note_own_stops(self) -> None:
         await self._closing.note_own_stops(self._context.guests, self._context.id)
-
-    async def _remember_the_unplanned(self) -> None:
-        """List those whose planning the end has cut short, or whom a run by hand had left when the host stop joined it:
-        the host takes the power from them, and they come back."""
-        unplanned = [guest for guest in self._context.guests if self._is_unplanned(guest.key)]
-        if unplanned and not self._phases.voluntary:
-            policies = [(guest, self._inventory.policies.of(guest)) for guest in unplanned]
-            keepers = [guest for guest, policy in policies if is_ours(policy) and policy.restore and guest.persistent]
-            if keepers:  # a disk that hangs takes the time in which the others are asked for
-                self._books.list_guests(keepers, run=self._context.id, named=self._late.named)
-                await self._books.keep()
-
-    def _is_unplanned(self, key: Key) -> bool:
-        stop = self._stops.get(key)
-        left = stop is not None and stop.leaves and not stop.arrives and self._status.ended(key) is None
-        return stop is None or (left and key not in self._books.state.entries)
 
     async def _announce(self, *, missed: bool = False) -> bool:
         """Fire pre_shutdown, see `Hooks.fire`; False when a plugin aborts a voluntary run."""
@@ -398,7 +276,7 @@ class Shutdown:
                 self._add(stopping, late, waits, seen_at)
                 stopping.scheduler.add(waits)
                 # Only now: while a disk hung over the list, others went that were to go after these.
-                await self._remember(late, begun=True)
+                await self._returning.list_planned(late, begun=True)
                 self._begin(planned.guest.key for planned in late.guests)
             elif not self._under_way and not self._news_of and not self._awaits_connections:
                 return

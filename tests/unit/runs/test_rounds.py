@@ -9,7 +9,7 @@ import lastcall
 from lastcall import Ended, Guest, GuestState, Outcome, Reason
 from lastcall.hypervisor.ports import Standing
 from lastcall.presence.guest_lists import NAMES_TIMEOUT
-from lastcall.runs.rounds import CLOSEST
+from lastcall.runs.meanwhile.rounds import CLOSEST
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.budget import ROUND

@@ -1,1 +1,1 @@
-"""What reaches a run from outside while it goes on, or before it begins: other processes' words, and the power."""
+"""What becomes of a run while it goes on: others' words, the power, and guests that come late or are off unheard."""

@@ -9,7 +9,7 @@ from lastcall.errors import LastcallError, in_words
 from lastcall.guests.stop_guest import GuestStop
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
-from lastcall.runs.latecomers import Latecomers
+from lastcall.runs.meanwhile.latecomers import Latecomers
 from lastcall.timing.budget import ROUND
 
 CLOSEST = 0.5  # seconds between two rounds, at least
