@@ -81,6 +81,8 @@ def _weight(record: Record) -> int:
 
 
 def _bytes(text: str) -> int:
+    if not text:
+        return _QUOTED
     # Most texts are plain: then nothing has to be written out to know how long it would be.
     if text.isascii() and text.isprintable():
         return len(text) + text.count("\\") + text.count('"') + _QUOTED
