@@ -20,6 +20,7 @@ class NutServer:
         self.folder, self.port = folder, _free_port()
         self.environment = {f"NUT_{name}": str(folder) for name in ("CONFPATH", "STATEPATH", "ALTPIDPATH")}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._second = 0
         folder.chmod(0o755)
         driver = "driver = dummy-ups\nport = rack.dev\nmode = dummy-once\n"
         (folder / "ups.conf").write_text(f"pollinterval = 1\n[rack]\n{driver}")
@@ -38,6 +39,9 @@ class NutServer:
         text = "".join(f"{name.replace('_', '.')}: {value}\n" for name, value in values.items())
         fresh = self.folder / "rack.new"
         fresh.write_text(text)
+        # The driver reads it anew when it is of another second: of two within one it would never see the later.
+        self._second = max(self._second + 1, int(time.time()))
+        os.utime(fresh, (self._second, self._second))
         fresh.replace(self.folder / "rack.dev")
 
     def variables(self) -> Mapping[str, str]:
