@@ -1,16 +1,17 @@
 """Values: classes of a few fields that never change, made cheaply.
 
 A program that runs once, at the worst moment, pays for every class it defines: a frozen dataclass with slots costs half
-a millisecond, as five methods are composed as text and compiled for it. Here one is, and the others are shared. That
-nobody assigns to a field is what the type checker holds; what plugin authors get into their hands (lastcall.api) is
-`frozen` at run time, too, for two more methods a class.
+a millisecond, as five methods are composed as text and compiled for it. Here one is, and only when the first value is
+made: a run makes some of every second class. The others are shared. That nobody assigns to a field is what the type
+checker holds; what plugin authors get into their hands (lastcall.api) is `frozen` at run time, too.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
+_ANEW: Any = object()  # the default of what is made anew for each value
 
 
 @overload
@@ -22,12 +23,54 @@ def value(made: Any = None, /, *, kw_only: bool = False, frozen: bool = False) -
     """Make a class a value: a dataclass, compared and hashed by its fields."""
 
     def make(plain: Any) -> Any:
-        shared = dataclass(slots=True, eq=False, repr=False, kw_only=kw_only, frozen=frozen)(plain)
+        # Two methods are composed for `frozen`: only where it is derived from one that is, as else it is refused.
+        strict = frozen and hasattr(plain, "__dataclass_params__")
+        shared = dataclass(slots=True, eq=False, repr=False, init=False, kw_only=kw_only, frozen=strict)(plain)
+        shared.__init__ = _LateInit(shared, frozen=frozen)
         shared.__eq__, shared.__hash__, shared.__repr__ = _equals, _hashed, _shown
         shared.__compared__ = tuple(one.name for one in fields(shared) if one.compare)
+        if frozen:
+            shared.__dataclass_params__.frozen = True  # for classes that are derived from it
+            shared.__setattr__, shared.__delattr__ = _not_assigned, _not_deleted
+            shared.__getstate__, shared.__setstate__ = _state, _restored
         return shared
 
     return make if made is None else make(made)
+
+
+class _LateInit:
+    """The `__init__` of a class, composed when it is first looked for, and from then on in its own place."""
+
+    def __init__(self, made: Any, *, frozen: bool) -> None:
+        self._made, self._frozen = made, frozen
+
+    def __get__(self, one: Any, _kind: Any = None) -> Any:
+        init = self._made.__init__ = _init_of(self._made, frozen=self._frozen)
+        return init if one is None else init.__get__(one)
+
+
+def _init_of(made: Any, *, frozen: bool) -> Any:
+    """What a dataclass would have at four times the price."""
+    names: dict[str, Any] = {"__name__": made.__module__, "_put": object.__setattr__, "_anew": _ANEW}
+    plain: list[str] = ["self"]
+    named: list[str] = []
+    lines: list[str] = []
+    for one in fields(made):
+        argument = taken = name = one.name
+        if one.default_factory is not MISSING:
+            names[f"_for_{name}"] = one.default_factory
+            argument, taken = f"{name}=_anew", f"_for_{name}() if {name} is _anew else {name}"
+        elif one.default is not MISSING:
+            names[f"_for_{name}"] = one.default
+            argument = f"{name}=_for_{name}"
+        (named if one.kw_only else plain).append(argument)
+        lines.append(f" _put(self, {name!r}, {taken})" if frozen else f" self.{name} = {taken}")
+    arguments = ", ".join([*plain, "*", *named] if named else plain)
+    exec("\n".join([f"def __init__({arguments}):", *(lines or [" pass"])]), names)  # noqa: S102  the names of fields
+    init = names["__init__"]
+    init.__qualname__ = f"{made.__qualname__}.__init__"
+    init.__annotations__ = {one.name: one.type for one in fields(made)} | {"return": None}
+    return init
 
 
 def _compared(one: Any) -> tuple[Any, ...]:
@@ -45,3 +88,20 @@ def _hashed(self: Any) -> int:
 def _shown(self: Any) -> str:
     told = ", ".join(f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
     return f"{type(self).__name__}({told})"
+
+
+def _not_assigned(_self: Any, name: str, _given: object) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _not_deleted(_self: Any, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, one.name) for one in fields(self)]
+
+
+def _restored(self: Any, state: list[Any]) -> None:
+    for one, given in zip(fields(self), state, strict=False):
+        object.__setattr__(self, one.name, given)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import json
 import pickle
 from dataclasses import FrozenInstanceError, field
@@ -28,6 +29,16 @@ class Named:
 class Kept:
     name: str
     note: str = field(default="", compare=False)
+
+
+@value(frozen=True, kw_only=True)
+class Listed(Kept):
+    words: list[str] = field(default_factory=list[str])
+
+
+@dataclasses.dataclass(frozen=True)
+class Theirs(Kept):
+    more: int = 0
 
 
 @value
@@ -64,3 +75,28 @@ def test_what_plugin_authors_get_cannot_be_changed_by_them_and_yet_be_copied() -
     copies = [copy.copy(kept), copy.deepcopy(kept), pickle.loads(pickle.dumps(kept)), dataclasses.replace(kept)]  # noqa: S301  our own
     assert [(one.name, one.note) for one in copies] == [("a", "b")] * 4
     assert kept == Kept(name="a")  # `note` is not compared
+
+
+def test_what_is_given_to_a_value_is_what_its_fields_are_in_their_order() -> None:
+    assert str(inspect.signature(Point)) == "(x: int, y: int = 0) -> None"
+    assert str(inspect.signature(Named)) == f"(*, name: str, at: {Point.__module__}.Point) -> None"
+    with pytest.raises(TypeError, match=r"^Point.__init__\(\) missing 1 required positional argument: 'x'$"):
+        Point()  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match=r"^Named.__init__\(\) takes 1 positional argument but 2 were given$"):
+        Named("a")  # pyright: ignore[reportCallIssue]
+
+
+def test_a_class_that_is_derived_from_a_value_takes_the_fields_of_both() -> None:
+    one, other = Listed(name="a", note="b"), Listed(name="a")
+    one.words.append("c")
+    assert (one.words, other.words) == (["c"], [])
+    assert dataclasses.replace(one, name="d") == Listed(name="d", words=["c"])
+    with pytest.raises(FrozenInstanceError):
+        one.words = []  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_plugin_authors_may_derive_frozen_dataclasses_of_their_own() -> None:
+    theirs = Theirs(name="a", more=1)
+    assert (theirs.name, theirs.note, theirs.more) == ("a", "", 1)
+    with pytest.raises(FrozenInstanceError):
+        theirs.more = 2  # pyright: ignore[reportAttributeAccessIssue]
