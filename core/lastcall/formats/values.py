@@ -1,4 +1,4 @@
-"""Values: classes of a few fields that never change, made cheaply.
+"""Values: classes of a few fields that never change, made cheaply; and beside them such whose fields do change.
 
 A program that runs once, at the worst moment, pays for every class it defines: a frozen dataclass with slots costs half
 a millisecond, as five methods are composed as text and compiled for it. Here one is, and only when the first value is
@@ -33,6 +33,22 @@ def value(made: Any = None, /, *, kw_only: bool = False, frozen: bool = False) -
             shared.__dataclass_params__.frozen = True  # for classes that are derived from it
             shared.__setattr__, shared.__delattr__ = _not_assigned, _not_deleted
             shared.__getstate__, shared.__setstate__ = _state, _restored
+        return shared
+
+    return make if made is None else make(made)
+
+
+@overload
+def changing(made: ClassT, /) -> ClassT: ...
+@overload
+def changing(*, kw_only: bool = False) -> Callable[[ClassT], ClassT]: ...
+@dataclass_transform(field_specifiers=(field,))
+def changing(made: Any = None, /, *, kw_only: bool = False) -> Any:
+    """Make a class one of fields that change, as cheaply: each of its objects is nobody's equal."""
+
+    def make(plain: Any) -> Any:
+        shared: Any = dataclass(slots=True, eq=False, repr=False, init=False, kw_only=kw_only)(plain)
+        shared.__init__ = _LateInit(shared, frozen=False)
         return shared
 
     return make if made is None else make(made)

@@ -6,11 +6,14 @@ import inspect
 import json
 import pickle
 from dataclasses import FrozenInstanceError, field
+from typing import Generic, TypeVar
 
 import pytest
 
 from lastcall.formats.json_text import to_json
-from lastcall.formats.values import value
+from lastcall.formats.values import changing, value
+
+T = TypeVar("T")
 
 
 @value
@@ -39,6 +42,17 @@ class Listed(Kept):
 @dataclasses.dataclass(frozen=True)
 class Theirs(Kept):
     more: int = 0
+
+
+@value(frozen=True)
+class Holding(Generic[T]):
+    what: T
+
+
+@changing
+class Counted:
+    number: int = 0
+    words: list[str] = field(default_factory=list[str])
 
 
 @value
@@ -100,3 +114,17 @@ def test_plugin_authors_may_derive_frozen_dataclasses_of_their_own() -> None:
     assert (theirs.name, theirs.note, theirs.more) == ("a", "", 1)
     with pytest.raises(FrozenInstanceError):
         theirs.more = 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_value_of_a_generic_class_is_made_by_what_stands_in_brackets_as_well() -> None:
+    assert Holding[int](1) == Holding(1)
+
+
+def test_what_changes_is_nobodys_equal_and_has_slots() -> None:
+    one, other = Counted(), Counted()
+    one.words.append("a")
+    one.number += 1
+    assert (one.number, one.words, other.words) == (1, ["a"], [])
+    assert one != Counted(1, ["a"])
+    with pytest.raises(AttributeError):
+        one.other = 1  # pyright: ignore[reportAttributeAccessIssue]
