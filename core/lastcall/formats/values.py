@@ -1,17 +1,20 @@
 """Values: classes of a few fields that never change, made cheaply; and beside them such whose fields do change.
 
 A program that runs once, at the worst moment, pays for every class it defines: a frozen dataclass with slots costs half
-a millisecond, as five methods are composed as text and compiled for it. Here one is, and only when the first value is
-made: a run makes some of every second class. The others are shared. That nobody assigns to a field is what the type
-checker holds; what plugin authors get into their hands (lastcall.api) is `frozen` at run time, too.
+a millisecond, as five methods are composed as text and compiled for it. Here one is, and only where more than a few
+values are made: of most classes a run makes none, or two. The others are shared. That nobody assigns to a field is what
+the type checker holds; what plugin authors get into their hands (lastcall.api) is `frozen` at run time, too.
 """
 
-from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from functools import partial
 from typing import Any, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
 _ANEW: Any = object()  # the default of what is made anew for each value
+_BY_HAND = 8  # values; to fill in as many takes as long as to compose what does it quicker
+_put = object.__setattr__
 
 
 @overload
@@ -55,19 +58,43 @@ def changing(made: Any = None, /, *, kw_only: bool = False) -> Any:
 
 
 class _LateInit:
-    """The `__init__` of a class, composed when it is first looked for, and from then on in its own place."""
+    """The `__init__` of a class: by hand for the first few, then composed, and from then on in its own place."""
 
     def __init__(self, made: Any, *, frozen: bool) -> None:
         self._made, self._frozen = made, frozen
+        self._fields: Sequence[Field[Any]] = fields(made)
+        self._plain = [one.name for one in self._fields if not one.kw_only]
+        self._left = _BY_HAND
 
     def __get__(self, one: Any, _kind: Any = None) -> Any:
+        if one is not None and self._left > 0:
+            self._left -= 1
+            return partial(self._fill, one)
         init = self._made.__init__ = _init_of(self._made, frozen=self._frozen)
         return init if one is None else init.__get__(one)
+
+    def _fill(self, one: Any, *given: Any, **named: Any) -> None:
+        left = named | dict(zip(self._plain, given, strict=False))
+        if len(left) == len(given) + len(named):  # none is given twice, and none of no field by its place
+            for each in self._fields:
+                if each.name in left:
+                    put = left.pop(each.name)
+                elif each.default is not MISSING:
+                    put = each.default
+                elif each.default_factory is not MISSING:
+                    put = each.default_factory()
+                else:
+                    break
+                _put(one, each.name, put)
+            else:
+                if not left:
+                    return
+        _init_of(self._made, frozen=self._frozen)(one, *given, **named)  # which says what is wrong
 
 
 def _init_of(made: Any, *, frozen: bool) -> Any:
     """What a dataclass would have at four times the price."""
-    names: dict[str, Any] = {"__name__": made.__module__, "_put": object.__setattr__, "_anew": _ANEW}
+    names: dict[str, Any] = {"__name__": made.__module__, "_put": _put, "_anew": _ANEW}
     plain: list[str] = ["self"]
     named: list[str] = []
     lines: list[str] = []

@@ -6,7 +6,7 @@ import inspect
 import json
 import pickle
 from dataclasses import FrozenInstanceError, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -94,10 +94,41 @@ def test_what_plugin_authors_get_cannot_be_changed_by_them_and_yet_be_copied() -
 def test_what_is_given_to_a_value_is_what_its_fields_are_in_their_order() -> None:
     assert str(inspect.signature(Point)) == "(x: int, y: int = 0) -> None"
     assert str(inspect.signature(Named)) == f"(*, name: str, at: {Point.__module__}.Point) -> None"
-    with pytest.raises(TypeError, match=r"^Point.__init__\(\) missing 1 required positional argument: 'x'$"):
-        Point()  # pyright: ignore[reportCallIssue]
-    with pytest.raises(TypeError, match=r"^Named.__init__\(\) takes 1 positional argument but 2 were given$"):
-        Named("a")  # pyright: ignore[reportCallIssue]
+
+
+def test_the_first_values_of_a_class_are_made_as_the_later_ones_are() -> None:
+    @value
+    class Fresh:
+        x: int
+        words: list[str] = field(default_factory=list[str])
+        y: int = field(default=0, kw_only=True)
+
+    made = [Fresh(number, y=1) for number in range(20)]
+    assert [(one.x, one.words, one.y) for one in made] == [(number, [], 1) for number in range(20)]
+    assert len({id(one.words) for one in made}) == 20
+    assert all(Fresh(*arguments) == Fresh(1, ["a"]) for arguments in [(1, ["a"])] * 20)
+
+
+@pytest.mark.parametrize("earlier", [0, 20])
+def test_what_is_no_value_is_told_as_python_would(earlier: int) -> None:
+    @value
+    class Fresh:
+        x: int
+        y: int = 0
+
+    make: Any = Fresh
+    for _ in range(earlier):
+        make(1)
+    called = f"{Fresh.__qualname__}.__init__() "
+    for given, named, message in (
+        ((), {}, "missing 1 required positional argument: 'x'"),
+        ((1, 2, 3), {}, "takes from 2 to 3 positional arguments but 4 were given"),
+        ((1,), {"x": 2}, "got multiple values for argument 'x'"),
+        ((1,), {"z": 2}, "got an unexpected keyword argument 'z'"),
+    ):
+        with pytest.raises(TypeError) as caught:
+            make(*given, **named)
+        assert str(caught.value) == called + message
 
 
 def test_a_class_that_is_derived_from_a_value_takes_the_fields_of_both() -> None:
