@@ -141,7 +141,7 @@ class Elsewhere:
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._judge)
 
-    def _judge(self, given: object) -> BaseModel:
+    def _judge(self, given: object) -> BaseModel | None:
         if isinstance(given, self.model()):
             return given
         return self.model().model_validate_json(json.dumps(given, default=_as_given))

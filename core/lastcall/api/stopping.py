@@ -1,11 +1,11 @@
 """Ways to stop a guest: the base class that plugins implement and the request it gets."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, cast, get_args, get_origin
 
 from lastcall.api.guests import Guest, Outcome
 from lastcall.api.run import Run
+from lastcall.formats.values import value
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -20,7 +20,7 @@ else:
     StepT = TypeVar("StepT")
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: with them, calling StopRequest[X](…) raises in Python 3.11
+@value(frozen=True, kw_only=True)
 class StopRequest(Generic[StepT]):
     """One request to stop one guest. `attempt` counts from 1 and grows when the ladder re-sends.
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from lastcall.api.run import PluginOptions
 from lastcall.api.stopping import StopMethod
@@ -21,7 +22,7 @@ from lastcall.config.guest_settings import (
 )
 from lastcall.config.settings import Settings
 from lastcall.formats.values import value
-from lastcall.options import BY_METADATA, AsJson, Options
+from lastcall.options import BY_METADATA, Elsewhere, Options
 
 # The agent first, as it tells within seconds whether it hears; ACPI still works where the agent hangs.
 DEFAULT_LADDER = ("agent", "acpi")
@@ -84,9 +85,30 @@ class _Schema(GenerateJsonSchema):
         return super().encode_default(dft)
 
 
+class _Declared(Elsewhere):
+    """A model that is there already, or nothing: of the many that are declared, a host sets few, and the validators of
+    the others need not be built.
+    """
+
+    def __init__(self, model: type[Options]) -> None:
+        super().__init__(model.__module__, model.__qualname__)
+        self._model = model
+
+    def model(self) -> type[Options]:
+        """The model."""
+        return self._model
+
+    def _judge(self, given: object) -> BaseModel | None:
+        return None if given is None else super()._judge(given)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        self._model.model_rebuild()
+        return handler(core_schema.nullable_schema(self._model.__pydantic_core_schema__))
+
+
 def _optional(model: type[Options]) -> Any:
     """What a plugin declares, or nothing. The core's own models know what YAML is; a plugin's are judged as JSON."""
-    return Annotated[model | None, AsJson()]
+    return Annotated[model | None, _Declared(model)]
 
 
 def _step_model(methods: Iterable[StopMethod[Any]]) -> Any:

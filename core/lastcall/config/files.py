@@ -4,6 +4,7 @@ What is in them is root's word: URIs and `ready.command` run programs. So they a
 have written it; of their content only the YAML is judged here.
 """
 
+import codecs
 import os
 from collections.abc import Mapping
 from dataclasses import field
@@ -90,8 +91,9 @@ def merged(texts: Mapping[Path, str], name: str = "configuration") -> Tree:
 
 
 def _text(path: Path) -> str:
-    # Some editors write a mark of the byte order in front, which says nothing in UTF-8.
-    return read_bytes(path, LARGEST, trusted=True).decode("utf-8-sig")
+    # Some editors write a mark of the byte order in front, which says nothing in UTF-8. By hand, as the codec of Python
+    # for that would have to be loaded.
+    return read_bytes(path, LARGEST, trusted=True).removeprefix(codecs.BOM_UTF8).decode()
 
 
 def _as_mapping(path: Path, text: str) -> tuple[MapNode, list[Located]]:

@@ -51,7 +51,7 @@ class Document:
         """Seconds that a run may take, `math.inf` for no limit, before everything is validated: what loading the
         plugins takes is cut from it. What is not plain counts as if it were not there.
         """
-        usual = (ShutdownSettings if kind is RunKind.SHUTDOWN else RestoreSettings)().deadline
+        usual = (ShutdownSettings if kind is RunKind.SHUTDOWN else RestoreSettings).model_construct().deadline
         given = next(_deadlines(self.node, kind, reason), usual)
         return math.inf if given is None else given
 

@@ -1,12 +1,14 @@
 """A YAML document as nodes that know their file, line and column."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias, cast
+
+from lastcall.formats.values import changing, value
 
 MISTAKES = 1000  # that are told of one file; nobody reads on
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value
 class Mark:
     """A place in a file; line and column count from 1."""
 
@@ -17,8 +19,11 @@ class Mark:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def __lt__(self, other: "Mark") -> bool:
+        return (self.file, self.line, self.column) < (other.file, other.line, other.column)
 
-@dataclass(slots=True)
+
+@changing
 class Scalar:
     """A single value."""
 
@@ -26,7 +31,7 @@ class Scalar:
     value: bool | int | float | str | None
 
 
-@dataclass(slots=True)
+@changing
 class ListNode:
     """A list."""
 
@@ -34,7 +39,7 @@ class ListNode:
     items: "list[Node]" = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@changing
 class MapNode:
     """A mapping; `marks` are the places of its keys."""
 

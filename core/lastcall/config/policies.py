@@ -3,14 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import Guest
 from lastcall.config.guest_settings import GuestPolicy, GuestRule, overlay
 from lastcall.config.policy.management import is_ours, is_watched
 from lastcall.config.settings import Settings
-from lastcall.formats.values import value
+from lastcall.formats.values import changing, value
 
 if TYPE_CHECKING:
     from lastcall.api.guests import Key
@@ -34,7 +34,7 @@ class Layer:
         return f"{self.source}, match {json.dumps(self.policy.match.model_dump(mode='json'), ensure_ascii=False)}"
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class _Learnt:
     layers: list[Layer] = field(default_factory=list[Layer])
     policy: GuestPolicy | None = None

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -14,6 +14,7 @@ from lastcall.api.run import DefaultT, Domain, Json, OptionsT
 from lastcall.api.shell import GuestShell, Shell
 from lastcall.errors import CallExpired, LastcallError, in_words
 from lastcall.formats.plain_values import plain_evidence
+from lastcall.formats.values import changing
 from lastcall.guest_shell.shell import ChosenShell, Providers
 from lastcall.hooks.environment import program_environment
 from lastcall.hooks.sources import NUMBER
@@ -36,7 +37,7 @@ class OptionLookup(Protocol):
 _NOT_GIVEN = object()
 
 
-@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+@changing(kw_only=True)
 class RunContext:
     """What all calls of one run share. `wait` sleeps, until the event is set or the seconds are over.
 

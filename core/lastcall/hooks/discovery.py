@@ -100,7 +100,7 @@ class Plugins:
     def _options(self) -> dict[str, PluginOptions]:
         found: dict[str, PluginOptions] = {}
         for one in self.registry.implementations("plugin_options"):
-            options = self._ask(one, _as_options)
+            options = self._ask(one, partial(_as_options, one.position.source.origin))
             if options is None:
                 self.registry.failed.append(one.position.source)  # its sections stay unread
             elif why := _unusable_name(one.position.source, options):
@@ -135,7 +135,7 @@ class Plugins:
                 self._report(one, f"{offer.name!r} cannot be the name of a stop method", "rename it")
                 return
             try:
-                self._call(one, lambda: _require_model(offer.options, StepOptions))
+                self._call(one, lambda: _require_model(offer.options, StepOptions, one.position.source.origin))
             except LastcallError as error:  # that method's failure only
                 message = f"the options of {offer.name!r} are no model: {error}"
                 self._report(one, message, "see lastcall.options.StepOptions", placed=True)
@@ -185,22 +185,23 @@ def _wants_its_section(options: PluginOptions) -> bool:
     return bool(options.only_where_set and options.settings and not options.guest)
 
 
-def _as_options(answer: object) -> PluginOptions:
+def _as_options(origin: Origin, answer: object) -> PluginOptions:
     if answer is None:
         return PluginOptions()
     if not isinstance(answer, PluginOptions):
         raise TypeError(f"returned {shown(answer)}")
     for model in (answer.settings, answer.guest):
         if model is not None:
-            _require_model(model, Options)
+            _require_model(model, Options, origin)
     return answer
 
 
-def _require_model(model: object, base: type[Options]) -> None:
+def _require_model(model: object, base: type[Options], origin: Origin) -> None:
     """Raise for what is no usable model: one that cannot be built would spoil everybody's configuration."""
     if not (isinstance(model, type) and issubclass(model, base)):
         raise TypeError(f"{shown(cast('object', model))} is no subclass of {base.__name__}")
-    model.model_rebuild()
+    if origin is not Origin.BUNDLED:  # of ours it is known, and each of them takes as long to build as to import
+        model.model_rebuild()
 
 
 class _NoOffer:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
 from lastcall.api.results import HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
+from lastcall.formats.values import changing
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.bound_call import bound_call
 from lastcall.hooks.isolation.failed_call import FailedCall
@@ -37,7 +38,7 @@ _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class Fired:
     """What firing a hook brought: the answers that were given, by plugin, who failed, and what a failure asks for."""
 

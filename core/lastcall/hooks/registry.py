@@ -97,9 +97,10 @@ class _Manager(pluggy.PluginManager):
         spec = getattr(self.hook, hook).spec
         if spec.warn_on_impl:
             yield spec.warn_on_impl
-        arguments: Mapping[str, Warning] = spec.warn_on_impl_args or {}
-        taken = inspect.signature(function).parameters
-        yield from (notice for name, notice in arguments.items() if name in taken)
+        arguments: Mapping[str, Warning] | None = spec.warn_on_impl_args
+        if arguments:
+            taken = inspect.signature(function).parameters
+            yield from (notice for name, notice in arguments.items() if name in taken)
 
     def _notice_unmarked(self, plugin: object, name: str, function: object) -> None:
         if (

@@ -59,11 +59,11 @@ def bundled_alone() -> Mapping[str, str] | None:
         return None
     pairs = (line.partition("=") for line in lines.partition("\n[")[0].splitlines() if line.strip())
     found = {name.strip(): module.strip() for name, _, module in pairs}
-    ours = path.name.startswith(f"{PROJECT}-")
+    ours = path.rpartition("/")[2].startswith(f"{PROJECT}-")
     return found if ours and all(module.startswith("lastcall_plugins.") for module in found.values()) else None
 
 
-def _distributions() -> Iterator[Path]:
+def _distributions() -> Iterator[str]:
     """The folders in which what is installed is described. Raises OSError where something else than folders is looked
     through for them, as an archive is."""
     for folder in dict.fromkeys(sys.path):
@@ -74,11 +74,13 @@ def _distributions() -> Iterator[Path]:
             continue
         if folder.endswith(".egg") or any(name.endswith(".egg") for name in names):
             raise NotADirectoryError(folder)
-        yield from (Path(folder, name) for name in names if name.endswith((".dist-info", ".egg-info")))
+        yield from (f"{folder or '.'}/{name}" for name in names if name.endswith((".dist-info", ".egg-info")))
 
 
-def _entry_points(path: Path) -> bytes:
+def _entry_points(distribution: str) -> bytes:
+    file = f"{distribution}/entry_points.txt"
+    # Most have none. A hundred paths and errors to find that out took longer than all else here.
     try:
-        return (path / "entry_points.txt").read_bytes()
+        return Path(file).read_bytes() if os.access(file, os.F_OK) else b""
     except (FileNotFoundError, NotADirectoryError):
         return b""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -18,11 +18,13 @@ from lastcall.hypervisor.call_limits.open_call import Need
 from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
-from lastcall.hypervisor.moving.guest_move import GuestMove, MoveWish
 from lastcall.hypervisor.moving.moves import Moves
 from lastcall.hypervisor.ports import Call
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.hypervisor.stopping.save_blockers import unsaveable
+
+if TYPE_CHECKING:
+    from lastcall.hypervisor.moving.guest_move import GuestMove
 
 T = TypeVar("T")
 _AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"
@@ -147,10 +149,15 @@ class LibvirtDomain:
         timeout: float | None = None,
     ) -> str:
         """Move it, by a connection of our own to the other host."""
+        from lastcall.hypervisor.moving.guest_move import MoveWish
+
         time = math.inf if timeout is None else timeout
         return self._move().move(to, MoveWish(bandwidth=bandwidth, disks=storage, converge=converge, timeout=time))
 
-    def _move(self) -> GuestMove:
+    def _move(self) -> "GuestMove":
+        # Here: few hosts move guests. Those that do load it as they plan, when a method is asked whether it fits.
+        from lastcall.hypervisor.moving.guest_move import GuestMove
+
         return GuestMove(self._connection, self._guest, self._call, self._moves, self._sent)
 
     def abort_job(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import libvirt
@@ -20,7 +21,6 @@ from lastcall.hypervisor.domain import LibvirtDomain
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.look import UNANSWERED, Look, Looking
 from lastcall.hypervisor.moving.moves import Moves
-from lastcall.hypervisor.moving.return_trips import LibvirtOtherHosts
 from lastcall.hypervisor.ports import (
     Call,
     Connected,
@@ -41,6 +41,9 @@ from lastcall.hypervisor.starting.saved_image import start_domain
 from lastcall.hypervisor.stopping.own_stops import Trace, in_force, may_stop_guests, traces
 from lastcall.threads.turnstile import Turnstile
 from lastcall.threads.workers import Workers
+
+if TYPE_CHECKING:
+    from lastcall.hypervisor.moving.other_hosts import OtherHosts
 
 PATIENCE = 3.0  # seconds for a daemon that refuses: others wait for it, and one that is down stays down in a host stop
 RETRY = 0.5  # seconds between two attempts to connect
@@ -68,7 +71,16 @@ class LibvirtHypervisor:
         self._attempts: dict[str, object] = {}  # which attempt each connection came from
         self._stillborn: set[object] = set()
         self._dead: list[Connection] = []  # kept, as closing them may block
-        self.other_hosts = LibvirtOtherHosts(workers, self._connection)
+        self._other_hosts: OtherHosts | None = None
+
+    @property
+    def other_hosts(self) -> "OtherHosts":
+        """Those that guests of these connections were moved to: what asks them loads when it is first looked for."""
+        if self._other_hosts is None:
+            from lastcall.hypervisor.moving.return_trips import LibvirtOtherHosts
+
+            self._other_hosts = LibvirtOtherHosts(self._workers, self._connection)
+        return self._other_hosts
 
     async def connect(self, targets: Sequence[Target], listener: Callable[[HypervisorEvent], None]) -> list[Connected]:
         """Open all at once, each within its own time; a URI that comes twice is opened once."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from lastcall.api.guests import Key
+from lastcall.formats.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rank:
     """All guests with this order number: a node that stands for them, so that n × n edges become n + n.
 

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.reading import Unreadable, distrusted, read_bytes, read_text
+from lastcall.formats.values import changing
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.state import StateFile, is_local
@@ -23,7 +23,7 @@ _MOST = 4 << 20  # bytes: a line for each of some 40 000 guests
 _TOLD = 1000  # characters of names
 
 
-@dataclass
+@changing
 class UnitAnswer:
     """What the unit's stop comes to. `fails`: the unit is to end in failure."""
 

@@ -1,7 +1,7 @@
 """How long guests and hooks took in earlier runs: what `plan` expects of the next one."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from lastcall.api.results import GuestResult, HookRecord, Verdict
 from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
-from lastcall.formats.values import value
+from lastcall.formats.values import changing, value
 from lastcall.persistence.files import READERS, write_whole
 
 VERSION = 2
@@ -35,7 +35,7 @@ class Usual:
     runs: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class _Past:
     """What is known of a guest, or of the run itself: times by stop method, and those of hook calls."""
 

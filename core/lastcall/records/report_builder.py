@@ -1,12 +1,13 @@
 """From records to the report. The same fold serves the run itself and a run log read back later."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from lastcall.api.guests import Guest, Key, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, RunFacts, Verdict
 from lastcall.errors import ExitCode, Problem, Severity
+from lastcall.formats.values import changing
 from lastcall.records.records import (
     AttemptEnded,
     ChargeAwaited,
@@ -57,7 +58,7 @@ def is_planned_end(outcome: Outcome, first: Outcome | Verdict | None, *, asked: 
     return first == Outcome.FORCED and asked
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class _Story:
     guest: Guest
     began: float | None = None

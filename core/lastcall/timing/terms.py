@@ -4,14 +4,15 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lastcall.api.guests import Reason
+from lastcall.formats.values import changing
 from lastcall.timing.budget import Share
 from lastcall.timing.deadline import Deadline
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class Terms:
     """The terms of one run. `clock` is that of the loop, and may be read from any thread."""
 

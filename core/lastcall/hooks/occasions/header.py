@@ -9,13 +9,14 @@ stopped by hand, nor cost a database its dump where the host goes down.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from lastcall.api.reasons import HOST, REASON_WORDS, known_reason, reasons_of
 from lastcall.errors import Problem
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.nearest import did_you_mean
+from lastcall.formats.values import changing
 from lastcall.hooks.occasions.occasions import Occasions, possible_reasons
 
 LINES = 10
@@ -30,7 +31,7 @@ _HEADER = re.compile(r"lastcall\s*:(.*)", re.IGNORECASE | re.DOTALL)
 _NEARLY = re.compile(r"(last[\w-]*)\s*:?\s+(?:reasons?\s*[=:]|rehearse\s*$)", re.IGNORECASE)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@changing
 class _Found:
     """What the lines have said so far. `unclear`: a reason that is none; `odd`: something else."""
 

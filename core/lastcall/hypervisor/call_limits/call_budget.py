@@ -21,9 +21,9 @@ plug takes longest, and some for all others, who do not wait for those.
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Literal
 
+from lastcall.formats.values import changing
 from lastcall.hypervisor.call_limits.open_call import Need, OpenCall
 
 # Twelve of the twenty workers of a daemon. With all twenty blocked, an ACPI request to a healthy guest waited 59 s.
@@ -34,7 +34,7 @@ SPARE = 2  # places for guests of which no call hangs
 _Take = Callable[[Need, str], OpenCall | None]
 
 
-@dataclass(slots=True, eq=False)
+@changing
 class Waiter:
     """A thread that waits for a place. It is given the call by the thread that makes room for it.
 

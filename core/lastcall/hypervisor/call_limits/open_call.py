@@ -1,13 +1,14 @@
 """A call to libvirt under way: of which kind it is, and from when it is taken to hang."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from lastcall.formats.values import changing
 
 Need = Literal["quick", "question", "blocking", "plug"]
 Place = Literal["quick", "question", "blocking", "spare", "plug", "plug of a hung one"]
 
 
-@dataclass(slots=True, eq=False)
+@changing
 class OpenCall:
     """A call under way: whom it is about, in which place, and the moment from which it hangs (monotonic clock)."""
 
