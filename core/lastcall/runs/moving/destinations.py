@@ -30,8 +30,8 @@ class Destinations:
     def __init__(
         self, hypervisor: Hypervisor, asker: Asker, books: Bookkeeping, stream: Stream, terms: Terms, *, run: str
     ) -> None:
-        self._asker, self._books = asker, books
-        # Already now, before anybody waits for this run: what asks other hosts loads with it.
+        self._hypervisor, self._asker, self._books = hypervisor, asker, books
+        # Already now, where they will be asked: what does so loads before anybody waits for this run.
         moved = any(entry.where for entry in books.state.entries.values())
         self._others = hypervisor.other_hosts if moved else None
         self._stream, self._terms, self._run = stream, terms, run
@@ -69,11 +69,10 @@ class Destinations:
         return why
 
     async def _ask(self, uri: str, guest: Guest) -> GuestState:
-        assert self._others  # noqa: S101  it is asked only for those that were moved
-        until = self._terms.soon(STEP)
+        until, others = self._terms.soon(STEP), self._others or self._hypervisor.other_hosts
         try:
             async with asyncio.timeout_at(None if until == math.inf else until):
-                return (await self._others.ask(uri, guest)).state
+                return (await others.ask(uri, guest)).state
         except (LastcallError, TimeoutError):
             return GuestState.UNKNOWN
 
