@@ -13,7 +13,7 @@ import pytest
 
 from lab.daemon import Daemon, daemon
 from lab.guests import FIRMWARE, opened, states
-from lab.leftovers import ended_in_the_middle, leftovers
+from lab.leftovers import ended_in_the_middle, leftovers, wait_until_nothing_is_left
 from lab.neighbours import neighbours
 from lab.patience import LONGEST, wait_until
 from lab.processes import alive
@@ -86,6 +86,7 @@ def test_what_a_killed_lab_has_left_goes_with_the_next_one_and_nothing_that_is_i
     process.kill()
     process.wait()
     process.stdout.close()
+    wait_until_nothing_is_left(left)  # but the folder: its libvirtd takes a moment to die
     try:
         assert Path(left).exists()
         for folder in (left, lab.folder):

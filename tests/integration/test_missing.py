@@ -34,7 +34,7 @@ def test_who_was_started_by_somebody_else_is_not_missing(lab: Daemon, tmp_path: 
         assert waiting(config) == {"web": False}, "in the same boot"
         next_boot(tmp_path / "state", "a")
         shown = run_lastcall(config, "status").stdout
-        assert "db" not in shown
+        assert "db  was running" not in shown
         assert f"web  was running on {lab.test}  off for " in shown
         assert "1 guest is not back since the last shutdown: web. As of" in login_line(tmp_path)
         assert "1 guest of an earlier shutdown waits to be restored" in run_lastcall(config, "check").stdout

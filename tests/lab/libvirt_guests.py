@@ -50,7 +50,7 @@ def measure(command: "list[str]", *, check: bool = True) -> Measured:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     done = subprocess.run(
-        ["/usr/bin/time", "-f", "%M", *command], capture_output=True, text=True, check=False, timeout=600
+        ["/usr/bin/time", "-f", "%M", *command], capture_output=True, text=True, check=False, timeout=240
     )
     seconds = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
