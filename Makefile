@@ -27,10 +27,10 @@ demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
 
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
-# for each other and for time boxes so much that two cores have room for four processes. The slowest are named in the
+# for each other and for time boxes so much that two cores have room for five processes. The slowest are named in the
 # end: a test that costs is noticed.
 test: lint type $(STAMPS)/lab $(STAMPS)/deb $(STAMPS)/browser
-	$(PYTEST) -n 4 --dist loadscope --no-loadscope-reorder -m "not soak" --durations=25 --durations-min=10 tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
+	$(PYTEST) -n 5 --dist loadscope --no-loadscope-reorder -m "not soak" --durations=25 --durations-min=10 tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host, or breaks
 # what is said to libvirtd. Half of its time these tests wait for time boxes, so that two cores have room for four.

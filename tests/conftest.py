@@ -30,6 +30,7 @@ def lab() -> Iterator[Daemon]:
         yield started
 
 
+SHARE_NOTHING = ("tests/simulation/", "tests/unit/systemd/test_last_line.py")
 ON_PACKAGES = {"tests/host/test_ansible.py", "tests/host/test_package.py"}
 
 
@@ -37,12 +38,12 @@ class ByModule(LoadScopeScheduling):
     """For several processes: each takes the next module, whose fixtures are made once.
 
     Hosts that packages are installed on are for one process, which builds these once. Blocks of simulated worlds share
-    nothing, so each is for whoever has time. The slowest folders are to be given first, as `make test` does, so that
-    what is short fills up the end.
+    nothing, so each is for whoever has time; nor do the tests of a module that would be the last to end. The slowest
+    folders are to be given first, as `make test` does, so that what is short fills up the end.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/simulation/"):
+        if nodeid.startswith(SHARE_NOTHING):
             return nodeid
         module = nodeid.partition("::")[0]
         return "packages" if module in ON_PACKAGES else module

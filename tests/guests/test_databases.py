@@ -57,12 +57,14 @@ AFTERWARDS = """\
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs run /run; mkdir -m 1777 /dev/shm
 ip link set lo up
 install -d -o postgres /run/postgresql; install -d -o mysql /run/mysqld; install -d -o redis /run/redis
-su postgres -c '/usr/lib/postgresql/15/bin/postgres -D /etc/postgresql/15/main' > /run/postgres.log 2>&1 &
-su mysql -s /bin/sh -c mariadbd > /run/mariadb.log 2>&1 &
-su redis -s /bin/sh -c 'redis-server /etc/redis/redis.conf --daemonize no --logfile ""' > /run/redis.log 2>&1 &
+su postgres -c '/usr/lib/postgresql/15/bin/postgres -D /etc/postgresql/15/main' > /run/postgres.log 2>&1 & postgres=$!
+su mysql -s /bin/sh -c mariadbd > /run/mariadb.log 2>&1 & mariadb=$!
+su redis -s /bin/sh -c 'redis-server /etc/redis/redis.conf --daemonize no --logfile ""' > /run/redis.log 2>&1 & redis=$!
+ready() { grep -qi 'ready .* connections' /run/$1.log; }
 for server in postgres mariadb redis; do
-    for try in $(seq 300); do grep -qi 'ready .* connections' /run/$server.log && break; sleep 0.5; done
-    grep -qi 'ready .* connections' /run/$server.log || { echo "not_ready=$server"; tail -n 30 /run/$server.log; }
+    eval "pid=\\$$server"
+    until ready $server || ! kill -0 $pid; do sleep 0.5; done
+    ready $server || { echo "down=$server"; tail -n 30 /run/$server.log | sed 's/=/: /g'; }
 done
 echo pg_rows=$(su postgres -c "psql -Atc 'SELECT count(*) FROM t'")
 echo maria_rows=$(mariadb -NBe 'SELECT COUNT(*) FROM d.t')
@@ -113,9 +115,7 @@ def pull_the_plug(lab: Daemon, config: Path, prefix: str) -> tuple[Any, dict[str
         done = run_inside(lab, config, "shutdown", "--json")
         (guest,) = report_of(done)["guests"]
         assert guest["outcome"] == "forced", done.stderr
-        said = db.boot("/srv/afterwards")
-        assert "not_ready" not in said, said  # of a server that is down, no key is missing
-        return guest, figures(said)
+        return guest, figures(db.boot("/srv/afterwards"))
 
 
 def test_without_the_flush_the_plug_costs_redis_its_data_and_the_others_a_recovery(lab: Daemon, tmp_path: Path) -> None:
@@ -123,6 +123,8 @@ def test_without_the_flush_the_plug_costs_redis_its_data_and_the_others_a_recove
         tmp_path, lab.qemu, more=f"hooks: {{block: [databases]}}\ndefaults: {{stop: [destroy]}}\n{ALL}"
     )
     _, found = pull_the_plug(lab, config, "without")
+    # Once in some attempts MariaDB 10.11 finds its data corrupted, and does not even start.
+    assert found.get("down", "mariadb") == "mariadb"
     assert found["last_key"] == ""
     assert lsn(found["redo_to"]) - lsn(found["redo_from"]) > 2**20
     assert maria_redo(found) > 2**20
