@@ -7,12 +7,11 @@ the type checker holds; what plugin authors get into their hands (lastcall.api) 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
 from functools import partial
 from typing import Any, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
-_ANEW: Any = object()  # the default of what is made anew for each value
 _BY_HAND = 8  # values; to fill in as many takes as long as to compose what does it quicker
 _put = object.__setattr__
 
@@ -93,26 +92,14 @@ class _LateInit:
 
 
 def _init_of(made: Any, *, frozen: bool) -> Any:
-    """What a dataclass would have at four times the price."""
-    names: dict[str, Any] = {"__name__": made.__module__, "_put": _put, "_anew": _ANEW}
-    plain: list[str] = ["self"]
-    named: list[str] = []
-    lines: list[str] = []
-    for one in fields(made):
-        argument = taken = name = one.name
-        if one.default_factory is not MISSING:
-            names[f"_for_{name}"] = one.default_factory
-            argument, taken = f"{name}=_anew", f"_for_{name}() if {name} is _anew else {name}"
-        elif one.default is not MISSING:
-            names[f"_for_{name}"] = one.default
-            argument = f"{name}=_for_{name}"
-        (named if one.kw_only else plain).append(argument)
-        lines.append(f" _put(self, {name!r}, {taken})" if frozen else f" self.{name} = {taken}")
-    arguments = ", ".join([*plain, "*", *named] if named else plain)
-    exec("\n".join([f"def __init__({arguments}):", *(lines or [" pass"])]), names)  # noqa: S102  the names of fields
-    init = names["__init__"]
-    init.__qualname__ = f"{made.__qualname__}.__init__"
-    init.__annotations__ = {one.name: one.type for one in fields(made)} | {"return": None}
+    """What a dataclass of these fields has, composed by the standard library."""
+    anew: Any = field  # its overloads know nothing of a default that may be missing
+    given = [
+        (one.name, one.type, anew(default=one.default, default_factory=one.default_factory, kw_only=one.kw_only))
+        for one in fields(made)
+    ]
+    init: Any = make_dataclass(made.__name__, given, eq=False, repr=False, frozen=frozen).__init__
+    init.__qualname__, init.__module__ = f"{made.__qualname__}.__init__", made.__module__
     return init
 
 
