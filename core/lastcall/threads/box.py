@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class Box:
-    """One thread for all calls; to one that overruns it is left, and the next call gets another."""
+    """One thread for all calls; to one that overruns it is left, and the next call gets another.
+
+    It ends with the box: who follows an outage for hours opens one at every look.
+    """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] | None = None
@@ -24,7 +27,7 @@ class Box:
         try:
             return unwrap(answers.get(timeout=timeout))
         except Empty:
-            self._calls = None
+            self.close()  # its thread ends as soon as that call does
             keep_hand_overs_quick()
             raise TimeoutError(f"no answer after {timeout:.3g} s") from None
 
@@ -33,6 +36,9 @@ class Box:
         if self._calls:
             self._calls.put(None)
             self._calls = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def _open(self) -> "SimpleQueue[Callable[[], None] | None]":
         calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
