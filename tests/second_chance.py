@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-FOLDERS = ("tests/faults/", "tests/guests/", "tests/host/", "tests/integration/")
+FOLDERS = ("tests/faults/", "tests/guests/", "tests/host/", "tests/integration/", "tests/packages/")
 MOST = 10
 """Where there are more failures than so many, something is broken, and none is repeated."""
 LINES = 30

@@ -79,9 +79,10 @@ def test_a_run_is_over_by_its_deadline_whatever_hangs(lab: Daemon, tmp_path: Pat
         firmware_guests(lab, "deaf", "save"),
     ):
         config = write_config(tmp_path, lab.qemu, frozen.test, more=RULES)
-        stop = "sleep 1; kill -STOP $(pidof qemu-ga); echo frozen > /dev/console"  # once it has answered
-        lab.agent("agent", "/bin/sh", "-c", stop)
-        wait_until(lambda: "frozen" in guests["agent"].console(), "its agent is stopped", process=lab.qemu_of("agent"))
+        # Its agent hears that it shall shut down, and waits for this: of one that is silent libvirt despairs by itself.
+        endless = r"printf '#!/bin/sh\nexec sleep 600\n' > /sbin/shutdown; echo endless > /dev/console"
+        lab.agent("agent", "/bin/sh", "-c", endless)
+        wait_until(lambda: "endless" in guests["agent"].console(), "it never ends", process=lab.qemu_of("agent"))
         os.kill(frozen.pid(), signal.SIGSTOP)
         try:
             with hanging(lab, "save"):

@@ -19,7 +19,7 @@ from book.cockpit.served import served
 from book.pictures import COCKPIT_WORDS, SAMPLE
 from lab.daemon import Daemon
 from lab.guests import driver_guests, states
-from lab.patience import STILL
+from lab.patience import STILL, wait_until
 from lab.processes import alive
 from support import run_lastcall, write_config
 
@@ -165,7 +165,7 @@ def test_the_whole_report_opens_in_a_tab_of_its_own_with_its_style_and_its_scrip
         with shown.context.expect_page() as opened:
             shown.page.get_by_role("link", name="The whole report").click()
         report = opened.value
-        assert report.title().startswith("Shutdown of vmhost-1")
+        expect(report).to_have_title(re.compile("^Shutdown of vmhost-1"))
         expect(report.get_by_label("Find").first).to_be_visible()  # which its script shows
         assert report.evaluate("getComputedStyle(document.querySelector('.verdict')).fontWeight") == "600"
         assert report.evaluate("opener") is None
@@ -301,7 +301,7 @@ def test_one_in_usr_local_is_found_though_the_session_does_not_look_there(browse
         assert "Shutdown of" in shown.text("report")
         with shown.context.expect_page() as opened:
             shown.page.get_by_role("link", name="The whole report").click()
-        assert opened.value.title().startswith("Shutdown of vmhost-1")
+        expect(opened.value).to_have_title(re.compile("^Shutdown of vmhost-1"))
 
 
 def test_an_invalid_configuration_is_told_with_every_error(browser: Browser, lab: Daemon, tmp_path: Path) -> None:
@@ -358,10 +358,12 @@ def test_nothing_of_it_goes_on_when_it_is_closed(browser: Browser, lab: Daemon, 
         context = browser.new_context()
         context.new_page().goto(url)
         begun = tmp_path / "pids"
-        for _ in range(600):
-            if begun.exists() and len(begun.read_text().split()) >= AT_ONCE:
-                break
-            context.pages[0].wait_for_timeout(100)
+
+        def all_begun() -> bool:
+            context.pages[0].wait_for_timeout(100)  # the browser works only while it is waited for
+            return begun.exists() and len(begun.read_text().split()) >= AT_ONCE
+
+        wait_until(all_begun, "the page has begun its commands")
         pids = [int(pid) for pid in begun.read_text().split()]
         context.close()
     assert len(pids) >= AT_ONCE
