@@ -174,7 +174,8 @@ class Inventory:
             [(guest, looked.facts[guest.key].metadata) for guest in guests if guest.key in looked.facts]
         )
         # Who was moved to another host is not known here any more, and nor is whom it needs.
-        await self._take_remembered([guest for guest in guests if guest.key not in {*looked.facts, *looked.silent}])
+        known_here = looked.facts.keys() | looked.silent.keys()
+        await self._take_remembered([guest for guest in guests if guest.key not in known_here])
         silent = [guest for guest in guests if guest.key in looked.silent]
         if silent:
             recalled = await self._recall(silent)
