@@ -31,7 +31,8 @@ from functools import partial
 from pathlib import Path
 from lastcall import Reason, RunKind
 from lastcall.planning.selection import Selection
-from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import perform
 from lastcall.runs.loading import load
 

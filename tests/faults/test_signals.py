@@ -23,7 +23,8 @@ import os, signal, sys, time
 from pathlib import Path
 from lastcall import Reason, RunKind
 from lastcall.report.text import report_json
-from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
+from lastcall.runs.request import RunRequest
 from lastcall.runs.loading import load
 from lastcall.runs.runner import perform
 

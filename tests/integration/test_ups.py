@@ -12,8 +12,9 @@ from lab.patience import wait_until
 from lastcall import PowerPolicy, PowerWord, Reason, RunKind, Supply
 from lastcall.hooks.power.supplies import PowerQuestions
 from lastcall.planning.power.runtime import UNKNOWN, believed_runtime
-from lastcall.runs.assembly import RunRequest, assemble
+from lastcall.runs.assembly.parts import assemble
 from lastcall.runs.loading import load
+from lastcall.runs.request import RunRequest
 from support import write_config
 
 WORLD = "test:///default"

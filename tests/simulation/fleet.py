@@ -16,8 +16,11 @@ from lastcall.config.load import parse
 from lastcall.config.settings import Bootstrap, Settings
 from lastcall.config.validation import validate
 from lastcall.hooks.discovery import Plugins
-from lastcall.runs.assembly import Outside, RunRequest, assemble, build_shutdown
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import assemble
+from lastcall.runs.assembly.stories import build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.request import RunRequest
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, InlineWorkers, VirtualLoop
 
 APART = 2.0  # seconds between the first host that hears of the power and the last

@@ -13,7 +13,10 @@ from lastcall.planning.selection import Selection
 from lastcall.records.records import Record
 from lastcall.records.run_log import RunLog
 from lastcall.report.narrator import Narrator
-from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import Parts, assemble
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import VirtualLoop

@@ -28,10 +28,11 @@ from lastcall.persistence.state import Entry, StateFile, open_state
 from lastcall.presence.session_uris import by_hand_only, is_own_session
 from lastcall.records.records import PowerChanged, Record, RunJoined, Sink
 from lastcall.report.unseen import bad_guests, unseen_at_login
-from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.fleet.giving_back import WhoIsBack, give_back_once_all_are_back
 from lastcall.runs.fleet.maintenance import lasting_maintenance
 from lastcall.runs.loading import Allowance, Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import perform
 from lastcall.systemd.console import Console
 from lastcall.systemd.jobs import host_stop

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lastcall.api.run import Run
     from lastcall.config.load import Document
     from lastcall.hooks.discovery import Plugins
-    from lastcall.runs.assembly import Parts
+    from lastcall.runs.assembly.parts import Parts
 
 T = TypeVar("T")
 
@@ -56,8 +56,9 @@ class Rehearsal:
 @contextmanager
 def with_plugins(document: "Document", plugins: "Plugins") -> "Generator[Parts]":
     """The parts of a rehearsal by this configuration, with plugins that are loaded already."""
-    from lastcall.runs.assembly import RunRequest, assemble
+    from lastcall.runs.assembly.parts import assemble
     from lastcall.runs.loading import Loaded
+    from lastcall.runs.request import RunRequest
 
     with withheld():  # what the work prints, or the plugin's options as they are judged, is no result of the command
         settings = plugins.settings(document)

@@ -13,10 +13,11 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import LastcallError, in_words
 from lastcall.persistence.state import StateFile, StateInvalid, open_state
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import Loaded
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.answers import Answers, Deadlines
+from lastcall.runs.request import RunRequest
 from lastcall.runs.taking import report_of_joined, take_lock
 from lastcall.threads.box import Box
 from lastcall.threads.held_signals import HeldSignals

@@ -9,9 +9,9 @@ from lastcall.errors import NoPermission, Problem, RunLocked, Severity
 from lastcall.formats.values import value
 from lastcall.persistence.mailbox import Answer
 from lastcall.persistence.refusals import refusal
-from lastcall.runs.assembly import RunRequest
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.holder import Holder
+from lastcall.runs.request import RunRequest
 from lastcall.threads.box import Box
 from lastcall.timing.budget import CLEARANCE, RESERVE
 

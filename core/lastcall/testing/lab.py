@@ -21,8 +21,11 @@ from lastcall.hooks.occasions.occasions import usual_reason
 from lastcall.hooks.order import RESTORE_HOOKS
 from lastcall.planning.selection import Selection
 from lastcall.records.records import GuestPlanned, HookSaid, Record
-from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import Parts, assemble
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.request import RunRequest
 from lastcall.runs.sleep.building import build_going_to_sleep, build_waking
 from lastcall.testing.command import CommandOutcome, run_command_of_plugin
 from lastcall.testing.failures import Failures, PluginUnusable

@@ -13,7 +13,7 @@ from lastcall.cli.rehearsal import Rehearsal
 from lastcall.config.settings import Bootstrap
 from lastcall.formats.version import __version__
 from lastcall.hooks.discovery import Plugins
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 
 _FILES = {
     "/etc/lastcall/config.yaml, /etc/lastcall/conf.d/*.yaml": "The configuration; all of it has defaults.",

@@ -12,8 +12,9 @@ from lastcall.api.guests import Reason
 from lastcall.api.results import Report
 from lastcall.cli.dry_run.next_stop import refresh_next_stop
 from lastcall.cli.invocation import Invocation
-from lastcall.runs.assembly import Parts, RunRequest
+from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.testing.memory import FakeGuest, run_shutdown
 
 

@@ -16,7 +16,9 @@ from lastcall.planning.history import History
 from lastcall.planning.selection import EVERYBODY
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report.time_verdict import within_lines
-from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import Parts, assemble
+from lastcall.runs.request import RunRequest
 from lastcall.testing.memory.clock import VirtualLoop
 from lastcall.testing.memory.guest import FakeGuest
 from lastcall.testing.memory.hypervisor import FakeHypervisor

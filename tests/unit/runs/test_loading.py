@@ -15,8 +15,11 @@ from lastcall.config.settings import Bootstrap
 from lastcall.errors import ConfigInvalid, Severity
 from lastcall.hooks.discovery import Plugins
 from lastcall.persistence.last_good import LastGood
-from lastcall.runs.assembly import Outside, RunRequest, assemble, build_restore, build_shutdown
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import assemble
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.testing.memory.clock import VirtualLoop
 from lastcall.testing.memory.workers import InlineWorkers

@@ -40,9 +40,10 @@ from lastcall.ordering.graph import make_graph
 from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report.text import all_problem_lines
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.fleet.check import check_fleet_lock
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.systemd.systemctl import Systemctl, booted
 from lastcall.systemd.unit_checks import check_units
 

@@ -11,7 +11,7 @@ from lastcall.cli.dry_run.next_stop import Assembled, foresee_next_stop
 from lastcall.persistence.boot_stamp import BootStamp
 from lastcall.report.run_history import past_runs
 from lastcall.report.unseen import SeenRuns
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.loading import Loaded
 
 _LOOKED_AT = 50  # logs; who restores by hand fifty times between two host stops does not ask this for the last one

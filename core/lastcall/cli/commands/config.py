@@ -159,7 +159,8 @@ def _yaml(shown: object, **options: Any) -> str:
 def _settings_of(invocation: Invocation, name: str) -> tuple[list[tuple[str, Any, str]], tuple[Problem, ...], ExitCode]:
     """Rows of key, value and source; what plugins failed in; and the exit code, where some could not be shown."""
     from lastcall.presence.lookup import find_guest
-    from lastcall.runs.assembly import RunRequest, assemble
+    from lastcall.runs.assembly.parts import assemble
+    from lastcall.runs.request import RunRequest
 
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()

@@ -8,8 +8,9 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.cli.progress import Progress
 from lastcall.hypervisor.bare_connection import WORLD, make_world
 from lastcall.report.text import as_text
-from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.loading import load
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import perform
 
 GUESTS = ("db-1", "db-2", "ha-vip", "mail", "scratch", "web-1")

@@ -30,10 +30,11 @@ from lastcall.report.drills.drilled_guests import DrilledGuest, drill_table, dri
 from lastcall.report.drills.last_drill import LastDrill, failed_words, note_drill
 from lastcall.report.drills.power_cut import PowerCut, power_cut_line
 from lastcall.report.text import all_problem_lines
-from lastcall.runs.assembly import RunRequest, assemble
+from lastcall.runs.assembly.parts import assemble
 from lastcall.runs.drill.choice import DrillChoice, choose_for_drill
 from lastcall.runs.drill.there_and_back import Drill, ThereAndBack
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.systemd.jobs import stopping
 from lastcall.systemd.unit_files.power_off import reboot_instead
 

@@ -15,8 +15,9 @@ from lastcall.errors import ExitCode, LastcallError, Severity, UsageError
 from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import page
 from lastcall.presence.lookup import find_guest
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import load
+from lastcall.runs.request import RunRequest
 
 JUDGING = 5.0  # seconds for what is given, which is milliseconds
 

@@ -25,8 +25,9 @@ from lastcall.hooks.order import RESTORE_HOOKS, RUN_HOOKS
 from lastcall.presence.lookup import find_guest
 from lastcall.records.records import GuestPlanned, Sink
 from lastcall.report.text import all_problem_lines, evidence_lines, hook_lines
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 
 FiredFor = tuple[Guest | None, tuple[HookRecord, ...]]  # a guest, None = the whole run, and what each call did
 

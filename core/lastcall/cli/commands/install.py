@@ -144,7 +144,8 @@ def prepare(invocation: Invocation, replace: tuple[str, ...] = (), *, reason: Re
 
 def _guests(invocation: Invocation) -> dict[str, Guest]:
     """All guests by UUID, as far as libvirt answers."""
-    from lastcall.runs.assembly import RunRequest, assemble
+    from lastcall.runs.assembly.parts import assemble
+    from lastcall.runs.request import RunRequest
 
     loop = asyncio.new_event_loop()
     request = RunRequest(kind=RunKind.RESTORE, reason=Reason.MANUAL, rehearsal=True)

@@ -25,8 +25,9 @@ from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.report import timetable
 from lastcall.report.text import all_problem_lines
 from lastcall.report.time_verdict import within_lines
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 
 
 @click.command("plan", short_help="Show what a shutdown would do; nothing is touched.")

@@ -21,8 +21,9 @@ from lastcall.hooks.tracing.onlooker import watched_by
 from lastcall.hooks.tracing.trace import HookTrace
 from lastcall.presence.lookup import find_guest
 from lastcall.report.text import problem_lines
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import Loaded, load
+from lastcall.runs.request import RunRequest
 
 HOOKS = (*RUN_HOOKS, *ASKED_HOOKS, *LOAD_HOOKS)
 

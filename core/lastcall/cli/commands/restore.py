@@ -100,8 +100,9 @@ def _at_boot(invocation: Invocation, deadline: float | None) -> Report | None:
 def restore_by_hand(invocation: Invocation, chosen: Selection, deadline: float | None, *, fresh: bool) -> Report:
     """Bring back those chosen, as somebody wants it now."""
     from lastcall.cli.login_line import refresh_login_line
-    from lastcall.runs.assembly import RunRequest, build_restore
+    from lastcall.runs.assembly.stories import build_restore
     from lastcall.runs.loading import Allowance, load
+    from lastcall.runs.request import RunRequest
     from lastcall.runs.runner import perform
 
     loaded = load(invocation.config, allowance=Allowance(RunKind.RESTORE, invocation.started, deadline))

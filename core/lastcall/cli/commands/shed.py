@@ -22,8 +22,10 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.visible_text import visible
 from lastcall.planning.selection import Selection, TheseGuests
 from lastcall.report.text import as_text
-from lastcall.runs.assembly import RunRequest, assemble, build_shutdown
+from lastcall.runs.assembly.parts import assemble
+from lastcall.runs.assembly.stories import build_shutdown
 from lastcall.runs.loading import Allowance, Loaded, load
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import perform
 from lastcall.runs.shedding.choice import ShedChoice
 from lastcall.systemd.jobs import stopping

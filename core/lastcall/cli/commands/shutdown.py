@@ -80,8 +80,9 @@ def stop_by_hand(
 ) -> Report:
     """Stop those chosen, as somebody wants it now."""
     from lastcall.cli.login_line import refresh_login_line
-    from lastcall.runs.assembly import RunRequest, build_shutdown
+    from lastcall.runs.assembly.stories import build_shutdown
     from lastcall.runs.loading import Allowance, load
+    from lastcall.runs.request import RunRequest
     from lastcall.runs.runner import perform
     from lastcall.systemd.jobs import stopping
     from lastcall.systemd.unit_files.power_off import reboot_instead

@@ -13,8 +13,8 @@ from lastcall.cli.options import json_option
 from lastcall.errors import RunLocked
 
 if TYPE_CHECKING:
-    from lastcall.runs.assembly import RunRequest
     from lastcall.runs.loading import Loaded
+    from lastcall.runs.request import RunRequest
 
 Moment = Literal["begin", "end"]
 LOCK_TIME = 20.0  # seconds for another run to end before guests are woken; a host that is to sleep waits for none
@@ -43,8 +43,8 @@ def sleep_command(invocation: Invocation, moment: Moment, *, from_unit: bool, as
 def _perform(invocation: Invocation, moment: Moment, *, from_unit: bool) -> Report:
     from lastcall.cli.from_unit import Audience, without_sessions
     from lastcall.cli.progress import progress_sinks
-    from lastcall.runs.assembly import RunRequest
     from lastcall.runs.loading import Allowance, load
+    from lastcall.runs.request import RunRequest
     from lastcall.timing.budget import GOING_TO_SLEEP, WAKING
 
     begins = moment == "begin"

@@ -30,7 +30,7 @@ from lastcall.planning.within.remedies import Remedy
 from lastcall.planning.within.verdict import TimeVerdict
 from lastcall.planning.worst_case import Outlook
 from lastcall.report.timetable import Line
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.loading import Loaded
 
 

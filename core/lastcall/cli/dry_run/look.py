@@ -21,7 +21,7 @@ from lastcall.presence.lookup import choose_active
 from lastcall.presence.session_uris import by_hand_only
 from lastcall.records.records import GuestPlanned
 from lastcall.report.timetable import Line
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.timing.budget import PLUG
 
 _DECIDING = ("manage", "depends_on", "order", "stop", "timeout", "last_resort", "paused", "jobs", "restore", "hooks")

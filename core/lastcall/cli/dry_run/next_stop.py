@@ -14,8 +14,9 @@ from lastcall.cli.invocation import Invocation
 from lastcall.errors import LastcallError
 from lastcall.planning.last_outlook import KeptForecast, LastOutlook, signature
 from lastcall.planning.selection import EVERYBODY
-from lastcall.runs.assembly import Parts, RunRequest, assemble
+from lastcall.runs.assembly.parts import Parts, assemble
 from lastcall.runs.loading import Loaded
+from lastcall.runs.request import RunRequest
 
 Assembled = Callable[[Loaded, RunRequest], Parts]
 

@@ -3,7 +3,7 @@
 from lastcall.cli.power.shed_look import open_shedding
 from lastcall.planning.power.stage_table import PlannedStage, stage_table
 from lastcall.planning.selection import Selection, TheseGuests
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 
 
 async def look_at_stages(parts: Parts, chosen: Selection) -> tuple[tuple[PlannedStage, ...], TheseGuests]:

@@ -11,7 +11,7 @@ from lastcall.planning.within.candidates import Candidates
 from lastcall.planning.within.forced import find_forced
 from lastcall.planning.within.scenario import Scenario
 from lastcall.planning.within.verdict import TimeVerdict, judge
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.timing.deadline import Deadline
 
 

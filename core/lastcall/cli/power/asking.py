@@ -11,8 +11,10 @@ from lastcall.cli.power.answers import PowerAnswers
 from lastcall.errors import in_words
 from lastcall.hooks.power.supplies import PowerQuestions
 from lastcall.records.records import Record
-from lastcall.runs.assembly import Outside, RunRequest, assemble
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import assemble
 from lastcall.runs.loading import Allowance, load
+from lastcall.runs.request import RunRequest
 from lastcall.threads.box import Box
 
 ASKING = 5.0  # seconds, loading the plugins included: a battery that runs low does not wait

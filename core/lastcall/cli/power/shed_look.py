@@ -13,7 +13,7 @@ from lastcall.persistence.power.board import PowerBoard
 from lastcall.persistence.power.called_off import CalledOff
 from lastcall.persistence.power.outage import OutageFile
 from lastcall.planning.selection import Selection
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.shedding.choice import ShedChoice, Shedding
 from lastcall.runs.shedding.earlier import shed_before
 from lastcall.runs.shedding.outage import Outage, look_at_outage

@@ -10,8 +10,9 @@ from lastcall.errors import LastcallError, Problem
 from lastcall.formats.values import value
 from lastcall.planning.selection import TheseGuests
 from lastcall.records.records import Sink
-from lastcall.runs.assembly import RunRequest, build_restore, build_shutdown
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.request import RunRequest
 from lastcall.runs.runner import Execution, perform
 from lastcall.threads.held_signals import HeldSignals
 

@@ -4,7 +4,7 @@ from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.starter import Starter
 from lastcall.persistence.power.sleepers import SleeperList
 from lastcall.presence.sight import Sight
-from lastcall.runs.assembly import Parts
+from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.sleep.going_to_sleep import GoingToSleep
 from lastcall.runs.sleep.sleep_calls import SleepCalls
 from lastcall.runs.sleep.sleeping_guests import SleepingGuests

@@ -13,8 +13,11 @@ from lastcall.config.settings import Bootstrap
 from lastcall.hooks.discovery import Plugins
 from lastcall.planning.selection import Selection
 from lastcall.records.records import Sink
-from lastcall.runs.assembly import Outside, Parts, RunRequest, assemble, build_restore, build_shutdown
+from lastcall.runs.assembly.outside import Outside
+from lastcall.runs.assembly.parts import Parts, assemble
+from lastcall.runs.assembly.stories import build_restore, build_shutdown
 from lastcall.runs.loading import Loaded
+from lastcall.runs.request import RunRequest
 from lastcall.runs.restore import Restore
 from lastcall.runs.runner import Execution
 from lastcall.runs.shutdown import Shutdown
