@@ -12,7 +12,7 @@ from fake_systemctl import FakeSystemctl
 from lab.patience import LONGEST
 from lastcall import Reason
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.unit_calls import note_boot
+from lastcall.cli.unit.calls import note_boot
 from lastcall.config.settings import Settings
 from lastcall.installation.choices import NOBODY, Choices
 from lastcall.installation.install import Installation

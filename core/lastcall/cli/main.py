@@ -60,7 +60,7 @@ def _dispatch(arguments: Sequence[str], invocation: Invocation) -> int:
     if os.environ.get(COMPLETION):  # before everything: what somebody is still writing must not be done
         return _complete(arguments, invocation)
     if tuple(arguments) in UNIT_CALLS:
-        from lastcall.cli.unit_calls import answer
+        from lastcall.cli.unit.calls import answer
 
         return answer(arguments, invocation)
     from lastcall.cli.group import run_command

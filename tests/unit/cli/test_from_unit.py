@@ -6,9 +6,9 @@ import pytest
 
 from lastcall.api.guests import Guest, Reason
 from lastcall.api.results import Report
-from lastcall.cli import from_unit
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
+from lastcall.cli.unit import host_stop, restore_at_boot
 from lastcall.errors import ExitCode
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile, open_state
@@ -32,7 +32,7 @@ def test_a_stop_that_a_bug_ends_is_left_to_the_script(
     def bug(_systemctl: Systemctl) -> Reason:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(from_unit, "host_stop", bug)
+    monkeypatch.setattr(host_stop, "host_stop", bug)
     assert run(FIRST, invocation) == ExitCode.INTERNAL
     assert run(AGAIN, invocation) == ExitCode.OK, "no run had begun with which it could go on"
     assert not (tmp_path / "answered").exists()
@@ -47,7 +47,7 @@ def test_a_stop_of_the_unit_alone_is_not_left_to_the_script(
     def ask(_systemctl: Systemctl, *_words: str) -> str:
         return ""
 
-    monkeypatch.setattr(from_unit, "host_stop", stays)
+    monkeypatch.setattr(host_stop, "host_stop", stays)
     monkeypatch.setattr(Systemctl, "ask", ask)
     assert run(FIRST, invocation) == ExitCode.OK
     assert (tmp_path / "answered").read_text() == "abc\n"
@@ -59,7 +59,7 @@ def test_neither_is_one_that_ends_with_a_message(
     def stops(_systemctl: Systemctl) -> Reason:
         return Reason.POWEROFF
 
-    monkeypatch.setattr(from_unit, "host_stop", stops)
+    monkeypatch.setattr(host_stop, "host_stop", stops)
     assert invocation.config is not None
     invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nshutdown: {{deadline: soon}}\n")
     assert run(FIRST, invocation) == ExitCode.CONFIG_INVALID
@@ -97,7 +97,7 @@ def test_while_what_its_guests_need_is_not_there_the_restore_unit_ends_at_once_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun = list[str]()
-    monkeypatch.setattr(from_unit, "begin_again", lambda: begun.append("again"))
+    monkeypatch.setattr(restore_at_boot, "begin_again", lambda: begun.append("again"))
     before = waiting.path.read_text()
     assert run(("restore", "--from-unit"), invocation) == ExitCode.WAITING
     assert f"test waits for {tmp_path}/srv/disk.img" in capfd.readouterr().err
@@ -152,8 +152,8 @@ def test_the_unit_of_a_host_stop_fails_only_by_a_setting_and_only_where_a_guest_
         guest = FakeGuest("db-1", deaf_to=frozenset({"acpi", "agent"} if deaf else ()))
         return run_shutdown(tmp_path, [guest], reason=Reason.POWEROFF)
 
-    monkeypatch.setattr(from_unit, "host_stop", stops)
-    monkeypatch.setattr(from_unit, "perform", perform)
+    monkeypatch.setattr(host_stop, "host_stop", stops)
+    monkeypatch.setattr(host_stop, "perform", perform)
     assert invocation.config is not None
     invocation.config.write_text(f"paths: {{state: {tmp_path}, run: {tmp_path}}}\nshutdown: {{{setting}}}\n")
     assert run(FIRST, invocation) == int(deaf)

@@ -121,5 +121,5 @@ def test_what_systemd_calls_needs_no_click_and_looks_up_nothing_that_is_installe
     )  # fmt: skip
     code, *modules = done.stdout.splitlines()[-1].split()
     assert code == "0", done.stderr
-    assert "lastcall.cli.unit_calls" in modules
+    assert "lastcall.cli.unit.calls" in modules
     assert not {"click", "importlib.metadata", "difflib"} & set(modules)

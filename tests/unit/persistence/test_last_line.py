@@ -9,7 +9,7 @@ import pytest
 from lastcall import Guest
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
-from lastcall.cli.unit_calls import note_boot
+from lastcall.cli.unit.calls import note_boot
 from lastcall.errors import LastcallError
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.last_line import AskedByVirsh, answered, note_deadline

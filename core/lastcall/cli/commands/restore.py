@@ -73,7 +73,7 @@ def restore_command(
     code = tell(report, text.report_json(report) if as_json else text.as_text(report, invocation.screen()), invocation)
     if not from_unit:
         return code
-    from lastcall.cli.from_unit import or_waiting
+    from lastcall.cli.unit.restore_at_boot import or_waiting
 
     return or_waiting(code, invocation)
 
@@ -92,7 +92,7 @@ def _is_choice(chosen: Selection) -> bool:
 
 
 def _at_boot(invocation: Invocation, deadline: float | None) -> Report | None:
-    from lastcall.cli.from_unit import bring_back
+    from lastcall.cli.unit.restore_at_boot import bring_back
 
     return bring_back(invocation, deadline)
 

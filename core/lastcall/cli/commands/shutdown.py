@@ -57,7 +57,7 @@ def shutdown_command(
     from lastcall.report.text import as_text, report_json
 
     if from_unit:
-        from lastcall.cli.from_unit import stop_host, stop_host_again
+        from lastcall.cli.unit.host_stop import stop_host, stop_host_again
 
         report = (stop_host_again if again else stop_host)(invocation, deadline)
         return ExitCode.OK if report is None else tell(report, as_text(report, invocation.screen()), invocation)

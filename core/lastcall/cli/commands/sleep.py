@@ -41,8 +41,9 @@ def sleep_command(invocation: Invocation, moment: Moment, *, from_unit: bool, as
 
 
 def _perform(invocation: Invocation, moment: Moment, *, from_unit: bool) -> Report:
-    from lastcall.cli.from_unit import Audience, without_sessions
     from lastcall.cli.progress import progress_sinks
+    from lastcall.cli.unit.audience import Audience
+    from lastcall.cli.unit.sessions import without_sessions
     from lastcall.runs.loading import Allowance, load
     from lastcall.runs.request import RunRequest
     from lastcall.timing.budget import GOING_TO_SLEEP, WAKING

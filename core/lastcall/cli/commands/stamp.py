@@ -3,7 +3,7 @@
 import click
 
 from lastcall.cli.invocation import Invocation
-from lastcall.cli.unit_calls import note_boot
+from lastcall.cli.unit.calls import note_boot
 
 
 @click.command("stamp", short_help="Note that the host has booted; for the unit.")

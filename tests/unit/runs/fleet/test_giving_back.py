@@ -10,10 +10,10 @@ import lastcall
 from json_documents import hold_against_schema
 from lab.fleetlock import Locks, over_tcp, saying
 from lastcall import Guest, GuestState, Run
-from lastcall.cli import from_unit
 from lastcall.cli.commands.lock import AGAIN, take_in_time
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.main import run
+from lastcall.cli.unit import restore_at_boot
 from lastcall.config.sections.fleet_lock import FleetLockSettings
 from lastcall.config.settings import PathSettings, Settings
 from lastcall.errors import ExitCode, Severity
@@ -313,7 +313,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     state.save()
     begun = list[str]()
     monkeypatch.setenv("INVOCATION_ID", "abc")
-    monkeypatch.setattr(from_unit, "begin_again", lambda: begun.append("again"))
+    monkeypatch.setattr(restore_at_boot, "begin_again", lambda: begun.append("again"))
     return begun
 
 

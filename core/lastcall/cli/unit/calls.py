@@ -32,13 +32,15 @@ def answer(words: Sequence[str], invocation: Invocation) -> int:
         return answer_peer(invocation)
     # Not at the top: a poweroff that comes while ExecStart runs kills it, and systemd skips ExecStop then. The stamp
     # loads no more than it needs.
-    from lastcall.cli import from_unit
-
     if words[0] == "restore":
-        report = from_unit.bring_back(invocation, None)
+        from lastcall.cli.unit.restore_at_boot import bring_back, or_waiting
+
+        report = bring_back(invocation, None)
         code = _told(report, invocation, nothing="nothing is due")
-        return from_unit.or_waiting(code, invocation) if report else code
-    stop = from_unit.stop_host_again if "--again" in words else from_unit.stop_host
+        return or_waiting(code, invocation) if report else code
+    from lastcall.cli.unit.host_stop import stop_host, stop_host_again
+
+    stop = stop_host_again if "--again" in words else stop_host
     return _told(stop(invocation, None), invocation)
 
 

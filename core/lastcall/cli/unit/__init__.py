@@ -1,0 +1,1 @@
+"""What systemd's units have lastcall do."""
