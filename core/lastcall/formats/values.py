@@ -27,7 +27,7 @@ def value(made: Any = None, /, *, kw_only: bool = False, frozen: bool = False) -
     def make(plain: Any) -> Any:
         # Two methods are composed for `frozen`: only where it is derived from one that is, as else it is refused.
         strict = frozen and hasattr(plain, "__dataclass_params__")
-        shared = dataclass(slots=True, eq=False, repr=False, init=False, kw_only=kw_only, frozen=strict)(plain)
+        shared = _with_fields(plain, kw_only=kw_only, frozen=strict)
         shared.__init__ = _LateInit(shared, frozen=frozen)
         shared.__eq__, shared.__hash__, shared.__repr__ = _equals, _hashed, _shown
         shared.__compared__ = tuple(one.name for one in fields(shared) if one.compare)
@@ -49,11 +49,18 @@ def changing(made: Any = None, /, *, kw_only: bool = False) -> Any:
     """Make a class one of fields that change, as cheaply: each of its objects is nobody's equal."""
 
     def make(plain: Any) -> Any:
-        shared: Any = dataclass(slots=True, eq=False, repr=False, init=False, kw_only=kw_only)(plain)
+        shared = _with_fields(plain, kw_only=kw_only, frozen=False)
         shared.__init__ = _LateInit(shared, frozen=False)
         return shared
 
     return make if made is None else make(made)
+
+
+def _with_fields(plain: Any, *, kw_only: bool, frozen: bool) -> Any:
+    """A dataclass without a method of its own."""
+    # Whoever says nothing of itself would be described by its signature, which takes longer than all the rest.
+    plain.__doc__ = plain.__doc__ or plain.__name__
+    return dataclass(slots=True, eq=False, repr=False, init=False, kw_only=kw_only, frozen=frozen)(plain)
 
 
 class _LateInit:
@@ -98,7 +105,8 @@ def _init_of(made: Any, *, frozen: bool) -> Any:
         (one.name, one.type, anew(default=one.default, default_factory=one.default_factory, kw_only=one.kw_only))
         for one in fields(made)
     ]
-    init: Any = make_dataclass(made.__name__, given, eq=False, repr=False, frozen=frozen).__init__
+    names: dict[str, Any] = {"__doc__": made.__name__}  # see `_with_fields`
+    init: Any = make_dataclass(made.__name__, given, namespace=names, eq=False, repr=False, frozen=frozen).__init__
     init.__qualname__, init.__module__ = f"{made.__qualname__}.__init__", made.__module__
     return init
 
