@@ -10,7 +10,10 @@ from lastcall.hooks.call import HookCall, RunContext
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 
-CONNECT_TIME = 5.0  # seconds for the agent of a guest that goes on to open its channel again
+# Seconds for the agent of a guest that goes on to open its channel again. Five were too few where many come back at
+# once: their clocks stayed where they had stood the evening before, and nobody was told.
+CONNECT_TIME = 15.0
+CHANNEL = "org.qemu.guest_agent.0"
 TIME = 20.0  # seconds for all of it
 POLL = 0.25
 
@@ -35,29 +38,35 @@ class ClockSync:
         return self._settings.sync_time != "never"
 
     async def set_clock(self, guest: Guest, *, connects: bool = True) -> None:
-        """Set it. `connects`: the agent may yet have to open its channel."""
+        """Set it, unless the guest has no channel for an agent. `connects`: the agent may yet have to open it."""
         terms = self._context.terms
-        now = terms.clock()
-        call = HookCall(self._context, "core", expires=min(now + TIME, terms.deadline.end))
+        call = HookCall(self._context, "core", expires=min(terms.clock() + TIME, terms.deadline.end))
         try:
-            # The channel of a guest that goes on takes a moment to be connected again. libvirt-guests sets
-            # clocks before, when no agent can answer.
-            while not await self._workers.call(lambda: _sync(guest, call), timeout=TIME):
-                if not connects or terms.clock() >= now + CONNECT_TIME:
-                    return
-                await asyncio.sleep(POLL)
+            await self._set(guest, call, connects=connects)
         except (LastcallError, TimeoutError) as error:
-            remedy = "the agent needs hwclock in the guest for it; or set restore.sync_time to never"
+            remedy = "in the guest it needs an agent that runs, and hwclock; or set restore.sync_time to never"
             message = f"its clock could not be set: {in_words(error)}"
             self._stream.problem("clock", guest.name, message, remedy, Severity.WARNING)
         finally:
             call.expire()
 
+    async def _set(self, guest: Guest, call: HookCall, *, connects: bool) -> None:
+        # The channel of a guest that goes on takes a moment to be connected again. libvirt-guests sets clocks before,
+        # when no agent can answer.
+        clock = self._context.terms.clock
+        until = clock() + CONNECT_TIME
+        while await self._workers.call(lambda: _waits_for_agent(guest, call), timeout=TIME):
+            if not connects:
+                return
+            if clock() >= until:
+                raise LastcallError(f"no guest agent has connected within {CONNECT_TIME:.0f} s")
+            await asyncio.sleep(POLL)
 
-def _sync(guest: Guest, run: Run) -> bool:
-    """Set the clock, if the agent is there."""
+
+def _waits_for_agent(guest: Guest, run: Run) -> bool:
+    """Set the clock if the agent is there; True where it is not, and there is a channel by which it may come."""
     domain = run.domain(guest)
-    connected = domain.agent_connected()
-    if connected:
+    if domain.agent_connected():
         domain.sync_time()
-    return connected
+        return False
+    return CHANNEL in domain.xml()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import lastcall
-from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Run
+from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Report, Run
 from lastcall.hypervisor.ports import Standing
 from lastcall.persistence.state import Entry, open_state
 from lastcall.runs.restore import Restore
@@ -407,3 +407,37 @@ def test_of_a_short_restore_half_is_waited_for_what_a_guest_needs_and_an_interru
     report = run_restore(tmp_path, [guest], meanwhile=interrupt)
     assert by_name(report, "g").duration == pytest.approx(7)
     assert waiting_guests(tmp_path) == ["g"]
+
+
+WITH_CHANNEL = "<domain><devices><channel><target name='org.qemu.guest_agent.0'/></channel></devices></domain>"
+
+
+def resumed(folder: Path, guest: FakeGuest, agent_comes: float | None = None) -> Report:
+    """The restore of a saved guest, whose agent is there again so many seconds after its begin, or never."""
+
+    def meanwhile(hypervisor: FakeHypervisor, _: Restore) -> None:
+        if agent_comes is not None:
+            hypervisor.loop.call_later(agent_comes, setattr, guest, "agent", True)
+
+    run_shutdown(folder, [guest], config="defaults: {stop: [save]}")
+    return run_restore(folder, [guest], meanwhile=meanwhile)
+
+
+def test_the_clock_of_a_resumed_guest_is_set_as_soon_as_its_agent_is_there_again(tmp_path: Path) -> None:
+    guest = FakeGuest("g", xml=WITH_CHANNEL)
+    report = resumed(tmp_path, guest, agent_comes=12)
+    assert (guest.told, report.problems) == ([("guest-set-time", {})], ())
+
+
+def test_a_resumed_guest_whose_agent_does_not_come_is_told_to_have_the_wrong_time(tmp_path: Path) -> None:
+    guest = FakeGuest("g", xml=WITH_CHANNEL)
+    report = resumed(tmp_path, guest)
+    (problem,) = report.problems
+    assert (problem.where, problem.severity, guest.told) == ("g", "warning", [])
+    assert problem.message == "its clock could not be set: no guest agent has connected within 15 s"
+    assert by_name(report, "g").outcome is Outcome.RESUMED
+
+
+def test_who_has_no_channel_for_an_agent_is_not_waited_for(tmp_path: Path) -> None:
+    report = resumed(tmp_path, FakeGuest("g"))
+    assert (report.problems, report.run.duration) == ((), 0)
