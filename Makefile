@@ -14,7 +14,7 @@ PYTEST := HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis PYTHONPATH=tests PYTHON
 BUILD_PACKAGES := python3 python3-venv python3-dev libvirt-dev pkg-config gcc
 LAB_PACKAGES := libvirt-daemon-system libvirt-clients libvirt-l10n qemu-system-x86 qemu-guest-agent busybox-static cpio kmod \
 	iproute2 util-linux time libvirt-daemon-driver-lxc dropbear-bin openssh-client faketime mmdebstrap e2fsprogs \
-	libfuse3-3 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto zsh fish nut-client nut-server \
+	libfuse3-3 lz4 qemu-utils dnsmasq-base iptables systemd-container perl shellcheck mosquitto zsh fish nut-client nut-server \
 	etcd-server
 NUT_UNITS := nut-server.service nut-monitor.service nut-driver.target nut-driver-enumerator.service nut-driver-enumerator.path
 # Fonts for what a picture shows: a browser of a bare Debian has but one. Cockpit is started by the tests, see below.

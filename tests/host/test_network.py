@@ -9,7 +9,7 @@ from lab.host import Host
 
 GUEST = """\
 <domain type='qemu'><name>db</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu><cpu mode='maximum'/>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/debian/vmlinuz</kernel><initrd>/debian/initramfs</initrd>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>/debian/vmlinux</kernel><initrd>/debian/initramfs</initrd>
 <cmdline>{cmdline}
 systemd.mask=postgresql.service systemd.mask=mariadb.service systemd.mask=redis-server.service</cmdline></os>
 <features><acpi/></features>

@@ -178,7 +178,7 @@ def test_a_reader_who_may_not_read_the_configuration_is_told_where_is_looked(tmp
 set -e
 mount --bind {tmp_path} /mnt
 cp -a /etc /mnt/etc && mkdir -p /mnt/etc/lastcall && mount --bind /mnt/etc /etc
-mount -t tmpfs none /var/lib
+mount -t tmpfs none /var/lib; mount -t tmpfs none /run
 mkdir -p /var/lib/lastcall/runs && chgrp -R {GID} /var/lib/lastcall
 chmod 2750 /var/lib/lastcall /var/lib/lastcall/runs
 printf 'plugins: {{}}\\n# {SECRET}\\n' >/etc/lastcall/config.yaml

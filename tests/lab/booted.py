@@ -18,7 +18,7 @@ from lab.saved import keep_state
 _XML = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>192</memory><vcpu>1</vcpu>
 <sysinfo type='fwcfg'><entry name='{where}'>{switches}</entry></sysinfo>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initramfs</initrd>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinux</kernel><initrd>{folder}/initramfs</initrd>
 <cmdline>{cmdline}</cmdline></os>
 <features><acpi/></features><on_crash>destroy</on_crash>
 <devices><serial type='file'><source path='{log}'/></serial>{channel}</devices></domain>

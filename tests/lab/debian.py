@@ -77,7 +77,7 @@ rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old
 
 @dataclass(frozen=True, slots=True)
 class Debian:
-    """The built image, and beside it `vmlinuz` and `initramfs`. `key`: a private key that root and worker accept."""
+    """The built image, and beside it `vmlinux` and `initramfs`. `key`: a private key that root and worker accept."""
 
     image: Path
     key: Path

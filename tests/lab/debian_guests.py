@@ -31,7 +31,7 @@ _NETWORK = """\
 """
 _XML = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>1024</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initramfs</initrd>
+<os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinux</kernel><initrd>{folder}/initramfs</initrd>
 <cmdline>{cmdline}</cmdline></os>
 <features><acpi/></features>
 <devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{disk}'/>

@@ -81,7 +81,7 @@ def build(cache: Path = CACHE) -> tuple[Path, Path]:
         make_kernel(made, INIT, MODULES, _fill, cache)
 
     folder = made_once(hashlib.sha256(text).hexdigest()[:12], make, cache)
-    return folder / "vmlinuz", folder / "initramfs"
+    return folder / "vmlinux", folder / "initramfs"
 
 
 def _fill(root: Path) -> None:
