@@ -1,6 +1,7 @@
 """What a start costs, in CPU time: a busy machine changes that less than seconds, and its ratio to virsh hardly."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def rows(lab: Daemon, old: Path | None) -> Iterator[str]:
         yield _row(f"`{name}`", [_start(program, words).cpu for program in programs], virsh)
     yield _row("a completion", [_completion(program).cpu for program in programs], virsh)
     yield _row("`shutdown --from-unit`", [_from_unit(program).cpu for program in programs], virsh)
+    least = cost([sys.executable, str(Path(__file__).with_name("least_start.py"))]).cpu
+    yield f"| its libraries alone | {'— | ' if old else ''}{least:.0f} | {least / virsh:.1f} |"
     slopes, peaks = zip(*(_crowd(lab, program) for program in programs), strict=True)
     yield _row(f"each guest above {FEW}", slopes, virsh, digits=2)
     yield _row(f"peak MB with {CROWD} guests", peaks, None)

@@ -136,10 +136,11 @@ class Dispatcher:
         **arguments: Any,
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
-        fired, one = Fired(), None
+        fired, one, ones = Fired(), None, self._implementations(hook, guest)
+        if not ones:
+            return fired
         try:
             async with self._bounded(share):
-                ones = self._implementations(hook, guest)
                 looked_at = self._onlooker.firing(hook, guest, ones, self._loop.time)
                 for one in ones:
                     if not self._passed_over.lets(one, guest, missed=missed):

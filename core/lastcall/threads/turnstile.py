@@ -23,7 +23,7 @@ class Turnstile:
         self._workers = workers
         self._most, self._few = most, few or most
         self._inside: dict[object, float] = {}  # since when, by the loop's clock
-        self._waiting: dict[object, asyncio.Future[None]] = {}  # in order
+        self._waiting: dict[object, asyncio.Future[bool]] = {}  # in order; False: its time is over
         self._watch: asyncio.TimerHandle | None = None
 
     def let_in(self, until: float | None = None) -> "_Place":
@@ -46,13 +46,20 @@ class Turnstile:
     async def _wait(self, caller: object, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         turn = self._waiting[caller] = loop.create_future()
         self._look_later(loop)
+        # A timer of our own, as in `Workers.call`: thousands wait here.
+        timer = None if until is None else loop.call_at(until, _give_up, turn)
         try:
-            async with asyncio.timeout_at(until):
-                await turn
+            in_time = await turn
         except BaseException:
             self._waiting.pop(caller, None)
             self.leave(caller)
             raise
+        finally:
+            if timer:
+                timer.cancel()
+        if not in_time:
+            self._waiting.pop(caller, None)
+            raise TimeoutError
 
     def _admit(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -61,7 +68,7 @@ class Turnstile:
             turn = self._waiting.pop(caller)
             if not turn.done():  # else it has been given up
                 self._inside[caller] = now
-                turn.set_result(None)
+                turn.set_result(True)
 
     def _has_room(self, now: float) -> bool:
         if len(self._inside) < self._few:
@@ -71,14 +78,13 @@ class Turnstile:
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """That a call becomes slow comes to pass without a word."""
-
-        def look() -> None:
-            self._watch = None
-            self._admit(loop)
-            self._look_later(loop)
-
         if self._waiting and self._watch is None and self._few < self._most:
-            self._watch = loop.call_later(SLOW, look)
+            self._watch = loop.call_later(SLOW, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = None
+        self._admit(loop)
+        self._look_later(loop)
 
     async def call(self, work: Callable[[], T], *, timeout: float | None) -> T:
         """Run the work in a worker, see `Workers.call`; the wait until it is let in counts as well.
@@ -93,6 +99,11 @@ class Turnstile:
     def post(self, action: Callable[[], None]) -> None:
         """Have something done on the loop thread; see `Workers.post`."""
         self._workers.post(action)
+
+
+def _give_up(turn: "asyncio.Future[bool]") -> None:
+    if not turn.done():
+        turn.set_result(False)
 
 
 class _Place:

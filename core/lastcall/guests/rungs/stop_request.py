@@ -131,6 +131,8 @@ class MethodAsker:
     ) -> None:
         core = [CoreShutdown(), CoreResume(), CoreWake()]
         self._methods = {**{method.name: ("core", method) for method in core}, **methods}
+        self._models: dict[str, type[Any]] = {}  # by method; looked up anew, each rung of each guest would pay for that
+        self._defaults: dict[str, Any] = {}
         self._context = context
         self._workers = workers
         self._loop = loop
@@ -292,7 +294,17 @@ class MethodAsker:
         return StopRequest(guest=guest, options=options, run=call, attempt=attempt, last_resort=step.last_resort)
 
     def _may_be_repeated(self, step: Step) -> bool:
-        return issubclass(self._methods[step.method][1].options, RepeatableOptions)
+        return issubclass(self._model(step.method), RepeatableOptions)
 
     def _options(self, step: Step) -> Any:
-        return step.options if step.options is not None else self._methods[step.method][1].options()
+        return step.options if step.options is not None else self._default(step.method)
+
+    def _default(self, method: str) -> Any:
+        if method not in self._defaults:
+            self._defaults[method] = self._model(method)()
+        return self._defaults[method]
+
+    def _model(self, method: str) -> type[Any]:
+        if method not in self._models:
+            self._models[method] = self._methods[method][1].options
+        return self._models[method]
