@@ -69,7 +69,7 @@ def test_a_host_stop_that_joined_a_run_by_hand_waits_for_it_as_long_as_it_may_ta
         assert 90 < left <= 100
         answer, left = told(config, "announce", "--cancel")
         assert answer == "for power"
-        assert 180 < left < 200, "what the stop has without it; by hand it had more, of which the host knows nothing"
+        assert 180 < left <= 200, "what the stop has without it; by hand it had more, of which the host knows nothing"
         time.sleep(max(0.0, began + 13.5 - time.monotonic()))
         (tmp_path / "go").touch()
         out, _ = by_hand.communicate(timeout=LONGEST)
@@ -98,9 +98,9 @@ def test_each_word_about_the_power_reaches_the_stop_of_the_unit_and_prints_what_
         "for power", "the host stops all the same, for poweroff", "", "for power", "for power",
     ]  # fmt: skip
     low, back, _, again, cancelled = (left for _, left in told_so)
-    assert low < 90, "a battery that carries is no reason to take more time"
+    assert low <= 90, "a battery that carries is no reason to take more time"
     assert again <= 90
-    assert 150 < min(back, cancelled) <= max(back, cancelled) < 200
+    assert 150 < min(back, cancelled) <= max(back, cancelled) <= 200
     (tmp_path / "go").touch()
     _, said = stop.communicate(timeout=LONGEST)
     assert stop.returncode == 0, said

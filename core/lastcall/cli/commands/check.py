@@ -116,9 +116,10 @@ async def find_problems(parts: Parts, loaded: Loaded) -> CheckSeen:
     """
     names = KnownNames(loaded.plugins)
     parts.stream.problems(_of_configuration(loaded, names))
-    locking = asyncio.ensure_future(parts.workers.call(lambda: list(check_fleet_lock(loaded.settings)), timeout=None))
-    guests, everybody, beside = await _learn_of_guests(parts)
-    parts.stream.problems(await locking)
+    (guests, everybody, beside), of_the_lock = await asyncio.gather(
+        _learn_of_guests(parts), parts.workers.call(lambda: list(check_fleet_lock(loaded.settings)), timeout=None)
+    )
+    parts.stream.problems(of_the_lock)
     parts.stream.problems(_of_guests(parts, loaded, guests, everybody, beside))
     parts.stream.problems(names.unknown_to(everybody, parts.policies))
     others = parts.hypervisor.other_hosts
