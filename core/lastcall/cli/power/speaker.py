@@ -16,7 +16,9 @@ _INSTALL = "as root: `lastcall install --power-group GROUP`, with a group that t
 _LOOK = "`journalctl -t lastcall-power` and `systemctl status lastcall-power.socket` tell why"
 _PATIENCE = 20.0  # seconds for the answer: UPSes and a run under way have 5 s each
 _AGAIN = 15.0  # seconds in which it is tried again: systemd closes a socket that is flooded for some seconds
-_RENEWED = 1.0  # seconds in which systemd makes a socket anew: until it is the group's, nobody of that may use it
+# Seconds in which systemd makes a socket anew: until it is the group's, nobody of that may use it. Whoever found it
+# closed before knows that this goes on: the word of a UPS was lost that came back to the door in that moment.
+_RENEWED = 3.0
 _PAUSE = 0.5
 _LONGEST = 1 << 20  # bytes of an answer
 
@@ -25,16 +27,17 @@ def speak(folder: Path, spoken: SpokenWord) -> PowerDocument:
     """Say it, and return what came of it. Raises NoPermission where there is no socket for this user, LastcallError
     where nobody answers, or refuses.
     """
-    path, began = folder / SOCKET_NAME, time.monotonic()
+    path, began, renewed = folder / SOCKET_NAME, time.monotonic(), _RENEWED
     while True:
         try:
             told = _asked(path, spoken)
         except NoPermission:
-            if time.monotonic() >= began + _RENEWED:
+            if time.monotonic() >= began + renewed:
                 raise
         else:
             if told or time.monotonic() >= began + _AGAIN:
                 return _understood(path, told)
+            renewed = _AGAIN
         time.sleep(_PAUSE)
 
 

@@ -243,9 +243,11 @@ def test_a_door_that_is_shut_for_some_seconds_is_knocked_at_again(public_door: D
         public_door.path.unlink()
         again = socket.socket(socket.AF_UNIX)
         again.bind(str(public_door.path))
+        lock_out(public_door.path)
+        again.listen()
+        time.sleep(2)  # systemd listens before it has given the socket to the group
         os.chown(public_door.path, 0, GROUP)
         public_door.path.chmod(0o666)
-        again.listen()
         public_door._listening = again  # pyright: ignore[reportPrivateUsage]
         public_door.serve(1)
 
