@@ -1,20 +1,16 @@
-"""What a start costs that does nothing but load the libraries of the plugin API and stop one guest: run by itself.
+"""What a start costs that does nothing but load the libraries of the plugin API and stop one guest.
 
 Whatever lastcall does comes on top of this.
 """
 
-import gc
+import asyncio
+import json
+import sys
 
-gc.disable()  # as lastcall does while it loads
-
-import asyncio  # noqa: E402
-import json  # noqa: E402
-import sys  # noqa: E402
-
-import libvirt  # noqa: E402
-import pluggy  # noqa: E402
-import yaml  # noqa: E402
-from pydantic import BaseModel, ConfigDict  # noqa: E402
+import libvirt
+import pluggy
+import yaml
+from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
@@ -36,7 +32,8 @@ async def stop_everybody(settings: Settings) -> dict[str, str]:
     return stopped
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read a configuration, and stop everybody."""
     pluggy.PluginManager("least").register(sys.modules[__name__])
     read = Settings.model_validate(yaml.load("connections: ['test:///default']", Loader=yaml.CSafeLoader))
     print(json.dumps(asyncio.run(stop_everybody(read))))

@@ -7,13 +7,13 @@ from lastcall.api.run import Run
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.hooks.call import HookCall, RunContext
+from lastcall.hypervisor.ports import AGENT_CHANNEL
 from lastcall.records.stream import Stream
 from lastcall.threads.workers import Workers
 
 # Seconds for the agent of a guest that goes on to open its channel again. Five were too few where many come back at
 # once: their clocks stayed where they had stood the evening before, and nobody was told.
 CONNECT_TIME = 15.0
-CHANNEL = "org.qemu.guest_agent.0"
 TIME = 20.0  # seconds for all of it
 POLL = 0.25
 
@@ -69,4 +69,4 @@ def _waits_for_agent(guest: Guest, run: Run) -> bool:
     if domain.agent_connected():
         domain.sync_time()
         return False
-    return CHANNEL in domain.xml()
+    return AGENT_CHANNEL in domain.xml()

@@ -19,7 +19,7 @@ from lastcall.hypervisor.connection import Connection
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.moving.moves import Moves
-from lastcall.hypervisor.ports import Call
+from lastcall.hypervisor.ports import AGENT_CHANNEL, Call
 from lastcall.hypervisor.starting.asked_starts import AskedStarts
 from lastcall.hypervisor.stopping.save_blockers import unsaveable
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lastcall.hypervisor.moving.guest_move import GuestMove
 
 T = TypeVar("T")
-_AGENT_CHANNEL = "./devices/channel/target[@name='org.qemu.guest_agent.0']"
+_AGENT_CHANNEL = f"./devices/channel/target[@name='{AGENT_CHANNEL}']"
 AGENT_TIME = 5.0  # seconds for a question that a healthy agent answers at once
 SYNC_TIME = 10.0  # seconds; the agent starts a program for it
 _MODES = {

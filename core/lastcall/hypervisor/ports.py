@@ -61,6 +61,8 @@ class GuestFacts:
 
 
 PLAIN = GuestFacts()
+AGENT_CHANNEL = "org.qemu.guest_agent.0"
+"""What the channel of a guest agent is called in a domain's XML."""
 """What a guest is taken for of which nothing more is known."""
 
 
