@@ -114,7 +114,8 @@ def signature_lines(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef):
         yield _function(node)
     elif isinstance(node, ast.ClassDef):
-        bases = ", ".join(ast.unparse(base) for base in node.bases)
+        told = (ast.unparse(base) for base in node.bases)
+        bases = ", ".join(base for base in told if not base.startswith("_"))  # what is private is nobody's to rely on
         yield f"class {node.name}({bases})" if bases else f"class {node.name}"
         yield from _members(node)
     else:

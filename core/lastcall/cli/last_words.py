@@ -36,7 +36,8 @@ def tell(report: Report, text: str, invocation: Invocation) -> int:
     run = report.run
     left = math.inf if run.deadline is None else invocation.started + run.deadline - time.monotonic()
     outlet = Outlet(OUTPUT, room=math.inf)
-    outlet.write(f"{text}\n")
+    outlet.write(text)  # and not with its line end in one: of 5000 guests that is another copy of six megabytes
+    outlet.write("\n")
     if run.reason.voluntary:
         whole = outlet.close(max(PATIENCE, left), still=math.inf, stop=lambda: bool(invocation.signals.waiting))
     else:

@@ -75,7 +75,7 @@ class Policies:
 
     def of(self, guest: Guest) -> GuestPolicy:
         """The guest's policy; computed once for each guest and state."""
-        learnt = self._learnt.setdefault(guest.key, _Learnt())
+        learnt = self._learnt.get(guest.key) or self._learnt.setdefault(guest.key, _Learnt())
         if learnt.policy is None:
             policy = self._defaults
             for layer in self.layers(guest):

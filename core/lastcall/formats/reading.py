@@ -71,6 +71,16 @@ def read_start(descriptor: int, limit: int) -> bytes:
     return start
 
 
+def read_end(path: Path, limit: int) -> bytes:
+    """The last `limit` bytes of a plain file, or all that there are. Raises OSError."""
+    descriptor = open_plain(path)
+    try:
+        os.lseek(descriptor, max(0, os.fstat(descriptor).st_size - limit), os.SEEK_SET)
+        return read_start(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
 def open_plain(path: Path) -> int:
     """Open a plain file for reading, links followed, and return its descriptor; never waits. Raises OSError."""
     try:

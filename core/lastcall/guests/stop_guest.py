@@ -91,6 +91,7 @@ class GuestStop:
         in_turn = scheduler.may_move(self._guest.key) or await self._phases.last_ask.bounds(
             scheduler.turn(self._guest.key)
         )
+        await self._stopping.entrance.come_in(self._guest.uri)
         outside = PluginWaits(self._stopping, self._guest)
         in_turn = in_turn and await outside.over()
         waited_for = (*self._waited_for, *outside.named)

@@ -6,6 +6,7 @@ from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.guests.rungs.ladder import Ladder
 from lastcall.hooks.dispatch import Hooks
+from lastcall.ordering.entrance import Entrance
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.planning.plan import PlannedGuest
 from lastcall.presence.watching.neighbours import Neighbours
@@ -28,3 +29,4 @@ class Stopping:
     busy: BusyGuests
     count: int
     neighbours: Neighbours
+    entrance: Entrance

@@ -13,7 +13,7 @@ from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
-from lastcall.persistence.state import Entry, open_state
+from lastcall.persistence.state import Entry, StateFile, open_state
 
 _SHOWN = 5
 
@@ -43,10 +43,17 @@ class Motd:
         self._wanted = wanted
         self._state = paths.state
         self._path = paths.run / "motd"
+        self._known: tuple[object, list[Entry]] = None, []  # which file was read, and who was found in it
 
     @property
     def subjects(self) -> list[Entry]:
         """Whom the line may be about: who is on the list from before this boot. Nobody where it cannot be read."""
+        which = _identity(StateFile(self._state).path)
+        if which is None or which != self._known[0]:
+            self._known = which, self._read()
+        return self._known[1]
+
+    def _read(self) -> list[Entry]:
         try:
             entries = open_state(self._state).entries.values() if self._wanted else ()
         except LastcallError:
@@ -70,6 +77,15 @@ class Motd:
             lines += [f"lastcall: {maintenance.words}; {END}"] if maintenance else []
             lines += [visible(f"lastcall: {unseen}")] if unseen else []
             write_whole(self._path, "".join(f"{line}\n" for line in lines), sync=False, mode=PUBLIC)
+
+
+def _identity(path: Path) -> object:
+    """What tells the file as it is now from what it was, or will be; nothing where nobody can tell."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _line(missing: Iterable[Entry], off: Container[Key]) -> str:

@@ -66,8 +66,9 @@ def _failure(told: FailureT) -> FailureT:
 
 
 def _message(text: object, limit: int = MESSAGE_LIMIT) -> str:
+    told = text if isinstance(text, str) else shown(text)
     # Masked first: of a secret that is cut in two nobody would know the beginning.
-    return bounded(masked(text if isinstance(text, str) else shown(text)), limit)
+    return bounded(masked(told), limit) if told else ""
 
 
 def _told(problem: Problem) -> Problem:
@@ -79,5 +80,7 @@ def _told(problem: Problem) -> Problem:
 
 def _with(told: ToldT, **fields: object) -> ToldT:
     """The same with these fields; itself where they are the same, as nearly always: each record comes through here."""
-    changed = any(getattr(told, name) is not one for name, one in fields.items())
-    return replace(told, **fields) if changed else told
+    for name, one in fields.items():
+        if getattr(told, name) is not one:
+            return replace(told, **fields)
+    return told

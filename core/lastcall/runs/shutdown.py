@@ -16,6 +16,7 @@ from lastcall.guests.stopping import Stopping
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Condition
+from lastcall.ordering.entrance import Entrance
 from lastcall.ordering.graph import make_graph
 from lastcall.ordering.nodes import Edges, names_of, without
 from lastcall.ordering.queue import TurnQueue
@@ -232,6 +233,7 @@ class Shutdown(Steered):
             self._busy,
             len(plan.guests),
             self._connections.neighbours,
+            Entrance(self._loop, self._ladder.tools.asker, self._phases.last_ask),
         )
         self._add(stopping, plan, waits, seen_at)
         return stopping

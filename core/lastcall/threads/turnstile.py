@@ -15,8 +15,7 @@ class Turnstile:
 
     A daemon that was busy took the requests of 5000 guests one after the other, and 4600 threads that waited for it
     kept each other from working: what takes half a minute took seven. `few` are let in at a time, and for each of them
-    that is slow one more, `most` at the most: of 1200 requests that take no time sixteen at a time waited for each
-    other, and for the interpreter, so that they took seven times as long as by fours.
+    that is slow one more, `most` at the most.
     """
 
     def __init__(self, workers: Workers, most: int, few: int | None = None) -> None:
@@ -25,6 +24,14 @@ class Turnstile:
         self._inside: dict[object, float] = {}  # since when, by the loop's clock
         self._waiting: dict[object, asyncio.Future[bool]] = {}  # in order; False: its time is over
         self._watch: asyncio.TimerHandle | None = None
+        self._short: tuple[int, Callable[[], None]] | None = None  # who is told when fewer wait
+
+    def is_short(self, length: int, tell: Callable[[], None]) -> bool:
+        """Whether fewer than so many wait; where not, have it told once when they do."""
+        if len(self._waiting) < length:
+            return True
+        self._short = length, tell
+        return False
 
     def let_in(self, until: float | None = None) -> "_Place":
         """Wait until there is room, which is taken meanwhile; raises TimeoutError at a time of the loop's clock."""
@@ -69,11 +76,18 @@ class Turnstile:
             if not turn.done():  # else it has been given up
                 self._inside[caller] = now
                 turn.set_result(True)
+        if self._short and len(self._waiting) < self._short[0]:
+            (_, tell), self._short = self._short, None
+            tell()
 
     def _has_room(self, now: float) -> bool:
         if len(self._inside) < self._few:
             return True
-        slow = sum(now - since >= SLOW for since in self._inside.values())
+        slow = 0
+        for since in self._inside.values():  # in the order of their coming
+            if now - since < SLOW:
+                break
+            slow += 1
         return len(self._inside) < min(self._most, self._few + slow)
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:

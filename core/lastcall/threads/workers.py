@@ -18,8 +18,9 @@ T = TypeVar("T")
 
 BURST = 16  # calls that may be young at the same time: 1000 guests must not mean 1000 threads
 PATIENCE = 0.25  # seconds after which a call counts as slow, and lets the next one start
-FEW = 4  # threads for calls that return at once: more of them only wait for each other
-AT_ONCE = 0.005  # seconds after which a call has not returned at once
+FEW = 2  # threads for calls that return at once: more of them only wait for each other
+AT_ONCE = 0.02  # seconds after which a call has not returned at once
+OVERDUE = 0.05  # seconds after which a call that still waits for its turn is one too many for the threads there are
 
 
 class Workers(Protocol):
@@ -35,11 +36,12 @@ class Workers(Protocol):
 
 
 class _Job(Generic[T]):
-    """One call: its work, where the answer goes, and since when it is under way."""
+    """One call: its work, where the answer goes, when it came, and since when it is under way."""
 
     def __init__(self, work: Callable[[], T], answer: "asyncio.Future[Returned[T] | Raised]") -> None:
         self.work = work
         self.answer = answer
+        self.came = time.monotonic()
         self.started: float | None = None
         self.abandoned = False
 
@@ -66,6 +68,7 @@ class ThreadWorkers:
         self._jobs: set[_Job[Any]] = set()
         self._threads = 0
         self._late, self._slow = 0, 0  # calls under way for longer than AT_ONCE, than PATIENCE
+        self._more = 0  # threads for those of which each returns soon and all together do not
         self._watch: asyncio.TimerHandle | None = None
 
     def post(self, action: Callable[[], None]) -> None:
@@ -94,7 +97,7 @@ class ThreadWorkers:
         """Have as many threads as the calls that are there need: a few, up to BURST while calls take their time, and
         one more for each slow call. With a fixed number, as many that hang would keep everybody else from being called.
         """
-        wanted = min(BURST, FEW + self._late) + self._slow
+        wanted = min(BURST, FEW + self._late + self._more) + self._slow
         while self._threads < min(len(self._jobs), wanted):
             try:
                 threading.Thread(target=self._serve, name="lastcall-worker", daemon=True).start()
@@ -110,6 +113,7 @@ class ThreadWorkers:
         now = time.monotonic()
         ages = [now - job.started for job in self._jobs if job.started is not None]
         self._late, self._slow = sum(age > AT_ONCE for age in ages), sum(age > PATIENCE for age in ages)
+        self._more += any(now - job.came > OVERDUE for job in self._jobs if job.started is None)
         if self._jobs:
             self._staff()
 

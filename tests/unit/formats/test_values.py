@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from lastcall import Guest
 from lastcall.formats.json_text import to_json
 from lastcall.formats.values import changing, value
 
@@ -159,3 +160,16 @@ def test_what_changes_is_nobodys_equal_and_has_slots() -> None:
     assert one != Counted(1, ["a"])
     with pytest.raises(AttributeError):
         one.other = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_guests_key_is_made_once_and_is_no_part_of_what_the_guest_says() -> None:
+    guest = Guest(uri="qemu:///system", uuid="1", name="db")
+    told = to_json(guest)
+    assert guest.key == ("qemu:///system", "1")
+    assert guest.key is guest.key
+    assert to_json(guest) == told
+    for same in (copy.copy(guest), pickle.loads(pickle.dumps(guest)), dataclasses.replace(guest, name="web")):  # noqa: S301
+        assert (same, same.key) == (guest, guest.key)
+    assert dataclasses.replace(guest, uuid="2").key == ("qemu:///system", "2")
+    with pytest.raises(FrozenInstanceError):
+        setattr(guest, "_key", ("", ""))  # noqa: B010

@@ -260,3 +260,15 @@ def test_in_a_host_stop_no_agent_is_asked_that_is_wanted_for_something_else(
 ) -> None:
     _, calls = by_agent(tmp_path, answers(""), reason=reason, **rule)
     assert ("guest-exec" in calls) == asked
+
+
+@pytest.mark.parametrize("reason", [Reason.MANUAL, HOST_STOP])
+def test_of_a_crowd_everybody_is_asked_about_once(tmp_path: Path, reason: Reason) -> None:
+    asked = Asked(lambda: ["a backup"])
+    guests = [FakeGuest(f"g{number:03}", takes=1) for number in range(300)]
+    report = run_shutdown(tmp_path, guests, plugins={"asked": asked}, reason=reason)
+    assert len(asked.guests) == len(set(asked.guests)), "about none twice"
+    if reason is Reason.MANUAL:
+        assert sorted(asked.guests) == [guest.name for guest in guests]
+        assert len(busy(report)) == 300
+    assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}

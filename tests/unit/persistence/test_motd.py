@@ -81,3 +81,12 @@ def test_a_list_that_cannot_be_read_and_a_folder_that_cannot_be_written_cost_not
     Motd(paths).refresh(unseen="", off={GUEST.key})
     (tmp_path / "state" / "state.json").write_text("nonsense")
     assert Motd(paths).subjects == []
+
+
+def test_a_list_that_changed_since_it_was_read_is_read_again(tmp_path: Path) -> None:
+    paths = remember(tmp_path, GUEST)
+    motd = Motd(paths)
+    assert [entry.name for entry in motd.subjects] == ["db 1"]
+    remember(tmp_path, OTHER)
+    motd.refresh(unseen="", off={GUEST.key, OTHER.key})
+    assert told(paths) == "lastcall: 1 guest is not back since the last shutdown: web"

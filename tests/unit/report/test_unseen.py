@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lastcall import GuestState, Outcome, Reason
+from lastcall.formats.reading import read_bytes
 from lastcall.persistence import boot_stamp
 from lastcall.report import unseen
 from lastcall.report.unseen import MOST, SeenRuns, bad_guests, bad_run_line, login_words, unseen_at_login
@@ -62,6 +63,22 @@ def test_good_runs_leave_no_trace_and_change_none(tmp_path: Path) -> None:
     run_restore(tmp_path, [FakeGuest("web-1"), FakeGuest("db-1")])
     run_shutdown(tmp_path, [FakeGuest("web-1")])
     assert names(tmp_path) == [("shutdown", [("db-1", "forced")])]
+
+
+def test_of_a_run_that_went_as_planned_no_more_is_read_than_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_shutdown(tmp_path, [FakeGuest("web-1")])
+    stop(tmp_path)
+    whole = list[str]()
+
+    def spy(path: Path, limit: int) -> bytes:
+        whole.append(path.name)
+        return read_bytes(path, limit)
+
+    monkeypatch.setattr("lastcall.report.unseen.read_bytes", spy)
+    assert names(tmp_path) == [("shutdown", [("db-1", "forced")])]
+    assert len(whole) == 1, "a log of 5000 guests has ten megabytes, and most runs are good ones"
 
 
 def test_what_was_seen_is_told_no_more_and_what_comes_later_is(tmp_path: Path) -> None:

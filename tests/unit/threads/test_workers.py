@@ -13,7 +13,7 @@ from lab.patience import LONGEST
 from lastcall.testing.memory import VirtualLoop
 from lastcall.threads.answers import WorkerExit
 from lastcall.threads.box import Box
-from lastcall.threads.workers import BURST, ThreadWorkers
+from lastcall.threads.workers import AT_ONCE, BURST, FEW, ThreadWorkers
 from lastcall.timing.moment import Moment
 
 
@@ -83,6 +83,16 @@ def test_a_thousand_calls_do_not_mean_a_thousand_threads() -> None:
         return threading.active_count() - before
 
     assert asyncio.run(story()) <= BURST * 4
+
+
+def test_calls_that_each_return_soon_get_more_threads_where_together_they_do_not() -> None:
+    async def story() -> int:
+        workers = ThreadWorkers(asyncio.get_running_loop())
+        await asyncio.gather(*(workers.call(lambda: time.sleep(AT_ONCE / 2), timeout=None) for _ in range(200)))
+        return sum(thread.name == "lastcall-worker" for thread in threading.enumerate())
+
+    before = sum(thread.name == "lastcall-worker" for thread in threading.enumerate())
+    assert FEW + 2 <= asyncio.run(story()) - before <= BURST
 
 
 def test_where_no_thread_can_be_started_calls_wait_for_those_that_there_are_and_are_made(

@@ -1,7 +1,8 @@
 """Who is busy with something that a stop would cut off, by what plugins say; no host stop waits for that."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from lastcall.api.guests import Guest, Key
 from lastcall.errors import Problem, Severity
@@ -11,7 +12,7 @@ from lastcall.timing.budget import BUSY
 from lastcall.timing.terms import Terms
 
 HOOK = "guest_busy"
-AT_ONCE = 64  # guests; what waits for a worker anyway need not wait in all its parts
+AT_ONCE = 64  # guests
 
 
 def busy_problem(guest: Guest, reasons: Iterable[str]) -> Problem:
@@ -21,46 +22,66 @@ def busy_problem(guest: Guest, reasons: Iterable[str]) -> Problem:
 
 
 class BusyGuests:
-    """Asks plugins about guests, each for itself."""
+    """Asks plugins about guests, each for itself and so many at a time."""
 
     def __init__(self, hooks: Hooks, stream: Stream, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
         self._hooks, self._stream, self._terms, self._loop = hooks, stream, terms, loop
-        self._asking: dict[Key, asyncio.Task[Sequence[str]]] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._waiting: dict[Key, Guest] = {}  # in order; a task for each of 5000 took fifteen megabytes
+        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._nobody_left = asyncio.Event()
 
     async def ask(self, guests: Iterable[Guest]) -> Mapping[Key, Sequence[str]]:
         """Ask about all of them at once, within their share of the time; those that are busy, and why."""
-        asked = [guest for guest in guests if self._hooks.listens(HOOK, guest)]
-        until = self._terms.soon(BUSY)
-        answers = await asyncio.gather(*(self._ask(guest, until) for guest in asked))
-        return {guest.key: found for guest, found in zip(asked, answers, strict=True) if found}
+        asked, found = list(guests), dict[Key, Sequence[str]]()
+        self._ask_about(asked, lambda guest, reasons: found.setdefault(guest.key, reasons))
+        await self._all_are_asked()
+        return {guest.key: found[guest.key] for guest in asked if guest.key in found}
 
     async def tell(self, guests: Iterable[Guest]) -> None:
         """Ask, and report each that is busy, before anybody is touched."""
         self.begin(guests)
-        if self._asking:
-            await asyncio.wait(list(self._asking.values()))
+        await self._all_are_asked()
 
     def begin(self, guests: Iterable[Guest]) -> None:
         """The same beside everything else; until `end`."""
-        until = self._terms.soon(BUSY)
-        for guest in guests:
-            if self._hooks.listens(HOOK, guest):
-                self._asking[guest.key] = self._loop.create_task(self._report(guest, until))
+        self._ask_about(guests, lambda guest, reasons: self._stream.problems([busy_problem(guest, reasons)]))
 
     def end(self, key: Key | None = None) -> None:
         """Ask no longer: about this guest, as something is going to be done with it, or about anybody."""
-        for one in [key] if key else list(self._asking):
-            if asking := self._asking.pop(one, None):
+        for one in [key] if key else [*self._waiting, *self._asking]:
+            self._waiting.pop(one, None)
+            asking = self._asking.get(one)
+            if asking and not asking.cancelling():
                 asking.cancel()
 
-    async def _report(self, guest: Guest, until: float) -> Sequence[str]:
-        reasons = await self._ask(guest, until)
-        if reasons:
-            self._stream.problems([busy_problem(guest, reasons)])
-        return reasons
+    async def _all_are_asked(self) -> None:
+        try:
+            await self._nobody_left.wait()
+        finally:
+            self.end()  # of those that are left where nobody waits any more
 
-    async def _ask(self, guest: Guest, until: float) -> Sequence[str]:
-        async with self._places:
-            fired = await self._hooks.fire(HOOK, guest, until=until, share=BUSY)
-        return [reason for _, answer in fired.answers for reason in answer]
+    def _ask_about(self, guests: Iterable[Guest], hear: Callable[[Guest, Sequence[str]], object]) -> None:
+        self._waiting |= {guest.key: guest for guest in guests if self._hooks.listens(HOOK, guest)}
+        self._nobody_left.clear()
+        self._go_on(self._terms.soon(BUSY), hear)
+
+    def _go_on(self, until: float, hear: Callable[[Guest, Sequence[str]], object]) -> None:
+        """Ask about those whose turn it is; what waits for a worker anyway need not wait in all its parts."""
+
+        def over(asking: asyncio.Task[None], key: Key) -> None:
+            if self._asking.get(key) is asking:
+                del self._asking[key]
+            self._go_on(until, hear)
+
+        while self._waiting and len(self._asking) < AT_ONCE:
+            key = next(iter(self._waiting))
+            asking = self._asking[key] = self._loop.create_task(self._ask(self._waiting.pop(key), until, hear))
+            asking.add_done_callback(partial(over, key=key))
+        if not self._asking:
+            self._nobody_left.set()
+
+    async def _ask(self, guest: Guest, until: float, hear: Callable[[Guest, Sequence[str]], object]) -> None:
+        fired = await self._hooks.fire(HOOK, guest, until=until, share=BUSY)
+        reasons = [reason for _, answer in fired.answers for reason in answer]
+        if reasons:
+            hear(guest, reasons)

@@ -37,7 +37,7 @@ from lastcall.timing.budget import WITHDRAWAL
 
 UNFIT_TIMEOUT = 5.0  # seconds for a question that must not wait
 AT_ONCE = 64  # requests to one connection that have a worker, many more than lanes; and as many last resorts
-FEW = 4  # the same, of requests that take no time: libvirtd has five workers from its start
+FEW = 16  # the same, of requests that take no time: enough that whoever has answered one finds the next
 
 
 _IN_VAIN = (Unsupported, NotPermitted, GuestGone, StartedAnew)  # it would be refused again, or must not be made again
@@ -81,6 +81,10 @@ class Asker(Protocol):
 
     def outcome(self, method: str) -> Outcome:
         """What a guest counts as that goes off by this method."""
+        ...
+
+    def is_short(self, uri: str, length: int, tell: Callable[[], None]) -> bool:
+        """Whether fewer requests wait for a worker; where not, have it told once when they are; see `Lines`."""
         ...
 
     async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
@@ -186,6 +190,10 @@ class MethodAsker:
     def outcome(self, method: str) -> Outcome:
         """See `Asker.outcome`."""
         return self._methods[method][1].outcome if method in self._methods else Outcome.STOPPED
+
+    def is_short(self, uri: str, length: int, tell: Callable[[], None]) -> bool:
+        """See `Asker.is_short`. Those alone count that nobody has a reason to treat in another way."""
+        return self._turnstiles[uri, False, False, False].is_short(length, tell)
 
     async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
         """Ask the method; see `Asker.unfit`."""
