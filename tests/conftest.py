@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,18 @@ settings.load_profile("lastcall")
 def pytest_configure() -> None:
     """Whoever ends the tests by SIGTERM, as timeout(1) does, wants nothing left behind: it is a Ctrl-C to them."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Keep what was read of the tests: to rewrite their asserts takes as long as all else. Not what tests make and
+    import: what is written twice in a second would be taken for what it was before.
+    """
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = kept
 
 
 @pytest.fixture(scope="session")
