@@ -27,11 +27,11 @@ demo: $(STAMPS)/venv
 	@$(BIN)/lastcall demo
 
 # One run of pytest, so that there is one closing line; the slowest first, see tests/conftest.py. Guests and hosts wait
-# for each other and for time boxes so much that two cores have room for five processes. The slowest are named in the
+# for each other and for time boxes so much that two cores have room for six processes. The slowest are named in the
 # end: a test that costs is noticed.
 test: $(STAMPS)/venv $(STAMPS)/lab $(STAMPS)/deb $(STAMPS)/browser
 	@$(MAKE) --no-print-directory -j 3 lint type read
-	$(PYTEST) -n 5 --dist loadscope --no-loadscope-reorder -m "not soak" --durations=25 --durations-min=10 tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
+	$(PYTEST) -n 6 --dist loadscope --no-loadscope-reorder -m "not soak" --durations=25 --durations-min=10 tests/host tests/guests tests/simulation tests/faults tests/integration tests/fuzz tests/packages tests/unit
 
 # What tells within minutes whether a change is worth the whole suite: nothing in it boots a guest or a host, or breaks
 # what is said to libvirtd. Half of its time these tests wait for time boxes, so that two cores have room for four.
@@ -53,7 +53,7 @@ lint: $(STAMPS)/venv
 type: $(STAMPS)/venv
 	$(BIN)/basedpyright
 
-# The tests, read and kept as bytecode beside what judges them: each of five processes that do so by themselves takes eight
+# The tests, read and kept as bytecode beside what judges them: each of six processes that do so by themselves takes eight
 # seconds longer. What cannot be read is told by the run.
 read: $(STAMPS)/venv
 	@-$(PYTEST) --collect-only -qq tests >/dev/null 2>&1
