@@ -168,8 +168,6 @@ def test_a_guests_key_is_made_once_and_is_no_part_of_what_the_guest_says() -> No
     assert guest.key == ("qemu:///system", "1")
     assert guest.key is guest.key
     assert to_json(guest) == told
-    for same in (copy.copy(guest), pickle.loads(pickle.dumps(guest)), dataclasses.replace(guest, name="web")):  # noqa: S301
+    for same in (copy.copy(guest), copy.deepcopy(guest), dataclasses.replace(guest, name="web")):
         assert (same, same.key) == (guest, guest.key)
     assert dataclasses.replace(guest, uuid="2").key == ("qemu:///system", "2")
-    with pytest.raises(FrozenInstanceError):
-        setattr(guest, "_key", ("", ""))  # noqa: B010

@@ -1,14 +1,16 @@
 """`guest_busy`: what counts as an answer, and that no host stop waits for one."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import lastcall
 from lastcall import CallExpired, Guest, HookFailed, Outcome, Reason, Report, Run, Skip
+from lastcall.guests.busy.busy_guests import BusyGuests
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import Lab
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
@@ -272,3 +274,25 @@ def test_of_a_crowd_everybody_is_asked_about_once(tmp_path: Path, reason: Reason
         assert sorted(asked.guests) == [guest.name for guest in guests]
         assert len(busy(report)) == 300
     assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
+
+
+def test_whoever_could_not_be_asked_for_a_bug_of_ours_does_not_pass_for_idle() -> None:
+    class Broken:
+        def listens(self, hook: str, guest: Guest) -> bool:
+            return (hook, bool(guest)) == ("guest_busy", True)
+
+        async def fire(self, *_: object, **__: object) -> None:
+            raise KeyError("a bug")
+
+    class Endless:
+        def soon(self, *_: object) -> float:
+            return float("inf")
+
+    guests = [FakeGuest(f"g{number}").guest for number in range(200)]
+
+    async def story() -> None:
+        hooks, terms, unused = cast("Any", Broken()), cast("Any", Endless()), cast("Any", None)
+        with pytest.raises(KeyError, match="a bug"):
+            await BusyGuests(hooks, unused, terms, asyncio.get_running_loop()).ask(guests)
+
+    asyncio.run(story())

@@ -3,23 +3,24 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from contextvars import Context
+from typing import Any
 
 from lab.patience import LONGEST
 from lastcall.threads.loop_calls import MOMENT, LoopCalls
 
 
-class CountedWakes:
-    """A loop's way in from other threads, counted."""
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts how often another thread has woken it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self.wakes = loop, 0
+    wakes = 0
 
-    def call_soon_threadsafe(self, action: Callable[[], None]) -> None:
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         self.wakes += 1
-        self._loop.call_soon_threadsafe(action)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._loop, name)
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -40,9 +41,8 @@ def test_one_that_comes_alone_is_done_in_the_loops_next_turn() -> None:
 
 
 def test_a_crowd_wakes_the_loop_once_and_who_comes_after_it_wakes_it_again() -> None:
-    async def story() -> None:
-        loop, done = CountedWakes(asyncio.get_running_loop()), list[int]()
-        calls = LoopCalls(loop)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async def story(loop: CountingLoop) -> None:
+        calls, done = LoopCalls(loop), list[int]()
         for number in range(2):
             calls.post(lambda number=number: done.append(number))
         await asyncio.sleep(0)
@@ -56,7 +56,8 @@ def test_a_crowd_wakes_the_loop_once_and_who_comes_after_it_wakes_it_again() -> 
         await asyncio.sleep(0)
         assert (loop.wakes, done) == (2, list(range(51)))
 
-    asyncio.run(story())
+    with closing(CountingLoop()) as loop:
+        loop.run_until_complete(story(loop))
 
 
 def test_what_many_threads_want_is_all_done_each_ones_in_its_order() -> None:

@@ -27,6 +27,7 @@ from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.hooks.tracing.onlooker import onlooker
 from lastcall.options import RepeatableOptions
+from lastcall.ordering.entrance import Lines
 from lastcall.planning.plan import Step
 from lastcall.records.said_lines import CallLines
 from lastcall.threads.own_code import OwnCode, Standpoint, stack_text
@@ -60,7 +61,7 @@ class Notices:
     stood: Callable[[str, str], None]
 
 
-class Asker(Protocol):
+class Asker(Lines, Protocol):
     """The ladder's door to the stop methods."""
 
     def repeats(self, step: Step) -> float:
@@ -81,10 +82,6 @@ class Asker(Protocol):
 
     def outcome(self, method: str) -> Outcome:
         """What a guest counts as that goes off by this method."""
-        ...
-
-    def is_short(self, uri: str, length: int, tell: Callable[[], None]) -> bool:
-        """Whether fewer requests wait for a worker; where not, have it told once when they are; see `Lines`."""
         ...
 
     async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
@@ -192,7 +189,7 @@ class MethodAsker:
         return self._methods[method][1].outcome if method in self._methods else Outcome.STOPPED
 
     def is_short(self, uri: str, length: int, tell: Callable[[], None]) -> bool:
-        """See `Asker.is_short`. Those alone count that nobody has a reason to treat in another way."""
+        """See `Lines.is_short`. Those alone count that nobody has a reason to treat in another way."""
         return self._turnstiles[uri, False, False, False].is_short(length, tell)
 
     async def unfit(self, guest: Guest, step: Step) -> str | LastcallError:
