@@ -35,7 +35,7 @@ class Outlet:
         self._lines = Outbox(self._deliver, "lastcall-outlet", room=room, batch=BATCH if self._counts else 1)
 
     def write(self, text: str) -> None:
-        """Have a text of whole lines written, soon."""
+        """Have a text written, soon; where lines are counted, one of whole lines."""
         # Where none is dropped nobody counts them: the report of 5000 guests has 350 000, with fifty bytes around each.
         self._lines.put(*(text.splitlines(keepends=True) if self._counts else _pieces(text)))
 

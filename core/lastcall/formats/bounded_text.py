@@ -1,6 +1,7 @@
 """Texts of bounded length: what a guest, a plugin or a server says is quoted, and not passed on whole."""
 
 import reprlib
+from collections.abc import Sequence
 
 MESSAGE_LIMIT = 2000  # characters; a plugin's message of 835 635 was seen, and stood in every file and on every screen
 TRACE_LIMIT = 20_000  # characters; its first lines say where, an exception's endless message comes last
@@ -19,6 +20,12 @@ def bounded(text: object, limit: int = MESSAGE_LIMIT) -> str:
         return told
     kept = limit - _NOTE
     return f"{told[:kept]}… cut, {len(told) - kept} more"
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class _Shown(reprlib.Repr):

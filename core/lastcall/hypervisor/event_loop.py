@@ -10,10 +10,20 @@ import threading
 
 import libvirt
 
+_STARTING = threading.Lock()
+
+
+def start_event_loop() -> None:
+    """Start libvirt's default event loop, which lifecycle events and keepalives need; again it does nothing.
+
+    Of several that open their first connections at once one starts it, and the others wait until it stands.
+    """
+    with _STARTING:
+        _start_once()
+
 
 @functools.cache  # libvirt allows one event loop per process, and it has to stand before the first connection opens
-def start_event_loop() -> None:
-    """Start libvirt's default event loop, which lifecycle events and keepalives need; again it does nothing."""
+def _start_once() -> None:
     libvirt.registerErrorHandler(_ignore, None)  # libvirt would print every error to standard error
     libvirt.virEventRegisterDefaultImpl()
     # While it does not run no event arrives and no keepalive is sent: a dead daemon would look like a slow one.

@@ -91,16 +91,20 @@ class Look:
 class Looking:
     """One look at guests of one connection: `batch` does all of it in one worker while they answer, `aside` goes on
     for so many seconds where one of them hangs.
+
+    `questions`: those of the workers that may ask this daemon at a time. What goes on aside has lanes of another kind,
+    and is called by any: kept to the places of questions, five guests that hung left forty that were not looked at.
     """
 
     def __init__(
         self,
+        questions: Workers,
         workers: Workers,
         guests: Sequence[Guest],
         batch: Callable[[Look], None],
         aside: Callable[[Look, float], None],
     ) -> None:
-        self._workers = workers
+        self._questions, self._workers = questions, workers
         self._look = Look(guests)
         self._batch, self._aside = batch, aside
         self._count = len(guests)
@@ -111,7 +115,7 @@ class Looking:
     async def until(self, end: Callable[[], float]) -> Looked:
         """Look until all have answered, or the loop's clock is at an end, which may move; what came by then counts."""
         loop = asyncio.get_running_loop()
-        self._begin(partial(self._batch, self._look), end)
+        self._begin(self._questions, partial(self._batch, self._look), end)
         left, moved = self._count, loop.time()
         try:
             while (
@@ -135,11 +139,11 @@ class Looking:
         """As many again as hang already: two that hang take two moments, twelve take four."""
         for _ in range(min(max(1, len(self._under_way)), AT_ONCE - len(self._under_way), self._look.waiting)):
             left = max(0.0, end() - asyncio.get_running_loop().time())
-            self._begin(partial(self._aside, self._look, left), end)
+            self._begin(self._workers, partial(self._aside, self._look, left), end)
 
-    def _begin(self, work: Callable[[], None], end: Callable[[], float]) -> None:
+    def _begin(self, workers: Workers, work: Callable[[], None], end: Callable[[], float]) -> None:
         loop = asyncio.get_running_loop()
-        self._under_way.add(loop.create_task(self._workers.call(work, timeout=max(0.0, end() - loop.time()))))
+        self._under_way.add(loop.create_task(workers.call(work, timeout=max(0.0, end() - loop.time()))))
 
     async def _wait(self, seconds: float) -> None:
         """Wait for the next worker to come back, or these seconds; what it failed with explains who did not answer."""

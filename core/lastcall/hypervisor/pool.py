@@ -102,7 +102,7 @@ class LibvirtHypervisor:
     async def look(self, uri: str, guests: Sequence[Guest], *, until: Callable[[], float]) -> Looked:
         """Look at guests of one connection, in one batch as long as they answer; see `Hypervisor.look`."""
         connection = self._connection(uri)
-        looking = Looking(self._queries[uri], guests, connection.look, connection.look_aside)
+        looking = Looking(self._queries[uri], self._workers, guests, connection.look, connection.look_aside)
         return await looking.until(until)
 
     async def facts(self, uri: str, guests: Sequence[Guest]) -> Mapping[Key, GuestFacts]:

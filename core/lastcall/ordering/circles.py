@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from lastcall.api.guests import Key
 from lastcall.errors import Problem
+from lastcall.formats.bounded_text import first_names
 from lastcall.ordering.nodes import Node, Rank, name_of
 
 TOLD = 20  # circles that are told, and cut, one by one: each takes a walk through all of them
@@ -63,8 +64,7 @@ class Circles:
         edges = [(needed, node) for node, all_needed in inside.items() for needed in all_needed]
         names = sorted(self._names[node] for node in inside if not isinstance(node, Rank))
         dropped = self._drop(edges, is_own_word)
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        message = f"these need each other in many circles: {', '.join(names[:NAMED])}{more}; {dropped}"
+        message = f"these need each other in many circles: {first_names(names, NAMED)}; {dropped}"
         return Problem(what="order", where=next(iter(names), "order"), message=message, remedy=REMEDY)
 
     def _drop(self, edges: Sequence[Edge], is_own_word: Callable[[Edge], bool]) -> str:

@@ -12,14 +12,17 @@ from lastcall.timing.moment import Moment
 
 GROUP = 128  # guests that begin at a time, and requests in line up to which the next ones do
 TURNS = 10  # of the loop, in which those that have begun come as far as to stand in line
-PATIENCE = 0.25  # seconds after which those behind a line in which nothing moves begin all the same
+PATIENCE = 0.25  # seconds after which those behind a line that does not get short begin all the same
 
 
 class Lines(Protocol):
     """Knows how many requests to each connection wait for a worker."""
 
     def is_short(self, uri: str, length: int, tell: Callable[[], None]) -> bool:
-        """Whether they are fewer; where they are not, have it told once when they are."""
+        """Whether they are fewer; where they are not, have it told once, to who asked last, when others are served.
+
+        Not where they give up: who waits looks again by itself.
+        """
         ...
 
 
@@ -37,8 +40,8 @@ class Entrance:
     """Guests of each connection come in, in order, as long as few requests to it stand in line.
 
     Each that has begun keeps the state of all that it goes through: of 5000 at once that was a quarter of a run's
-    memory. A daemon that hangs keeps nobody out for long, as hooks may have work to do that needs no daemon; nor when
-    it is time to ask everybody. Loop thread only.
+    memory. A daemon that hangs keeps nobody out for long, as hooks may have work to do that needs no daemon. Loop
+    thread only.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lines: Lines, last_ask: Moment) -> None:
@@ -54,6 +57,12 @@ class Entrance:
             turn = self._loop.create_future()
             door.waiting.append(turn)
             await turn
+
+    def heed_last_ask(self) -> None:
+        """Let everybody in where it is time to ask everybody; called as that moment passes, or moves."""
+        if self._last_ask.passed:
+            for uri in self._doors:
+                self._open(uri, GROUP)
 
     def _enter(self, uri: str, door: _Door) -> None:
         door.room -= 1

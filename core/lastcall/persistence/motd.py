@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lastcall.api.guests import Key
 from lastcall.errors import LastcallError
-from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.bounded_text import NAME_LIMIT, bounded, first_names
 from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import PUBLIC, write_whole
@@ -102,5 +102,4 @@ def _clauses(names: dict[str, list[str]]) -> Iterator[str]:
     for doubt, some in names.items():
         if some:
             count = f"{len(some)} guest{' is' if len(some) == 1 else 's are'}"
-            shown = ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
-            yield f"{count} {doubt}not back since the last shutdown: {shown}"
+            yield f"{count} {doubt}not back since the last shutdown: {first_names(some, _SHOWN)}"

@@ -7,6 +7,7 @@ from itertools import chain
 from lastcall.api.guests import Guest, Key
 from lastcall.config.policy.management import is_ours
 from lastcall.errors import LastcallError
+from lastcall.formats.bounded_text import first_names
 from lastcall.hypervisor.ports import Hypervisor, OwnStop
 from lastcall.presence.inventory import Inventory
 from lastcall.records.stream import Stream
@@ -67,6 +68,5 @@ class OwnStops:
 
 
 def _message(stops: Sequence[OwnStop]) -> str:
-    names = [f"{one.guest.name} ({one.ended.value})" for one in stops[:FEW]]
-    more = f" and {len(stops) - FEW} more" if len(stops) > FEW else ""
-    return f"libvirt stopped guests itself, before lastcall asked them: {', '.join(names)}{more}; {stops[0].setting}"
+    names = first_names([f"{one.guest.name} ({one.ended.value})" for one in stops], FEW)
+    return f"libvirt stopped guests itself, before lastcall asked them: {names}; {stops[0].setting}"

@@ -56,6 +56,7 @@ class RunLog:
             # with the guests, which write back their caches at this very time.
             os.fsync(self._descriptor)
             os.close(self._descriptor)
+            self._descriptor = -1
 
     def _make_room(self) -> None:
         """Remove the oldest logs; what cannot be removed stays."""

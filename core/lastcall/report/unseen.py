@@ -9,7 +9,7 @@ from typing import Any, cast
 from lastcall.api.guests import Outcome, Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import ExitCode
-from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.bounded_text import NAME_LIMIT, bounded, first_names
 from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_bytes, read_end, read_text
@@ -140,7 +140,11 @@ def _ended_as_planned(log: Path) -> bool:
     end = read_end(log, _LAST_LINE)
     if not _has_ended(end):
         return False
-    return from_json(end[end.rfind(_END) :]).get("exit_code") == ExitCode.OK
+    last = end[end.rfind(_END) : end.rfind(b"\n")]  # not what was torn behind it
+    try:
+        return from_json(last).get("exit_code") == ExitCode.OK
+    except ValueError:
+        return False  # the whole log is read
 
 
 def _bad_run(log: Path) -> BadRun | None:
@@ -168,8 +172,7 @@ def bad_run_line(run: BadRun) -> str:
     for outcome in _BAD:
         names = [bounded(one.name, NAME_LIMIT) for one in run.guests if one.outcome is outcome]
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            told.append(f"{len(names)} {outcome.value} ({', '.join(names[:_SHOWN])}{more})")
+            told.append(f"{len(names)} {outcome.value} ({first_names(names, _SHOWN)})")
     cut = "" if run.complete else ", which did not come to its end"
     return f"{run.kind.value} ({run.reason.value}) of {local_time(run.started):%Y-%m-%d %H:%M}{cut}: {', '.join(told)}"
 

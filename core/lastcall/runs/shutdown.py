@@ -251,7 +251,11 @@ class Shutdown(Steered):
         self._status.on_start, self._status.on_restored = self._notice, self._catch_up
         rounds = self._loop.create_task(self._rounds.go())
         try:
-            with self._connections.latecomers(self._catch_up), self._phases.last_resort.watch(self._news.ring):
+            with (
+                self._connections.latecomers(self._catch_up),
+                self._phases.last_resort.watch(self._news.ring),
+                self._phases.last_ask.watch(stopping.entrance.heed_last_ask),
+            ):
                 # Not the end: post_shutdown gets its share also where guests take all the time that there is.
                 await self._phases.last_hook.bounds(self._see_off(stopping))
         finally:

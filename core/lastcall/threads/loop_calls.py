@@ -18,7 +18,7 @@ class LoopCalls:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._actions: deque[Callable[[], None]] = deque()
-        self._waking = False  # or the loop looks by itself
+        self._waking = False  # or the loop looks by itself; two that post at once may wake it twice
         self._crowded = False
 
     def post(self, action: Callable[[], None]) -> None:

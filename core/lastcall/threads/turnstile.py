@@ -27,7 +27,7 @@ class Turnstile:
         self._short: tuple[int, Callable[[], None]] | None = None  # who is told when fewer wait
 
     def is_short(self, length: int, tell: Callable[[], None]) -> bool:
-        """Whether fewer than so many wait; where not, have it told once when they do."""
+        """Whether fewer than so many wait; where not, have it told once when so few are left as others come in."""
         if len(self._waiting) < length:
             return True
         self._short = length, tell

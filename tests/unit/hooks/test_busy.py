@@ -10,7 +10,7 @@ import pytest
 
 import lastcall
 from lastcall import CallExpired, Guest, HookFailed, Outcome, Reason, Report, Run, Skip
-from lastcall.guests.busy.busy_guests import BusyGuests
+from lastcall.guests.busy.busy_guests import AT_ONCE, BusyGuests
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing import Lab
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
@@ -276,7 +276,18 @@ def test_of_a_crowd_everybody_is_asked_about_once(tmp_path: Path, reason: Reason
     assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}
 
 
-def test_whoever_could_not_be_asked_for_a_bug_of_ours_does_not_pass_for_idle() -> None:
+class Stream:
+    """Keeps the problems that are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def problem(self, what: str, where: str, *_: object) -> None:
+        self.told.append((what, where))
+
+
+@pytest.mark.parametrize("how", ["ask", "tell"])
+def test_whoever_could_not_be_asked_for_a_bug_of_ours_does_not_pass_for_idle(how: str) -> None:
     class Broken:
         def listens(self, hook: str, guest: Guest) -> bool:
             return (hook, bool(guest)) == ("guest_busy", True)
@@ -288,11 +299,28 @@ def test_whoever_could_not_be_asked_for_a_bug_of_ours_does_not_pass_for_idle() -
         def soon(self, *_: object) -> float:
             return float("inf")
 
-    guests = [FakeGuest(f"g{number}").guest for number in range(200)]
+    guests, stream = [FakeGuest(f"g{number}").guest for number in range(200)], Stream()
 
     async def story() -> None:
-        hooks, terms, unused = cast("Any", Broken()), cast("Any", Endless()), cast("Any", None)
-        with pytest.raises(KeyError, match="a bug"):
-            await BusyGuests(hooks, unused, terms, asyncio.get_running_loop()).ask(guests)
+        hooks, terms, heard = cast("Any", Broken()), cast("Any", Endless()), cast("Any", stream)
+        asking = BusyGuests(hooks, heard, terms, asyncio.get_running_loop())
+        if how == "tell":
+            await asking.tell(guests)
+        else:
+            with pytest.raises(KeyError, match="a bug"):
+                await asking.ask(guests)
 
     asyncio.run(story())
+    assert stream.told == [("internal", guest.name) for guest in guests]
+
+
+def test_a_plugin_is_not_blamed_for_guests_that_it_was_never_asked_about(tmp_path: Path) -> None:
+    asked = Asked(raises(Hangs()))
+    guests = [FakeGuest(f"g{number:03}") for number in range(AT_ONCE + 20)]
+    report = run_shutdown(tmp_path, guests, plugins={"asked": asked})
+    failed = [one.name for one in report.guests if any(call.hook == "guest_busy" for call in one.hooks)]
+    assert sorted(failed) == sorted(asked.guests)
+    assert len(failed) == AT_ONCE
+    (told,) = [one for one in report.problems if one.what == "busy"]
+    assert told.message == "no time was left to ask whether g064, g065, g066 and 17 more are busy"
+    assert {guest.outcome for guest in report.guests} == {Outcome.STOPPED}

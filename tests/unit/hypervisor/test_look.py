@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -12,9 +13,10 @@ import pytest
 from lab.patience import LONGEST
 from lastcall import Guest
 from lastcall.errors import HypervisorError
-from lastcall.hypervisor import look
+from lastcall.hypervisor import domain_facts, look
 from lastcall.hypervisor.look import AT_ONCE, Look, Looking
-from lastcall.hypervisor.ports import Looked
+from lastcall.hypervisor.pool import LibvirtHypervisor
+from lastcall.hypervisor.ports import GuestFacts, Looked, Target
 from lastcall.threads.workers import ThreadWorkers
 
 OWN = "<l:guest xmlns:l='https://lastcall.dev/xmlns/guest/1'><l:order>3</l:order></l:guest>"
@@ -86,7 +88,8 @@ def look_at(
     async def story() -> Looked:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        return await Looking(ThreadWorkers(loop), guests(count), batch, go_on).until(lambda: end)
+        workers = ThreadWorkers(loop)
+        return await Looking(workers, workers, guests(count), batch, go_on).until(lambda: end)
 
     return asyncio.run(story())
 
@@ -118,6 +121,38 @@ def test_who_does_not_answer_costs_nobody_else(released: threading.Event, stuck:
     assert all("does not answer" in why for why in looked.silent.values())
     assert len(looked.facts) == 50 - len(stuck)
     assert {facts.metadata["order"] for facts in looked.facts.values()} == {"3"}
+
+
+@pytest.mark.parametrize("count", [4, 5, AT_ONCE - 1])
+def test_nor_does_it_by_the_ways_of_a_real_connection(
+    released: threading.Event, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int
+) -> None:
+    names = [f"g-{number:03}" for number in range(50)]
+    stuck = set(names[10 : 10 + count])
+    domains = [f"<domain type='test'><name>{name}</name><memory>1</memory><os><type>hvm</type></os></domain>"
+               for name in names]  # fmt: skip
+    (tmp_path / "node.xml").write_text(f"<node>{''.join(domains)}</node>")
+    facts_of = domain_facts.facts_of
+
+    def slow_facts_of(domain: libvirt.virDomain, *, autostart: bool) -> GuestFacts:
+        if domain.name() in stuck:
+            released.wait(LONGEST)
+        return facts_of(domain, autostart=autostart)
+
+    monkeypatch.setattr(look, "facts_of", slow_facts_of)
+
+    async def story() -> tuple[set[str], Looked]:
+        loop = asyncio.get_running_loop()
+        hypervisor, uri = LibvirtHypervisor(ThreadWorkers(loop)), f"test://{tmp_path}/node.xml"
+        await hypervisor.connect([Target(uri=uri)], lambda _: None)
+        everybody = await hypervisor.active(uri)
+        end = loop.time() + LONGEST
+        looked = await hypervisor.look(uri, everybody, until=lambda: end)
+        return {guest.name for guest in everybody if guest.key in looked.silent}, looked
+
+    silent, looked = asyncio.run(story())
+    assert silent == stuck
+    assert len(looked.facts) == 50 - count
 
 
 def test_a_listing_that_hangs_costs_nobody_its_look(released: threading.Event) -> None:

@@ -118,14 +118,17 @@ def test_one_daemons_line_is_no_others(world: World) -> None:
 
 def test_when_it_is_time_to_ask_everybody_nobody_waits_outside(world: World) -> None:
     async def story() -> None:
-        world.come(HERE, 5000)
-        await asyncio.sleep(0.1)
-        world.last_ask.hasten()
-        world.come(HERE, 1)
-        await asyncio.sleep(0.01)
-        assert world.inside[GROUP:] == [(HERE, 0)], "who comes now does not wait at all"
-        await asyncio.wait(world.tasks, timeout=0.3)
-        assert world.count(HERE) == 5001
+        with world.last_ask.watch(world.entrance.heed_last_ask):
+            world.come(HERE, 5000)
+            await asyncio.sleep(0.1)
+            world.last_ask.move(world.loop.time() + 1)
+            await asyncio.sleep(0)
+            assert world.count(HERE) == GROUP, "it is not yet"
+            world.last_ask.hasten()
+            world.come(HERE, 1)
+            began = world.loop.time()
+            await asyncio.wait(world.tasks)
+            assert world.loop.time() == began
 
     run(world, story())
 

@@ -53,6 +53,14 @@ def test_a_guest_that_could_not_be_started_is_unseen(tmp_path: Path) -> None:
     assert names(tmp_path) == [("restore", [("web-1", "failed")])]
 
 
+@pytest.mark.parametrize("torn", [b"{", b'{"type":"RunEnded","exit_code":0', b"\0" * 200, b'{"type":"GuestPlanned"'])
+def test_a_torn_line_behind_the_last_one_hides_nothing(tmp_path: Path, torn: bytes) -> None:
+    identity = stop(tmp_path)
+    with (tmp_path / "runs" / f"{identity}.jsonl").open("ab") as log:
+        log.write(torn)
+    assert names(tmp_path) == [("shutdown", [("db-1", "forced")])]
+
+
 def test_whoever_is_to_be_forced_off_by_its_first_rung_leaves_no_trace(tmp_path: Path) -> None:
     stop(tmp_path, config="defaults: {stop: [destroy]}")
     assert names(tmp_path) == []

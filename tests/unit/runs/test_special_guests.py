@@ -8,7 +8,7 @@ import pytest
 
 import lastcall
 from lastcall import Attempt, Ended, Guest, GuestState, Outcome, Reason, Run
-from lastcall.guests.rungs import stop_request
+from lastcall.guests.requests import stop_request
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
 from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown

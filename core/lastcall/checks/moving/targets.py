@@ -9,6 +9,7 @@ from lastcall.api.guests import Guest, GuestState, Key, host_of
 from lastcall.checks.moving.travellers import Traveller, travellers
 from lastcall.config.policies import Policies
 from lastcall.errors import LastcallError, Problem, Severity, in_words
+from lastcall.formats.bounded_text import first_names
 from lastcall.hypervisor.moving.other_hosts import OtherHosts, Surroundings, Welcome
 from lastcall.hypervisor.ports import PLAIN, GuestFacts
 
@@ -32,7 +33,7 @@ async def _of_host(
     try:
         seen = await hosts.inspect(uri, [one.guest for one in some])
     except (LastcallError, TimeoutError) as error:
-        names = ", ".join(one.guest.name for one in some[:3]) + (" and others" if len(some) > 3 else "")
+        names = first_names([one.guest.name for one in some], 3)
         message = f"cannot be reached, to which {names} would be moved: {in_words(error)}"
         return [_problem(uri, message, getattr(error, "remedy", "") or f"`virsh -c {uri} list` has to work")]
     if seen.is_here:

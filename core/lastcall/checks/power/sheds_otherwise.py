@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from lastcall.api.guests import Guest
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
+from lastcall.formats.bounded_text import first_names
 from lastcall.ordering.graph import make_graph
 from lastcall.planning.power.stages import SheddingOrder, sheddings
 
@@ -30,8 +31,7 @@ def sheds_otherwise(guests: Sequence[Guest], policies: Policies) -> Iterator[Pro
 
 
 def _in_vain(name: str, needing: Sequence[str]) -> Problem:
-    more = f" and {len(needing) - NAMED} more" if len(needing) > NAMED else ""
-    told, one = f"{', '.join(needing[:NAMED])}{more}", len(needing) == 1
+    told, one = first_names(needing, NAMED), len(needing) == 1
     return _problem(
         name,
         f"has no effect: {told} {'needs' if one else 'need'} it and {'is' if one else 'are'} never shed",

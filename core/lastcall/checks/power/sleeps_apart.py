@@ -6,6 +6,7 @@ from lastcall.api.guests import Guest
 from lastcall.config.policies import Policies
 from lastcall.config.policy.management import is_ours
 from lastcall.errors import Problem, Severity
+from lastcall.formats.bounded_text import first_names
 from lastcall.formats.layout.natural import natural_key
 from lastcall.ordering.graph import make_graph
 from lastcall.ordering.nodes import reached
@@ -26,11 +27,10 @@ def sleeps_apart(guests: Sequence[Guest], policies: Policies) -> Iterator[Proble
         names = sorted((one.name for one in awake if one.key in needing), key=natural_key)
         if not names:
             continue
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         one = len(names) == 1
         yield Problem(
             what="sleep", where=guest.name,
-            message=f"is {_DONE[how[guest.key].sleep]} for a sleep of the host while {', '.join(names[:NAMED])}{more}, "
+            message=f"is {_DONE[how[guest.key].sleep]} for a sleep of the host while {first_names(names, NAMED)}, "
             f"which {'needs' if one else 'need'} it, {'runs' if one else 'run'} on",
             remedy=f"a `sleep` for {'that guest' if one else 'those'} as well, or `sleep: leave` for {guest.name}",
             severity=Severity.WARNING,

@@ -3,7 +3,7 @@
 from lastcall.api.guests import Ended, Outcome
 from lastcall.errors import OperationInvalid
 from lastcall.formats.values import value
-from lastcall.guests.rungs.pending_request import PendingRequest
+from lastcall.guests.requests.pending_request import PendingRequest
 from lastcall.records.credit import ending_of
 
 GOING_OFF = 2.0  # seconds between QEMU's last breath and libvirt's word that the guest is off, at most

@@ -6,7 +6,7 @@ import math
 
 from lastcall.api.guests import Guest
 from lastcall.errors import LastcallError
-from lastcall.guests.rungs.pending_request import PendingRequest
+from lastcall.guests.requests.pending_request import PendingRequest
 from lastcall.guests.rungs.rung_tools import RungTools
 
 HANGS = 3.0  # seconds for a request that returns at once, by its kind

@@ -8,12 +8,12 @@ from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Attempt, Verdict
 from lastcall.errors import ConnectionLost, LastcallError, OperationInvalid, StartedAnew, in_words, whence
 from lastcall.formats.bounded_text import said
+from lastcall.guests.requests.method_work import Unfit
+from lastcall.guests.requests.stop_request import Notices
 from lastcall.guests.rungs.ending import GOING_OFF, Ending
 from lastcall.guests.rungs.hang_watch import HangWatch
-from lastcall.guests.rungs.method_work import Unfit
-from lastcall.guests.rungs.pending_request import PendingRequest
+from lastcall.guests.rungs.rung_time import RungTime
 from lastcall.guests.rungs.rung_tools import RungTools
-from lastcall.guests.rungs.stop_request import Notices
 from lastcall.planning.plan import Step
 from lastcall.records.credit import BY_OTHERS
 from lastcall.records.records import AttemptEnded, GuestAsked
@@ -21,7 +21,6 @@ from lastcall.threads.error_trace import let_go_of_frames
 from lastcall.threads.wakeup import Wakeup
 from lastcall.timing.moment import Moment
 
-LANE_PATIENCE = 60.0  # seconds that a request may wait for its lane; its own time counts from when it is sent
 REBOOT_TIME = 5.0  # seconds that a guest which reboots instead of powering off needs until it may hear us
 LOST_RETRY = 0.5  # seconds until a request whose connection died is made again
 CONFIRMATION = 0.5  # seconds until libvirt is asked, where the guest has to be off and no event says so
@@ -39,22 +38,21 @@ class Rung:
         self._asker, self._sight, self._stream = tools.asker, tools.sight, tools.stream
         self._status, self._loop = tools.sight.status, tools.sight.loop
         self._wakeup = Wakeup(self._loop)
-        self._sent_at: float | None = None  # the first request: the rung's time counts from it
-        self._asked_at: float | None = None  # the first one that the guest can have heard
-        self._refusal: BaseException | None = None  # the last one that there was
-        self._latest = PendingRequest(self._loop.time)
+        self._time = RungTime(tools, guest, step, until)
         self._whence = "", ""  # the place in the plugin, and the traceback, of what failed or was given up
         self._attempt, self._accepted = 0, False
         self._ask_again_at, self._look_at = math.inf, math.inf
-        self._begun = self._loop.time()
-        self._patience = (step.timeout or math.inf) + LANE_PATIENCE
         self._era = self._status.era(guest.uri)
         self._reboots = self._status.reboots(guest.key)
         self._starts = self._status.starts(guest.key)
         # Beside somebody's job it waits for that, which says nothing of QEMU: the plug was pulled as of one that hangs.
         self._hang_watch = HangWatch(tools, guest, returns_at_once=self._asker.returns_at_once(step) and not held)
-        self.asked = False  # whether the guest can have heard it, and has not forgotten it
         self.started = False  # whether the guest was off, and started by somebody, meanwhile
+
+    @property
+    def asked(self) -> bool:
+        """Whether the guest can have heard it, and has not forgotten it."""
+        return self._time.asked
 
     @property
     def hangs(self) -> bool:
@@ -70,8 +68,8 @@ class Rung:
             with self._status.watch(self._guest.key, self._wakeup.ring), self._until.watch(self._wakeup.ring):
                 if await self._wait():
                     message, verdict = "", Verdict.OK
-                elif self._refusal and self._asked_at is None:
-                    message, verdict, self._whence = in_words(self._refusal), Verdict.FAILED, whence(self._refusal)
+                elif (refusal := self._time.refusal) and self._time.was_only_refused:
+                    message, verdict, self._whence = in_words(refusal), Verdict.FAILED, whence(refusal)
         except Unfit as error:
             verdict, message = Verdict.SKIPPED, said(error)
             let_go_of_frames(error)
@@ -100,10 +98,11 @@ class Rung:
         asks = self._step.asks and not self._step.last_resort
         # That an earlier request was refused says nothing of the latest: one that was asked again after a refusal, and
         # obeyed before libvirt had answered, was reported as never asked.
-        refused = self._latest.refused
-        if ending and (not refused or (asks and ending.came_with(self._latest, self._refusal, self._loop.time()))):
-            self._hear()
-        if ending and ending.is_by_method(asked=self._asked_at is not None):
+        latest, refusal = self._time.latest, self._time.refusal
+        if ending and (not latest.refused or (asks and ending.came_with(latest, refusal, self._loop.time()))):
+            self._time.hear()
+        asked_at = self._time.asked_at
+        if ending and ending.is_by_method(asked=asked_at is not None):
             result, message, self._whence = ending.outcome, "", ("", "")
         else:
             result = verdict
@@ -118,7 +117,7 @@ class Rung:
             where=self._whence[0],
             traceback=self._whence[1],
         )
-        heard = None if self._asked_at is None else self._stream.at(self._asked_at)
+        heard = None if asked_at is None else self._stream.at(asked_at)
         self._stream.emit(
             AttemptEnded(at=self._stream.now(), guest=self._guest.key, attempt=attempt, heard=heard, asks=asks)
         )
@@ -131,7 +130,7 @@ class Rung:
         repeats = self._asker.repeats(self._step)
         self._ask()
         try:
-            while not self._over() and not await self._hang_watch.tells(self._latest):
+            while not self._time.is_over and not await self._hang_watch.tells(self._time.latest):
                 if await self._looked():
                     continue
                 if self._accepted and self._step.prepares:
@@ -140,12 +139,12 @@ class Rung:
                     await self._ask_anew()
                     continue
                 self._notice_start()
-                if self._latest.answered and not self._tools.only_waits():
+                if self._time.latest.answered and not self._tools.only_waits():
                     self._expect_to_ask_again(repeats)
                     if self._ask_again_at <= self._loop.time():
                         self._ask()
-                elif self._tools.only_waits() and self._latest.left_at is None:
-                    await self._latest.abandon()  # it waits for a lane, and had better not get one any more
+                elif self._tools.only_waits() and self._time.latest.left_at is None:
+                    await self._time.latest.abandon()  # it waits for a lane, and had better not get one any more
                 await self._wakeup.wait(self._next_move())
             why = self._status.lost(self._guest.uri)
             if why and self._status.ended(self._guest.key) is None:
@@ -158,7 +157,7 @@ class Rung:
 
     async def _looked(self) -> bool:
         """Ask libvirt what became of the guest, where it may be off, refused as its request was, or has to be."""
-        refused = self._latest.answered and self._latest.unread and self._heed()
+        refused = self._time.latest.answered and self._time.latest.unread and self._heed()
         if not refused and self._look_at > self._loop.time():
             return False
         self._look_at = math.inf
@@ -170,7 +169,7 @@ class Rung:
 
         A dead connection is no answer: nobody knows what was delivered, so the guest is asked again.
         """
-        self._latest.unread, error = False, self._latest.error
+        self._time.latest.unread, error = False, self._time.latest.error
         if isinstance(error, ConnectionLost):
             # Of several connections to one daemon one may die alone: the next request opens another at once.
             self._ask_again_at = self._loop.time() + LOST_RETRY
@@ -180,15 +179,15 @@ class Rung:
             raise error
         elif error is None:
             self._accept()
-        elif isinstance(error, TimeoutError) and self._has_more_time():
-            self._hear()
-            if self._latest.left_at is None:
+        elif isinstance(error, TimeoutError) and self._time.was_given_up_early():
+            self._time.hear()
+            if self._time.latest.left_at is None:
                 self._ask_again_at = self._loop.time()
         elif not self._accepted:
             if isinstance(error, TimeoutError):
-                self._hear()
+                self._time.hear()
             else:
-                self._refuse(error)
+                self._time.refuse(error)
             # A refusal of libvirt is not the guest's answer: of one that was paused for a moment, or dumped, the plug
             # was pulled after 2 s of 120.
             if not self._asker.insists(self._step, error):
@@ -200,30 +199,11 @@ class Rung:
 
     def _accept(self) -> None:
         self._accepted = True
-        self._note_sent(self._latest)
-        if self._heard_late:
-            self._sent_at = self._latest.left_at
-        self._hear()
+        self._time.accept()
         if self._asker.outcome(self._step.method) in {Outcome.FORCED, Outcome.SAVED, Outcome.MOVED}:
             # libvirt answers these when the guest is off. Its event was lost, nobody asked until the run had no
             # time left for that, and who had been destroyed was reported as unknown.
             self._look_at = self._loop.time() + CONFIRMATION
-
-    def _has_more_time(self) -> bool:
-        """Whether a request was given up at a moment that counts no more: the guest goes on with what it has heard.
-
-        By a short announcement, say, that was taken back since: a save was aborted, and its guest destroyed.
-        """
-        return self._latest.was_due(self._loop.time(), min(self._until.at, self._limit()))
-
-    def _refuse(self, error: BaseException) -> None:
-        self._refusal, self._latest.refused = error, True
-
-    def _hear(self) -> None:
-        """The guest can have heard the latest request, if that ever left for libvirt."""
-        if self._asked_at is None:
-            self._asked_at = self._latest.left_at
-        self.asked |= self._latest.left_at is not None
 
     def _came_back(self) -> bool:
         """Whether the connection died and lives again since the guest was asked."""
@@ -246,11 +226,8 @@ class Rung:
         starts = self._status.starts(self._guest.key)
         if starts != self._starts:
             self._starts = starts
-            if not self._latest.answered:
-                # An event that comes late may tell of the very start that was asked: who heard a run by hand waits for
-                # a restore.
-                self._hear()
-            self.started, self.asked, self._latest.left_at = True, False, None
+            self._time.forget()
+            self.started = True
             self._ask_again_at = min(self._ask_again_at, self._loop.time() + REBOOT_TIME)
 
     def _expect_to_ask_again(self, repeats: float) -> None:
@@ -269,54 +246,8 @@ class Rung:
         """When there is something to do, if nothing happens until then."""
         # Nobody is asked again before the answer is there: where that had come to be due meanwhile, this turned without
         # a pause until it was.
-        asks_again = self._ask_again_at if self._latest.answered and not self._tools.only_waits() else math.inf
-        return min(self._limit(), asks_again, self._look_at, self._hang_watch.due(self._latest))
-
-    def _over(self) -> bool:
-        return (
-            self._tools.over(self._guest, self._step)
-            or self._until.passed
-            or (self._tools.only_waits() and self._has_heard_nothing)
-            or self._loop.time() >= (self._begun + self._patience if self._sent_at is None else self._limit())
-        )
-
-    @property
-    def _has_heard_nothing(self) -> bool:
-        """Whether there is nothing to wait for where nobody is asked any more."""
-        return self._asked_at is None and (self._latest.answered or self._latest.left_at is None)
-
-    def _limit(self) -> float:
-        """When the rung's time is up, which counts from when the request was sent."""
-        if self._sent_at is None:
-            # A worker that sends it wakes nobody, but not sent by now it has all of its time left. Looked for twice a
-            # second, thousands that waited for a lane kept the loop from serving those that had one.
-            return min(self._begun + self._patience, self._loop.time() + (self._step.timeout or math.inf))
-        if self._step.patient and self._refusal and self._asked_at is None:
-            return math.inf
-        # Counted from its turn, a request that waits for a lane behind twelve others would use up its guest's time.
-        since = self._latest.left_at if self._heard_late and not self._latest.answered else self._sent_at
-        return (self._loop.time() if since is None else since) + self._time
-
-    @property
-    def _time(self) -> float:
-        # Where the mains are back those that are off wait for the end of this.
-        if self._tools.only_waits():
-            return self._asker.time_of(self._guest, self._step)
-        return self._step.timeout or math.inf
-
-    def _ends(self) -> float:
-        """When its time is up, as far as is known before the request that is made now is sent."""
-        first = self._loop.time() if self._sent_at is None or self._heard_late else self._sent_at
-        return first + (self._step.timeout or math.inf)
-
-    @property
-    def _heard_late(self) -> bool:
-        """Whether the core's own request, refused so far, would be heard only now: all of its time counts from then.
-
-        Refused for most of it, and heard at last, a guest was forced off a second later: a host stop had joined its run
-        by hand.
-        """
-        return self._step.insists and self._refusal is not None and self._asked_at is None
+        asks_again = self._ask_again_at if self._time.latest.answered and not self._tools.only_waits() else math.inf
+        return min(self._time.limit(), asks_again, self._look_at, self._hang_watch.due(self._time.latest))
 
     def _ask(self) -> None:
         self._attempt += 1
@@ -326,25 +257,15 @@ class Rung:
             method=self._step.method,
             attempt=self._attempt,
             out_of_order=self._out_of_order,
-            until=self._stream.by(min(self._until.at, self._ends())),
+            until=self._stream.by(self._time.expected_end()),
             last_resort=self._step.last_resort,
         )
-        late = self._loop.time() + (self._step.timeout or math.inf) if self._heard_late else 0.0
-        own = self._begun + self._patience if self._sent_at is None else max(late, self._limit())
-        until = min(self._until.at, own)
-        self._ask_again_at, self._latest = math.inf, PendingRequest(self._loop.time, until)
-        sent = partial(self._note_sent, self._latest)
+        self._ask_again_at, latest = math.inf, self._time.begin()
+        sent = partial(self._time.note_sent, latest)
         notices = Notices(begun=lambda: self._stream.emit(asked), sent=sent, stood=self._note_place)
-        request = partial(
-            self._asker.request, self._guest, self._step, attempt=self._attempt, until=until, notices=notices
-        )
-        self._latest.begin(request, self._loop, self._wakeup.ring)
-
-    def _note_sent(self, asking: PendingRequest) -> None:
-        """Called by a worker; setting a value needs no lock, and waking the loop for each request would cost time."""
-        asking.note_sent()
-        if self._sent_at is None or (self._step.patient and self._asked_at is None):
-            self._sent_at = asking.left_at
+        until, attempt = latest.given_until, self._attempt
+        request = partial(self._asker.request, self._guest, self._step, attempt=attempt, until=until, notices=notices)
+        latest.begin(request, self._loop, self._wakeup.ring)
 
     def _note_place(self, *whence: str) -> None:
         """Where the method was left; of an earlier request it says nothing of what became of the guest since."""
@@ -352,16 +273,16 @@ class Rung:
 
     async def _end(self) -> None:
         """Abandon a request that has not returned, and take it back if its guest still runs."""
-        latest = self._latest
+        latest = self._time.latest
         if latest.answered and not isinstance(latest.error, TimeoutError):
             # An answer that came in the moment in which the guest was found off counts all the same: a plug that was
             # refused then was credited with what the request before it had done.
             if latest.unread and latest.error is None:
-                self._hear()
+                self._time.hear()
             elif latest.unread and latest.error and not isinstance(latest.error, ConnectionLost):
-                self._refuse(latest.error)
+                self._time.refuse(latest.error)
             return
-        self._hear()  # not answered in its time
+        self._time.hear()  # not answered in its time
         await latest.abandon()
         if self._status.ended(self._guest.key) is None:
             # A save that goes on keeps the domain's job: the ACPI request of the

@@ -6,7 +6,7 @@ from dataclasses import field
 
 from lastcall.api.guests import Guest
 from lastcall.formats.values import value
-from lastcall.guests.rungs.stop_request import Asker
+from lastcall.guests.requests.stop_request import Asker
 from lastcall.planning.plan import Step
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lastcall.formats.bounded_text import NAME_LIMIT, bounded
+from lastcall.formats.bounded_text import NAME_LIMIT, bounded, first_names
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_text
@@ -52,8 +52,7 @@ def note_drill(state: Path, drill: LastDrill) -> None:
 def drill_words(drill: LastDrill) -> str:
     """`2026-11-27 06:40, 3 guests: all went and came back as planned`; names are as they are."""
     count = f"{drill.guests} guest{'' if drill.guests == 1 else 's'}"
-    more = f" and {len(drill.failed) - _TOLD} more" if len(drill.failed) > _TOLD else ""
-    told = "all went and came back as planned" if drill.as_planned else ", ".join(drill.failed[:_TOLD]) + more
+    told = "all went and came back as planned" if drill.as_planned else first_names(drill.failed, _TOLD)
     if not drill.complete:
         told = "it did not come to its end, or is under way"
     return f"{local_time(drill.started):%Y-%m-%d %H:%M}, {count}: {told or 'not as planned'}"

@@ -3,6 +3,7 @@
 import math
 
 from lastcall.api.results import StopForecast
+from lastcall.formats.bounded_text import first_names
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 
@@ -26,8 +27,7 @@ def power_cut_line(found: PowerCut) -> str:
     if cut.last_resort is not None and (cut.usual or 0.0) > cut.last_resort:
         told += f", and who still runs after {_time(cut.last_resort)} is forced off"
     if unknown:
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        told += f" (no run has seen {', '.join(unknown[:_NAMED])}{more} go; at worst {_time(cut.worst)})"
+        told += f" (no run has seen {first_names(unknown, _NAMED)} go; at worst {_time(cut.worst)})"
     return told
 
 

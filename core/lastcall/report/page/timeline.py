@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from lastcall.api.guests import Key, Outcome
 from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
+from lastcall.formats.bounded_text import first_names
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.report.page.critical_path import critical_path, end_of
@@ -98,11 +99,7 @@ def bounded_seconds(seconds: float) -> float:
 
 def waiting_words(guest: GuestResult) -> str:
     """Whom a guest waited for."""
-    names = guest.waited_for
-    if not names:
-        return "its turn"
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return first_names(guest.waited_for, MOST_NAMES) or "its turn"
 
 
 def _track(guest: GuestResult, critical: bool, usual: float | None) -> Track:

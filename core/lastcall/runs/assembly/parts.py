@@ -11,7 +11,7 @@ from lastcall.api.stopping import StopMethod
 from lastcall.config.policies import Policies
 from lastcall.config.settings import Settings, ShutdownSettings
 from lastcall.formats.values import value
-from lastcall.guests.rungs.stop_request import Asker, MethodAsker
+from lastcall.guests.requests.stop_request import Asker, MethodAsker
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Dispatcher, Hooks
 from lastcall.hypervisor.ports import Hypervisor

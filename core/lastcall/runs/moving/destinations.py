@@ -12,7 +12,7 @@ from dataclasses import replace
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome, host_of
 from lastcall.api.results import GuestResult
 from lastcall.errors import LastcallError, Severity
-from lastcall.guests.rungs.stop_request import Asker
+from lastcall.guests.requests.stop_request import Asker
 from lastcall.hypervisor.ports import Hypervisor
 from lastcall.planning.plan import Plan, PlannedGuest
 from lastcall.records.stream import Stream

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lastcall.errors import Severity
+from lastcall.formats.bounded_text import first_names
 from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.imports.auto_shutdown import auto_shutdown
@@ -16,6 +17,7 @@ from lastcall.systemd.units import ALIAS, GUESTS_COMMAND, GUESTS_DROP_IN, LIBVIR
 LIBVIRT = "libvirt"
 _NOT_OTHERS = frozenset({*OURS, LIBVIRT_GUESTS})
 _PATH = ("usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin")  # where systemd finds programs
+FEW = 3  # units that are told of many
 _LARGEST_SCRIPT = 1 << 20  # bytes; what is larger is a program
 _ACTIVE = frozenset({"active", "activating", "reloading"})
 _ENABLED = frozenset({"enabled", "enabled-runtime"})
@@ -107,7 +109,7 @@ def _of_all(stoppers: list[OtherStopper]) -> OtherStopper:
     first = stoppers[0]
     if first.name == first.where:
         return OtherStopper("unit", first.where, first.message, first.remedy)
-    instances = _few([one.name for one in stoppers])
+    instances = first_names([one.name for one in stoppers], FEW)
     return OtherStopper("unit", first.where, f"{first.message} ({instances})", first.remedy)
 
 
@@ -168,7 +170,7 @@ def _when(command: UnitCommand, shown: Mapping[str, str], *, at_host_stop: bool)
     if command.key in AT_STOP or at_host_stop:
         return "guests are stopped beside lastcall when the host goes down"
     if triggers := shown.get(_TRIGGERS, "").split():
-        return f"guests are stopped whenever {_few(triggers)} triggers it"
+        return f"guests are stopped whenever {first_names(triggers, FEW)} triggers it"
     return "guests are stopped whenever it is started or reloaded"
 
 
@@ -192,8 +194,3 @@ def is_live(shown: Mapping[str, str]) -> bool:
     """Whether it runs, or will be started by something."""
     on = shown.get("ActiveState") in _ACTIVE or shown.get("UnitFileState") in _ENABLED
     return shown.get("LoadState") == "loaded" and (on or any(shown.get(name) for name in (_TRIGGERS, *_WANTED)))
-
-
-def _few(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

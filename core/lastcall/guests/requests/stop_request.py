@@ -21,8 +21,8 @@ from lastcall.errors import (
     in_words,
 )
 from lastcall.formats.values import value
-from lastcall.guests.rungs.core_methods import CoreResume, CoreShutdown, CoreWake
-from lastcall.guests.rungs.method_work import ask_method, judge_of, require_fit, why_unfit
+from lastcall.guests.requests.core_methods import CoreResume, CoreShutdown, CoreWake
+from lastcall.guests.requests.method_work import ask_method, judge_of, require_fit, why_unfit
 from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.outside_runs import ask_worker
 from lastcall.hooks.tracing.onlooker import onlooker

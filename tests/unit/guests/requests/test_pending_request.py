@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from lastcall.errors import OperationInvalid
-from lastcall.guests.rungs.pending_request import PendingRequest
+from lastcall.guests.requests.pending_request import PendingRequest
 
 
 async def never() -> None:
