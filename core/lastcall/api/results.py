@@ -48,7 +48,7 @@ class HookRecord:
 
     `where` is the plugin's `file:line` at which it failed, or stood when its time was up (the file alone for an
     executable); `traceback` only for unexpected failures and for calls that overran. `called` is false where the plugin
-    was passed over, as it is not meant for the run.
+    was passed over, as it is not meant for the run, or as no time was left for it (then `result` is `timeout`).
     """
 
     hook: str

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lastcall.api.guests import Guest
 from lastcall.api.matching import is_like
 from lastcall.config.files import Located
-from lastcall.config.guest_settings import GuestPolicy, GuestRule
+from lastcall.config.guest_settings import LEAVE, GuestPolicy, GuestRule
 from lastcall.config.nodes import ListNode, MapNode, Node, NodePath, Scalar, locate, path_text
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
@@ -18,7 +18,6 @@ from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 
 LADDERS = ("stop", "last_resort")
-LEAVE = "leave"  # no method, but none at all
 
 
 @value
@@ -95,7 +94,7 @@ class KnownNames:
         for path, policy in policies:
             for key in LADDERS:
                 for below, name in _texts(policy, key):
-                    if (key, name) != ("last_resort", LEAVE):
+                    if (key, name) != ("last_resort", LEAVE):  # no method, but none at all
                         yield self._method, (*path, *below), name
             for below, name in _texts(policy, "shell"):
                 yield self._shell, (*path, *below), name

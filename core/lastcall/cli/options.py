@@ -57,16 +57,22 @@ class SuggestingGroup(click.Group):
 
 
 class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only
-    """A duration such as 90s or 5min, as seconds."""
+    """A duration such as 90s or 5min, as seconds; `some`: none at all would leave no time for anything."""
 
     name = "duration"
+
+    def __init__(self, *, some: bool = False) -> None:
+        self._some = some
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse it; a wrong one is a usage error."""
         try:
-            return parse_duration(value)
+            seconds = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if self._some and seconds <= 0:
+            self.fail(f"{value} leaves no time for anything; give the time that there is, such as 4min", param, ctx)
+        return seconds
 
 
 class CriterionType(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  generic from click 8.4 on only

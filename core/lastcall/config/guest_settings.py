@@ -1,6 +1,6 @@
 """The models of what a guest gets: ladders, rules and everything that they may set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -41,6 +41,7 @@ SHELL = (
 )
 
 
+LEAVE = "leave"
 NEVER = "never"
 _SHED_FORMS = f"{NEVER}, a time on battery such as 5min, or a mapping of after, below and runtime_below"
 SHED = (
@@ -61,8 +62,14 @@ def _one_or_many(value: Any) -> Any:
 
 
 def last_resort_steps(value: object) -> object:
-    """The short forms of `last_resort`: one method's name, or `leave`."""
-    return [] if value == "leave" else [value] if isinstance(value, str) else value
+    """The short forms of `last_resort`: one method's name, or `leave`, with which a ladder may end, too."""
+    steps = [value] if isinstance(value, str) else value
+    if not isinstance(steps, Sequence) or LEAVE not in steps:
+        return steps
+    # Taken for the name of a method that nobody has, it made of "save it, else leave it" that its plug was pulled.
+    if steps.index(LEAVE) < len(steps) - 1:
+        raise ValueError(f"{LEAVE!r} ends a ladder: what stands behind it would never be tried")
+    return list(steps[:-1])
 
 
 class LadderStep(NamedChoice):

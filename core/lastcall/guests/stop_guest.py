@@ -1,5 +1,6 @@
 """One guest's way off: its turn, its hooks, its ladder, the last resort, and what libvirt says in the end."""
 
+import math
 from collections.abc import Sequence
 
 from lastcall.api.guests import Guest, GuestState, Outcome
@@ -10,9 +11,12 @@ from lastcall.guests.present_plan import PresentPlan
 from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stop_sequence import StopSequence
 from lastcall.guests.stopping import Stopping
+from lastcall.hooks.dispatch import Fired
 from lastcall.hypervisor.ports import Condition
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.records import GuestBegun
+
+_HOOK = "on_guest_stop"
 
 
 class GuestStop:
@@ -101,9 +105,7 @@ class GuestStop:
     async def _go(self, *, in_turn: bool) -> None:
         self._busy.end(self._guest.key)  # what asks about a guest must not stand in the way of what is done to it
         await self._present.look_anew()
-        await self._present.wait_for_other_jobs(
-            self._hooks.boxes("on_guest_stop", self._guest, self._planned.hook_timeout)
-        )
+        await self._present.wait_for_other_jobs(self._hooks.boxes(_HOOK, self._guest, self._planned.hook_timeout))
         why = await self._fire_on_guest_stop()
         if why:
             await self._finish(skipped=why)
@@ -122,18 +124,14 @@ class GuestStop:
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""
-        hooks, why = self._hooks, ""
-
-        async def fire() -> None:
-            nonlocal why
-            until = min(self._phases.last_ask.at, self._phases.last_resort.at)
-            fired = await hooks.fire("on_guest_stop", self._guest, until=until, box=self._planned.hook_timeout)
-            if fired.verdict == "skip_guest":
-                why = fired.because
-
+        fired, last_ask = Fired(), self._phases.last_ask
         off = self._status.ended(self._guest.key) is not None
-        if hooks.listens("on_guest_stop", self._guest) and not self._phases.asks_no_more and not off:
-            await self._phases.last_ask.bounds(fire())
+        if self._hooks.listens(_HOOK, self._guest) and not self._phases.asks_no_more and not off:
+            box, late = self._planned.hook_timeout, last_ask.passed
+            until = -math.inf if late else min(last_ask.at, self._phases.last_resort.at)
+            firing = self._hooks.fire(_HOOK, self._guest, until=until, box=box, into=fired)
+            await (firing if late else last_ask.bounds(firing))
+        why = fired.because if fired.verdict == "skip_guest" else ""
         if self._phases.asks_no_more:
             return self._leave_unasked()
         if why and not self._phases.voluntary:

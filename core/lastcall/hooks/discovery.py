@@ -249,7 +249,7 @@ def _load_packages(registry: Registry, time: LoadTime, timeout: float, *, own_on
             # An import may wait for a network that is down by now; its worker is left to it, and the others are loaded.
             plugin = time.call(source, load, OwnCode(_top_level(load)), timeout)
         except LastcallError as error:  # one that cannot be imported is that plugin's failure only
-            registry.refuse(source, f"cannot be imported: {error}", _reinstall(source))
+            registry.refuse(source, f"cannot be imported: {error}", error.remedy or _reinstall(source))
         else:
             registry.add(source, plugin)
 
@@ -321,4 +321,5 @@ def _bundled(name: str) -> Source:
 
 
 def _reinstall(source: Source) -> str:
-    return f"reinstall {source.where}, or add {source.name} to hooks.block"
+    package = PROJECT if source.origin is Origin.BUNDLED else source.where
+    return f"reinstall {package}, or add {source.name} to hooks.block"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import field
@@ -16,9 +17,9 @@ from lastcall.hooks.call import HookCall, RunContext
 from lastcall.hooks.isolation.bound_call import bound_call
 from lastcall.hooks.isolation.failed_call import FailedCall
 from lastcall.hooks.isolation.judgement import Judged, judged
-from lastcall.hooks.occasions.passed_over import PassedOver
+from lastcall.hooks.occasions.passed_over import NO_TIME, PassedOver
 from lastcall.hooks.registry import Implementation
-from lastcall.hooks.tracing.onlooker import CallOnlooker, onlooker
+from lastcall.hooks.tracing.onlooker import CallOnlooker, FiringOnlooker, onlooker
 from lastcall.records.records import HookBegun, HookEnded, HookSaid
 from lastcall.records.said_lines import CallLines, SaidLines
 from lastcall.records.stream import Stream
@@ -77,13 +78,15 @@ class Hooks(Protocol):
         box: float | None = None,
         since: float | None = None,
         missed: bool = False,
+        into: Fired | None = None,
         **arguments: Any,
     ) -> Fired:
-        """Call every implementation that is meant for the run.
+        """Call every implementation that is meant for the run, and tell of those for which no time is left.
 
         `until` is the loop time at which no call may run any longer; `share` is that of a run which turns out meanwhile
         to have less time, and cuts them off. `box` is the guest's own time box in seconds, `since` the loop time of the
         first call of a series. `missed`: only those that were not meant for the run, and are for what it has become.
+        `into` keeps what it brings, for who cuts it off.
         """
         ...
 
@@ -133,28 +136,44 @@ class Dispatcher:
         box: float | None = None,
         since: float | None = None,
         missed: bool = False,
+        into: Fired | None = None,
         **arguments: Any,
     ) -> Fired:
         """Call every implementation in order; see `Hooks.fire`."""
-        fired, one, ones = Fired(), None, self._implementations(hook, guest)
+        fired, one, ones = Fired() if into is None else into, None, deque(self._implementations(hook, guest))
         if not ones:
             return fired
+        looked_at = self._onlooker.firing(hook, guest, tuple(ones), self._loop.time)
         try:
             async with self._bounded(share):
-                looked_at = self._onlooker.firing(hook, guest, ones, self._loop.time)
-                for one in ones:
+                while ones:
+                    one = ones.popleft()
                     if not self._passed_over.lets(one, guest, missed=missed):
                         looked_at.not_called(one, self._passed_over.why(one) or "has been called already")
                         continue
                     # One by one and not by a call of pluggy: there one implementation that raises skips all the others.
                     limit = self._box(one, until, box)
+                    if limit <= 0:
+                        self._leave_out(one, guest, fired, looked_at)
+                        continue
                     expires = self._loop.time() + limit
                     said = self.lines_of(hook, one.plugin, guest)
                     call = HookCall(self._context, one.plugin, expires=expires, say=said.say, since=since)
                     await self._call(one, guest, fired, call, said, limit, arguments, looked_at.call(one))
-        except TimeoutError:  # those behind it are not called
-            self._apply_policy(fired, self._failed(hook, one.plugin if one else "", _CUT_OFF), None)
+        except (TimeoutError, asyncio.CancelledError) as cut_off:
+            if one:
+                self._apply_policy(fired, self._failed(hook, one.plugin, _CUT_OFF), None)
+            for left in ones:
+                if hook != _CUT_SHORT and self._passed_over.lets(left, guest, missed=missed):
+                    self._leave_out(left, guest, fired, looked_at)
+            if isinstance(cut_off, asyncio.CancelledError):
+                raise
         return fired
+
+    def _leave_out(self, one: Implementation, guest: Guest | None, fired: Fired, looked_at: FiringOnlooker) -> None:
+        looked_at.not_called(one, NO_TIME)
+        self._passed_over.leave_out(one, guest)
+        self._apply_policy(fired, self._failed(one.hook, one.plugin, NO_TIME, one.file), None)
 
     def _bounded(self, share: Share | None) -> AbstractAsyncContextManager[None]:
         return self._context.terms.bounded(share, once_changed=True) if share else contextlib.nullcontext()

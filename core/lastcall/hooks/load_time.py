@@ -59,7 +59,7 @@ class LoadTime:
         share = STEP.of(self._ends - now) if source.origin is Origin.BUNDLED else (self._until - now) / 2
         # One that has no time is not begun: its thread would go on with it behind our back.
         if share < LEAST:
-            raise LastcallError("no time was left for it")
+            raise LastcallError("no time was left for it", "it takes a longer deadline")
         standpoint = Standpoint()
         try:
             return self._box.call(standpoint.watching(wording(work, own, source)), timeout=min(timeout, share))

@@ -79,8 +79,9 @@ class Narrator:
             case HookBegun() if self._verbose:
                 return f"{self._prefix(record.guest)}{record.hook} of {record.plugin}"
             case HookEnded() if record.record.result in {Verdict.FAILED, Verdict.TIMEOUT}:
-                what = f"{record.record.hook} of {record.record.plugin}"
-                return f"{self._prefix(record.guest)}{what} {record.record.result.value}: {hook_words(record.record)}"
+                hook = record.record
+                what = f"{hook.hook} of {hook.plugin}{f' {hook.result.value}' if hook.called else ''}"
+                return f"{self._prefix(record.guest)}{what}: {hook_words(hook)}"
             case _:
                 return None
 

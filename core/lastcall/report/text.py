@@ -14,6 +14,8 @@ from lastcall.records.report_builder import as_planned
 from lastcall.report.evidence import comparisons
 from lastcall.report.problems.alike import alike_as_one
 
+_UNSEEN = frozenset({"connection", "permission"})  # problems of a connection whose guests nobody could look at
+
 
 def report_json(report: Report) -> str:
     """The report as section 7 of the contract shows it."""
@@ -103,8 +105,8 @@ def hook_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> list[str]:
     """One call, and what it said."""
     sign, tone = {Verdict.OK: ("✓", Tone.GOOD), Verdict.SKIPPED: ("-", None)}.get(hook.result, ("✗", Tone.BAD))
     said = f": {hook_words(hook)}" if hook.message else ""
-    text = f"{hook.hook} of {hook.plugin}: {hook.result.value}{_after(hook.duration)}{said}"
-    return paragraph(text, screen, indent, sign=sign, tone=tone)
+    went = f": {hook.result.value}{_after(hook.duration)}" if hook.called else ""
+    return paragraph(f"{hook.hook} of {hook.plugin}{went}{said}", screen, indent, sign=sign, tone=tone)
 
 
 def hook_words(hook: HookRecord) -> str:
@@ -179,8 +181,11 @@ def _closing(report: Report) -> str:
     sleeps, stops = report.run.reason is Reason.SLEEP, report.run.kind is RunKind.SHUTDOWN
     if not told and sleeps:
         told = "no guest is to be paused or saved" if stops else "no guest was"
+    elif not told and stops:
+        unseen = any(one.what in _UNSEEN and one.severity is Severity.ERROR for one in report.problems)
+        told = "which guests run is not known" if unseen else "no running guests were found"
     elif not told:
-        told = "no running guests were found" if stops else "nothing to restore"
+        told = "nothing to restore"
     verdict = "as planned" if report.run.exit_code == 0 else "not everything as planned"
     # Who tries it by hand must not read that guests were shut down.
     called = ("sleep" if stops else "after the sleep") if sleeps else report.run.kind.value

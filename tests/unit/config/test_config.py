@@ -20,6 +20,7 @@ from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.sample import SAMPLE
 from lastcall.options import Duration, Options, StepOptions
+from lastcall.planning.plan import Circumstances, plan_guest
 from support import run_lastcall
 
 
@@ -104,6 +105,7 @@ def test_ten_mistakes_are_ten_errors_each_with_its_line_and_column() -> None:
         ("defaults: {stop: [{push: {}, other: {}}]}", "one stop method"),
         ("defaults: {stop: [{push: {hart: true}}]}", "defaults.stop[0].push.hart: unknown key; did you mean 'hard'?"),
         ("defaults: {stop: [{push: {timeout: true}}]}", "defaults.stop[0].push.timeout: not a duration"),
+        ("defaults: {last_resort: [leave, push]}", "'leave' ends a ladder: what stands behind it would never be tried"),
         ("defaults: {depends_on: {nam: x}}", "defaults.depends_on.nam: unknown key; did you mean 'name'?"),
         ("plugins: {sssh: {}}", "plugins.sssh: unknown key; did you mean 'ssh'?"),
         ("plugins: {ssh: {user: 5}}", "plugins.ssh.user: should be a text, not 5; quote it"),
@@ -181,6 +183,18 @@ guests:
     other: Any = Policies(found).of(Guest(uri="lxc:///system", uuid="u", name="db-1", state=paused))
     assert other.manage is False
     assert other.stop[0].chosen[1].hard is True
+
+
+@pytest.mark.parametrize(
+    ("written", "tried"),
+    [("leave", []), ("[leave]", []), ("[]", []), ("push", ["push"]), ("[push, leave]", ["push"]),
+     ("[{push: {hard: true}}, leave]", ["push"])],
+)  # fmt: skip
+def test_a_last_resort_that_ends_in_leave_pulls_no_plug(written: str, tried: list[str]) -> None:
+    policy = settings(f"defaults: {{last_resort: {written}}}").defaults
+    assert [step.chosen[0] for step in policy.last_resort] == tried
+    plan = plan_guest(Guest(uri="u", uuid="u", name="g"), policy, Circumstances(methods=WORDS.methods), awaited=False)
+    assert [step.method for step in plan.last_resort] == tried
 
 
 def test_sections_of_a_plugin_that_could_not_be_loaded_stay_unread() -> None:

@@ -21,10 +21,13 @@ _REASONS = [reason.value for reason in Reason if not reason.voluntary]
 @click.command("announce", short_help="Tell the next host stop why it takes place, and how long it may take.")
 @click.option("--reason", type=click.Choice(_REASONS), help="Why the host is going to stop; `power`: the UPS runs low.")
 @click.option(
-    "--deadline", type=DurationType(), metavar="DURATION", help="How long from now the host has power, or patience."
+    "--deadline",
+    type=DurationType(some=True),
+    metavar="DURATION",
+    help="How long from now the host has power, or patience.",
 )
 @click.option(
-    "--for", "lifetime", type=DurationType(), default=LIFETIME, metavar="DURATION",
+    "--for", "lifetime", type=DurationType(some=True), default=LIFETIME, metavar="DURATION",
     help="How long an announcement without a deadline counts; 10min by default.",
 )  # fmt: skip
 @click.option("--cancel", is_flag=True, help="Take it back: the power is back.")

@@ -25,7 +25,9 @@ def maintenance_command() -> None:
 
 
 @maintenance_command.command("begin", short_help="Stop the guests; they stay away until `end`.")
-@click.option("--deadline", type=DurationType(), metavar="DURATION", help="The run that stops them is over by then.")
+@click.option(
+    "--deadline", type=DurationType(some=True), metavar="DURATION", help="The run that stops them is over by then."
+)
 @click.option("--force", is_flag=True, help="Let guests be forced off that do not stop by themselves.")
 @click.option("--yes-neighbours", is_flag=True, help="Also those that guests of other hosts need.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Without a terminal nobody is ever asked.")
@@ -62,7 +64,9 @@ def maintenance_begin(
 
 
 @maintenance_command.command("end", short_help="Bring the guests back that were kept away.")
-@click.option("--deadline", type=DurationType(), metavar="DURATION", help="The run that starts them is over by then.")
+@click.option(
+    "--deadline", type=DurationType(some=True), metavar="DURATION", help="The run that starts them is over by then."
+)
 @json_option(MaintenanceDocument)
 @click.pass_obj
 def maintenance_end(invocation: Invocation, deadline: float | None, *, as_json: bool) -> int:

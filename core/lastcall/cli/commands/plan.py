@@ -36,11 +36,11 @@ from lastcall.runs.request import RunRequest
 @click.option("--manual", is_flag=True, help="Plan a run by hand; the same as --reason manual.")
 @click.option(
     "--within",
-    type=DurationType(),
+    type=DurationType(some=True),
     metavar="DURATION",
     help="Say who would be forced off if the power goes in this time, and which settings would avoid it.",
 )
-@click.option("--deadline", type=DurationType(), metavar="DURATION", help="Plan for this deadline.")
+@click.option("--deadline", type=DurationType(some=True), metavar="DURATION", help="Plan for this deadline.")
 @click.option("--force", is_flag=True, help="Plan a manual run that forces guests off.")
 @json_option(PlanDocument)
 @click.pass_obj
@@ -123,8 +123,6 @@ def _time_given(deadline: float | None, within: float | None) -> float | None:
     """The deadline that is planned for; None for the configured one. Raises UsageError."""
     if within is not None and deadline is not None:
         raise UsageError("--within is a deadline itself", "leave --deadline out")
-    if within == 0:
-        raise UsageError("--within 0s leaves no time for anything", "give the time that there is, such as 4min")
     return deadline if within is None else within
 
 

@@ -20,7 +20,7 @@ from lastcall.planning.selection import Selection
 @listed_arguments
 @click.option(
     "--deadline",
-    type=DurationType(),
+    type=DurationType(some=True),
     metavar="DURATION",
     help="The run is over by then; overrides the configured deadline.",
 )

@@ -19,7 +19,7 @@ from lastcall.planning.selection import Selection
 @reason_option(Reason.MANUAL)
 @click.option(
     "--deadline",
-    type=DurationType(),
+    type=DurationType(some=True),
     metavar="DURATION",
     help="The run is over by then; overrides the configured deadline.",
 )

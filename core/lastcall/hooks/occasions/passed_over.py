@@ -7,6 +7,8 @@ from lastcall.hooks.registry import Implementation
 from lastcall.records.records import HookEnded
 from lastcall.records.stream import Stream
 
+NO_TIME = "not called: no time was left for it"
+
 
 class PassedOver:
     """Decides whether an implementation is called, for the whole run or for a guest."""
@@ -28,17 +30,21 @@ class PassedOver:
             return known or not missed
         if not known:  # once: `guest_ready` is asked every second
             self._known.add(place)
-            self._tell(one, key, why)
+            self._tell(one, key, Verdict.SKIPPED, why)
         return False
+
+    def leave_out(self, one: Implementation, guest: Guest | None) -> None:
+        """Tell that there is no time to call it: nobody would know that a database was not flushed."""
+        self._tell(one, guest.key if guest else None, Verdict.TIMEOUT, NO_TIME)
 
     def why(self, one: Implementation) -> str:
         """Why it is not called now; nothing where it is."""
         return one.occasions.refusal(one.hook, self._context.terms.reason, rehearsal=self._context.rehearsal)
 
-    def _tell(self, one: Implementation, key: Key | None, why: str) -> None:
+    def _tell(self, one: Implementation, key: Key | None, result: Verdict, why: str) -> None:
         now = self._stream.now()
         record = HookRecord(
-            hook=one.hook, plugin=one.plugin, result=Verdict.SKIPPED, started=now, duration=0.0, message=why,
+            hook=one.hook, plugin=one.plugin, result=result, started=now, duration=0.0, message=why,
             called=False,
         )  # fmt: skip
         self._stream.emit(HookEnded(at=now, guest=key, record=record))

@@ -78,7 +78,7 @@ def test_memory_is_that_of_all_who_would_come_first_to_that_host() -> None:
 def test_a_host_that_does_not_answer_is_told_once_with_those_who_would_be_moved_there() -> None:
     (problem,) = found({}, *(FakeGuest(f"web-{number}") for number in range(4)))
     assert (problem.where, problem.severity) == (HB, Severity.ERROR)
-    assert problem.message.startswith("cannot be reached, to which web-0, web-1, web-2 and others would be moved: ")
+    assert problem.message.startswith("cannot be reached, to which web-0, web-1, web-2 and 1 more would be moved: ")
 
 
 def test_a_host_that_is_this_one_and_one_with_older_programs_are_told() -> None:
