@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -35,10 +35,17 @@ def _words(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
+def _not_empty(run: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    program = run if isinstance(run, str) else "".join(run[:1])
+    if not program.strip():
+        raise ValueError("an empty command runs nothing; write one, or leave it out")
+    return run
+
+
 class GuestCommand(Options):
     """One command; the command line alone will do."""
 
-    run: Annotated[str | tuple[str, ...], BeforeValidator(_words)] = Field(
+    run: Annotated[str | tuple[str, ...], BeforeValidator(_words), AfterValidator(_not_empty)] = Field(
         description="A command line for /bin/sh in the guest, or a list of words that no shell touches.",
         json_schema_extra=COMMAND,
     )
@@ -65,7 +72,7 @@ class GuestCommand(Options):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short form."""
-        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+        return {"anyOf": [{"type": "string", "description": "a command line"}, handler(core_schema)]}
 
 
 class Commands(Options):
@@ -83,7 +90,8 @@ class Commands(Options):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short form."""
         full = handler(core_schema)
-        return {"anyOf": [handler.resolve_ref_schema(full)["properties"]["on_guest_stop"], full]}
+        commands = handler.resolve_ref_schema(full)["properties"]["on_guest_stop"]
+        return {"anyOf": [{**commands, "description": "a list of commands"}, full]}
 
 
 @hookimpl

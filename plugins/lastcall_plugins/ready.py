@@ -4,8 +4,9 @@ import os
 import signal
 import socket
 import subprocess
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from lastcall import Guest, HypervisorError, PluginOptions, Run, hookimpl
 from lastcall.options import BY_METADATA, COMMAND, Duration, Options
@@ -13,19 +14,40 @@ from lastcall.options import BY_METADATA, COMMAND, Duration, Options
 # VIR_ERR_OPERATION_DENIED: a neighbour's guest is looked at read-only, and its agent cannot be asked. That it has
 # opened its channel is all that can be known: taken for a No, it would hold up whoever needs that guest at each boot.
 _READ_ONLY = 29
+_LAST_PORT = 65535
 PATIENCE = 5.0  # seconds for one attempt; the next one follows a second later
+
+
+def _port(given: object) -> object:
+    """Judge a port, or host:port; raises ValueError."""
+    if given is None:
+        return None
+    port = given.rpartition(":")[2] if isinstance(given, str) else given
+    try:
+        number = int(port) if isinstance(port, str) else port
+    except ValueError:
+        number = 0
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= _LAST_PORT:
+        raise ValueError(f"should be a port, from 1 to {_LAST_PORT}, or host:port, not {str(given)[:80]!r}")
+    return given
+
+
+def _not_empty(command: str) -> str:
+    if not command.strip():
+        raise ValueError("an empty command tells nothing; write one, or leave it out")
+    return command
 
 
 class Ready(Options):
     """The guest key `ready`: all that are given have to hold. `ready_timeout` says for how long to wait."""
 
     agent: bool = Field(default=False, description="The guest agent answers.", json_schema_extra=BY_METADATA)
-    tcp: int | str | None = Field(
+    tcp: Annotated[int | str | None, BeforeValidator(_port)] = Field(
         default=None,
         description="A port of the guest, or host:port, accepts a connection.",
         json_schema_extra=BY_METADATA,
     )
-    command: str | None = Field(
+    command: Annotated[str, AfterValidator(_not_empty)] | None = Field(
         default=None,
         description="This command line, run on the host by /bin/sh with LASTCALL_GUEST set, succeeds.",
         json_schema_extra=COMMAND,

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from lastcall import Guest, Run, StopMethod, StopRequest, hookimpl
 from lastcall.options import BY_METADATA, StepOptions
@@ -28,6 +30,11 @@ class SignalOptions(StepOptions):
     @classmethod
     def _short_form(cls, value: object) -> object:
         return {"signal": value} if isinstance(value, int) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Allow the short form: the number alone."""
+        return {"anyOf": [{"type": "integer", "description": "the number of a signal"}, handler(core_schema)]}
 
 
 class Signal(StopMethod[SignalOptions]):

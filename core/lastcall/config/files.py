@@ -13,6 +13,7 @@ from pathlib import Path
 from lastcall.config.nodes import ListNode, MapNode, Mark, mark_at, merge
 from lastcall.config.reader import Reader
 from lastcall.errors import ConfigDenied, ConfigInvalid, Problem
+from lastcall.formats.nearest import nearest
 from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes
 from lastcall.formats.values import value
 
@@ -122,6 +123,24 @@ def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> Problem:
     if isinstance(error, UnicodeDecodeError):
         where = str(mark_at(path, error.object[: error.start].decode("utf-8-sig", errors="replace")))
         why = f"not a text file (UTF-8): byte {error.object[error.start]:#04x}"
+        # What writes UTF-16 writes the mark of its byte order in front.
+        odd = error.object[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+        remedy = "save it as UTF-8" + (", it looks like UTF-16" if odd else "")
     else:
         where, why = path, (error.strerror or str(error)).lower()
-    return Problem(what="config", where=where, message=f"cannot be read: {why}", remedy="see `lastcall config sample`")
+        remedy = _instead_of(Path(path)) if isinstance(error, FileNotFoundError) else ""
+    return Problem(what="config", where=where, message=f"cannot be read: {why}", remedy=remedy)
+
+
+def _instead_of(path: Path) -> str:
+    """What helps where nothing is at a path."""
+    try:
+        names = [name for name in os.listdir(path.parent) if name.endswith((".yaml", ".yml"))]  # noqa: PTH208  names alone
+    except OSError:
+        return f"name a file that is there: the folder {path.parent} is not"
+    close = nearest(path.name, names)
+    if close:
+        return f"did you mean {path.parent / close}?"
+    if os.access(DEFAULT_FILE, os.F_OK):
+        return f"name a file that is there, such as {DEFAULT_FILE}"
+    return f"`lastcall config sample` prints one that can be kept as {path}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,7 +15,7 @@ from pydantic import (
 )
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticKnownError
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.api.matching import matches
@@ -57,6 +58,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
+def _true_false_or(word: str) -> BeforeValidator:
+    """Beside a word, too, `true` and `false` are no numbers: to Python, 1 is one of True, False and a word."""
+
+    def judge(value: object) -> object:
+        if isinstance(value, bool | str):
+            return value
+        raise PydanticKnownError("literal_error", {"expected": f"true, false or {word!r}"})
+
+    return BeforeValidator(judge)
+
+
 def _one_or_many(value: Any) -> Any:
     return [value] if isinstance(value, str | Mapping) else value
 
@@ -65,11 +77,12 @@ def last_resort_steps(value: object) -> object:
     """The short forms of `last_resort`: one method's name, or `leave`, with which a ladder may end, too."""
     steps = [value] if isinstance(value, str) else value
     if not isinstance(steps, Sequence) or LEAVE not in steps:
-        return steps
+        return cast("object", steps)
+    given = cast("Sequence[object]", steps)
     # Taken for the name of a method that nobody has, it made of "save it, else leave it" that its plug was pulled.
-    if steps.index(LEAVE) < len(steps) - 1:
+    if given.index(LEAVE) < len(given) - 1:
         raise ValueError(f"{LEAVE!r} ends a ladder: what stands behind it would never be tried")
-    return list(steps[:-1])
+    return list(given[:-1])
 
 
 class LadderStep(NamedChoice):
@@ -146,12 +159,21 @@ class ShedSettings(Section):
         return {"anyOf": [{"const": NEVER}, {"type": "string"}, {"type": "number"}, handler(core_schema)]}
 
 
+def _not_nothing(text: str) -> str:
+    if not text:
+        raise ValueError('is empty, which no guest has; "*" matches every guest')
+    return text
+
+
+_Wanted = Annotated[str, AfterValidator(_not_nothing)]
+
+
 class Match(Section):
     """Which guests a rule is for: all that are given have to match."""
 
-    name: str | None = Field(default=None, description="A name, or a glob such as `db-*`.")
-    uuid: str | None = Field(default=None, description="A domain's UUID.")
-    uri: str | None = Field(default=None, description="A connection's URI, or a glob.")
+    name: _Wanted | None = Field(default=None, description="A name, or a glob such as `db-*`.")
+    uuid: _Wanted | None = Field(default=None, description="A domain's UUID.")
+    uri: _Wanted | None = Field(default=None, description="A connection's URI, or a glob.")
     state: GuestState | None = Field(default=None, strict=False, description="The state at planning.")
 
     @model_validator(mode="before")
@@ -193,7 +215,7 @@ class Match(Section):
 class GuestPolicy(Section):
     """What a guest gets: `defaults`, overlaid by its metadata and by every rule that matches it."""
 
-    manage: Literal[True, False, "watch"] = Field(
+    manage: Annotated[Literal[True, False, "watch"], _true_false_or("watch")] = Field(
         default=True,
         description="False = somebody else's: listed, never touched, never restored; watch = as well, but whoever it "
         "needs is asked only when it is off, and whoever needs it is started only when it runs.",
@@ -225,7 +247,7 @@ class GuestPolicy(Section):
         description="What to do with a guest that cannot be restored, as libvirt forgets it when it is off.",
         json_schema_extra=BY_METADATA,
     )
-    restore: Literal[True, False, "always"] = Field(
+    restore: Annotated[Literal[True, False, "always"], _true_false_or("always")] = Field(
         default=True,
         description="Start it again when it was running; always = at every boot, also after a crash.",
         json_schema_extra=BY_METADATA,

@@ -72,7 +72,8 @@ def _checked(model: type[GuestPolicy], key: str, text: str, mark: Mark) -> tuple
     reader = Reader(mark.file, BOUNDS)
     node = reader.read(text)
     if reader.problems:
-        return node, [(f"{key}: {problem.message}", "its text is YAML") for _, problem in reader.problems]
+        remedy = "its text is YAML"
+        return node, [(f"{key}: {problem.message}", problem.remedy or remedy) for _, problem in reader.problems]
     _, found = validate(model, MapNode(mark, {key: node}, {key: mark}))
     if found:
         return node, [(problem.message, problem.remedy) for _, problem in found]

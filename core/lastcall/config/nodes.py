@@ -60,7 +60,7 @@ def mark_at(file: str, before: str) -> Mark:
 
 def path_text(path: NodePath) -> str:
     """A path as people write it: `guests[2].match`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else "." + (step or "''") for step in path).lstrip(".")
 
 
 def plain(node: Node) -> object:

@@ -72,7 +72,7 @@ def places_of(tree: Tree) -> Places | None:
     if texts.keys() != section.items.keys() or not texts.keys() <= {"state", "run", "hooks"}:
         return None
     paths = {key: Path(text) for key, text in texts.items() if isinstance(text, str)}
-    if paths.keys() != texts.keys():
+    if paths.keys() != texts.keys() or not all(path.is_absolute() for path in paths.values()):
         return None
     return Places(**paths, brings_back=policy != "none", connections=_uris(tree), files=tuple(tree.texts))
 

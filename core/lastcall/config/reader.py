@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import yaml
 
-from lastcall.config.nodes import MISTAKES, ListNode, MapNode, Mark, Node, Scalar, mark_at
+from lastcall.config.nodes import MISTAKES, ListNode, MapNode, Mark, Node, Scalar, mark_at, path_text
+from lastcall.config.wording.yaml_text import quote_it, yaml_mistake
 from lastcall.errors import Problem, in_words
 from lastcall.formats.values import value
 
@@ -31,12 +32,14 @@ class YamlBounds:
 FILE = YamlBounds()
 
 # With more digits it is no number that anybody counts with, and of some thousand Python refuses to make one.
-_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
+MOST_DIGITS = 18
+_NUMBER = re.compile(rf"[-+]?(0|[1-9][0-9]{{0,{MOST_DIGITS - 1}}})(\.[0-9]{{1,17}})?")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _TAGS = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))})
 # What no YAML may have in it. The parsers look for it, too, but libyaml counts in bytes where it stands.
 _UNACCEPTABLE = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 _PLAIN = re.compile(r"[\t\n\r\x20-\x7e]*")  # most files; the other pattern takes milliseconds to compile
+_MERGE = "<<"  # of YAML 1.1: the keys of another mapping
 _ENDS = frozenset({yaml.SequenceEndEvent, yaml.MappingEndEvent})
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml a thousand rules are read ten times faster
@@ -51,20 +54,21 @@ class Reader:
 
     def read(self, text: str) -> Node:
         """Return the document's node; an empty document is an empty mapping. Problems are collected, not raised."""
-        empty = MapNode(Mark(self.file))
+        empty, remedy = MapNode(Mark(self.file)), ""
         try:
             root = self._read(text)
         except _Refused as refused:
-            mark, message = refused.mark, refused.message
+            mark, message, remedy = refused.mark, refused.message, refused.remedy
         except yaml.MarkedYAMLError as error:
             where = error.problem_mark or error.context_mark
-            mark, message = self.mark(where), f"not valid YAML: {error.problem or error.context}"
+            told, remedy = yaml_mistake(error, text)
+            mark, message = self.mark(where), f"not valid YAML: {told}"
         # The parser that is written in Python stumbles over escapes of characters that do not exist.
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             mark, message = Mark(self.file), f"not valid YAML: {in_words(error)}"
         else:
             return empty if isinstance(root, Scalar) and root.value is None else root
-        self._note(mark, message)
+        self._note(mark, message, remedy)
         return empty
 
     def _read(self, text: str) -> Node:
@@ -87,22 +91,22 @@ class Reader:
         """The place, counted from 1."""
         return Mark(self.file, mark.line + 1, mark.column + 1) if mark else Mark(self.file)
 
-    def problem(self, mark: Mark, message: str) -> None:
+    def problem(self, mark: Mark, message: str, remedy: str = "") -> None:
         """Note what is wrong. Raises _Refused where that is too much."""
         if len(self.problems) == MISTAKES:
             raise _Refused(mark, f"more than {MISTAKES} mistakes; the rest is not read")
-        self._note(mark, message)
+        self._note(mark, message, remedy)
 
-    def _note(self, mark: Mark, message: str) -> None:
-        self.problems.append((mark, Problem(what="config", where=str(mark), message=message)))
+    def _note(self, mark: Mark, message: str, remedy: str) -> None:
+        self.problems.append((mark, Problem(what="config", where=str(mark), message=message, remedy=remedy)))
 
 
 class _Refused(Exception):
     """The text is read no further."""
 
-    def __init__(self, mark: Mark, message: str) -> None:
+    def __init__(self, mark: Mark, message: str, remedy: str = "") -> None:
         super().__init__(message)
-        self.mark, self.message = mark, message
+        self.mark, self.message, self.remedy = mark, message, remedy
 
 
 class _Collection:
@@ -172,24 +176,34 @@ class _Builder:
             self._anchors[event.anchor] = _Anchored(node, 1, 0)
         top = self._open[-1] if self._open else None
         if top and not top.has_key and isinstance(top.node, MapNode):
-            self._take_key(top, top.node, text, mark)
+            self._take_key(top, top.node, text, mark, plain=tag is None and event.implicit[0])
         else:
             self._put(node, mark)
 
-    def _take_key(self, top: _Collection, node: MapNode, key: str, mark: Mark) -> None:
+    def _take_key(self, top: _Collection, node: MapNode, key: str, mark: Mark, *, plain: bool) -> None:
         top.has_key, top.key = True, key
+        if plain and key == _MERGE:
+            self._reader.problem(mark, f"{self._path_to(key)}: merge keys are not supported", "write out what it adds")
+            top.key = None
+            return
         # PyYAML takes the last one and says nothing.
         if key in node.marks:
-            self._reader.problem(mark, f"{key}: given twice; first at line {node.marks[key].line}")
+            self._reader.problem(mark, f"{self._path_to(key)}: given twice; first at line {node.marks[key].line}")
             top.key = None
         else:
             node.marks[key] = mark
+
+    def _path_to(self, key: str) -> str:
+        """The path of a key of the innermost mapping, as other errors have it."""
+        above = (len(one.node.items) if isinstance(one.node, ListNode) else one.key for one in self._open[:-1])
+        return path_text((*(step for step in above if step is not None), key))
 
     def _take_alias(self, event: Any, mark: Mark) -> None:
         if not self._bounds.aliases:
             raise _Refused(mark, "aliases (*) are not read here")
         if event.anchor not in self._anchors:
-            raise _Refused(mark, f"not valid YAML: nothing is called &{event.anchor}")
+            said = f"not valid YAML: nothing is called &{event.anchor}, for which *{event.anchor} would stand"
+            raise _Refused(mark, said, quote_it(f"*{event.anchor}"))
         meant = self._anchors[event.anchor]
         # Whoever walks down an alias that contains itself never comes to an end.
         if meant is None:
@@ -248,7 +262,7 @@ class _Builder:
 
     def _judge_tag(self, tag: str | None, mark: Mark) -> None:
         if tag is not None and tag not in _TAGS:
-            self._reader.problem(mark, f"the YAML tag {tag} is not used here")
+            self._reader.problem(mark, f"the YAML tag {tag} is not used here", quote_it(tag) if tag[0] == "!" else "")
 
 
 def _decided(text: str) -> bool | int | float | str | None:

@@ -1,6 +1,5 @@
 """The models of the configuration's core. `compose` adds the sections and guest keys that plugins declare."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -14,6 +13,7 @@ from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
 from lastcall.config.sections.fleet_lock import FleetLockSettings
+from lastcall.config.sections.spelling import AbsolutePath, Spelling
 from lastcall.config.sections.units import UnitSettings
 from lastcall.errors import OnFailure
 from lastcall.formats.quantities import parse_size
@@ -41,14 +41,14 @@ def _one_or_several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-# Strict, pydantic takes nothing but a Path for a path, and YAML knows only texts.
-FolderPath = Annotated[Path, Field(strict=False)]
 Limit = Annotated[
     Duration | None,
     BeforeValidator(_limit),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "description": "a duration, or none"}),
 ]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Variable = Annotated[
+    str, Spelling(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable: letters of ASCII, digits and _, no digit first")
+]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -101,7 +101,7 @@ class ConnectionSettings(Section):
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow the short form: the URI alone."""
-        return {"anyOf": [{"type": "string"}, handler(core_schema)]}
+        return {"anyOf": [{"type": "string", "description": "a URI"}, handler(core_schema)]}
 
 
 class ReasonSettings(Section):
@@ -254,12 +254,12 @@ class RunLogSettings(Section):
 class PathSettings(Section):
     """Where lastcall keeps its things."""
 
-    state: FolderPath = Field(
+    state: AbsolutePath = Field(
         default=STATE,
         description="What must survive a reboot: the guests to restore, run logs, the plugins' folders.",
     )
-    run: FolderPath = Field(default=RUN, description="What must not: the lock.")
-    hooks: FolderPath = Field(default=HOOKS, description="Drop-ins.")
+    run: AbsolutePath = Field(default=RUN, description="What must not: the lock.")
+    hooks: AbsolutePath = Field(default=HOOKS, description="Drop-ins.")
 
 
 def _one_of_ours(connections: tuple[ConnectionSettings, ...]) -> tuple[ConnectionSettings, ...]:

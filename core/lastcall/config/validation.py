@@ -1,5 +1,6 @@
 """From nodes to settings: every error at once, each with file, line and column."""
 
+import re
 import types
 import typing
 from collections import defaultdict
@@ -23,13 +24,17 @@ from lastcall.config.nodes import (
     path_text,
     plain,
 )
+from lastcall.config.reader import MOST_DIGITS
+from lastcall.config.wording.forms import forms_of, key_meant
 from lastcall.errors import Problem, in_words
-from lastcall.formats.nearest import nearest
+from lastcall.formats.nearest import did_you_mean, nearest
 from lastcall.options import Elsewhere
 from lastcall.threads.own_code import foreign_place, frames_of
 from lastcall.threads.standard_output import lines_of
 
 WIDEST = 80  # characters of a value that are shown
+_KEY = ("[key]",)  # the last step of pydantic's where it is the key of a mapping that is wrong
+_LONG_NUMBER = re.compile(rf"[-+]?\d{{{MOST_DIGITS + 1},}}(\.\d+)?")
 
 
 def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, list[Located]]:
@@ -43,11 +48,12 @@ def validate(model: type[BaseModel], node: MapNode) -> tuple[BaseModel | None, l
         return None, [_unjudged(model, node, error)]
     # Of an unknown key the key is what is wrong; what stands behind it may begin lines further down.
     places = [
-        (locate(node, path, key=detail["type"] == "extra_forbidden"), path, detail)
+        (locate(node, path, key=detail["type"] == "extra_forbidden" or detail["loc"][-1:] == _KEY), path, detail)
         for path, detail in _once(node, details)
     ]
     places.sort(key=lambda place: place[0])
-    found = [_located(model, *place) for place in places[:MISTAKES]]
+    with lines_of("configuration"):  # what was probably meant is tried with them
+        found = [_located(model, *place) for place in places[:MISTAKES]]
     if len(places) > MISTAKES:
         mark, message = places[-1][0], f"{len(places) - MISTAKES} errors more"
         found.append((mark, Problem(what="config", where=str(mark), message=message)))
@@ -137,30 +143,40 @@ def _located(model: type[BaseModel], mark: Mark, path: NodePath, detail: ErrorDe
 def _message(model: type[BaseModel], path: NodePath, detail: ErrorDetails) -> tuple[str, str]:
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        known = _keys_at(model, detail["loc"][:-1])
-        close = nearest(str(path[-1]), known)
-        return "unknown key" + (f"; did you mean {close!r}?" if close else ""), f"known here: {', '.join(known)}"
+        known = sorted(getattr(_model_at(model, detail["loc"][:-1]), "model_fields", {}))
+        return f"unknown key{did_you_mean(str(path[-1]), known)}", f"known here: {', '.join(known)}"
     if kind == "missing":
         return "is missing", ""
     if kind in {"value_error", "assertion_error"}:
         # pydantic writes "Value error, " before whatever a validator of ours says.
         return detail["msg"].partition(", ")[2] or "is not valid", ""
+    if kind in _OF_MODELS:
+        at = _model_at(model, detail["loc"])
+        return f"should be {forms_of(at)}, not {_shown(given)}{key_meant(at, given, path[-1] if path else '')}", ""
     expected = _EXPECTED.get(kind)
     if expected is None:
         expected = _lower(detail["msg"]).replace("True", "true").replace("False", "false")
-        return f"{expected}, not {_clipped(repr(given))}", ""
+        return f"{expected}, not {_clipped(repr(given))}{_word_meant(detail)}", ""
+    if kind in _OF_NUMBERS and isinstance(given, str) and _LONG_NUMBER.fullmatch(given):
+        expected += f" of at most {MOST_DIGITS} digits"
     # To YAML a guest called 100 is a number, which its owner does not expect.
     hint = "; quote it" if kind == "string_type" and isinstance(given, int | float) else ""
     return f"should be {expected}, not {_shown(given)}{hint}", ""
 
 
+def _word_meant(detail: ErrorDetails) -> str:
+    """The word that was meant, of those that may stand there."""
+    words = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+    return did_you_mean(detail["input"], words) if isinstance(detail["input"], str) else ""
+
+
+_OF_MODELS = frozenset({"model_type", "model_attributes_type"})
+_OF_NUMBERS = frozenset({"float_type", "int_type"})
 _EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "a mapping",
     "float_type": "a number",
     "int_type": "a whole number",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
     "path_type": "a path",
     "string_type": "a text",
     "tuple_type": "a list",
@@ -184,12 +200,12 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _keys_at(model: type[BaseModel], loc: NodePath) -> list[str]:
-    """The keys that a model knows at the place of an error, for `did you mean`."""
+def _model_at(model: type[BaseModel], loc: NodePath) -> Any:
+    """What is read at the place of an error."""
     kind: Any = model
     for step in loc:
         kind = _below(kind, step) or kind  # branches of a union are no step down
-    return sorted(getattr(kind, "model_fields", {}))
+    return kind
 
 
 def model_below(model: type[BaseModel], path: NodePath) -> Any:

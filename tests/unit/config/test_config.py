@@ -225,7 +225,7 @@ def test_the_schema_knows_plugins_methods_and_short_forms(tmp_path: Path) -> Non
     schema = json.loads(run_lastcall(tmp_path / "config.yaml", "config", "schema").stdout)
     text = json.dumps(schema)
     assert all(f'"{name}"' in text for name in ("acpi", "save", "destroy", "bypass_cache", "deadline"))
-    assert schema["$defs"]["ConnectionSettings"]["anyOf"][0] == {"type": "string"}
+    assert schema["$defs"]["ConnectionSettings"]["anyOf"][0] == {"type": "string", "description": "a URI"}
 
 
 def _linked(path: Path, target: str) -> None:

@@ -134,7 +134,7 @@ def test_of_thousands_of_mistakes_the_first_are_told_and_the_others_counted() ->
          "1:34: guests[0].databases[0].postgressql: unknown key; did you mean 'postgresql'?"),
         ("guests: [{match: a, databases: custom}]", "1:32: guests[0].databases.custom.flush: is missing"),
         ("restore: {attempts: 12345678901234567890}",
-         "1:21: restore.attempts: should be a whole number, not '12345678901234567890'"),
+         "1:21: restore.attempts: should be a whole number of at most 18 digits, not '12345678901234567890'"),
         ("a: 1\nb: \x07", "2:4: not valid YAML: the character U+0007 is not allowed"),
         ('connections: ["a\\0b"]', "1:15: has a NUL character"),
         ("defaults: !!python/object:os.system {}", "1:11: the YAML tag tag:yaml.org,2002:python/object"),

@@ -18,7 +18,7 @@ from support import PROGRAM, write_config
     [
         "# nothing\n",
         "paths: {state: /a}\n",
-        "paths: {state: /a, run: b/c, hooks: '/with space'}\n",
+        "paths: {state: /a, run: /b/c, hooks: '/with space'}\n",
         "restore: {policy: none, parallel: 2}\n",
         "restore: {policy: was-running}\n",
         "connections: [test:///default]\nguests: [{match: a, nonsense: 1}]\npaths: {run: /r}\n",
@@ -62,7 +62,8 @@ def test_connections_that_are_not_plain_cost_nobody_the_places(
 
 
 @pytest.mark.parametrize(
-    "text", ["paths: [a]\n", "paths: {state: 1}\n", "paths: {stat: /a}\n", "paths: {state: null}\n", "nonsense: 1\n",
+    "text", ["paths: [a]\n", "paths: {state: 1}\n", "paths: {stat: /a}\n", "paths: {run: b/c}\n",
+             "paths: {state: null}\n", "nonsense: 1\n",
              "paths: {state: /a\n", "[]\n", "", "restore: none\n", "restore: {policy: never}\n",
              "restore: {policy: null}\n", "restore: {policy: [none]}\n"]
 )  # fmt: skip

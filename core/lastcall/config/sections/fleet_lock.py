@@ -1,12 +1,12 @@
 """The section `fleet_lock`: the server that says whether this host may reboot."""
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from lastcall.config.guest_settings import Section
+from lastcall.config.sections.spelling import AbsolutePath, Spelling
 from lastcall.options import Duration
 
 
@@ -29,8 +29,8 @@ def _base_url(text: str) -> str:
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-GroupName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9.-]{1,255}$")]
-HolderName = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+GroupName = Annotated[str, Spelling(r"[a-zA-Z0-9.-]{1,255}", "up to 255 letters of ASCII, digits, dots and dashes")]
+HolderName = Annotated[str, Spelling(r"[!-~]{1,255}", "up to 255 characters of ASCII without blanks")]
 
 
 class FleetLockSettings(Section):
@@ -42,6 +42,6 @@ class FleetLockSettings(Section):
         default=None, description="What this host is called there; if left out, a hash of its machine id."
     )
     timeout: Duration = Field(default=10.0, gt=0, le=120.0, description="How long one answer may take, all in all.")
-    ca: Annotated[Path, Field(strict=False)] | None = Field(
+    ca: AbsolutePath | None = Field(
         default=None, description="A file of certificates (PEM) that are trusted instead of the system's."
     )
