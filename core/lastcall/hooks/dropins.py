@@ -1,5 +1,6 @@
 """Drop-ins in `hooks.d/`: Python modules, and executables in a folder named like a hook."""
 
+import inspect
 import os
 import re
 import stat
@@ -8,7 +9,8 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
-from lastcall.errors import LastcallError, Problem, in_words
+from lastcall.api.markers import PROJECT
+from lastcall.errors import LastcallError, Problem, Severity, in_words
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.reading import Unreadable, Untrusted, open_trusted, read_bytes, read_start
 from lastcall.hooks.load_time import LoadTime
@@ -84,11 +86,27 @@ def _load_module(path: Path, registry: Registry, time: LoadTime, timeout: float)
             module = time.call(source, lambda: _module(source.name, path, code), own, timeout)
             # Python is called in rehearsals whatever its header says: it has `run.rehearsal` to look at.
             words = _occasions(code, path, registry).words
+            known = len(registry.problems)
             registry.add(source, module, Occasions(words))
+            # Where something is wrong with its hooks that has been told.
+            if len(registry.problems) == known and not _has_hooks(module):
+                registry.report(_without_hooks(path))
         except LastcallError as error:  # whatever its import raises is this drop-in's failure only
             registry.refuse(source, str(error), error.remedy or f"mend it, or add {source.name} to hooks.block")
         except OSError as error:
             registry.refuse(source, _why(error), getattr(error, "remedy", ""))
+
+
+def _has_hooks(module: types.ModuleType) -> bool:
+    things = [one.__func__ if type(one) is types.MethodType else one for one in list(vars(module).values())]
+    # Past what an object answers by itself: some have every attribute, and others raise.
+    return any(inspect.getattr_static(one, f"{PROJECT}_impl", None) is not None for one in things)
+
+
+def _without_hooks(path: Path) -> Problem:
+    message = "has no hook, so that nobody ever calls it"
+    remedy = "write `@lastcall.hookimpl` above a function that is called like a hook, or remove it"
+    return Problem(what="plugin", where=str(path), message=message, remedy=remedy, severity=Severity.WARNING)
 
 
 def _module_source(path: Path) -> Source:

@@ -26,10 +26,10 @@ class Criterion:
         if not wanted:
             raise ValueError(f"{text!r} is not KEY=VALUE, such as uri=qemu:///system")
         if key not in KEYS:
-            raise ValueError(f"{key!r} is no key: {_hint(key, KEYS)} keys are {', '.join(KEYS)}")
+            raise ValueError(_unknown("key", key, KEYS))
         states = [state.value for state in GuestState]
         if key == "state" and wanted not in states:
-            raise ValueError(f"{wanted!r} is no state: {_hint(wanted, states)} states are {', '.join(states)}")
+            raise ValueError(_unknown("state", wanted, states))
         return cls(key, wanted)
 
     def covers(self, guest: Guest) -> bool:
@@ -164,6 +164,11 @@ def _called(word: str, guests: Sequence[Guest]) -> list[Guest]:
     # libvirt allows `web*` as a name: whoever types that gets this guest, and not web-1 as well.
     exact = [guest for guest in guests if guest.name == word or guest.uuid == word.lower()]
     return exact or [guest for guest in guests if is_like(guest.name, word)]
+
+
+def _unknown(kind: str, word: str, known: Sequence[str]) -> str:
+    hint = _hint(word, known)
+    return f"no {kind} is called {word!r} ({kind}s are {', '.join(known)})" + (f"; {hint}" if hint else "")
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

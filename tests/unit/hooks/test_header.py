@@ -64,7 +64,7 @@ def test_what_is_no_header_says_nothing(start: str | bytes) -> None:
 
 
 NOT_UNDERSTOOD = [
-    ("# lastcall: reasons=hots", "2: its header no reason is called 'hots'; did you mean 'host'?"),
+    ("# lastcall: reasons=hots", "2: its header: no reason is called 'hots'; did you mean 'host'?"),
     ("# lastcall: reasons=Manual", "did you mean 'manual'?"),
     ("# lastcall: reasons=", "'reasons' lacks a reason"),
     ("# lastcall: reasons", "'reasons' lacks a reason"),
@@ -75,7 +75,7 @@ NOT_UNDERSTOOD = [
     ("# lastcall reasons=host", "lacks its colon"),
     ("# lastcal: reasons=host", "should begin with `lastcall:`"),
     ("# last-call: rehearse", "should begin with `lastcall:`"),
-    ("# a licence\n" * 12 + "# lastcall: reasons=manual", "14: its header is not among the first 10 lines"),
+    ("# a licence\n" * 12 + "# lastcall: reasons=manual", "14: its header: not among the first 10 lines"),
 ]
 
 

@@ -132,6 +132,43 @@ def test_a_mistake_that_can_be_seen_at_load_is_told_with_file_line_and_remedy(tm
     assert problem.remedy
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def broken(:", "SyntaxError: invalid syntax, {}:3"),
+        ("if True:\nx = 1", "IndentationError: expected an indented block after 'if' statement on line 3, {}:4"),
+    ],
+)
+def test_where_a_text_is_no_python_the_error_is_told_once_and_its_place_once(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    file, plugins = drop_in(tmp_path, text)
+    (problem,) = plugins.registry.problems
+    assert problem.message == words.format(file)
+
+
+@pytest.mark.parametrize("text", ["", "def helper(run): pass", "from lastcall import hookimpl", "broken = property(1)"])
+def test_a_drop_in_that_nobody_would_ever_call_is_a_warning(tmp_path: Path, text: str) -> None:
+    file, plugins = drop_in(tmp_path, text)
+    (problem,) = plugins.registry.problems
+    assert (problem.where, problem.severity) == (str(file), Severity.WARNING)
+    assert problem.message == "has no hook, so that nobody ever calls it"
+    assert "`@lastcall.hookimpl`" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        IMPL + "def pre_shutdown(run): pass",
+        "class A:\n    @lastcall.hookimpl\n    def pre_shutdown(self, run): pass\npre_shutdown = A().pre_shutdown",
+        "@lastcall.hookimpl(specname='pre_shutdown')\ndef stop(run): pass",
+        "@lastcall.hookimpl(optionalhook=True)\ndef of_a_later_lastcall(run): pass",
+    ],
+)
+def test_a_drop_in_with_any_kind_of_hook_is_no_warning(tmp_path: Path, text: str) -> None:
+    assert drop_in(tmp_path, text)[1].registry.problems == ()
+
+
 def fired(plugins: Plugins, hook: str) -> Sequence[Problem]:
     async def story() -> Sequence[Problem]:
         loop = asyncio.get_running_loop()

@@ -124,14 +124,20 @@ def test_on_the_list_it_is_said_that_somebody_is_not_on_the_list() -> None:
     [
         ("qemu:///system", "is not KEY=VALUE"),
         ("uri=", "is not KEY=VALUE"),
-        ("ury=x", "'ury' is no key: did you mean 'uri'? keys are name, uuid, uri, state"),
-        ("state=pausd", "'pausd' is no state: did you mean 'paused'?"),
+        ("ury=x", "no key is called 'ury' (keys are name, uuid, uri, state); did you mean 'uri'?"),
+        ("foo=x", "no key is called 'foo' (keys are name, uuid, uri, state)"),
+        (
+            "state=pausd",
+            "(states are running, paused, suspended, crashed, off, unknown); did you mean 'paused'?",
+        ),
+        ("state=bogus", "no state is called 'bogus' (states are running, paused, suspended, crashed, off, unknown)"),
     ],
 )
 def test_a_criterion_that_cannot_be_read_says_what_could(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"^.") as caught:
         Criterion.parse(text)
     assert message in str(caught.value)
+    assert "  " not in str(caught.value)
 
 
 def test_a_run_is_about_those_that_a_glob_covers_and_touches_nobody_where_another_covers_nobody(

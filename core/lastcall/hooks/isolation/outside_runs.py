@@ -5,7 +5,7 @@ why and where.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from typing import TypeGuard, TypeVar, cast
 
 from lastcall.errors import LastcallError, PluginFailed, in_words, whence, worded
 from lastcall.formats.bounded_text import bounded
@@ -21,17 +21,18 @@ T = TypeVar("T")
 
 def placed(error: Exception, own: OwnCode) -> str:
     """What an error says, and where in the plugin it was raised, as far as that can be told."""
-    where = whence(error)[0] or _syntax(error)
+    where = whence(error)[0]
+    if not where and _is_of_a_text(error):
+        # That was not run, and has no frame; its arguments repeat the place, and the line.
+        return bounded(f"{in_words(type(error)(error.msg))}, {error.filename}:{error.lineno}")
     where = where or own.place(error.frames if isinstance(error, WorkerExit) else frames_of(error))
     words = str(error) if type(error) is WorkerExit else in_words(error)
     return bounded(f"{words}, {where}" if where else words)
 
 
-def _syntax(error: Exception) -> str:
-    """Where a text is no Python: that was not run, and has no frame."""
-    if type(error) is SyntaxError or isinstance(error, IndentationError):
-        return f"{error.filename}:{error.lineno}" if error.filename else ""
-    return ""
+def _is_of_a_text(error: Exception) -> TypeGuard[SyntaxError]:
+    """Whether it says where a text is no Python."""
+    return type(error) in {SyntaxError, IndentationError, TabError} and bool(cast("SyntaxError", error).filename)
 
 
 def plugin_failed(called: str, own: OwnCode, error: BaseException, stood: Sequence[CodeLine] = ()) -> LastcallError:

@@ -117,12 +117,12 @@ def _misplaced(header: re.Match[str] | None, nearly: re.Match[str] | None, found
         return []
     found.odd = True
     if header:
-        return [f"is not among the first {LINES} lines"]
+        return [f"not among the first {LINES} lines"]
     return ["lacks its colon" if nearly and nearly[1].lower() == "lastcall" else "should begin with `lastcall:`"]
 
 
 def _problem(path: Path, number: int, wrong: list[str], found: _Found) -> Problem:
     meant = found.occasions().meant_for()
     then = f"; until then it counts as {meant}" if found.odd or found.unclear else "; until then it is in no rehearsal"
-    message = f"its header {bounded('; '.join(wrong), 400)}{then}"
+    message = f"its header: {bounded('; '.join(wrong), 400)}{then}"
     return Problem(what="plugin", where=f"{path}:{number}", message=message, remedy=_REMEDY)
