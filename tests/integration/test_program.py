@@ -231,7 +231,7 @@ def test_a_run_that_was_killed_is_told_as_far_as_it_came(tmp_path: Path) -> None
     log.write_text(log.read_text()[:-30])
     told = run_lastcall(config, "report")
     assert (told.returncode, told.stdout.splitlines()[-1]) == (
-        1, "! it did not come to its end: it was killed, or is still under way",
+        1, "! it did not come to its end: it was killed",
     )  # fmt: skip
 
 

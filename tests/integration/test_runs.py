@@ -16,7 +16,16 @@ from lab.libvirt_guests import LibvirtGuests, measure
 from lab.patience import LONGEST
 from lastcall.records.report_builder import ReportBuilder
 from lastcall.records.run_log import read_log
-from support import PROGRAM, dependencies, report_of, run_lastcall, start_and_wait_for, waiting_guests, write_config
+from support import (
+    PROGRAM,
+    dependencies,
+    report_of,
+    run_lastcall,
+    start_and_wait_for,
+    waiting_guests,
+    waits_for,
+    write_config,
+)
 
 
 def names(count: int) -> list[str]:
@@ -40,6 +49,24 @@ def test_four_hundred_guests_are_stopped_and_brought_back(lab: Daemon, tmp_path:
         assert {name for name, state in states(connection).items() if state == "off"} == {"guest-0007"}
         again = run_lastcall(config, "restore", "--json")
         assert (report_of(again)["guests"], again.returncode) == ([], 0)
+
+
+def test_a_run_that_is_under_way_is_told_from_one_that_was_killed(lab: Daemon, tmp_path: Path) -> None:
+    config = write_config(tmp_path, lab.test)
+    (tmp_path / "hooks.d" / "10-slow.py").write_text(waits_for(tmp_path / "done"))
+    with driver_guests(lab, ["web-1"]):
+        process = start_and_wait_for(config, "on_guest_stop", "-v", "shutdown")
+        under_way = [run_lastcall(config, *words.split()).stdout for words in ("status", "report", "runs")]
+        assert "nothing was unseen" in run_lastcall(config, "report", "--ack").stdout
+        process.kill()
+        process.communicate(timeout=LONGEST)
+        assert all("is under way" in told and "killed" not in told for told in under_way), under_way
+        for words in ("status", "report", "runs"):
+            told = run_lastcall(config, words).stdout
+            assert "did not come to its end: it was killed" in told
+            assert "under way" not in told
+        assert "! shutdown (manual)" in run_lastcall(config, "status").stdout
+        assert "noted as seen by" in run_lastcall(config, "report", "--ack").stdout
 
 
 def test_a_thousand_guests_with_three_thousand_dependencies_are_planned_and_stopped_quickly(

@@ -67,7 +67,7 @@ class DurationType(click.ParamType):  # pyright: ignore[reportMissingTypeArgumen
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse it; a wrong one is a usage error."""
         try:
-            seconds = parse_duration(value)
+            seconds: Any = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if self._some and seconds <= 0:

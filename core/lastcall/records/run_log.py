@@ -1,6 +1,7 @@
 """What happened, as it happened: one JSON object a line, readable after any crash."""
 
 import contextlib
+import fcntl
 import math
 import os
 import time
@@ -47,6 +48,9 @@ class RunLog:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
                 self._descriptor = os.open(self._folder / f"{record.id}.jsonl", flags, mode)
                 os.fchmod(self._descriptor, mode)  # the umask may have taken of it
+                # The kernel lets go of it with the process: by that a run that was killed is told from one under way.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         data = "".join(map(_line, records)).encode()
         # A write may take less than it was given, as on a disk that is all but full; the next one says why.
         while data:
@@ -99,6 +103,25 @@ def _name(log: Path) -> str:
 
 def _line(record: Record) -> str:
     return f'{{"type":"{type(record).__name__}",{to_json(record)[1:]}\n'
+
+
+def is_under_way(log: Path) -> bool:
+    """Whether the run of a log still writes it; False where the file system cannot tell. Raises PermissionError."""
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def read_log(path: Path) -> Iterator[Record]:

@@ -111,7 +111,7 @@ def _lines(before: PastRun, after: PastRun, found: RunComparison, screen: Screen
     for sign, run in (("-", before), ("+", after)):
         facts = run.report.run
         told = f"{facts.kind.value} ({facts.reason.value}) of {local_time(facts.started):%Y-%m-%d %H:%M:%S}"
-        cut = "" if run.complete else ", did not come to its end"
+        cut = "" if run.complete else f", {run.cut}"
         text = f"{facts.id}: {told}, {_time(facts.duration)}, exit code {facts.exit_code}{cut}"
         yield from paragraph(text, screen, sign=sign)
     for name in ("deadline", "host", "config", "versions"):

@@ -1,4 +1,4 @@
-"""Runs that are over, told from their logs."""
+"""Runs that are over, or under way, told from their logs."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from lastcall.formats.reading import Unreadable
 from lastcall.formats.values import value
 from lastcall.records.records import RunEnded
 from lastcall.records.report_builder import ReportBuilder
-from lastcall.records.run_log import read_log
+from lastcall.records.run_log import is_under_way, read_log
 from lastcall.report.text import as_text
 
 # The time of a guest that was forced off is that of its ladder, not its own.
@@ -22,10 +22,16 @@ _WENT_WELL = frozenset({Outcome.STOPPED, Outcome.SAVED, Outcome.MOVED, Outcome.S
 
 @value
 class PastRun:
-    """One of them. Not `complete`: it was killed, or is still under way."""
+    """One of them. Not `complete`: it was killed, or is still `under_way`."""
 
     report: Report
     complete: bool
+    under_way: bool = False
+
+    @property
+    def cut(self) -> str:
+        """Why it is not complete."""
+        return "is under way" if self.under_way else "did not come to its end: it was killed"
 
 
 def past_runs(folder: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[PastRun]:
@@ -55,10 +61,12 @@ def logs_in(folder: Path) -> list[Path]:
 
 def past_run(log: Path) -> PastRun:
     """The run of a log; raises OSError, or ValueError or LookupError where it cannot be understood."""
+    under_way = is_under_way(log)  # first: one that ends between the two was not killed
     records = list(read_log(log))
     report = ReportBuilder(records).report()
     local_time(report.run.started)
-    return PastRun(report, isinstance(records[-1], RunEnded))
+    complete = isinstance(records[-1], RunEnded)
+    return PastRun(report, complete, under_way and not complete)
 
 
 def local_time(started: str) -> datetime:
@@ -106,6 +114,5 @@ def as_story(run: PastRun, screen: Screen = PLAIN, *, traces: bool = False) -> s
     heading = f"{facts.kind.value} ({facts.reason.value}) of {facts.host}, {began:%Y-%m-%d %H:%M:%S}"
     lines = [*paragraph(heading, screen, tone=Tone.HEADING), as_text(run.report, screen, traces=traces)]
     if not run.complete:
-        cut = "it did not come to its end: it was killed, or is still under way"
-        lines += paragraph(cut, screen, sign="!", tone=Tone.WARNING)
+        lines += paragraph(f"it {run.cut}", screen, sign="!", tone=Tone.WARNING)
     return "\n".join(lines)

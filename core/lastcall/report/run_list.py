@@ -44,7 +44,7 @@ def _became(run: PastRun) -> str:
     told = [f"{count} {outcome.value}" for outcome, count in outcome_counts(run).items()] or ["no guests"]
     told += [f"{errors} problem{'' if errors == 1 else 's'}"] if errors else []
     verdict = "as planned" if facts.exit_code == 0 else "not everything as planned"
-    return f"{', '.join(told)}; {verdict if run.complete else 'did not come to its end'}"
+    return f"{', '.join(told)}; {verdict if run.complete else run.cut}"
 
 
 def _tone(run: PastRun) -> Tone | None:

@@ -14,10 +14,9 @@ from lastcall.formats.decoding import from_json
 from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_bytes, read_end, read_text
 from lastcall.formats.values import value
-from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import READERS, write_whole
 from lastcall.records.report_builder import as_planned
-from lastcall.records.run_log import LARGEST
+from lastcall.records.run_log import LARGEST, is_under_way
 from lastcall.report.run_history import local_time, logs_in, past_run
 
 VERSION = 1
@@ -93,7 +92,7 @@ class SeenRuns:
         A run that is under way is not among it.
         """
         # First: what ends between the two is told once more, and not lost.
-        over = [log.stem for log in logs_in(self._logs) if _is_over(_read(log))]
+        over = [log.stem for log in logs_in(self._logs) if not is_under_way(log)]
         unseen, seen = self.unseen(), SeenBy(by, datetime.now(UTC).isoformat(timespec="seconds"))
         # By their ids, as the clock may have been set back since; those whose log is gone need none.
         write_whole(self.path, to_json({"version": VERSION, "by": seen.by, "at": seen.at, "runs": over}), mode=READERS)
@@ -112,21 +111,6 @@ class SeenRuns:
             return {}  # everything is told once more
         found = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
         return found if found.get("version") == VERSION else {}
-
-
-def _is_over(data: bytes) -> bool:
-    """Whether a run has ended, or was cut off: one of this boot that has not may be under way."""
-    begun = f'"boot_id":"{boot_id()}"'.encode()
-    return _has_ended(data) or data.find(begun, 0, data.find(b"\n")) < 0
-
-
-def _read(log: Path) -> bytes:
-    try:
-        return read_bytes(log, LARGEST)
-    except PermissionError:
-        raise
-    except OSError:
-        return b""  # no log of ours: whatever it was is over
 
 
 def _has_ended(data: bytes) -> bool:
@@ -152,8 +136,9 @@ def _bad_run(log: Path) -> BadRun | None:
     try:
         if _ended_as_planned(log):
             return None
+        under_way = is_under_way(log)  # first: what ends between the two has ended
         data = read_bytes(log, LARGEST)
-        if not _is_over(data) or (_has_ended(data) and not any(sign in data for sign in _SIGNS)):
+        if not any(sign in data for sign in _SIGNS) if _has_ended(data) else under_way:
             return None
         run = past_run(log)
     except PermissionError:

@@ -1,5 +1,6 @@
 """Guests that were forced off, left or failed: what stays of them until somebody says that it was seen."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -112,14 +113,14 @@ def test_a_clock_that_was_set_back_hides_no_later_run(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 1
 
 
-def test_a_host_stop_that_was_cut_off_is_told_and_one_that_may_be_under_way_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("boot", [boot_stamp.boot_id(), "the boot before"])
+def test_a_host_stop_that_was_cut_off_is_told_and_one_that_is_under_way_is_not(tmp_path: Path, boot: str) -> None:
     identity = stop(tmp_path)
-    cut(tmp_path, identity, boot_stamp.boot_id())
-    assert names(tmp_path) == []
-    assert SeenRuns(tmp_path).acknowledge("ada")[1] == []
-    monkeypatch.setattr(unseen, "boot_id", lambda: "the boot after it")
+    cut(tmp_path, identity, boot)
+    with (tmp_path / "runs" / f"{identity}.jsonl").open("ab") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        assert names(tmp_path) == []
+        assert SeenRuns(tmp_path).acknowledge("ada")[1] == []
     (run,) = SeenRuns(tmp_path).unseen()
     assert [guest.outcome for guest in run.guests] == [Outcome.UNKNOWN, Outcome.UNKNOWN]
     assert "which did not come to its end: 2 unknown (db-1, web-1)" in bad_run_line(run)

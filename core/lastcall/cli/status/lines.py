@@ -154,7 +154,7 @@ def _what_is_there(facts: StatusFacts) -> Iterator[Row]:
             told = f"libvirt does not answer for {uri}: {facts.census.silent[uri]}"
             yield Cell("guests now", Tone.WARNING), told
     for index, run in enumerate(facts.last_runs):
-        bad = run.report.run.exit_code or not run.complete
+        bad = (run.report.run.exit_code or not run.complete) and not run.under_way
         yield Cell("then" if index else "last run", Tone.BAD if bad else None), run_line(run)
     if facts.last_drill:
         good = facts.last_drill.complete and facts.last_drill.as_planned

@@ -73,10 +73,11 @@ class GuestStory:
 
 @value(kw_only=True)
 class RunStory:
-    """All that is told of one run. `home`: the connection of most guests."""
+    """All that is told of one run. `home`: the connection of most guests; `cut`: why it is not `complete`."""
 
     report: Report
     complete: bool
+    cut: str
     began: datetime
     faults: tuple[Fault, ...]
     chart: Timeline
@@ -104,7 +105,7 @@ class RunStory:
     def verdict(self) -> str:
         """How it went, in a sentence."""
         if not self.complete:
-            return "It did not come to its end: it was killed, or is still under way"
+            return f"It {self.cut}"
         if self.good:
             return "Everything went as planned"
         bad, count = sum(not guest.good for guest in self.guests), len(self.guests)
@@ -152,6 +153,7 @@ def run_stories(runs: Sequence[PastRun], earlier: Sequence[PastRun], *, traces: 
         yield RunStory(
             report=report,
             complete=run.complete,
+            cut=run.cut,
             began=local_time(report.run.started),
             faults=tuple(_faults(report, guests, traces=traces)),
             chart=timeline(report, usual),
