@@ -58,6 +58,8 @@ EXECUTABLE = """\
 echo "the host goes down ($LASTCALL_REASON), ${LASTCALL_DEADLINE%.*} s from now at the latest"
 """
 
+_PLAN = ("plan", "--reason", "reboot")
+
 
 def run_demo(echo: Callable[[str], None]) -> int:
     """Plan, shut down and restore half a dozen guests in a temporary folder; returns the worst exit code."""
@@ -68,7 +70,7 @@ def run_demo(echo: Callable[[str], None]) -> int:
         world = make_world(GUESTS)
         echo(f"Six guests in libvirt's test driver ({WORLD}), and two drop-ins:")
         echo(f"  {folder}/hooks.d/20-goodbye.py\n  {folder}/hooks.d/pre_shutdown/50-tell-people\n")
-        echo("$ lastcall plan")
+        echo(f"$ lastcall {' '.join(_PLAN)}")
         code = _plan(config)
         echo("\n$ lastcall shutdown --reason reboot")
         code = max(code, _run(config, RunKind.SHUTDOWN, Reason.REBOOT, echo))
@@ -100,7 +102,7 @@ def _set_up(folder: Path) -> Path:
 def _plan(config: Path) -> int:
     from lastcall.cli.main import run
 
-    return run(["--config", str(config), "plan", "--reason", "reboot"])
+    return run(["--config", str(config), *_PLAN])
 
 
 def _run(config: Path, kind: RunKind, reason: Reason, echo: Callable[[str], None]) -> int:

@@ -57,8 +57,8 @@ def plan_command(
 ) -> int:
     """Show what a shutdown would do, without doing it: who is asked when and how, what comes then, and if it fits.
 
-    As it is, the one of a host that is powered off. With guests, by name, UUID or quoted glob, with --force or
-    --manual, it is what `lastcall shutdown` does by hand.
+    Without options or guests it plans the shutdown of a host that is powered off. With guests, by name, UUID or quoted
+    glob, with --force or --manual, it plans what `lastcall shutdown` does by hand.
 
     `usually` is when a guest would be asked by the times of earlier runs, `latest` when every time that is configured
     is used up. With -v (before the command) it also shows where each value comes from, and what plugins tell about

@@ -51,7 +51,8 @@ def shutdown_command(
 
     Writes down which guests run before touching any, fires the hooks, asks each guest by its ladder of stop methods
     and waits until libvirt says that it is off. `lastcall plan` shows all of it beforehand. A manual run leaves guests
-    running that do not stop by themselves, unless --force is given.
+    running that do not stop by themselves, unless --force is given; one whose own ladder has `destroy` is forced off by
+    that in any case.
     """
     from lastcall.cli.last_words import tell
     from lastcall.report.text import as_text, report_json
