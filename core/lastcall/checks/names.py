@@ -81,7 +81,7 @@ class KnownNames:
         for key in LADDERS:
             for index, step in enumerate(getattr(policy, key)):
                 name = step.chosen[0]
-                if name not in self._method.known:
+                if name not in self._method.known and (key, name) != ("last_resort", LEAVE):
                     yield self._method.problem(where, f"{source}{key}[{index}]", name)
         for name in policy.shell:
             if name not in self._shell.known:

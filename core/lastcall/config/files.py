@@ -119,7 +119,10 @@ def _unreadable(path: str, error: OSError | UnicodeDecodeError) -> Problem:
     if isinstance(error, Unreadable):
         # What is wrong may be a folder above it.
         told = "not used as configuration:" if isinstance(error, Untrusted) else "cannot be read:"
-        return Problem(what="config", where=error.filename, message=f"{told} {error.why}", remedy=error.remedy)
+        # Where somebody named a folder such as /etc, it had better stay where it is.
+        stays = not isinstance(error, Untrusted) and (Path(path).is_dir() or Path(path).is_char_device())
+        remedy = "a plain file is wanted here" if stays else error.remedy
+        return Problem(what="config", where=error.filename, message=f"{told} {error.why}", remedy=remedy)
     if isinstance(error, UnicodeDecodeError):
         where = str(mark_at(path, error.object[: error.start].decode("utf-8-sig", errors="replace")))
         why = f"not a text file (UTF-8): byte {error.object[error.start]:#04x}"

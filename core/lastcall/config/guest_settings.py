@@ -82,7 +82,7 @@ def last_resort_steps(value: object) -> object:
     # Taken for the name of a method that nobody has, it made of "save it, else leave it" that its plug was pulled.
     if given.index(LEAVE) < len(given) - 1:
         raise ValueError(f"{LEAVE!r} ends a ladder: what stands behind it would never be tried")
-    return list(given[:-1])
+    return given if given[1:] else []
 
 
 class LadderStep(NamedChoice):

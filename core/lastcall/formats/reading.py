@@ -159,11 +159,8 @@ def _step(parent: int, part: str, path: Path, *, folder: bool, last: bool = Fals
 def require_plain(path: Path, found: os.stat_result) -> None:
     """Raise Unreadable for pipes, devices, directories."""
     if not stat.S_ISREG(found.st_mode):
-        what = stat.S_IFMT(found.st_mode)
-        remedy = f"move it away: {_moved(path)}"
-        if what in {stat.S_IFDIR, stat.S_IFCHR, stat.S_IFBLK}:  # /etc itself, or /dev/null
-            remedy = "name a plain file, or put one in its place"
-        raise Unreadable(path, f"is {_KINDS.get(what, 'something else')} and no plain file", remedy)
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise Unreadable(path, f"is {kind} and no plain file", f"move it away: {_moved(path)}")
 
 
 def _check_trust(path: Path, found: os.stat_result, *, last: bool = True) -> None:

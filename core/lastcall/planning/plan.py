@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
-from lastcall.config.guest_settings import GuestPolicy, LadderStep
+from lastcall.config.guest_settings import LEAVE, GuestPolicy, LadderStep
 from lastcall.config.policies import Policies
 from lastcall.config.policy.management import is_ours, is_watched
 from lastcall.errors import Problem
@@ -141,6 +141,8 @@ def _mistakes(guest: Guest, policy: GuestPolicy, methods: Mapping[str, Any]) -> 
     """What is wrong with a guest's ladder, and a name for each."""
     for step in (*policy.stop, *policy.last_resort):
         name, ends = step.chosen[0], policy.last_resort[-1:] == (step,)
+        if name == LEAVE and ends:
+            continue
         if name not in methods:
             yield name, _unknown(name, guest, methods, ends=ends)
         elif step in policy.last_resort and _is_move(methods[name]):
@@ -165,7 +167,7 @@ def plan_guest(guest: Guest, policy: GuestPolicy, around: Circumstances, *, awai
     # Whether another host takes it nobody knows, and then there is no time left to find out.
     force = {name for name, method in around.methods.items() if not _is_move(method)}
     final = [step.chosen for step in policy.last_resort if step.chosen[0] in force]
-    if policy.last_resort and policy.last_resort[-1].chosen[0] not in force and DESTROY in force:
+    if policy.last_resort and policy.last_resort[-1].chosen[0] not in {*force, LEAVE} and DESTROY in force:
         # The host goes down all the same: a typing mistake, or a plugin that is gone, is no `last_resort: leave`.
         final.append((DESTROY, None))
     return PlannedGuest(

@@ -105,7 +105,8 @@ def hook_lines(hook: HookRecord, screen: Screen, indent: int = 0) -> list[str]:
     """One call, and what it said."""
     sign, tone = {Verdict.OK: ("✓", Tone.GOOD), Verdict.SKIPPED: ("-", None)}.get(hook.result, ("✗", Tone.BAD))
     said = f": {hook_words(hook)}" if hook.message else ""
-    went = f": {hook.result.value}{_after(hook.duration)}" if hook.called else ""
+    was_left_out = not hook.called and hook.result is Verdict.TIMEOUT  # which its own words say
+    went = "" if was_left_out else f": {hook.result.value}{_after(hook.duration)}"
     return paragraph(f"{hook.hook} of {hook.plugin}{went}{said}", screen, indent, sign=sign, tone=tone)
 
 

@@ -20,7 +20,7 @@ from lastcall.errors import ConfigInvalid
 from lastcall.hooks.discovery import Plugins
 from lastcall.installation.sample import SAMPLE
 from lastcall.options import Duration, Options, StepOptions
-from lastcall.planning.plan import Circumstances, plan_guest
+from lastcall.planning.plan import Circumstances, make_plan
 from support import run_lastcall
 
 
@@ -188,13 +188,15 @@ guests:
 @pytest.mark.parametrize(
     ("written", "tried"),
     [("leave", []), ("[leave]", []), ("[]", []), ("push", ["push"]), ("[push, leave]", ["push"]),
-     ("[{push: {hard: true}}, leave]", ["push"])],
+     ("[{push: {hard: true}}, leave]", ["push"]), ("[pusch, leave]", []), ("[pusch, push, leave]", ["push"]),
+     ("pusch", ["destroy"])],
 )  # fmt: skip
 def test_a_last_resort_that_ends_in_leave_pulls_no_plug(written: str, tried: list[str]) -> None:
-    policy = settings(f"defaults: {{last_resort: {written}}}").defaults
-    assert [step.chosen[0] for step in policy.last_resort] == tried
-    plan = plan_guest(Guest(uri="u", uuid="u", name="g"), policy, Circumstances(methods=WORDS.methods), awaited=False)
-    assert [step.method for step in plan.last_resort] == tried
+    guest, policies = Guest(uri="u", uuid="u", name="g"), Policies(settings(f"defaults: {{last_resort: {written}}}"))
+    plan = make_plan([guest], policies, Circumstances(methods={**WORDS.methods, "destroy": _Push()}))
+    (planned,) = plan.guests
+    assert [step.method for step in planned.last_resort] == tried
+    assert not any("'leave'" in problem.message for problem in plan.problems)
 
 
 def test_sections_of_a_plugin_that_could_not_be_loaded_stay_unread() -> None:
@@ -268,3 +270,12 @@ def test_later_rules_win_whether_they_name_a_guest_or_match_a_glob() -> None:
     ):
         found = load.parse(f"guests: [{rules}]").settings(Vocabulary())
         assert Policies(found).of(guest).timeout == timeout
+
+
+@pytest.mark.parametrize("named", ["/etc", "/tmp", "/dev/null"])
+def test_nobody_is_told_to_move_away_what_was_named_by_mistake(named: str) -> None:
+    done = run_lastcall(Path(named), "plan")
+    assert done.returncode == 6
+    assert f"{named}: cannot be read: is a " in done.stderr
+    assert "→ a plain file is wanted here" in done.stderr
+    assert "mv " not in done.stderr

@@ -143,7 +143,7 @@ def test_a_last_good_configuration_that_nobody_understands_leaves_the_defaults(
     kept.path.write_text(content)
     loaded = load(None, Reason.POWER, kept)
     assert (loaded.origin, [problem.message for problem in loaded.problems]) == (
-        "defaults", ["shutdown: should be a mapping, not 5"]
+        "defaults", ["shutdown: should be a mapping, not 5; did you mean shutdown: {deadline: 5}?"]
     )  # fmt: skip
 
 
