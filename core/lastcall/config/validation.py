@@ -25,7 +25,6 @@ from lastcall.config.nodes import (
     plain,
 )
 from lastcall.config.reader import MOST_DIGITS
-from lastcall.config.wording.forms import forms_of, key_meant
 from lastcall.errors import Problem, in_words
 from lastcall.formats.nearest import did_you_mean, nearest
 from lastcall.options import Elsewhere
@@ -151,6 +150,8 @@ def _message(model: type[BaseModel], path: NodePath, detail: ErrorDetails) -> tu
         # pydantic writes "Value error, " before whatever a validator of ours says.
         return detail["msg"].partition(", ")[2] or "is not valid", ""
     if kind in _OF_MODELS:
+        from lastcall.config.wording.forms import forms_of, key_meant  # here: hardly ever is anything wrong
+
         at = _model_at(model, detail["loc"])
         return f"should be {forms_of(at)}, not {_shown(given)}{key_meant(at, given, path[-1] if path else '')}", ""
     expected = _EXPECTED.get(kind)

@@ -12,6 +12,7 @@ from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallE
 from lastcall.formats.values import value
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
 from lastcall.hypervisor.ports import Hypervisor, Standing, StartNeeds
+from lastcall.planning.selection import as_argument
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -90,7 +91,7 @@ class Starter:
         if not failed or not failed.bad_image:
             return failed
         if self._settings.bad_image == "park":
-            remedy = f"`lastcall restore {guest.name} --fresh` starts it without the image"
+            remedy = f"`lastcall restore {as_argument(guest.name)} --fresh` starts it without the image"
             return NotStarted(f"{failed.why}; {remedy}", parked=True, bad_image=True)
         # Only now that each attempt failed: a disk that does not answer for a moment looks like an image that is cut.
         kept = await self.drop_image(guest)

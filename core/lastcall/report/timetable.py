@@ -39,14 +39,15 @@ class Line:
 
 
 def as_lines(
-    lines: Sequence[Line], outlook: Outlook, screen: Screen = PLAIN, *, forced: bool, whence: bool
+    lines: Sequence[Line], outlook: Outlook, screen: Screen = PLAIN, *, forced: bool, whence: bool, shed: bool
 ) -> Iterator[str]:
     """The timetable, in the order of asking. `forced`: the run takes the last resort. `whence`: with where each time
-    and setting comes from. On a terminal it has the guests as bars besides, which in a pipe are for nobody.
+    and setting comes from. `shed`: of those alone that are shed. On a terminal it has the guests as bars besides, which
+    in a pipe are for nobody.
     """
     yield from paragraph(_milestones(outlook, forced=forced), screen, _IN)
     if not lines:
-        yield "  no active guests"
+        yield "  nobody is shed" if shed else "  no active guests"
         return
     ordered = sorted(lines, key=lambda line: _moment(line, outlook))
     rows: list[Row] = [[Cell(text, Tone.HEADING) for text in ("usually", "latest", "guest", "state")]]

@@ -1,5 +1,6 @@
 """Whom names, globs and `--match` mean."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from lastcall.api.matching import KEYS
 from lastcall.config.guest_settings import Match
 from lastcall.errors import UsageError
 from lastcall.persistence.state import Entry
-from lastcall.planning.selection import Criterion, Selection
+from lastcall.planning.selection import Criterion, Selection, as_argument
 from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name, waiting_guests
 
@@ -168,3 +169,12 @@ def test_somebody_who_may_run_behind_a_connection_that_is_away_is_not_said_to_be
     with pytest.raises(UsageError) as caught:
         run_shutdown(tmp_path, guests, names=["far"], dead=["fake:///b"])
     assert str(caught.value).startswith("no active guest is called 'far', as far as libvirt answered (fake:///b: ")
+
+
+@pytest.mark.parametrize("name", ["mail", "a b c", "-dash", "it's", "$(id)", "--fresh"])
+def test_what_is_to_be_typed_for_a_name_means_that_guest(name: str) -> None:
+    guest = Guest(uri=QEMU, uuid="u", name=name, state=GuestState.RUNNING)
+    words = shlex.split(as_argument(name))
+    assert not words[0].startswith("-") or words[0] == "--match"
+    meant = Selection([], [Criterion.parse(words[1])]) if words[0] == "--match" else Selection(words)
+    assert list(meant.active([*GUESTS, guest])) == [guest]

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+import lastcall
+from lastcall import Guest, HookFailed, Reason
 from lastcall.planning.forecast import Forecast
 from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import HookTimes
 from lastcall.planning.worst_case import Outlook
+from lastcall.report.drills.drilled_guests import drill_table, drilled_guests
 from lastcall.report.drills.last_drill import LastDrill, drill_words, last_drill, note_drill
 from lastcall.report.drills.power_cut import PowerCut, power_cut_line
+from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from lastcall.timing.deadline import Deadline
 
 URI = "fake:///system"
@@ -60,6 +64,22 @@ def test_where_guests_take_longer_than_there_is_it_says_from_when_they_are_force
     assert line(outlook({"db": 575}, deadline=600)).endswith(
         "the deadline is 10min, and who still runs after 9min30s is forced off"
     )
+
+
+def test_a_guest_whose_hook_failed_did_not_go_as_planned_and_it_says_which(tmp_path: Path) -> None:
+    class Flush:
+        @lastcall.hookimpl
+        def on_guest_stop(self, guest: Guest) -> None:
+            if guest.name == "db":
+                raise HookFailed("no proof")
+
+    guests = [FakeGuest("db"), FakeGuest("web")]
+    stopped = run_shutdown(tmp_path, guests, plugins={"flush": Flush()}, reason=Reason.DRILL)
+    restored = run_restore(tmp_path, guests)
+    db, web = drilled_guests([one.guest for one in guests], {}, stopped, restored, {})
+    assert (db.as_planned, db.failed_hooks, web.as_planned) == (False, ("on_guest_stop of flush",), True)
+    (line,) = (line for line in drill_table([db, web]) if line.startswith("✗"))
+    assert line.endswith("stopped, started: on_guest_stop of flush failed")
 
 
 def test_what_is_kept_of_a_drill_is_what_is_read(tmp_path: Path) -> None:

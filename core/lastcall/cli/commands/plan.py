@@ -152,7 +152,8 @@ def _text(planned: _Planned, screen: Screen, *, forced: bool, whence: bool) -> s
     parts, loaded, seen = planned.parts, planned.loaded, planned.seen
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = paragraph(f"shutdown ({parts.context.terms.reason.value}), configured by {source}", screen)
-    lines += timetable.as_lines(seen.lines, seen.outlook, screen, forced=forced, whence=whence)
+    shed = planned.stages is not None
+    lines += timetable.as_lines(seen.lines, seen.outlook, screen, forced=forced, whence=whence, shed=shed)
     for hook, calls in planned_calls(parts, loaded, seen).items():
         named = [f"{plugin} ({why})" if why else plugin for plugin, why in calls.items()]
         lines += paragraph(f"hook {hook}: {', '.join(named)}", screen, 2)

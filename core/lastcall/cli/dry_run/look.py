@@ -24,8 +24,6 @@ from lastcall.report.timetable import Line
 from lastcall.runs.assembly.parts import Parts
 from lastcall.timing.budget import PLUG
 
-_DECIDING = ("manage", "depends_on", "order", "stop", "timeout", "last_resort", "paused", "jobs", "restore", "hooks")
-
 
 @value
 class PlanSeen:
@@ -119,9 +117,12 @@ async def _line(
 
 
 def _sources(parts: Parts, guest: Guest) -> Iterator[str]:
-    """Where the settings come from that decide how a guest is stopped."""
-    layers = [Layer("defaults", parts.settings.defaults), *parts.policies.layers(guest)]
-    found = {key: layer.called for layer in layers for key in _DECIDING if key in layer.policy.model_fields_set}
+    """Where a guest's settings come from, those of plugins, too."""
+    found = dict[str, str]()
+    for layer in (Layer("defaults", parts.settings.defaults), *parts.policies.layers(guest)):
+        policy = layer.policy
+        given = [key for key in type(policy).model_fields if key in policy.model_fields_set and key != "match"]
+        found |= dict.fromkeys(given, layer.called)
     for source in dict.fromkeys(found.values()):
         yield f"{', '.join(key for key, said in found.items() if said == source)}: {source}"
     yield "all else: built-in" if found else "all settings: built-in"

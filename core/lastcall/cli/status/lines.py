@@ -124,7 +124,9 @@ def _place(entry: Entry) -> str:
 
 
 def _how(entry: Entry, facts: StatusFacts) -> str:
-    state, by_hand = facts.state, f"by `lastcall restore {entry.name}`"
+    from lastcall.planning.selection import as_argument  # here: hardly ever does anybody wait
+
+    state, by_hand = facts.state, f"by `lastcall restore {as_argument(entry.name)}`"
     if entry.bad_image:
         return f"parked: its saved image does not load; started without it {by_hand[:-1]} --fresh`"
     if entry.parked:

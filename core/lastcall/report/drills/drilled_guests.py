@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key, Outcome
-from lastcall.api.results import GuestResult, Report
+from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 
@@ -17,7 +17,8 @@ class DrilledGuest:
     """A guest. Times are seconds, null where there is none: `usually` by earlier runs, `at_most` by its settings,
     `took` to go off, `back_in` until it ran and was ready.
 
-    `went` and `came` are what became of it in the two runs; `why` says what there is to say.
+    `went` and `came` are what became of it in the two runs, `failed_hooks` the calls about it that failed, such as
+    `on_guest_stop of databases`; `why` says what there is to say.
     """
 
     name: str
@@ -29,12 +30,13 @@ class DrilledGuest:
     at_most: float | None
     took: float | None
     back_in: float | None
+    failed_hooks: tuple[str, ...]
     why: str
 
     @property
     def as_planned(self) -> bool:
-        """Whether it went by itself and is back."""
-        return self.went in _WENT and self.came in _CAME
+        """Whether it went by itself, with all that belongs to that, and is back."""
+        return self.went in _WENT and self.came in _CAME and not self.failed_hooks
 
     @property
     def verdict(self) -> str:
@@ -56,12 +58,19 @@ def drilled_guests(
         stop, start = left.get(guest.key), came.get(guest.key)
         usually, at_most = expected.get(guest.key, (None, None))
         off = stop is not None and stop.ended is not None
+        failed = tuple(f"{hook.hook} of {hook.plugin}" for one in (stop, start) if one for hook in failed_calls(one))
+        said = [*(one.message for one in (stop, start) if one and one.message), *(f"{one} failed" for one in failed)]
         yield DrilledGuest(
             name=guest.name, uuid=guest.uuid, uri=guest.uri, went=stop.outcome if stop else None,
             came=start.outcome if start else None, usually=usually, at_most=at_most,
             took=stop.duration if stop and off else None, back_in=start.duration if start else None,
-            why=passed_over.get(guest.key) or "; ".join(one.message for one in (stop, start) if one and one.message),
+            failed_hooks=failed, why=passed_over.get(guest.key) or "; ".join(said),
         )  # fmt: skip
+
+
+def failed_calls(result: GuestResult) -> Iterator[HookRecord]:
+    """The calls of hooks about a guest that failed, or for which no time was left."""
+    return (hook for hook in result.hooks if hook.result in {Verdict.FAILED, Verdict.TIMEOUT})
 
 
 def drill_table(guests: Sequence[DrilledGuest]) -> Iterator[str]:
