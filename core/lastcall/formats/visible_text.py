@@ -27,5 +27,12 @@ def escaped(line: str, escape: Callable[[str], str]) -> str:
     return "".join(one if one.isprintable() or one in _KEPT else escape(one) for one in line)
 
 
+def as_argument(name: str) -> str:
+    """What to type behind a command for a guest of this name, as a shell takes it."""
+    import shlex  # here: hardly ever is a command told
+
+    return f"--match {shlex.quote(f'name={name}')}" if name.startswith("-") else shlex.quote(name)
+
+
 def _as_python(character: str) -> str:
     return character.encode("unicode_escape").decode()

@@ -10,9 +10,9 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallError, in_words
 from lastcall.formats.values import value
+from lastcall.formats.visible_text import as_argument
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
 from lastcall.hypervisor.ports import Hypervisor, Standing, StartNeeds
-from lastcall.planning.selection import as_argument
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START

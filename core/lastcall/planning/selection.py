@@ -1,6 +1,5 @@
 """Which guests somebody means on the command line: by names, UUIDs and globs, and by what else they have to match."""
 
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from lastcall.api.guests import Guest, GuestState, Key
@@ -11,11 +10,6 @@ from lastcall.persistence.state import Cause, Entry
 
 _WILD = frozenset("*?[]!")
 _NEAR = 0.6  # how like a name has to be to be the one that was meant: 1 is the same, 0 has nothing in common
-
-
-def as_argument(name: str) -> str:
-    """What to type behind a command for a guest of this name, as a shell takes it."""
-    return f"--match {shlex.quote(f'name={name}')}" if name.startswith("-") else shlex.quote(name)
 
 
 @value

@@ -9,8 +9,9 @@ from lastcall import Guest, GuestState
 from lastcall.api.matching import KEYS
 from lastcall.config.guest_settings import Match
 from lastcall.errors import UsageError
+from lastcall.formats.visible_text import as_argument
 from lastcall.persistence.state import Entry
-from lastcall.planning.selection import Criterion, Selection, as_argument
+from lastcall.planning.selection import Criterion, Selection
 from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name, waiting_guests
 

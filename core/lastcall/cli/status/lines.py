@@ -10,6 +10,7 @@ from lastcall.formats.layout.columns import FACT, NAME, REST, Cell, Row, in_colu
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import Screen, Tone
 from lastcall.formats.quantities import format_duration
+from lastcall.formats.visible_text import as_argument
 from lastcall.persistence.announcement import Announcement, NoticeBoard
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.held_lock import lock_words
@@ -124,8 +125,6 @@ def _place(entry: Entry) -> str:
 
 
 def _how(entry: Entry, facts: StatusFacts) -> str:
-    from lastcall.planning.selection import as_argument  # here: hardly ever does anybody wait
-
     state, by_hand = facts.state, f"by `lastcall restore {as_argument(entry.name)}`"
     if entry.bad_image:
         return f"parked: its saved image does not load; started without it {by_hand[:-1]} --fresh`"
