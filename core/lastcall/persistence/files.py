@@ -6,6 +6,7 @@ plugins keep stay their owner's.
 """
 
 import contextlib
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -107,3 +108,15 @@ def _make(folder: Path, mode: int) -> None:
         if not path.is_dir():
             path.mkdir(exist_ok=True, mode=mode)
             path.chmod(mode)
+
+
+def is_locked(descriptor: int) -> bool:
+    """Whether somebody else holds the lock (flock) of an open file, which is closed. Raises OSError."""
+    try:
+        # Shared: two who ask at the same time must not take each other for who holds it.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.json_text import to_json
-from lastcall.formats.reading import read_bytes
-from lastcall.persistence.files import LAST_MOMENT, readers_folder
+from lastcall.formats.reading import open_plain, read_bytes
+from lastcall.persistence.files import LAST_MOMENT, is_locked, readers_folder
 from lastcall.records.records import Record, RunEnded, RunStarted
 from lastcall.threads.outbox import Outbox
 
@@ -108,20 +108,11 @@ def _line(record: Record) -> str:
 def is_under_way(log: Path) -> bool:
     """Whether the run of a log still writes it; False where the file system cannot tell. Raises PermissionError."""
     try:
-        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return is_locked(open_plain(log))
     except PermissionError:
         raise
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def read_log(path: Path) -> Iterator[Record]:

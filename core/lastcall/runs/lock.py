@@ -15,7 +15,7 @@ from lastcall.api.guests import Reason, RunKind
 from lastcall.errors import NoPermission, RunLocked
 from lastcall.formats.decoding import decoded, from_json
 from lastcall.formats.reading import open_plain, read_text, require_plain
-from lastcall.persistence.files import PRIVATE, SMALL, public_folder
+from lastcall.persistence.files import PRIVATE, SMALL, is_locked, public_folder
 from lastcall.persistence.mailbox import Answer, Mailbox, Request
 from lastcall.runs.meanwhile.holder import Holder, has_open, signal_holder
 from lastcall.runs.meanwhile.joined_run import Inherited, JoinedRun
@@ -199,14 +199,7 @@ class RunLock:
             descriptor = open_plain(self.path)
         except OSError:
             return True
-        try:
-            # Shared: two who ask at the same time must not take each other for a run.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
+        return not is_locked(descriptor)
 
     def _ask(self, found: Holder, request: Request, patience: float) -> Answer | None:
         """Ask a run for something; None where it did not answer in these seconds, or is gone."""
