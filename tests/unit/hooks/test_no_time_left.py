@@ -7,7 +7,9 @@ import pytest
 import lastcall
 from lastcall import Guest, Outcome, Reason, Report, Verdict
 from lastcall.report.text import as_text
-from lastcall.testing.memory import FakeGuest, Hangs, run_shutdown
+from lastcall.runs.shutdown import Shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
+from lastcall.timing.deadline import Deadline
 from support import by_name
 
 NO_TIME = "not called: no time was left for it"
@@ -92,6 +94,26 @@ def test_so_have_those_of_the_whole_run(tmp_path: Path, hook: str) -> None:
     report = run_shutdown(tmp_path, [FakeGuest("g")], plugins=plugins, config=config, reason=Reason.POWER)
     told = {one.plugin: (one.result, one.called) for one in report.hooks if one.hook == hook}
     assert told == {"first": (Verdict.TIMEOUT, True), "behind": (Verdict.TIMEOUT, False)}
+
+
+def test_so_have_those_behind_one_that_a_host_stop_cuts_off(tmp_path: Path) -> None:
+    class First:
+        @lastcall.hookimpl(tryfirst=True)
+        def pre_shutdown(self) -> None:
+            raise Hangs
+
+    class Behind:
+        @lastcall.hookimpl
+        def pre_shutdown(self) -> None: ...
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.join, Reason.POWER, Deadline.after(1, 60, reserve=10, grace=5))
+
+    plugins, more = {"first": First(), "behind": Behind()}, "hooks: {timeout: 10min}"
+    report = run_shutdown(tmp_path, [FakeGuest("g")], plugins=plugins, config=more, meanwhile=meanwhile)
+    told = {one.plugin: (one.result, one.called) for one in report.hooks if one.hook == "pre_shutdown"}
+    assert told == {"first": (Verdict.TIMEOUT, True), "behind": (Verdict.TIMEOUT, False)}
+    assert by_name(report, "g").outcome is Outcome.STOPPED
 
 
 def test_a_failure_that_is_to_keep_a_guest_running_does_so_by_hand_also_where_time_is_what_was_missing(
