@@ -138,8 +138,8 @@ class GuestStart:
             self.decide(Outcome.FAILED, f"{told}; it stays on the list")
             return None
         if found.lacks:
-            whys = "; ".join(found.silent.values())
-            self.decide(Outcome.FAILED, f"it waits for {found.lacks} ({whys}), and stays on the list")
+            whys = f" ({'; '.join(found.silent.values())})" if found.silent else ""
+            self.decide(Outcome.FAILED, f"it waits for {found.lacks}{whys}, and stays on the list")
             return None
         return found.here
 

@@ -12,7 +12,7 @@ from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallE
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import as_argument
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
-from lastcall.hypervisor.ports import Hypervisor, Standing, StartNeeds
+from lastcall.hypervisor.ports import PLAIN, Condition, Hypervisor, Standing, StartNeeds
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -84,6 +84,11 @@ class Starter:
                 return await self.standing(guest)
             await asyncio.sleep(self._settings.retry)
         return await self.standing(guest)
+
+    async def arrives(self, guest: Guest) -> bool:
+        """Whether what is here of a guest is what a migration has brought so far. Raises as `standing` does."""
+        facts = await self._answered(guest, lambda: self._hypervisor.facts(guest.uri, [guest]))
+        return facts.get(guest.key, PLAIN).condition is Condition.ARRIVING
 
     async def start(self, guest: Guest) -> NotStarted | None:
         """Start it; returns why it could not be started, if so."""

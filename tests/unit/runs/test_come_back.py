@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from lastcall import GuestState, Outcome, Severity, StopMethod, StopRequest, hookimpl
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts
 from lastcall.options import StepOptions
 from lastcall.persistence.state import StateFile
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore
@@ -124,6 +125,60 @@ def test_who_runs_here_already_is_present_and_who_runs_twice_is_left_alone_and_t
     assert problem.message == "it runs here and at hb: nothing was touched"
     assert on_list(tmp_path)["twice"]["where"] == [HB]
     assert "here" not in on_list(tmp_path)
+
+
+ARRIVING = GuestFacts(condition=Condition.ARRIVING)
+ON_THE_WAY = {
+    "half of it is here": {"state": PAUSED, "traits": ARRIVING},
+    "its pages follow": {"state": RUNNING, "traits": ARRIVING},
+    "the other half is told of": {"state": PAUSED, "leaves": {HB}},
+    "it is here, and ends there": {"state": RUNNING, "leaves": {HB}},
+    "nothing of it is here yet": {"leaves": {HB}},
+}
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize("seen", ON_THE_WAY)
+def test_who_is_on_the_way_already_is_waited_for_and_where_that_breaks_off_fetched(
+    tmp_path: Path, seen: str, *, arrives: bool
+) -> None:
+    guest = gone(**ON_THE_WAY[seen])
+    listed(tmp_path, guest, HB)
+
+    def end() -> None:
+        guest.state, guest.traits, guest.leaves = RUNNING if arrives else OFF, PLAIN, set()
+        guest.elsewhere = {HB: UNKNOWN if arrives else RUNNING}
+
+    def meanwhile(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(20.0, end)
+
+    report = run_restore(tmp_path, [guest], meanwhile=meanwhile)
+    assert by_name(report, "web").outcome is (Outcome.PRESENT if arrives else Outcome.MOVED)
+    assert all(at >= 20.0 for at, _ in guest.asked)
+    assert (report.problems, on_list(tmp_path)) == ((), {})
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_who_never_arrives_stays_on_the_list_untouched_and_is_not_said_to_run_twice(
+    tmp_path: Path, *, silent: bool
+) -> None:
+    guest = gone(state=PAUSED, traits=ARRIVING, elsewhere={} if silent else {HB: RUNNING})
+    listed(tmp_path, guest, HB)
+    report = run_restore(tmp_path, [guest])
+    assert (by_name(report, "web").outcome, doings(guest), report.problems) == (Outcome.FAILED, [], ())
+    assert by_name(report, "web").message.startswith("it waits for the end of its migration")
+    assert on_list(tmp_path)["web"]["waits_for"] == "the end of its migration"
+
+
+def test_one_that_arrives_between_the_two_questions_is_asked_for_again(tmp_path: Path) -> None:
+    guest = gone(state=PAUSED, elsewhere={HB: RUNNING}, answers_after={HB: 5.0})
+    listed(tmp_path, guest, HB)
+
+    def breaks_off(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(2.0, lambda: setattr(guest, "state", OFF))
+
+    report = run_restore(tmp_path, [guest], meanwhile=breaks_off)
+    assert (by_name(report, "web").outcome, report.problems) == (Outcome.MOVED, ())
 
 
 def test_where_the_other_host_says_nothing_it_waits_on_the_list_and_comes_when_that_answers(tmp_path: Path) -> None:

@@ -10,11 +10,15 @@ from lastcall.hypervisor.ports import Standing
 
 @value
 class FoundGuest:
-    """How it stands `here`, what others say of it (`there`, by URI), and why others say nothing (`silent`, by URI)."""
+    """How it stands `here`, what others say of it (`there`, by URI), and why others say nothing (`silent`, by URI).
+
+    `travels`: a migration of it is under way, to here or away from one of the others.
+    """
 
     here: Standing
     there: Mapping[str, FarGuest]
     silent: Mapping[str, str]
+    travels: bool = False
 
     @property
     def runs_here(self) -> bool:
@@ -28,8 +32,8 @@ class FoundGuest:
 
     @property
     def runs_twice(self) -> bool:
-        """Whether several hosts say that it runs there."""
-        return self.runs_here + len(self.runs_at) > 1
+        """Whether several hosts say that it runs there; one that travels is one guest, though both ends have it."""
+        return not self.travels and self.runs_here + len(self.runs_at) > 1
 
     @property
     def is_defined_here(self) -> bool:
@@ -43,7 +47,11 @@ class FoundGuest:
 
     @property
     def lacks(self) -> str:
-        """Whose answer is missing before it may be started here; empty, where none is."""
+        """What is missing before it may be started or fetched: the end of its migration, or somebody's answer; else
+        empty.
+        """
+        if self.travels:
+            return "the end of its migration"
         if self.runs_here or self.runs_at:
             return ""
         hosts = " and ".join(map(host_of, self.silent))

@@ -5,6 +5,7 @@ A guest never runs twice: it is started here only when every host that it may be
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lastcall.api.guests import Guest, GuestState, host_of
 from lastcall.config.policies import Policies
@@ -38,6 +39,8 @@ class WayBack:
         Raises LastcallError or TimeoutError where libvirt here says nothing.
         """
         found = await self._look(entry, attempts=self.settings.attempts)
+        if found.runs_twice:  # or one host was asked before its migration ended, and the other after it
+            found = await self._look(entry)
         if not found.lacks:
             return found
         latest = [found]
@@ -58,7 +61,13 @@ class WayBack:
         answers = await asyncio.gather(*(self._ask(uri, guest) for uri in entry.where))
         told = dict(zip(entry.where, answers, strict=True))
         there = {uri: answer for uri, answer in told.items() if isinstance(answer, FarGuest)}
-        return FoundGuest(here, there, {uri: why for uri, why in told.items() if isinstance(why, str)})
+        silent = {uri: why for uri, why in told.items() if isinstance(why, str)}
+        # Somebody else's migration, or that of a restore which was killed: libvirt ends it a moment later. Taken for
+        # a guest that runs twice, one of its halves was to be destroyed by hand.
+        travels = any(far.leaves for far in there.values()) or (
+            here.state is not GuestState.OFF and await self.starter.arrives(replace(guest, state=here.state))
+        )
+        return FoundGuest(here, there, silent, travels)
 
     async def _ask(self, uri: str, guest: Guest) -> FarGuest | str:
         try:

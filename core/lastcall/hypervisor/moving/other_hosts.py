@@ -16,13 +16,14 @@ class FarGuest:
     """What libvirt on another host says of a guest: off, where it knows none. `defined`: also when it is off.
 
     `saved`: it has a saved image there. `stranded`: it has stood still since a migration that nobody has brought to its
-    end.
+    end. `leaves`: it is being migrated away from there.
     """
 
     state: GuestState = GuestState.OFF
     defined: bool = False
     saved: bool = False
     stranded: bool = False
+    leaves: bool = False
 
 
 @value(kw_only=True)

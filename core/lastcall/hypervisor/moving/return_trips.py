@@ -5,6 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
@@ -14,12 +15,14 @@ import libvirt
 from lastcall.api.guests import Guest, GuestState
 from lastcall.errors import GuestGone, HypervisorError, OperationInvalid
 from lastcall.hypervisor.connection import QUERY_TIMEOUT, Connection
+from lastcall.hypervisor.domain_facts import obstacles_of
 from lastcall.hypervisor.events import standing_of
 from lastcall.hypervisor.libvirt_errors import translated
 from lastcall.hypervisor.moving.far_host import FarHost, ask_far, named, reach
 from lastcall.hypervisor.moving.guest_move import POSTCOPY_PART, MoveWish
 from lastcall.hypervisor.moving.other_hosts import FarGuest, Journey, Surroundings
 from lastcall.hypervisor.moving.surroundings import look_around
+from lastcall.hypervisor.ports import Condition, OtherJob
 from lastcall.hypervisor.starting.needs import begin_needed, is_here
 from lastcall.threads.workers import Workers
 
@@ -40,7 +43,7 @@ class LibvirtOtherHosts:
 
     async def ask(self, uri: str, guest: Guest) -> FarGuest:
         """Ask it in a few calls."""
-        return await self._at(uri, ANSWER, lambda far: _look(far.connection, guest.uuid))
+        return await self._at(uri, ANSWER, lambda far: _look(far.connection, guest))
 
     async def inspect(self, uri: str, guests: Sequence[Guest]) -> Surroundings:
         """With the XML that they run by, as that is what travels."""
@@ -122,16 +125,20 @@ def _domain(connection: libvirt.virConnect, uuid: str) -> Any:
     return connection.lookupByUUIDString(uuid)
 
 
-def _look(connection: libvirt.virConnect, uuid: str) -> FarGuest:
+def _look(connection: libvirt.virConnect, guest: Guest) -> FarGuest:
     try:
         with translated(connection):
-            domain = _domain(connection, uuid)
+            domain = _domain(connection, guest.uuid)
             state = standing_of(domain).state
+            condition, job = obstacles_of(domain, replace(guest, state=state))
+            if condition is Condition.ARRIVING:  # half a guest is neither on nor off
+                raise HypervisorError("it is being migrated to there")
             return FarGuest(
                 state=state,
                 defined=bool(domain.isPersistent()),
                 saved=state is GuestState.OFF and bool(domain.hasManagedSaveImage()),
                 stranded=_is_stranded(domain),
+                leaves=job is OtherJob.MIGRATION,
             )
     except GuestGone:
         return FarGuest()

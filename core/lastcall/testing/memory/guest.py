@@ -33,8 +33,8 @@ class FakeGuest:
     `life` counts its starts by others.
     `lingers`: once it has powered off, libvirt calls it off only when its plug is pulled.
     `elsewhere`: what it does on other hosts, by their URIs; those that are not in it do not answer.
-    `answers_after`: how long these take for an answer. `saved_at`: those that have a saved image of it. `undefined`: it
-    is not defined here.
+    `answers_after`: how long these take for an answer. `saved_at`: those that have a saved image of it. `leaves`: those
+    that it is being migrated away from. `undefined`: it is not defined here.
     `xml`, `addresses`: what libvirt tells of it. `commands`: what its agent answers to commands beside the two that all
     guests know, or raises.
     """
@@ -70,6 +70,7 @@ class FakeGuest:
     moved_to: str = ""
     answers_after: dict[str, float] = field(default_factory=dict[str, float])
     saved_at: set[str] = field(default_factory=set[str])
+    leaves: set[str] = field(default_factory=set[str])
     undefined: bool = False
     xml: str = ""
     addresses: tuple[str, ...] = ()

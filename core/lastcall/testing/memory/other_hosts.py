@@ -24,7 +24,8 @@ class FakeOtherHosts:
         state = fake.elsewhere[uri]
         if state is GuestState.UNKNOWN:
             return FarGuest()
-        return FarGuest(state=state, defined=True, saved=state is GuestState.OFF and uri in fake.saved_at)
+        saved = state is GuestState.OFF and uri in fake.saved_at
+        return FarGuest(state=state, defined=True, saved=saved, leaves=uri in fake.leaves)
 
     async def inspect(self, uri: str, guests: Sequence[Guest]) -> Surroundings:
         """What the test says; a host of which it says nothing does not answer."""
