@@ -105,3 +105,8 @@ def test_plan_shows_when_each_guest_is_asked_and_warns_where_the_worst_case_does
             "app": (["web"], 240.0), "db": (["app"], None), "web": ([], 240.0)
         }  # fmt: skip
         assert facts["run"]["worst"]["path"][:2] == ["web", "app"]
+        config.write_text(config.read_text() + "\nshutdown: {deadline: 5min, by_reason: {power: {deadline: 10min}}}\n")
+        told = json.loads(run_lastcall(config, "check", "--json").stdout)["problems"]
+        (problem,) = [one for one in told if one["where"] == "shutdown.deadline"]
+        assert problem["message"].startswith("the worst case (web → app"), "of the stop without a power failure"
+        assert problem["severity"] == "warning"

@@ -94,6 +94,11 @@ class Plan:
     graph: Graph = field(default_factory=Graph)
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def names(self) -> dict[Key, str]:
+        """What the guests are called."""
+        return {planned.guest.key: planned.guest.name for planned in self.guests}
+
     def with_restarting(self, keys: Collection[Key]) -> "Plan":
         """The plan when these guests have on_poweroff=restart, whatever a run that was killed made of it."""
         if not keys:

@@ -240,7 +240,7 @@ class Shutdown(Steered):
 
     def _add(self, stopping: Stopping, plan: Plan, waits: Edges, seen_at: float) -> None:
         names = {guest.key: guest.name for guest in self._context.guests}
-        names |= {planned.guest.key: planned.guest.name for planned in plan.guests}
+        names |= plan.names
         names |= {key: self._stops[key].guest.name for key in self._watching}
         for planned in plan.guests:
             key = planned.guest.key

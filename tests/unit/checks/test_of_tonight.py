@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lastcall import HypervisorError, Problem, Severity
-from lastcall.checks.never_in_time import never_in_time
+from lastcall.checks.times.never_in_time import never_in_time
 from lastcall.checks.unseen_runs import unseen_runs
 from lastcall.report.unseen import SeenRuns
 from lastcall.testing import Lab
@@ -136,3 +136,50 @@ def test_work_in_a_guest_without_a_shell_is_told_by_check(tmp_path: Path, what: 
     (problem,) = found(tmp_path, what, {what: work, "stop": ["acpi"]})
     assert problem.severity is Severity.ERROR
     assert "shell" in f"{problem.message} {problem.remedy}"
+
+
+SLOW = {"timeout": "5min"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "config", "told"),
+    [
+        ({"commands": [{"run": "backup", **SLOW}]}, "", "cut off after 60s (hooks.timeout)"),
+        ({"commands": {"on_guest_stop": ["true", {"run": "backup", **SLOW}]}}, "", "cut off after 60s"),
+        ({"databases": [{"redis": SLOW}, "mariadb"]}, "", "cut off after 60s (hooks.timeout)"),
+        ({"databases": {"redis": SLOW}, "hooks": {"timeout": "2min"}}, "", "(the guest's hooks.timeout)"),
+        ({"databases": {"redis": SLOW}, "hooks": {"timeout": "5min"}}, "", ""),
+        ({"databases": {"redis": SLOW}}, "hooks: {timeout: 6min}", ""),
+        ({"databases": {"redis": SLOW}}, "hooks: {plugins: {databases: {timeout: 6min}}}", ""),
+        ({"databases": {"redis": SLOW}}, "hooks: {plugins: {commands: {timeout: 6min}}}", "cut off after 60s"),
+        ({"databases": {"redis": {"timeout": "30s"}}, "commands": ["true"]}, "", ""),
+    ],
+)
+def test_a_timeout_that_the_time_of_its_hook_cuts_off_is_told_by_check_as_by_plan(
+    tmp_path: Path, rule: Mapping[str, Any], config: str, told: str
+) -> None:
+    lab = Lab(tmp_path, plugins={}, config=config)
+    lab.guest("g", settings={"stop": ["acpi"], **rule})
+    problems = [one for one in lab.check() if one.what == "timeout"]
+    assert [one.severity for one in problems] == ([Severity.WARNING] if told else [])
+    assert all(told in one.message and "5min is never reached" in one.message for one in problems)
+    planned = [one["message"] for one in lab.plan("g")["problems"] if one["what"] == "timeout"]
+    assert planned == [one.message for one in problems]
+
+
+@pytest.mark.parametrize(("deadline", "fits"), [("2min", False), ("10min", True)])
+def test_check_says_as_plan_does_where_the_worst_case_does_not_fit(
+    tmp_path: Path, deadline: str, *, fits: bool
+) -> None:
+    lab = Lab(tmp_path, plugins={}, config=f"shutdown: {{deadline: {deadline}}}")
+    lab.guest("g", settings={"stop": [{"acpi": {"timeout": "4min"}}, "destroy"]})
+    told = [one for one in lab.check() if one.what == "deadline"]
+    assert [one.severity for one in told] == ([] if fits else [Severity.WARNING])
+    assert all("the worst case (g) takes 4min" in one.message for one in told)
+
+
+def test_check_says_as_plan_does_that_the_reserve_is_too_short_for_the_plug(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, plugins={}, config="shutdown: {deadline: 2min, reserve: 10s}")
+    lab.guest("g", settings={"stop": ["acpi"]})
+    (problem,) = [one for one in lab.check() if one.where == "shutdown.reserve"]
+    assert "a QEMU that hangs needs" in problem.message

@@ -15,12 +15,12 @@ from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.moving.targets import look_at_targets
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
-from lastcall.checks.never_in_time import never_in_time
 from lastcall.checks.power.sheds_otherwise import sheds_otherwise
 from lastcall.checks.power.sleeps_apart import sleeps_apart
 from lastcall.checks.preflight import advise
 from lastcall.checks.save_room import find_tight_folders
 from lastcall.checks.shell_probe import probe_shells
+from lastcall.checks.times.never_in_time import never_in_time
 from lastcall.checks.unseen_runs import unseen_runs
 from lastcall.cli.commands.check_brief import CheckCounts, tell_briefly
 from lastcall.cli.commands.check_findings import tell_findings

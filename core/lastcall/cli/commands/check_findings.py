@@ -18,10 +18,11 @@ _LOOKED_AT = 50  # logs; who restores by hand fifty times between two host stops
 
 
 async def tell_findings(parts: Parts, loaded: Loaded, assembled: Assembled) -> None:
-    """Look ahead to the next host stop, for `status`, and fire `post_check`, where a plugin listens; what fails in it
-    goes to the stream. `assembled` makes the parts of the run that is looked ahead to.
+    """Look ahead to the next host stop, for `status`, say what speaks against its times, and fire `post_check`, where a
+    plugin listens; what fails in it goes to the stream. `assembled` makes the parts of the run that is looked ahead to.
     """
-    forecast = await foresee_next_stop(loaded, assembled)
+    ahead = await foresee_next_stop(loaded, assembled)
+    parts.stream.problems(ahead.unfit if ahead else ())
     if not parts.hooks.listens("post_check"):
         return
     paths = loaded.settings.paths
@@ -30,7 +31,7 @@ async def tell_findings(parts: Parts, loaded: Loaded, assembled: Assembled) -> N
         problems=parts.stream.story.report().problems,
         on_duty=BootStamp(paths.run).on,
         unseen=_unseen(paths.state),
-        forecast=forecast,
+        forecast=ahead and ahead.outlook.in_short,
         runs=tuple(_last_runs(paths.state / "runs")),
     )
     fired = await parts.hooks.fire("post_check", findings=findings)

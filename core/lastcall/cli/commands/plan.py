@@ -159,7 +159,7 @@ def _text(planned: _Planned, screen: Screen, *, forced: bool, whence: bool) -> s
         lines += paragraph(f"hook {hook}: {', '.join(named)}", screen, 2)
         times = seen.outlook.hooks.run if whence and hook == "pre_shutdown" else ()
         lines += [line for call in times for line in paragraph(timetable.call_words(call), screen, 4)]
-    names = {one.guest.key: one.guest.name for one in seen.plan.guests}
+    names = seen.plan.names
     if planned.verdict:
         lines += within_lines(planned.verdict, seen.outlook, names, screen)
     return "\n".join([*lines, *all_problem_lines(planned.problems, names.values(), screen)])

@@ -2,13 +2,14 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lastcall.api.guests import Guest, GuestState
+from lastcall.checks.times.cut_timeouts import cut_timeouts
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.progress import tell_trace
 from lastcall.config.policies import Layer
-from lastcall.errors import LastcallError, Severity
+from lastcall.errors import LastcallError, Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.hooks.dispatch import Fired
@@ -27,12 +28,16 @@ from lastcall.timing.budget import PLUG
 
 @value
 class PlanSeen:
-    """The plan, what it is going to be like, what plugins say about each guest, and what earlier runs tell."""
+    """The plan, what it is going to be like, what plugins say about each guest, and what earlier runs tell.
+
+    `unfit`: what speaks against it by the times that are configured.
+    """
 
     plan: Plan
     outlook: Outlook
     lines: list[Line]
     history: History
+    unfit: tuple[Problem, ...]
 
 
 async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) -> PlanSeen:
@@ -61,28 +66,38 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
     hooks = parts.inventory.hook_boxes(plan, parts.settings.hooks.pre_budget, left).with_usual(history)
     known = history.usual_of(planned.guest.key for planned in plan.guests)
     outlook = look_ahead(meant, known, connections.limits(parallel), hooks, parts.deadline.since(parts.stream.start))
-    _report(parts, plan, outlook)
+    unfit_times = tuple(_of_times(parts, plan, outlook))
+    _report(parts, plan, unfit_times)
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
-    waits, called = plan.graph.needed_by, {planned.guest.key: planned.guest.name for planned in plan.guests}
+    waits, called = plan.graph.needed_by, plan.names
     lines = [
         _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
     ]
-    return PlanSeen(plan, outlook, await asyncio.gather(*lines), history)
+    return PlanSeen(plan, outlook, await asyncio.gather(*lines), history, unfit_times)
 
 
-def _report(parts: Parts, plan: Plan, outlook: Outlook) -> None:
-    unfit = outlook.problem({planned.guest.key: planned.guest.name for planned in plan.guests})
-    parts.stream.problems((*plan.problems, *([unfit] if unfit else [])))
+def _report(parts: Parts, plan: Plan, unfit: Iterable[Problem]) -> None:
+    parts.stream.problems((*plan.problems, *unfit))
     if not parts.context.terms.reason.voluntary:
         configured = (one.uri for one in parts.settings.connections)
         parts.stream.problems(by_hand_only((*parts.connections.uris, *configured)))
+
+
+def _of_times(parts: Parts, plan: Plan, outlook: Outlook) -> Iterator[Problem]:
+    unfit = outlook.problem(plan.names)
+    if unfit:
+        yield unfit
+    yield from cut_timeouts([one.guest for one in plan.guests], outlook.hooks, parts.context.options)
     if not (outlook.deadline.confirms or parts.context.terms.reason.voluntary):
         left = format_duration(round(outlook.deadline.last_hook - outlook.deadline.last_resort, 1))
         message = (
             f"leaves {left} for the last resort; a QEMU that hangs needs {PLUG:.0f} s, and is reported as still running"
         )
-        parts.stream.problem("deadline", "shutdown.reserve", message, "more deadline, more reserve", Severity.WARNING)
+        remedy = "more deadline, more reserve"
+        yield Problem(
+            what="deadline", where="shutdown.reserve", message=message, remedy=remedy, severity=Severity.WARNING
+        )
 
 
 async def _unfit(parts: Parts, planned: PlannedGuest, invocation: Invocation) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lastcall.api.guests import Reason, RunKind
-from lastcall.api.results import Report, StopForecast
+from lastcall.api.results import Report
 from lastcall.cli.dry_run.look import PlanSeen, look_at_plan
 from lastcall.cli.invocation import Invocation
 from lastcall.errors import LastcallError
@@ -37,7 +37,7 @@ async def foresee_stop(
     return (parts, seen) if parts.connections.all_listed else None
 
 
-async def foresee_next_stop(loaded: Loaded, assembled: Assembled) -> StopForecast | None:
+async def foresee_next_stop(loaded: Loaded, assembled: Assembled) -> PlanSeen | None:
     """Plan the next poweroff, and keep what comes of it; None where no plan can be made."""
     try:
         found = await foresee_stop(loaded, assembled)
@@ -46,7 +46,7 @@ async def foresee_next_stop(loaded: Loaded, assembled: Assembled) -> StopForecas
     if found is None:
         return None
     keep_for_status(*found, loaded)
-    return found[1].outlook.in_short
+    return found[1]
 
 
 def keep_for_status(parts: Parts, seen: PlanSeen, loaded: Loaded) -> None:

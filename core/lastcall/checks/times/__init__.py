@@ -1,0 +1,1 @@
+"""What speaks against a run by the times that are configured, and that earlier runs took."""
