@@ -126,7 +126,8 @@ def cli(ctx: click.Context, config: Path | None, color: Wish, *, verbose: bool, 
     Start with `lastcall demo` (touches nothing), `lastcall check` and `lastcall plan`.
 
     Exit codes: 0 all as planned, 1 some guest or hook was not, 2 usage, 3 not on duty (status),
-    4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug.
+    4 no permission, 5 another run is under way, 6 the configuration is invalid, 70 a bug,
+    75 guests wait, and `restore --from-unit` is begun again.
     """
     ctx.color = wished(color)  # for what plugins' commands print: click itself knows of terminals only
     ctx.obj = replace(ctx.obj or Invocation(), config=config, verbose=verbose, quiet=quiet, color=color)
