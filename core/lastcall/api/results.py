@@ -23,6 +23,10 @@ class Verdict(StrEnum):
     TIMEOUT = "timeout"
 
 
+FAILURES = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
+"""How a call or an attempt ends that did not do its work, or not in its time."""
+
+
 @value(frozen=True, kw_only=True)
 class Attempt:
     """One rung of a guest's ladder. `result` is an outcome when the guest went off by it, else a verdict.

@@ -9,7 +9,7 @@ from dataclasses import field
 from typing import Any, Literal, Protocol
 
 from lastcall.api.guests import Guest
-from lastcall.api.results import HookRecord, Verdict
+from lastcall.api.results import FAILURES, HookRecord, Verdict
 from lastcall.config.settings import HookSettings
 from lastcall.errors import Problem
 from lastcall.formats.values import changing
@@ -34,7 +34,6 @@ _ASKED_AGAIN = "guest_ready"
 _CUT_SHORT = "guest_busy"
 # Asked every few seconds for as long as an outage lasts, or a guest waits.
 _UNTOLD = frozenset({"power_policy", "power_supplies", "guest_waits"})
-_FAILED = frozenset({Verdict.FAILED, Verdict.TIMEOUT})
 _PRE_HOOKS = frozenset({"pre_shutdown", "pre_restore"})
 _CUT_OFF = "cut off: the run could not wait any longer"
 
@@ -258,9 +257,9 @@ class Dispatcher:
         finally:
             call.expire()
             said.end()  # what a call says comes before its end
-            where = (found.where or one.file) if found.verdict in _FAILED else ""
+            where = (found.where or one.file) if found.verdict in FAILURES else ""
             words = "" if found.verdict is Verdict.OK else found.words(where)
-            looked_at.ended(words, failed=found.verdict in _FAILED)
+            looked_at.ended(words, failed=found.verdict in FAILURES)
             record = HookRecord(
                 hook=one.hook, plugin=one.plugin, result=found.verdict, started=started,
                 duration=self._stream.since(started), message=found.message, where=where, traceback=found.trace,
@@ -270,7 +269,7 @@ class Dispatcher:
             answered = answer is not None and one.hook not in _UNTOLD
             if told or answered or record.result not in silent:  # no opinion
                 self._stream.emit(HookEnded(at=self._stream.now(), guest=key, record=record))
-        if record.result in _FAILED:
+        if record.result in FAILURES:
             self._apply_policy(fired, self._failed(one.hook, one.plugin, found.message, where), found.asked_for)
 
     def _failed(self, hook: str, plugin: str, message: str, where: str = "") -> FailedCall:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lastcall.api.guests import Key
-from lastcall.api.results import Verdict
+from lastcall.api.results import FAILURES
 from lastcall.formats.visible_text import page
 from lastcall.persistence.power.awaited_charge import charge_words
 from lastcall.records.records import (
@@ -64,7 +64,7 @@ class Narrator:
             # A deaf guest is asked again every ten seconds: on a console it would push everybody else's lines away.
             case GuestAsked() if self._verbose or record.attempt == 1:
                 return f"{self._names[record.guest]}: {record.method}" + ("" if record.attempt == 1 else " again")
-            case AttemptEnded() if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT}:
+            case AttemptEnded() if record.attempt.result in FAILURES:
                 attempt = record.attempt
                 return (
                     f"{self._names[record.guest]}: {attempt.method} {attempt.result} {attempt_words(attempt)}".rstrip()
@@ -78,7 +78,7 @@ class Narrator:
                 return f"{self._prefix(record.guest)}{record.plugin}: {record.line}"
             case HookBegun() if self._verbose:
                 return f"{self._prefix(record.guest)}{record.hook} of {record.plugin}"
-            case HookEnded() if record.record.result in {Verdict.FAILED, Verdict.TIMEOUT}:
+            case HookEnded() if record.record.result in FAILURES:
                 hook = record.record
                 what = f"{hook.hook} of {hook.plugin}{f' {hook.result.value}' if hook.called else ''}"
                 return f"{self._prefix(record.guest)}{what}: {hook_words(hook)}"

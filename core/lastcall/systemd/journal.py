@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lastcall.api.guests import Guest, Key, Outcome
-from lastcall.api.results import Verdict
+from lastcall.api.results import FAILURES
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.records.records import (
@@ -110,9 +110,9 @@ def priority(record: Record) -> int:
         case GuestEnded():
             return ERROR if record.outcome in _BAD else WARNING if record.outcome in _DOUBTFUL else INFO
         case HookEnded():
-            return WARNING if record.record.result in {Verdict.FAILED, Verdict.TIMEOUT} else DEBUG
+            return WARNING if record.record.result in FAILURES else DEBUG
         case AttemptEnded():
-            return WARNING if record.attempt.result in {Verdict.FAILED, Verdict.TIMEOUT} else DEBUG
+            return WARNING if record.attempt.result in FAILURES else DEBUG
         case RunEnded():
             return NOTICE if record.exit_code == 0 else WARNING
         case RunStarted() | RunJoined() | PowerChanged():

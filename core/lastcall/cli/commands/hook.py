@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
-from lastcall.api.results import HookRecord, Verdict
+from lastcall.api.results import FAILURES, HookRecord
 from lastcall.cli.documents.findings import FiredHook, HookDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import confirmed, json_option, occasion_option
@@ -101,8 +101,7 @@ def _assembled(invocation: Invocation, loaded: Loaded, name: str, why: Reason, *
 
 def _any_failed(fired: Sequence[FiredFor], problems: Sequence[Problem]) -> bool:
     """Whether a call failed, or a plugin otherwise."""
-    failed = {Verdict.FAILED, Verdict.TIMEOUT}
-    wrong = any(one.result in failed for _, calls in fired for one in calls)
+    wrong = any(one.result in FAILURES for _, calls in fired for one in calls)
     return wrong or any(one.what == "plugin" and one.severity is Severity.ERROR for one in problems)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lastcall.api.results import Verdict
+from lastcall.api.results import FAILURES
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outage.real_host import RealHost
 from lastcall.cli.outage.watch import OutageWatch
@@ -50,7 +50,7 @@ class _Told:
 
     def take(self, record: Record) -> None:
         """A sink."""
-        bad = isinstance(record, HookEnded) and record.record.result in {Verdict.FAILED, Verdict.TIMEOUT}
+        bad = isinstance(record, HookEnded) and record.record.result in FAILURES
         line = self._narrator.line(record) if bad or isinstance(record, ProblemFound) else None
         if line and line not in self._said and len(self._said) < _MOST_LINES:
             self._said.add(line)

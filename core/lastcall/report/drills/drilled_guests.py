@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key, Outcome
-from lastcall.api.results import GuestResult, HookRecord, Report, Verdict
+from lastcall.api.results import FAILURES, GuestResult, HookRecord, Report
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 
@@ -70,7 +70,7 @@ def drilled_guests(
 
 def failed_calls(result: GuestResult) -> Iterator[HookRecord]:
     """The calls of hooks about a guest that failed, or for which no time was left."""
-    return (hook for hook in result.hooks if hook.result in {Verdict.FAILED, Verdict.TIMEOUT})
+    return (hook for hook in result.hooks if hook.result in FAILURES)
 
 
 def drill_table(guests: Sequence[DrilledGuest]) -> Iterator[str]:

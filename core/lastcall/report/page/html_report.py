@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from lastcall.api.guests import Key, Outcome, RunKind
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
+from lastcall.api.results import FAILURES, Attempt, GuestResult, HookRecord, Report
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -183,7 +183,7 @@ def _guests(report: Report, usual: Mapping[Key, float], *, traces: bool) -> Iter
 
 
 def _attempt(attempt: Attempt) -> StepTaken:
-    bad = attempt.result in {Verdict.FAILED, Verdict.TIMEOUT, Outcome.FORCED, Outcome.LEFT, Outcome.UNKNOWN}
+    bad = attempt.result in FAILURES | {Outcome.FORCED, Outcome.LEFT, Outcome.UNKNOWN}
     return StepTaken(
         attempt.started, attempt.method, attempt.result.value, bad, attempt.duration, attempt_words(attempt),
         attempt.traceback,
@@ -202,7 +202,7 @@ def _without_trace(step: StepTaken) -> StepTaken:
 
 
 def _failed(hook: HookRecord) -> bool:
-    return hook.result in {Verdict.FAILED, Verdict.TIMEOUT}
+    return hook.result in FAILURES
 
 
 def _faults(report: Report, guests: Sequence[GuestStory], *, traces: bool) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from lastcall.api.guests import Key, Outcome
-from lastcall.api.results import Attempt, GuestResult, HookRecord, Report, Verdict
+from lastcall.api.results import FAILURES, Attempt, GuestResult, HookRecord, Report, Verdict
 from lastcall.formats.bounded_text import first_names
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -133,7 +133,7 @@ def _course(guest: GuestResult) -> Iterator[Segment]:
 
 
 def _call(hook: HookRecord) -> Segment:
-    bad = hook.result in {Verdict.FAILED, Verdict.TIMEOUT}
+    bad = hook.result in FAILURES
     words = f"{hook.hook} of {hook.plugin} {hook.result.value}"
     return _segment("failed" if bad else "hook", hook.started, hook.duration, words)
 
