@@ -35,6 +35,8 @@ def _told(
         yield 2, f"of {unseen} nothing is known: no run has seen {'them' if len(outlook.unknown) > 1 else 'it'}", None
     tone = Tone.WARNING if at_worst else Tone.GOOD
     yield 2, f"where every time is used up {_forced(at_worst, names, screen)}", tone
+    if outlook.endless:  # without this the line above would promise that nobody hangs in it
+        yield 4, "a last rung, which lasts to the end, counts with the longest time that a run has seen", None
     if search is not None:
         case = "where every time is used up" if verdict.for_worst else "by the times of earlier runs"
         if search.remedies:

@@ -206,6 +206,16 @@ def test_where_nothing_helps_it_is_said_and_the_least_time_is_the_least(tmp_path
     assert judged(tmp_path, worst - 1, took, CHAIN)[0].forced.at_worst
 
 
+@pytest.mark.parametrize(("ladder", "noted"), [("[acpi]", True), ("[{acpi: {timeout: 20s}}]", False)])
+def test_a_last_rung_that_lasts_to_the_end_is_said_to_count_as_long_as_it_was_seen(
+    tmp_path: Path, ladder: str, *, noted: bool
+) -> None:
+    verdict, seen = judged(tmp_path, 240, {"web": 10.0}, f"{{defaults: {{stop: {ladder}}}}}")
+    assert names(seen, verdict.forced.at_worst) == []
+    note = "a last rung, which lasts to the end, counts with the longest time that a run has seen"
+    assert (note in told(verdict, seen)) is noted
+
+
 def test_of_guests_that_no_run_has_seen_nothing_is_said(tmp_path: Path) -> None:
     verdict, seen = judged(tmp_path, 60, {"web": 10.0}, unseen=("new-1", "new-2"))
     assert verdict.forced.usually == {}
