@@ -131,8 +131,8 @@ def _look(connection: libvirt.virConnect, guest: Guest) -> FarGuest:
             domain = _domain(connection, guest.uuid)
             state = standing_of(domain).state
             condition, job = obstacles_of(domain, replace(guest, state=state))
-            if condition is Condition.ARRIVING:  # half a guest is neither on nor off
-                raise HypervisorError("it is being migrated to there")
+            if condition is Condition.ARRIVING:  # half a guest is neither on nor off, at the one end or the other
+                raise HypervisorError("a migration of it is under way there")
             return FarGuest(
                 state=state,
                 defined=bool(domain.isPersistent()),
