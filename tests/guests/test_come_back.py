@@ -186,6 +186,24 @@ def test_who_is_on_the_way_by_somebodys_own_migration_is_waited_for_and_not_said
     assert (states(ha), waiting(tmp_path)) == ({"web": "running"}, {})
 
 
+def test_who_is_just_being_moved_away_by_somebody_is_neither_touched_nor_taken_off_the_list(
+    tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
+) -> None:
+    guest = defined(ha, "web")
+    guest.create()
+    moved(tmp_path, hosts, guest)
+    guest.migrateSetMaxSpeed(1)
+    somebody = subprocess.Popen(["virsh", "-c", hosts[0].qemu, "migrate", "--live", "web", hb.getURI()])
+    job: Any = guest.jobInfo
+    wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+    report = report_of(run_lastcall(config, "restore", "--json"))
+    assert (by_name_in(report, "web")["outcome"], report["problems"]) == ("present", [])
+    assert waiting(tmp_path).keys() == {"web"}, "it is somewhere else in a moment"
+    guest.migrateSetMaxSpeed(1000)
+    assert somebody.wait(LONGEST) == 0
+    assert states(hb) == {"web": "running"}
+
+
 def test_whoever_a_run_has_moved_is_back_after_the_boot_as_it_was(
     tmp_path: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
 ) -> None:
