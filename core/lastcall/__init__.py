@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lastcall.api.results import (
         Attempt,
         CheckFindings,
+        EarlierStop,
         GuestResult,
         HookRecord,
         PlannedRung,
@@ -69,6 +70,7 @@ _HOMES = {
     "lastcall.api.results": (
         "Attempt",
         "CheckFindings",
+        "EarlierStop",
         "GuestResult",
         "HookRecord",
         "PlannedRung",
@@ -149,6 +151,7 @@ __all__ = [
     "CommandResult",
     "CommandTimeout",
     "Domain",
+    "EarlierStop",
     "Ended",
     "Guest",
     "GuestHooks",

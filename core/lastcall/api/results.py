@@ -92,12 +92,28 @@ class PlannedStop:
 
 
 @value(frozen=True, kw_only=True)
+class EarlierStop:
+    """How a guest went off that was started again while the run went on. All of it is as in `GuestResult`."""
+
+    outcome: Outcome
+    method: str | None
+    started: float
+    duration: float
+    ended: Ended | None
+    asked: float | None = None
+    message: str = ""
+    attempts: tuple[Attempt, ...] = ()
+    hooks: tuple[HookRecord, ...] = ()
+
+
+@value(frozen=True, kw_only=True)
 class GuestResult:
     """What became of one guest. `method` is null when it went off by itself or did not go off.
 
     `planned` is null in a restore, for a guest that came up late, and in reports of earlier versions. `stage`: by which
     stage of an outage it was shed, as in `after 5min on battery`; empty for any other guest. `moved_to` and
-    `moved_from`: the URI of the host that it was moved to, or back from; empty for any other guest.
+    `moved_from`: the URI of the host that it was moved to, or back from; empty for any other guest. `earlier`: how it
+    went off before in this run, where somebody has started it again; the rest is about the last time.
     """
 
     name: str
@@ -121,6 +137,12 @@ class GuestResult:
     stage: str = ""
     moved_to: str = ""
     moved_from: str = ""
+    earlier: tuple[EarlierStop, ...] = ()
+
+    @property
+    def stops(self) -> "tuple[GuestResult | EarlierStop, ...]":
+        """Each time that it was to stop in this run, the last one at the end."""
+        return (*self.earlier, self)
 
     @property
     def guest(self) -> Guest:

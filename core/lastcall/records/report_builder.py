@@ -5,7 +5,7 @@ from dataclasses import field, replace
 from typing import TypeVar
 
 from lastcall.api.guests import Guest, Key, Outcome
-from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, RunFacts, Verdict
+from lastcall.api.results import Attempt, EarlierStop, GuestResult, HookRecord, PlannedStop, Report, RunFacts, Verdict
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.values import changing
 from lastcall.records.records import (
@@ -45,7 +45,14 @@ _AS_PLANNED = frozenset(
 
 
 def as_planned(result: GuestResult) -> bool:
-    """Say whether a guest went the way its plan said. Forcing it off was the plan only where its first rung does."""
+    """Say whether a guest went the way its plan said, each time. Forcing it off was the plan only where its first rung
+    does.
+    """
+    return all(map(went_as_planned, result.stops))
+
+
+def went_as_planned(result: GuestResult | EarlierStop) -> bool:
+    """The same of one time that it was to stop."""
     # ok: it was only resumed or woken. The last resort asks nobody, so that who met it unasked has no `asked`.
     rungs = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]
     return is_planned_end(result.outcome, rungs[0].result if rungs else None, asked=result.asked is not None)
@@ -73,6 +80,7 @@ class _Story:
     planned: PlannedStop | None = None
     stage: str = ""
     told: GuestResult | None = None  # once it is decided, until something more is heard
+    earlier: tuple[EarlierStop, ...] = ()
 
 
 class ReportBuilder:
@@ -131,12 +139,16 @@ class ReportBuilder:
         return failed if self._traces <= TRACES or not failed.traceback else replace(failed, traceback="")
 
     def plan(self, guest: Guest) -> None:
-        """Begin a guest's story, or go on with that of one that was left."""
+        """Begin a guest's story, or go on with that of one that was left.
+
+        Of one that was off, and begins anew, it is kept how it went: its plug may have been pulled.
+        """
         story = self._stories.get(guest.key)
         if story and story.end and story.end.ended is None:
             story.end = story.told = None
         else:
-            self._stories[guest.key] = _Story(guest)
+            earlier = (*story.earlier, _earlier(self.result(guest.key))) if story and story.end else ()
+            self._stories[guest.key] = _Story(guest, earlier=earlier)
 
     def _take_plan(self, record: GuestPlanned | StopsForeseen) -> None:
         if isinstance(record, GuestPlanned):
@@ -201,6 +213,7 @@ class ReportBuilder:
             moved_from=end.moved_from if end else "",
             attempts=tuple(story.attempts),
             hooks=tuple(story.hooks),
+            earlier=story.earlier,
         )
 
     def heard(self, key: Key) -> Sequence[tuple[str, float]]:
@@ -219,7 +232,7 @@ class ReportBuilder:
     def as_planned(self) -> bool:
         """True while every guest, hook and connection is as it should be."""
         results = [self.result(key) for key in self._stories]
-        hooks = [*self._hooks, *(hook for result in results for hook in result.hooks)]
+        hooks = [*self._hooks, *(hook for result in results for stop in result.stops for hook in stop.hooks)]
         return (
             all(as_planned(result) for result in results)
             and all(hook.result in {Verdict.OK, Verdict.SKIPPED} for hook in hooks)
@@ -263,3 +276,10 @@ class ReportBuilder:
         )
         guests = tuple(self.result(key) for key in self._stories)
         return Report(version=VERSION, run=run, guests=guests, hooks=tuple(self._hooks), problems=tuple(self._problems))
+
+
+def _earlier(result: GuestResult) -> EarlierStop:
+    return EarlierStop(
+        outcome=result.outcome, method=result.method, started=result.started, duration=result.duration,
+        ended=result.ended, asked=result.asked, message=result.message, attempts=result.attempts, hooks=result.hooks,
+    )  # fmt: skip

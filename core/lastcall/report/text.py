@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from lastcall.api.guests import Outcome, Reason, RunKind, host_of
-from lastcall.api.results import Attempt, GuestResult, HookRecord, PlannedStop, Report, Verdict
+from lastcall.api.results import Attempt, EarlierStop, GuestResult, HookRecord, PlannedStop, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.columns import FACT, NAME, REST, SIGN, Cell, Row, blocks, paragraph
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
-from lastcall.records.report_builder import as_planned
+from lastcall.records.report_builder import as_planned, went_as_planned
 from lastcall.report.evidence import comparisons
 from lastcall.report.problems.alike import alike_as_one
 
@@ -64,10 +64,24 @@ def _words_of(guest: GuestResult) -> str:
 
 
 def _details(guest: GuestResult, screen: Screen, *, traces: bool) -> Iterator[str]:
+    for stop in guest.earlier:
+        yield from paragraph(f"before somebody started it again: {stop_words(stop)}", screen, 4)
+        yield from _details_of_stop(stop, screen, traces=traces)
     if traces and guest.planned:
         yield from paragraph(f"planned: {planned_words(guest.planned)}", screen, 4, tone=Tone.ASIDE)
+    yield from _details_of_stop(guest, screen, traces=traces)
+
+
+def stop_words(stop: GuestResult | EarlierStop) -> str:
+    """How a guest went, and in what time."""
+    how = f" by {stop.method}" if stop.method else ""
+    return f"{stop.outcome.value}{how} in {_seconds(stop.duration)}" + (f", {stop.message}" if stop.message else "")
+
+
+def _details_of_stop(guest: GuestResult | EarlierStop, screen: Screen, *, traces: bool) -> Iterator[str]:
     # A rung that was skipped explains why a guest did not go; where it went, as most without an agent do, it is noise.
-    told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if as_planned(guest) else (Verdict.SKIPPED.value,))}
+    went = went_as_planned(guest)
+    told = {Verdict.FAILED.value, Verdict.TIMEOUT.value, *(() if went else (Verdict.SKIPPED.value,))}
     for attempt in guest.attempts:
         if attempt.result in told:
             said = f": {attempt_words(attempt)}" if attempt.message else ""

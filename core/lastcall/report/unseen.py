@@ -15,7 +15,7 @@ from lastcall.formats.json_text import to_json
 from lastcall.formats.reading import read_bytes, read_end, read_text
 from lastcall.formats.values import value
 from lastcall.persistence.files import READERS, write_whole
-from lastcall.records.report_builder import as_planned
+from lastcall.records.report_builder import went_as_planned
 from lastcall.records.run_log import LARGEST, is_under_way
 from lastcall.report.run_history import local_time, logs_in, past_run
 
@@ -62,9 +62,9 @@ class SeenBy:
 def bad_guests(report: Report) -> tuple[BadGuest, ...]:
     """The guests that somebody has to look after. One that was to be forced off by its first rung is none of them."""
     return tuple(
-        BadGuest(name=one.name, uuid=one.uuid, uri=one.uri, outcome=one.outcome)
+        BadGuest(name=one.name, uuid=one.uuid, uri=one.uri, outcome=bad[-1])
         for one in report.guests
-        if one.outcome in _BAD and not as_planned(one)
+        if (bad := [stop.outcome for stop in one.stops if stop.outcome in _BAD and not went_as_planned(stop)])
     )
 
 

@@ -70,7 +70,7 @@ def drilled_guests(
 
 def failed_calls(result: GuestResult) -> Iterator[HookRecord]:
     """The calls of hooks about a guest that failed, or for which no time was left."""
-    return (hook for hook in result.hooks if hook.result in FAILURES)
+    return (hook for stop in result.stops for hook in stop.hooks if hook.result in FAILURES)
 
 
 def drill_table(guests: Sequence[DrilledGuest]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from lastcall.api.results import FAILURES, Attempt, GuestResult, HookRecord, Rep
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
-from lastcall.records.report_builder import as_planned
+from lastcall.records.report_builder import as_planned, went_as_planned
 from lastcall.report.evidence import Comparison, comparisons
 from lastcall.report.page.critical_path import end_of
 from lastcall.report.page.timeline import Timeline, bounded_seconds, moments, timeline
@@ -165,19 +165,21 @@ def run_stories(runs: Sequence[PastRun], earlier: Sequence[PastRun], *, traces: 
 
 
 def _guests(report: Report, usual: Mapping[Key, float], *, traces: bool) -> Iterator[GuestStory]:
-    many = sum(len(guest.attempts) + len(guest.hooks) for guest in report.guests) > MANY_STEPS
+    many = sum(len(one.attempts) + len(one.hooks) for guest in report.guests for one in guest.stops) > MANY_STEPS
     turns = sorted(report.guests, key=lambda guest: (guest.started, end_of(guest), guest.name))
     for number, guest in enumerate(turns):
-        steps = sorted([*map(_attempt, guest.attempts), *map(_call, guest.hooks)], key=lambda step: step.at)
+        hooks = [hook for stop in guest.stops for hook in stop.hooks]
+        attempts = [attempt for stop in guest.stops for attempt in stop.attempts]
+        steps = sorted([*map(_attempt, attempts), *map(_call, hooks)], key=lambda step: step.at)
         told = [step for step in steps if step.bad or step.said or not many]
         yield GuestStory(
             number=number,
             result=guest,
             good=as_planned(guest),
-            failed_hooks=sum(map(_failed, guest.hooks)),
+            failed_hooks=sum(map(_failed, hooks)),
             steps=tuple(step if traces else _without_trace(step) for step in told),
             unsaid=len(steps) - len(told),
-            evidence=tuple((hook.plugin, one) for hook in guest.hooks for one in comparisons(hook)),
+            evidence=tuple((hook.plugin, one) for hook in hooks for one in comparisons(hook)),
             usual=usual.get(guest.guest.key),
         )
 
@@ -233,13 +235,16 @@ def _way(guest: GuestStory, kind: RunKind) -> str:
     """What became of a guest that is told of among the problems."""
     if guest.rating == "odd":
         return f"{guest.result.outcome.value}, but {_several(guest.failed_hooks, 'hook')} failed"
-    return {
+    stop = [stop for stop in guest.result.stops if not went_as_planned(stop)][-1]
+    later = "" if stop is guest.result else ", before somebody started it again"
+    way = {
         Outcome.FORCED: "was forced off",
         Outcome.LEFT: "was left running",
         Outcome.UNREADY: "was started, and did not get ready",
         Outcome.FAILED: "did not stop as it should" if kind is RunKind.SHUTDOWN else "did not start",
         Outcome.UNKNOWN: "may be off or not: nobody knows",
-    }.get(guest.result.outcome, guest.result.outcome.value)
+    }.get(stop.outcome, stop.outcome.value)
+    return f"{way}{later}"
 
 
 def _several(count: int, noun: str) -> str:

@@ -103,7 +103,9 @@ def waiting_words(guest: GuestResult) -> str:
 
 
 def _track(guest: GuestResult, critical: bool, usual: float | None) -> Track:
-    segments = [*_course(guest), *map(_call, guest.hooks), *map(_rung, guest.attempts)]
+    segments = list(_course(guest))
+    for stop in guest.stops:
+        segments += [*map(_call, stop.hooks), *map(_rung, stop.attempts)]
     return Track(
         guest=guest,
         segments=tuple(one for one in segments if one.end > one.start),
@@ -126,10 +128,13 @@ def _planned(guest: GuestResult) -> Iterator[Segment]:
 
 
 def _course(guest: GuestResult) -> Iterator[Segment]:
-    """What lies beneath hooks and rungs: it waited for its turn, and then was on its way."""
-    if guest.started > NOTABLE:
-        yield _segment("waiting", 0.0, guest.started, f"waited for {waiting_words(guest)}")
-    yield _segment("moving", guest.started, guest.duration, "on its way")
+    """What lies beneath hooks and rungs: it waited for its turn, and then was on its way, each time anew."""
+    over = 0.0
+    for stop in guest.stops:
+        if stop is guest and stop.started - over > NOTABLE:
+            yield _segment("waiting", over, stop.started - over, f"waited for {waiting_words(guest)}")
+        yield _segment("moving", stop.started, stop.duration, "on its way")
+        over = stop.started + stop.duration
 
 
 def _call(hook: HookRecord) -> Segment:
