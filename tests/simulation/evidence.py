@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from itertools import islice
 
-from lastcall.api.guests import Ended, Key
+from lastcall.api.guests import Ended, GuestState, Key
 from lastcall.api.results import GuestResult, Report
 from simulation.guest import PLUGS, PREPARES, Change, Request, SimulatedGuest
 from simulation.history import History, Played
@@ -88,6 +88,11 @@ class Evidence:
     def is_active(self, guest: SimulatedGuest) -> bool:
         """Whether it ran when the run ended."""
         return self.run.after[guest.guest.key].active
+
+    def has_crashed(self, guest: SimulatedGuest) -> bool:
+        """Whether it was kept as it crashed when the run began, and still so when it ended."""
+        key = guest.guest.key
+        return self.run.before[key].state is self.run.after[key].state is GuestState.CRASHED
 
     def changes(self, guest: SimulatedGuest) -> list[Change]:
         """What happened to a guest in this run."""

@@ -1,6 +1,7 @@
 """The readiness wait: plugins are asked again and again, until nobody says that a started guest is not ready."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.config.policies import Policies
@@ -20,13 +21,15 @@ class Readiness:
         self._settings = settings
         self._terms = terms
 
-    async def reached(self, guest: Guest) -> bool:
-        """Wait; returns whether it is ready. A guest that was paused and is again cannot become so, nor has to."""
+    async def reached(self, guest: Guest, is_off: Callable[[], Awaitable[bool]]) -> bool:
+        """Wait; returns whether it is ready. A guest that was paused and is again cannot become so, nor has to; one
+        that is off again never will.
+        """
         if guest.state is GuestState.PAUSED:
             return True
         now = self._terms.clock()
         until = min(now + self.limit(guest), self._terms.deadline.end)
-        while self._terms.clock() < until:
+        while self._terms.clock() < until and not await is_off():
             if await self.holds(guest, until=until, since=now):
                 return True
             await asyncio.sleep(INTERVAL)

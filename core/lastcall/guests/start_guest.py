@@ -1,10 +1,12 @@
 """One guest's way back: its turn, what it waits for, its hooks, its start, and the wait until it is ready."""
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lastcall.api.guests import GuestState, Outcome
 from lastcall.errors import LastcallError, in_words
+from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from lastcall.guests.returning.found_guest import FoundGuest
 
 _HALTED = "interrupted before it was started"
+_HELD = GuestState.PAUSED
+_STUCK = {
+    GuestState.CRASHED: "its system has crashed, and it is kept as it is",
+    GuestState.UNKNOWN: "libvirt does not say whether it runs",
+}
 _BACK = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.PRESENT, Outcome.MOVED, Outcome.UNREADY})
 
 
@@ -111,7 +118,7 @@ class GuestStart:
     async def _off(self) -> Standing | None:
         """How libvirt says that it is off; None where it is not to be started, which is decided then."""
         try:
-            standing = await self._standing()
+            standing = await self._settled()
         except (LastcallError, TimeoutError) as error:
             # Not parked, as nothing speaks against the guest itself: it waits on the list until its connection answers.
             self.decide(Outcome.FAILED, f"{in_words(error)}; it stays on the list")
@@ -119,14 +126,37 @@ class GuestStart:
         if standing is None:
             return None
         # libvirt starts autostart guests before any client can ask: to find one running is no failure.
-        if standing.state is not GuestState.OFF:
+        if standing.is_up:
             await self._put_back()
             self.decide(Outcome.PRESENT)
+            return None
+        if standing.state is not GuestState.OFF:
+            self.decide(Outcome.FAILED, f"{_STUCK[standing.state]}; it stays on the list")
             return None
         if self._starting.halt.passed:  # while libvirt did not answer, or it was waited for, which may have taken long
             self.decide(Outcome.SKIPPED, _HALTED)
             return None
         return standing
+
+    async def _settled(self) -> Standing | None:
+        """The same as `_standing`, once a save of it has come to its end, or what brings it here; None where it has
+        not. Whoever took one that is being saved for one that runs had it on no list when it was off.
+        """
+        standing = await self._standing()
+        if standing is None or standing.state is not GuestState.PAUSED:
+            return standing
+
+        async def look() -> str:
+            state = (await self._starter.standing(self.guest)).state
+            return await self._starter.on_its_way(replace(self.guest, state=state)) if state is _HELD else ""
+
+        lacks = await look()
+        if not lacks:
+            return standing
+        if await self._starting.waits.until_there(self.guest, lacks, look):
+            self.decide(Outcome.FAILED, f"it waits for {lacks}, and stays on the list")
+            return None
+        return await self._standing()
 
     async def _standing(self) -> Standing | None:
         """What libvirt here says of it, once others have said that it is not there; None where it is decided."""
@@ -155,14 +185,17 @@ class GuestStart:
         if found.runs_at:
             await self._fetch(found.runs_at[0])
             return None
+        if not self._starting.fresh and (saved := way.saved_elsewhere(self._entry, found)):
+            self.decide(Outcome.FAILED, saved.why, saved)
+            return None
         if found.is_defined_here or not found.defined_at:
-            way.warn_of_definitions(self._entry, found.defined_at)
+            way.warn_of_definitions(self._entry, found, found.defined_at)
             return standing
         failed = await way.adopt(self._entry, found, fresh=self._starting.fresh)
         if failed:
             self.decide(Outcome.FAILED, failed.why, failed)
             return None
-        way.warn_of_definitions(self._entry, found.defined_at[1:])
+        way.warn_of_definitions(self._entry, found, found.defined_at[1:])
         await way.put_back_autostart(self._entry)
         return standing
 
@@ -187,7 +220,12 @@ class GuestStart:
         await self._starting.way_back.put_back_autostart(self._entry)
 
     async def _await_readiness(self, outcome: Outcome, moved_from: str = "") -> None:
-        ready = await self._starting.readiness.reached(self.guest)
+        began, starter = self._stream.now(), self._starter
+        ready = await self._starting.readiness.reached(self.guest, lambda: starter.is_off_again(self.guest, heard=True))
+        if not ready and await starter.is_off_again(self.guest, heard=False):
+            after = format_duration(round(self._stream.now() - began, 1))
+            self.decide(Outcome.FAILED, f"it went off again within {after} of its start; it stays on the list")
+            return
         if self._starting.clocks.wanted(outcome) and self.guest.state is not GuestState.PAUSED:
             await self._starting.clocks.set_clock(self.guest)
         message = "" if ready else "running, but not ready in its time"
@@ -201,7 +239,9 @@ class GuestStart:
         if self._entry.where:
             return
         with contextlib.suppress(LastcallError, TimeoutError):
-            if (await self._starter.standing(self.guest)).state is not GuestState.OFF:
+            standing = await self._starter.standing(self.guest)
+            guest = replace(self.guest, state=standing.state)
+            if standing.is_up and not (standing.state is _HELD and await self._starter.on_its_way(guest)):
                 self.decide(Outcome.PRESENT)
 
     def decide(

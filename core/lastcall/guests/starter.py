@@ -12,7 +12,7 @@ from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallE
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import as_argument
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
-from lastcall.hypervisor.ports import PLAIN, Condition, Hypervisor, Standing, StartNeeds
+from lastcall.hypervisor.ports import PLAIN, Condition, Hypervisor, OtherJob, Standing, StartNeeds
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -21,6 +21,7 @@ from lastcall.threads.wakeup import Wakeup
 
 T = TypeVar("T")
 CONNECTION_POLL = 0.5  # seconds
+MIGRATION, SAVE = "the end of its migration", "the end of its save"
 _EVENT_PATIENCE = 2.0  # seconds for the start event, which says whether the guest came from a saved image
 
 
@@ -85,10 +86,24 @@ class Starter:
             await asyncio.sleep(self._settings.retry)
         return await self.standing(guest)
 
-    async def arrives(self, guest: Guest) -> bool:
-        """Whether what is here of a guest is what a migration has brought so far. Raises as `standing` does."""
+    async def on_its_way(self, guest: Guest) -> str:
+        """What has to end before a guest that is not off counts as being here: the migration that brings it, or a save
+        that takes it off. Empty where there is none. Raises as `standing` does.
+        """
         facts = await self._answered(guest, lambda: self._hypervisor.facts(guest.uri, [guest]))
-        return facts.get(guest.key, PLAIN).condition is Condition.ARRIVING
+        known = facts.get(guest.key, PLAIN)
+        if known.condition is Condition.ARRIVING:
+            return MIGRATION
+        return SAVE if known.job is OtherJob.SAVE else ""
+
+    async def is_off_again(self, guest: Guest, *, heard: bool) -> bool:
+        """Whether one that was started is off by now; `heard`: ask only where libvirt has told of it.
+
+        It is asked in any case, as the event of a start that was refused may come after the one that was not.
+        """
+        if heard and self._status.ended(guest.key) is None:
+            return False
+        return await self._state(guest) is GuestState.OFF
 
     async def start(self, guest: Guest) -> NotStarted | None:
         """Start it; returns why it could not be started, if so."""

@@ -198,6 +198,13 @@ class Standing:
     saved: bool = False
     kept: bool = False
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs, or is paused or asleep and can go on; neither off, nor crashed, nor a state that nobody
+        knows.
+        """
+        return self.state in {GuestState.RUNNING, GuestState.PAUSED, GuestState.SUSPENDED}
+
 
 @value(kw_only=True)
 class OwnStop:

@@ -32,9 +32,12 @@ def a_restore_tells_the_truth(history: History) -> Iterator[str]:
             ended = [change for change in restore.changes(guest) if change.ended]
             if result.outcome in _BACK and not restore.is_active(guest) and not ended:
                 yield f"{guest.name}: reported {result.outcome.value}, and it is off"
+            if result.outcome in _BACK and restore.has_crashed(guest):
+                yield f"{guest.name}: reported {result.outcome.value}, and it has crashed"
             last = restore.last_change(guest)
             by_us = last is None or last.by == "lastcall"  # whom somebody else starts later failed all the same
-            if result.outcome is Outcome.FAILED and restore.is_active(guest) and not ended and by_us:
+            up = restore.is_active(guest) and not restore.has_crashed(guest)
+            if result.outcome is Outcome.FAILED and up and not ended and by_us:
                 yield f"{guest.name}: reported failed, and it runs"
 
 

@@ -227,13 +227,20 @@ def test_a_run_that_ends_in_the_middle_takes_half_a_guest_for_none(tmp_path: Pat
     assert on_list(tmp_path)["web"]["where"] == [HB]
 
 
-def test_what_is_saved_over_there_is_given_up_only_by_fresh(tmp_path: Path) -> None:
-    guest = gone(elsewhere={HB: OFF}, saved_at={HB})
-    listed(tmp_path, guest, HB)
+@pytest.mark.parametrize("defined", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+def test_what_is_saved_over_there_is_given_up_only_by_fresh(tmp_path: Path, *, second: bool, defined: bool) -> None:
+    elsewhere = {HC: UNKNOWN, HB: OFF} if second else {HB: OFF}
+    guest = gone(elsewhere=elsewhere, saved_at={HB}, undefined=not defined)
+    listed(tmp_path, guest, *elsewhere)
     result = by_name(run_restore(tmp_path, [guest]), "web")
     assert (result.outcome, doings(guest)) == (Outcome.FAILED, [])
     assert f"`virsh -c {HB} start web`" in result.message
-    assert by_name(run_restore(tmp_path, [guest], names=["web"], fresh=True), "web").outcome is Outcome.STARTED
+    assert on_list(tmp_path)["web"]["where"] == [*elsewhere]
+    report = run_restore(tmp_path, [guest], names=["web"], fresh=True)
+    assert by_name(report, "web").outcome is Outcome.STARTED
+    assert [one for one in report.problems if "undefine web --managed-save" in one.remedy] == list(report.problems)
+    assert bool(report.problems) is defined, "else its image went with its definition"
 
 
 def test_who_lacks_something_here_waits_for_it_over_there(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lastcall.api.guests import Ended, GuestState, host_of
 from lastcall.formats.values import value
+from lastcall.guests.starter import MIGRATION
 from lastcall.hypervisor.moving.other_hosts import FarGuest
 from lastcall.hypervisor.ports import Standing
 
@@ -51,7 +52,7 @@ class FoundGuest:
         empty.
         """
         if self.travels:
-            return "the end of its migration"
+            return MIGRATION
         if self.runs_here or self.runs_at:
             return ""
         hosts = " and ".join(map(host_of, self.silent))

@@ -14,7 +14,7 @@ from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.returning.found_guest import FoundGuest
 from lastcall.guests.start_waits import StartWaits
-from lastcall.guests.starter import NotStarted, Starter
+from lastcall.guests.starter import MIGRATION, NotStarted, Starter
 from lastcall.hypervisor.moving.other_hosts import MOVING, FarGuest, Journey, OtherHosts
 from lastcall.persistence.state import Entry
 from lastcall.records.records import GuestAsked
@@ -65,7 +65,8 @@ class WayBack:
         # Somebody else's migration, or that of a restore which was killed: libvirt ends it a moment later. Taken for
         # a guest that runs twice, one of its halves was to be destroyed by hand.
         travels = any(far.leaves for far in there.values()) or (
-            here.state is not GuestState.OFF and await self.starter.arrives(replace(guest, state=here.state))
+            here.state is not GuestState.OFF
+            and await self.starter.on_its_way(replace(guest, state=here.state)) == MIGRATION
         )
         return FoundGuest(here, there, silent, travels)
 
@@ -136,27 +137,39 @@ class WayBack:
             return False
         return found.runs_here and not found.runs_at and not found.silent
 
+    def saved_elsewhere(self, entry: Entry, found: FoundGuest) -> NotStarted | None:
+        """Why one is not started here whose memory is in an image there, if so: begun anew here, that image would be
+        older than its disks, and whoever started it there would spoil them.
+        """
+        uri = next((uri for uri, far in found.there.items() if far.saved), None)
+        if uri is None:
+            return None
+        remedy = f"`virsh -c {uri} start {entry.name}` lets it go on there, and `lastcall restore` brings it back"
+        why = f"it is saved at {host_of(uri)}, and what is in its memory is there: {remedy}; --fresh gives that up"
+        return NotStarted(f"{why}; it stays on the list", parked=False)
+
     async def adopt(self, entry: Entry, found: FoundGuest, *, fresh: bool) -> NotStarted | None:
-        """Define one here that is off there; returns why it could not be. What is saved there is not lost for that."""
+        """Define one here that is off there; returns why it could not be. `fresh`: without what is saved there."""
         uri = found.defined_at[0]
-        host = host_of(uri)
-        if found.there[uri].saved and not fresh:
-            remedy = f"`virsh -c {uri} start {entry.name}` lets it go on there, and `lastcall restore` brings it back"
-            why = f"it is saved at {host}, and what is in its memory is there: {remedy}; --fresh gives that up"
-            return NotStarted(f"{why}; it stays on the list", parked=False)
         try:
             await self.hosts.adopt(uri, entry.guest, drop_image=fresh)
         except (LastcallError, TimeoutError) as error:
+            host = host_of(uri)
             return NotStarted(
                 f"it cannot be taken over from {host}: {in_words(error)}; it stays on the list", parked=False
             )
         return None
 
-    def warn_of_definitions(self, entry: Entry, uris: Sequence[str]) -> None:
+    def warn_of_definitions(self, entry: Entry, found: FoundGuest, uris: Sequence[str]) -> None:
         """Defined on several hosts, it can be started on several: by a person, or by an autostart."""
         for uri in uris:
-            message = f"it is defined at {host_of(uri)} as well, where it is off"
-            remedy = f"`virsh -c {uri} undefine {entry.name}`, unless that is meant so"
+            message, flag = f"it is defined at {host_of(uri)} as well, where it is off", ""
+            if found.there[uri].saved:
+                message, flag = (
+                    f"{message}, with a saved image that is older than its disks from now on",
+                    " --managed-save",
+                )
+            remedy = f"`virsh -c {uri} undefine {entry.name}{flag}`, unless that is meant so"
             self.stream.problem("guest", entry.name, message, remedy, Severity.WARNING)
 
     def _journey(self, entry: Entry, uri: str) -> Journey:

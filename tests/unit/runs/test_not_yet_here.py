@@ -1,0 +1,108 @@
+"""What a restore finds that neither runs nor is off for good: it counts as back only when libvirt says that it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastcall import Ended, Guest, GuestState, Outcome, hookimpl
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, OtherJob
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from support import by_name, waiting_guests
+
+SAVING = GuestFacts(job=OtherJob.SAVE)
+ARRIVING = GuestFacts(condition=Condition.ARRIVING)
+
+
+def listed(folder: Path) -> FakeGuest:
+    """A guest that a shutdown has put on the list."""
+    guest = FakeGuest("g")
+    run_shutdown(folder, [guest])
+    return guest
+
+
+@pytest.mark.parametrize("facts", [SAVING, ARRIVING])
+@pytest.mark.parametrize("ends", [GuestState.OFF, GuestState.RUNNING])
+def test_one_that_is_being_saved_or_brought_here_is_judged_by_what_comes_of_that(
+    tmp_path: Path, facts: GuestFacts, ends: GuestState
+) -> None:
+    guest = listed(tmp_path)
+    guest.state, guest.traits, guest.asked = GuestState.PAUSED, facts, []
+
+    def over() -> None:
+        guest.traits, guest.state, guest.saved = PLAIN, ends, ends is GuestState.OFF
+
+    def meanwhile(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(20.0, over)
+
+    result = by_name(run_restore(tmp_path, [guest], meanwhile=meanwhile), "g")
+    assert result.outcome is (Outcome.PRESENT if ends is GuestState.RUNNING else Outcome.RESUMED)
+    assert (guest.state, waiting_guests(tmp_path)) == (GuestState.RUNNING, [])
+    assert all(at >= 20.0 for at, _ in guest.asked)
+
+
+@pytest.mark.parametrize("config", ["", "restore: {deadline: 30s}"])
+def test_one_whose_save_does_not_end_stays_on_the_list_untouched(tmp_path: Path, config: str) -> None:
+    guest = listed(tmp_path)
+    guest.state, guest.traits, guest.asked = GuestState.PAUSED, SAVING, []
+    report = run_restore(tmp_path, [guest], config=config)
+    assert by_name(report, "g").outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+    assert (report.run.exit_code, guest.asked, waiting_guests(tmp_path)) == (1, [], ["g"])
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [(GuestState.CRASHED, "has crashed"), (GuestState.UNKNOWN, "does not say whether it runs")]
+)
+def test_one_that_has_crashed_or_of_which_nothing_is_known_is_not_back(
+    tmp_path: Path, state: GuestState, told: str
+) -> None:
+    guest = listed(tmp_path)
+    guest.state = state
+    report = run_restore(tmp_path, [guest])
+    assert by_name(report, "g").outcome is Outcome.FAILED
+    assert told in by_name(report, "g").message
+    assert (report.run.exit_code, waiting_guests(tmp_path)) == (1, ["g"])
+
+
+@pytest.mark.parametrize("state", [GuestState.RUNNING, GuestState.PAUSED, GuestState.SUSPENDED])
+def test_one_that_somebody_has_started_paused_or_put_to_sleep_is_back(tmp_path: Path, state: GuestState) -> None:
+    guest = listed(tmp_path)
+    guest.state = state
+    assert by_name(run_restore(tmp_path, [guest]), "g").outcome is Outcome.PRESENT
+    assert waiting_guests(tmp_path) == []
+
+
+class NeverReady:
+    @hookimpl
+    def guest_ready(self, guest: Guest) -> bool:
+        """No."""
+        return False
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_one_that_goes_off_again_before_it_is_ready_is_not_back(tmp_path: Path, *, quiet: bool) -> None:
+    guest = listed(tmp_path)
+
+    def meanwhile(hypervisor: FakeHypervisor, _: object) -> None:
+        def crash() -> None:
+            if quiet:  # its event is lost
+                guest.state, guest.ended = GuestState.OFF, Ended.CRASHED
+            else:
+                hypervisor.stop(guest, Ended.CRASHED)
+
+        hypervisor.loop.call_later(3.0, crash)
+
+    plugins: dict[str, Any] = {"never": NeverReady()}
+    report = run_restore(
+        tmp_path, [guest], meanwhile=meanwhile, plugins=plugins, config="restore: {ready_timeout: 60s}"
+    )
+    result = by_name(report, "g")
+    assert (result.outcome, report.run.exit_code, waiting_guests(tmp_path)) == (Outcome.FAILED, 1, ["g"])
+    assert "went off again" in result.message
+    assert result.duration < 10.0 or quiet, "nobody waits for what is off"
+
+
+def test_one_that_runs_and_is_never_ready_is_unready_and_off_the_list(tmp_path: Path) -> None:
+    guest = listed(tmp_path)
+    report = run_restore(tmp_path, [guest], plugins={"never": NeverReady()}, config="restore: {ready_timeout: 10s}")
+    assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.UNREADY, [])
