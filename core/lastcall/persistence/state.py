@@ -186,7 +186,11 @@ class StateFile:
         restarting: Container[Key] = (),
         autostarting: Container[Key] = (),
     ) -> list[Entry]:
-        """Add the guests of a run; what waits already stays. `restarting`, `autostarting`: see `Entry`."""
+        """Add the guests of a run; what waits already stays. `restarting`, `autostarting`: see `Entry`.
+
+        What an earlier run has noted of one of them, and nobody has answered or undone since, is taken over: where else
+        it may be, and that its on_poweroff has to be put back.
+        """
         since = datetime.now(UTC).isoformat(timespec="seconds")
         added = [
             Entry(
@@ -196,6 +200,7 @@ class StateFile:
             )
             for guest in guests
         ]  # fmt: skip
+        added = [_with_doubts_of(self.entries.pop(entry.guest.key, None), entry) for entry in added]
         self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
         return added
 
@@ -283,6 +288,16 @@ def open_state(folder: Path) -> StateFile:
             f"{state.path} cannot be read: {(error.strerror or str(error)).lower()}", remedy
         ) from None
     return state
+
+
+def _with_doubts_of(earlier: Entry | None, entry: Entry) -> Entry:
+    """A new entry with what the one that it replaces says, and no run of the guest in between has made untrue."""
+    if earlier is None:
+        return entry
+    # Whether libvirt starts it at boot is seen here, unless it was moved: that does not travel.
+    autostart = entry.autostart or (earlier.autostart and bool(earlier.where))
+    restarts = entry.restarts or earlier.restarts
+    return replace(entry, where=earlier.where, restarts=restarts, autostart=autostart)
 
 
 def _line(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
 
 from lastcall.api.guests import Guest, Key, Reason
 from lastcall.api.results import Report
@@ -72,7 +73,7 @@ class Bookkeeping:
             autostarting=autostarting,
         )  # fmt: skip
         for key in places.keys() & self.state.entries.keys():
-            self.state.note_place(key, places[key])
+            self.state.note_place(key, dict.fromkeys((*self.state.entries[key].where, *places[key])))
         if self._terms.reason is Reason.MANUAL:
             self._by_hand |= {(entry.uri, entry.uuid): entry for entry in added}
         return added
@@ -84,7 +85,10 @@ class Bookkeeping:
     def turn(self, run: str) -> None:
         """The mains are back: what `run` has stopped comes back with them; not what a person has stopped by it."""
         self.state.make_shed(run, but=self._by_hand)
-        self.state.entries |= {key: entry for key, entry in self._by_hand.items() if key in self.state.entries}
+        # Only this: where they are by now, and what was changed of them, is not what it was when they were listed.
+        for key in self._by_hand.keys() & self.state.entries.keys():
+            meant = self._by_hand[key]
+            self.state.entries[key] = replace(self.state.entries[key], due=meant.due, cause=meant.cause)
 
     def drop(self, keys: Iterable[Key]) -> None:
         """Take guests off the list."""

@@ -167,4 +167,5 @@ class Closing:
         unasked = runs_on and result.asked is None
         if result.outcome is Outcome.MOVED or self._destinations.keeps(key):
             return False
-        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked)
+        stays = self._destinations.doubts(key)
+        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked and not stays)

@@ -35,13 +35,6 @@ class ReturnList:
 
     async def list_planned(self, plan: Plan, *, begun: bool) -> None:
         """Write down who is to be brought back. `begun`: others have been asked already."""
-        # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
-        # And what is known of one that may run elsewhere.
-        self._books.drop(
-            planned.guest.key
-            for planned in plan.guests
-            if not (planned.left_because and (begun or self._targets.keeps(planned.guest.key)))
-        )
         places = await self._targets.ahead(plan)
         # Before anybody is asked: a run that is killed after its first request
         # must not leave guests of which nobody knows.
@@ -50,6 +43,15 @@ class ReturnList:
             for planned in plan.guests
             if planned.restore and not (planned.left_because and self._phases.voluntary)
         ]
+        again = {guest.key for guest in keepers}
+        # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
+        # And what is known of one that may run elsewhere: an entry that is written anew takes that over.
+        self._books.drop(
+            planned.guest.key
+            for planned in plan.guests
+            if planned.guest.key not in again
+            and not (planned.left_because and (begun or self._targets.doubts(planned.guest.key)))
+        )
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(
             keepers, run=self._run_id, named=self._late.named, restarting=restarting, places=places,

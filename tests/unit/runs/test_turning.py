@@ -291,6 +291,26 @@ def test_what_a_person_has_stopped_by_name_stays_off_also_where_a_run_for_power_
     assert listed(tmp_path) == {"named": ("hand", False), "other": ("shed", True)}
 
 
+def test_where_a_guest_may_be_that_a_person_has_moved_is_known_still_once_the_run_has_turned_round(
+    tmp_path: Path,
+) -> None:
+    """A run that is killed then leaves that list."""
+    ferried, seen = FakeGuest("ferried", takes=20), list[tuple[str, ...]]()
+
+    def look(_: FakeHypervisor) -> None:
+        state = StateFile(tmp_path)
+        state.load()
+        seen.extend(entry.where for entry in state.entries.values())
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(2, run.join, Reason.POWER, Deadline.after(2, 60, reserve=15, grace=5))
+        hypervisor.loop.call_later(8, look, hypervisor)
+
+    config = CONFIG.replace("stop: [", "stop: [{migrate: {to: [qemu+tls://hb/system], reasons: [manual, power]}}, ")
+    turned_run(tmp_path, [ferried], back_at(4, then=joins), reason=Reason.MANUAL, names=["ferried"], config=config)
+    assert seen == [("qemu+tls://hb/system",)]
+
+
 @pytest.mark.parametrize("reason", [Reason.MANUAL, Reason.DRILL, Reason.POWEROFF])
 def test_a_run_that_is_not_for_want_of_power_goes_on(tmp_path: Path, reason: Reason) -> None:
     first, second = FakeGuest("first", takes=5), FakeGuest("second")

@@ -32,8 +32,8 @@ class Destinations:
     ) -> None:
         self._hypervisor, self._asker, self._books = hypervisor, asker, books
         # Already now, where they will be asked: what does so loads before anybody waits for this run.
-        moved = any(entry.where for entry in books.state.entries.values())
-        self._others = hypervisor.other_hosts if moved else None
+        self._earlier = {key: entry.where for key, entry in books.state.entries.items() if entry.where}
+        self._others = hypervisor.other_hosts if self._earlier else None
         self._stream, self._terms, self._run = stream, terms, run
         self._cut_off: dict[Key, tuple[str, ...]] = {}
         self._stays: set[Key] = set()  # who does not come back once it has moved
@@ -51,6 +51,9 @@ class Destinations:
         guests = [one.guest for one in plan.guests if one.guest.key in doubtful]
         whys = await asyncio.gather(*(self._why_left(guest, doubtful[guest.key]) for guest in guests))
         left = {guest.key: why for guest, why in zip(guests, whys, strict=True) if why}
+        for guest in guests:
+            if guest.key not in left:  # every host has said that it is off there
+                self._earlier.pop(guest.key, None)
         self._cut_off |= {key: doubtful[key] for key in left}
         return replace(plan, guests=tuple(_left(one, left.get(one.guest.key, "")) for one in plan.guests))
 
@@ -97,26 +100,32 @@ class Destinations:
         """Whether what the list says of a guest has to stay there: nobody knows where it is."""
         return key in self._cut_off
 
+    def doubts(self, key: Key) -> bool:
+        """Whether a host that has not answered since may run a guest a second time, however it fares here."""
+        return key in self._earlier
+
     def settle(self, results: Mapping[Key, GuestResult]) -> bool:
         """Note where guests are by what became of them; returns whether anything is new."""
         entries, news = self._books.state.entries, False
         for key, result in results.items():
             if key not in entries or key in self._cut_off:
                 continue
-            where = self._place(result)
+            where = self._place(key, result)
             if where is not None and where != entries[key].where:
                 self._books.state.note_place(key, where)
                 news = True
         return news
 
-    def _place(self, result: GuestResult) -> tuple[str, ...] | None:
-        """Where it is, none for here; None = nobody knows."""
+    def _place(self, key: Key, result: GuestResult) -> tuple[str, ...] | None:
+        """Where else than here it may be; None = by this run it may be anywhere that is noted."""
+        # Nobody but the hosts themselves can say that it is not there.
+        earlier = self._earlier.get(key, ())
         if result.outcome is Outcome.MOVED:
-            return (result.moved_to,) if result.moved_to else None
+            return tuple(dict.fromkeys((result.moved_to, *earlier))) if result.moved_to else None
         heard = [method for method, _ in self._stream.story.heard((result.uri, result.uuid))]
         untried = all(self._asker.outcome(method) is not Outcome.MOVED for method in heard)
         off_here = result.ended is not None and result.ended not in _SOMEWHERE
-        return () if off_here or untried else None
+        return earlier if off_here or untried else None
 
     def gone_for_good(self, results: Mapping[Key, GuestResult]) -> Iterable[Key]:
         """Who has moved and is not to come back."""
