@@ -10,7 +10,9 @@ from dataclasses import replace
 from lastcall.api.guests import Ended, Guest, GuestState, Key, Outcome
 from lastcall.api.results import GuestResult
 from lastcall.errors import LastcallError
+from lastcall.guests.rungs.on_poweroff import set_on_poweroff
 from lastcall.guests.stop_guest import GuestStop
+from lastcall.planning.plan import SAVE
 from lastcall.presence.own_stops import OwnStops
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
@@ -39,6 +41,7 @@ class Closing:
         self._sight, self._stream, self._phases, self._books = sight, stream, phases, books
         self._own_stops, self._destinations = own_stops, destinations
         self._stops = stops
+        self._replaced = books.restarting()  # whose on_poweroff an earlier run has left with what it had made of it
         self._asked_at = -math.inf  # when the last look began
 
     async def account_for(self, guests: Sequence[Guest]) -> None:
@@ -47,7 +50,8 @@ class Closing:
         await self._ask_once_more(ours)
         settled = await self._put_back([guest.key for guest in ours])
         results = {guest.key: self._stream.story.result(guest.key) for guest in guests}
-        gone = [key for key, result in results.items() if self._leaves_the_list(key, result)]
+        changed = self._books.restarting() - {*settled}
+        gone = [key for key, result in results.items() if self._leaves_the_list(key, result, stays=key in changed)]
         gone += self._destinations.gone_for_good(results)
         moved = self._destinations.settle(results)
         left = [key for key, result in results.items() if result.outcome in _RUNS_ON and key not in gone]
@@ -78,15 +82,29 @@ class Closing:
         await asyncio.gather(*(self._stops[key].account(until=until) for key in late if self._is_open(key)))
 
     async def _put_back(self, keys: Sequence[Key]) -> list[Key]:
-        """Undo what was changed of guests that run on, and were cut short; returns who needs nothing (any more)."""
-        running = [self._stops[key] for key in keys if not self._sight.status.ended(key) and self._stops[key].changed]
+        """Undo what was changed of guests that run on: by this run, where they were cut short, and by an earlier one,
+        where this run has not come to them. Returns who needs nothing (any more)."""
+        running = [key for key in keys if not self._sight.status.ended(key)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(self._until):
-                await asyncio.gather(*(stop.put_back() for stop in running))
-        marked = self._books.state.restarting()
-        return [
-            key for key in keys if key in marked and (self._sight.status.ended(key) or not self._stops[key].changed)
-        ]
+                await asyncio.gather(*map(self._put_back_one, running))
+        marked = self._books.restarting()
+        return [key for key in keys if key in marked and (self._sight.status.ended(key) or self._is_its_own(key))]
+
+    async def _put_back_one(self, key: Key) -> None:
+        stop = self._stops[key]
+        if stop.changed:
+            await stop.put_back()
+        elif not self._is_its_own(key):
+            sight = self._sight
+            if await set_on_poweroff(sight.hypervisor, self._stream, stop.guest, "restart"):
+                self._replaced.discard(key)
+
+    def _is_its_own(self, key: Key) -> bool:
+        """Whether the on_poweroff of a guest that runs on is as it was before any run."""
+        # Before each request it is replaced, and put back after the last; before a save it is left as it is.
+        asked = {method for method, _ in self._stream.story.heard(key)} - {SAVE}
+        return not self._stops[key].changed and (bool(asked) or key not in self._replaced)
 
     @property
     def _until(self) -> float | None:
@@ -157,15 +175,15 @@ class Closing:
         except (LastcallError, TimeoutError):
             return None
 
-    def _leaves_the_list(self, key: Key, result: GuestResult) -> bool:
+    def _leaves_the_list(self, key: Key, result: GuestResult, *, stays: bool) -> bool:
         """Who was migrated away, and not by us, runs elsewhere by the next boot. By hand, who runs on and was not even
         asked stays as it is, as far as anybody knows; a host that goes down takes the power from it all the same, and
-        it has to come back.
+        it has to come back. `stays`: something of it is to be undone yet.
         """
         tried = self._stream.story.tried(key)
         runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not tried)
         unasked = runs_on and result.asked is None
         if result.outcome is Outcome.MOVED or self._destinations.keeps(key):
             return False
-        stays = self._destinations.doubts(key)
+        stays = stays or self._destinations.doubts(key)
         return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked and not stays)

@@ -44,13 +44,17 @@ class ReturnList:
             if planned.restore and not (planned.left_because and self._phases.voluntary)
         ]
         again = {guest.key for guest in keepers}
+        open_ = self._books.restarting()
         # Active: whatever was written of it is over; but one that this run has asked, and leaves now, may go off yet.
-        # And what is known of one that may run elsewhere: an entry that is written anew takes that over.
+        # And what is known of one that may run elsewhere, or has to be undone: an entry written anew takes that over.
         self._books.drop(
             planned.guest.key
             for planned in plan.guests
             if planned.guest.key not in again
-            and not (planned.left_because and (begun or self._targets.doubts(planned.guest.key)))
+            and not (
+                planned.left_because
+                and (begun or planned.guest.key in open_ or self._targets.doubts(planned.guest.key))
+            )
         )
         restarting = {planned.guest.key for planned in plan.guests if planned.facts.restarts}
         self._books.list_guests(

@@ -89,6 +89,17 @@ def test_where_a_guest_was_moved_to_is_loaded_again(tmp_path: Path) -> None:
     assert state.entries[A.key].where == ("qemu+tls://hb/system", "qemu+tls://hc/system")
 
 
+def test_what_is_open_of_a_guest_goes_on_to_be_when_it_is_listed_once_more(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.add([A, B], run="1", boot_id="boot", cause="hand", due=False, restarting=[A.key])
+    state.park(A.key)
+    state.note_place(A.key, ["qemu+tls://hb/system"])
+    state.add([A, B], run="2", boot_id="boot", cause="host", due=True)
+    a, b = state.entries[A.key], state.entries[B.key]
+    assert (a.run, a.restarts, a.where, a.parked) == ("2", True, ("qemu+tls://hb/system",), False)
+    assert (b.run, b.restarts, b.where) == ("2", False, ())
+
+
 @pytest.mark.parametrize("where", ['"qemu+tls://hb/system"', "null", "{}", "5", '[""]', "[5]", '[["a"]]', "true"])
 def test_a_place_that_is_no_list_of_uris_is_no_reason_to_start_the_guest_here(tmp_path: Path, where: str) -> None:
     path = moved(tmp_path, "qemu+tls://hb/system")

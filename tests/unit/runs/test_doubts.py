@@ -10,6 +10,7 @@ import pytest
 
 import lastcall
 from lastcall import Ended, GuestState, Outcome, Reason
+from lastcall.hypervisor.ports import GuestFacts
 from lastcall.persistence.state import StateFile
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown, run_sleep
@@ -38,7 +39,8 @@ def listed(folder: Path, guest: FakeGuest, **marks: Any) -> None:
 def entry(folder: Path) -> dict[str, Any]:
     """What the list says of `web`; nothing where it is not on it."""
     entries: list[dict[str, Any]] = json.loads((folder / "state.json").read_text())["guests"]
-    return next((one for one in entries if one["name"] == "web"), {})
+    found = [one for one in entries if one["name"] == "web"]
+    return found[0] if found else {}
 
 
 def doings(guest: FakeGuest) -> list[str]:
@@ -60,7 +62,7 @@ def stopped_before_its_turn(folder: Path, guests: Sequence[FakeGuest]) -> None:
 
 def unseen(folder: Path, guests: Sequence[FakeGuest]) -> None:
     for guest in guests:
-        guest.refuses = frozenset({"look"})
+        guest.refuses |= {"look"}
     run_shutdown(folder, guests)
 
 
@@ -168,3 +170,49 @@ def test_a_guest_that_is_to_move_to_one_host_may_be_at_another_still_before_that
     assert seen == [[HB, HC]]
     assert guest.ended is (Ended.MIGRATED if moves else Ended.SHUTDOWN)
     assert entry(tmp_path)["where"] == ([HC, HB] if moves else [HB])
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("between", LEAVING)
+def test_what_a_killed_run_has_made_of_a_guest_is_undone_by_a_run_that_leaves_it_running(
+    tmp_path: Path, between: str, *, named: bool
+) -> None:
+    """With what was made of its on_poweroff, its next reboot would be its end."""
+    guest = FakeGuest("web")
+    listed(tmp_path, guest, restarts=True, left=True, cause="hand" if named else "host", due=not named)
+    LEAVING[between](tmp_path, [guest])
+    assert doings(guest) == ["on_poweroff restart"]
+    assert entry(tmp_path) == {}
+
+
+@pytest.mark.parametrize("between", LEAVING)
+def test_what_cannot_be_undone_now_is_undone_by_the_next_run(tmp_path: Path, between: str) -> None:
+    guest = FakeGuest("web", refuses=frozenset({"on_poweroff"}))
+    listed(tmp_path, guest, restarts=True, left=True)
+    LEAVING[between](tmp_path, [guest])
+    assert entry(tmp_path)["restarts"] is True
+    guest.refuses = frozenset()
+    guest.asked.clear()
+    aborted(tmp_path, [guest])
+    assert doings(guest) == ["on_poweroff restart"]
+    assert entry(tmp_path) == {}
+
+
+def test_who_was_to_be_saved_and_runs_on_gets_back_what_a_killed_run_has_taken(tmp_path: Path) -> None:
+    """Before a save nothing is replaced, so that nothing is put back after it."""
+    guest = FakeGuest("web", deaf_to=frozenset({"save"}))
+    listed(tmp_path, guest, restarts=True)
+
+    def told_twice(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(1, run.interrupt)
+        hypervisor.loop.call_later(2, run.interrupt)
+
+    run_shutdown(tmp_path, [guest], config="defaults: {stop: [save]}", meanwhile=told_twice)
+    assert (guest.state, doings(guest)) == (RUNNING, ["save", "on_poweroff restart"])
+    assert entry(tmp_path)["restarts"] is False
+
+
+def test_nothing_is_undone_of_guests_of_which_nothing_was_changed(tmp_path: Path) -> None:
+    guest = FakeGuest("web", traits=GuestFacts(restarts=True))
+    aborted(tmp_path, [guest])
+    assert (doings(guest), entry(tmp_path)) == ([], {})

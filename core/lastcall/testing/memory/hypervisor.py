@@ -102,6 +102,8 @@ class FakeHypervisor:
         self.require(guest.uri)
         fake = self.guests[guest.key]
         fake.asked.append((self.loop.time(), f"on_poweroff {action}"))
+        if "on_poweroff" in fake.refuses:
+            raise OperationInvalid("on_poweroff is refused", code=55)
         fake.reboots = 0 if action == "destroy" else fake.reboots
 
     async def abort_job(self, guest: Guest) -> None:
