@@ -36,8 +36,10 @@ def begin_maintenance(settings: Settings) -> bool:
     if file.read():
         return False
     state = open_state(settings.paths.state)
-    # Who is due in this boot, and has not come back yet, is not to come now.
-    others = [entry for entry in state.entries.values() if not entry.is_due_from(state.previous_boot)]
+    # Who is due in this boot, and has not come back yet, is not to come now; nor is who was to come later in it, or at
+    # the next one, as whoever was shed is.
+    boots = (state.previous_boot, boot_id())
+    others = [entry for entry in state.entries.values() if not any(map(entry.is_due_from, boots))]
     with refusals_told(file.path):
         file.write(Maintenance.begun_now(others))
     return True
