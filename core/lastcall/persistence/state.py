@@ -48,6 +48,8 @@ class Entry:
     `bad_image`: parked as its saved image does not load. `waits_for`: what it needed for its start and was not there.
     `where`: the URIs of other hosts that it may be at instead of here, as it was moved, or was about to be; it is
     started here only when these say that it does not run there. `autostart`: libvirt started it at boot before that.
+    `missed`: the restore of the boot in which it was due has not come to it, or libvirt did not answer for it, or
+    something was missing that it needs.
     """
 
     uri: str
@@ -67,6 +69,7 @@ class Entry:
     waits_for: str = ""
     where: tuple[str, ...] = ()
     autostart: bool = False
+    missed: bool = False
 
     def is_due_from(self, boot: str | None) -> bool:
         """Whether it is to come back by itself in the boot after this one."""
@@ -84,7 +87,8 @@ _FIELDS = tuple(one.name for one in fields(Entry))
 class StateFile:
     """`<paths.state>/state.json` (mode 0600, or 0640 for readers).
 
-    `restored_in`: the boot whose restore got an answer from everybody.
+    `restored_in`: the boot whose restore got an answer from everybody. `served`: the connections (URIs) whose guests
+    that are to run always were seen to in this boot.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -93,6 +97,7 @@ class StateFile:
         self.boot: str | None = None
         self.previous_boot: str | None = None
         self.restored_in: str | None = None
+        self.served: frozenset[str] = frozenset()
         self.distrust: Problem | None = None  # somebody else could have written what was read
         self._left_out = False
         self._turn = threading.Lock()
@@ -130,13 +135,14 @@ class StateFile:
         """The file's content: JSON, one guest a line."""
         lines = ",\n".join(map(_line, self.entries.values()))
         boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
-        return f'{{"version": {VERSION}, {json.dumps(boots)[1:-1]}, "guests": [\n{lines}\n]}}\n'
+        rest = {**boots, "served": sorted(self.served)}
+        return f'{{"version": {VERSION}, {json.dumps(rest)[1:-1]}, "guests": [\n{lines}\n]}}\n'
 
     def stamp(self, boot: str) -> bool:
         """Note that the host has booted; returns whether it is the first note of this boot."""
         if boot == self.boot:
             return False
-        self.boot, self.previous_boot = boot, self.boot
+        self.boot, self.previous_boot, self.served = boot, self.boot, frozenset()
         return True
 
     def snapshot(self) -> Callable[[], None]:
@@ -208,15 +214,15 @@ class StateFile:
         """The host stops: what was stopped with it in this boot is to come back by itself at the next.
 
         So is what `run` has stopped, which turned out to be for the host; and what was to come back in this boot, where
-        that was cut off or libvirt never answered. What a person stopped by name stays off until somebody wants it.
+        that was cut off or has missed it. What a person stopped by name stays off until somebody wants it.
         """
         mine = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
         host = {key: entry for key, entry in mine.items() if entry.cause == "host" or (run and entry.run == run)}
         self.entries |= {key: replace(entry, due=True, cause="host") for key, entry in host.items()}
-        if self.restored_in != boot_id:
-            before = self.previous_boot if self.boot == boot_id else self.boot
-            missed = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
-            self.entries |= {key: replace(entry, boot_id=boot_id) for key, entry in missed.items()}
+        before = self.previous_boot if self.boot == boot_id else self.boot
+        due = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
+        missed = {key: entry for key, entry in due.items() if entry.missed or self.restored_in != boot_id}
+        self.entries |= {key: replace(entry, boot_id=boot_id, missed=False) for key, entry in missed.items()}
 
     def make_shed(self, run: str, but: Container[Key] = ()) -> None:
         """What `run` has stopped was stopped for want of power alone, as it turns out: it comes back with the mains,
@@ -236,6 +242,10 @@ class StateFile:
     def note_wait(self, key: Key, what: str) -> None:
         """Note what a guest on the list waits for before it can be started."""
         self.entries[key] = replace(self.entries[key], waits_for=what)
+
+    def note_missed(self, keys: Iterable[Key]) -> None:
+        """Note of guests on the list that a restore at boot has not brought back, for no reason of their own."""
+        self.entries |= {key: replace(self.entries[key], missed=True) for key in keys if key in self.entries}
 
     def note_place(self, key: Key, where: Iterable[str]) -> None:
         """Note at which other hosts a guest on the list may be; nowhere but here, where these are none."""
@@ -259,10 +269,12 @@ class StateFile:
             if content["version"] != VERSION:
                 raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
             entries = [_entry(fields) for fields in content["guests"]]
+            served = _uris(content.get("served", []))
             boots = [_boot(content.get(name)) for name in ("boot", "previous_boot", "restored_in")]
         except (ValueError, KeyError, TypeError) as error:
             raise self._invalid(f"{type(error).__name__}: {error}") from None
         self.boot, self.previous_boot, self.restored_in = boots
+        self.served = frozenset(served)
         return {(entry.uri, entry.uuid): entry for entry in entries}
 
     def _invalid(self, why: str) -> StateInvalid:
@@ -308,20 +320,25 @@ def _line(entry: Entry) -> str:
 def _entry(fields: Mapping[str, Any]) -> Entry:
     if not isinstance(cast("object", fields), Mapping):
         raise TypeError("a guest is no mapping")
-    where: object = fields.get("where", [])
-    if not isinstance(where, list) or not all(isinstance(uri, str) and uri for uri in cast("list[object]", where)):
-        raise TypeError("where a guest may be is no list of URIs")
-    values: dict[str, Any] = {**fields, "state": GuestState(fields["state"]), "where": tuple(cast("list[str]", where))}
-    entry = Entry(**values)
+    # What a later version knows besides is left out: one such field would cost everybody else their return.
+    known: dict[str, Any] = {name: fields[name] for name in _FIELDS if name in fields}
+    known |= {"state": GuestState(fields["state"]), "where": _uris(fields.get("where", []))}
+    entry = Entry(**known)
     texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since, entry.waits_for)
     if not all(isinstance(cast("object", text), str) for text in texts):
         raise TypeError("a field of a guest is no text")
-    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image, entry.autostart)
+    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image, entry.autostart, entry.missed)
     if not all(isinstance(cast("object", sign), bool) for sign in signs):
         raise TypeError("a field of a guest is neither true nor false")
     if entry.cause not in get_args(Cause) or datetime.fromisoformat(entry.since).tzinfo is None:
         raise ValueError("a field of a guest says nothing that is known")
     return entry
+
+
+def _uris(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(uri, str) and uri for uri in cast("list[object]", given)):
+        raise TypeError("what is to be a list of URIs is none")
+    return tuple(cast("list[str]", given))
 
 
 def _boot(given: object) -> str | None:

@@ -243,7 +243,11 @@ class Connections:
 
     async def inactive(self) -> list[Guest]:
         """The guests of every connection that are defined and off."""
-        return await self._lists.inactive(self.uris)
+        return [guest for guests in (await self.off()).values() for guest in guests]
+
+    async def off(self, but: Container[str] = ()) -> Mapping[str, Sequence[Guest]]:
+        """The guests that are defined and off, of each connection that answers, without some of them (URIs)."""
+        return await self._lists.inactive([uri for uri in self.uris if uri not in but])
 
     async def names(self) -> tuple[list[str], bool]:
         """The names of the guests of every connection, active or not, that answers soon, and whether all did.

@@ -71,10 +71,11 @@ class GuestLists:
         brought = self._brought.pop(uri, None)
         return await self._hypervisor.active(uri) if brought is None else brought
 
-    async def inactive(self, uris: Sequence[str]) -> list[Guest]:
-        """The guests of these connections that are defined and off."""
+    async def inactive(self, uris: Sequence[str]) -> Mapping[str, Sequence[Guest]]:
+        """The guests that are defined and off, of each of these connections that answers."""
         lists = (self._listed(uri, self._hypervisor.inactive, patient=True) for uri in uris)
-        return [guest for guests in await asyncio.gather(*lists) for guest in guests]
+        found = zip(uris, await asyncio.gather(*lists), strict=True)
+        return {uri: guests for uri, guests in found if uri in self._seen}
 
     async def known(self, uris: Sequence[str]) -> tuple[list[Guest], bool]:
         """All guests of these connections that answer soon, active or not, and whether these are all; what does not

@@ -38,7 +38,8 @@ from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.moment import Moment
 
-_OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})  # outcomes of guests that may run all the same
+# Outcomes of guests that may run all the same, and that the next boot owes their start where they do not.
+_OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
 
 
 @value(kw_only=True)
@@ -98,6 +99,7 @@ class Restore:
         self._end = Moment(loop, context.terms.deadline.end)
         self._halt = Moment(loop, math.inf)  # from then on nobody else is started
         self._insists = wanted.insists
+        self._cut_off = False  # somebody was not come to
 
     async def execute(self) -> Report:
         """Run it; raises UsageError where one is chosen that is not on the list."""
@@ -206,7 +208,11 @@ class Restore:
         state = self._state
         if self._wanted.chosen or not self._settings.brings_back:
             return []
-        off = [guest for guest in await self._connections.inactive() if guest.key not in state.entries]
+        # Once for each connection: where another one does not answer, this is begun again every minute, and who was
+        # shut down meanwhile was meant to be.
+        listed = await self._connections.off(but=state.served)
+        state.served |= listed.keys()
+        off = [guest for guests in listed.values() for guest in guests if guest.key not in state.entries]
         await self._inventory.learn(off)
         # libvirt's own autostart has no order and comes before any client; this is the ordered way to the same.
         wanted = [guest for guest in off if self._inventory.policies.of(guest).restore == "always"]
@@ -253,6 +259,7 @@ class Restore:
         fired = await self._hooks.fire("pre_restore", until=self._context.terms.until)
         if fired.verdict != "abort":
             return True
+        self._cut_off = True
         self._stream.problem("hook", "this run", f"aborted before any guest was started, by {fired.because}")
         return False
 
@@ -285,24 +292,30 @@ class Restore:
     async def _account_for_everybody(self, starts: Sequence[GuestStart]) -> None:
         for start in starts:
             if not self._stream.story.decided(start.guest.key):
+                self._cut_off = True
                 start.decide(Outcome.UNKNOWN, "the run ended before it was back; it stays on the list")
         if not self._halt.passed:  # else a shutdown waits for the end of this
             await self._look_once_more(starts)
+        if self._wanted.at_boot:
+            self._state.note_missed(start.guest.key for start in starts if self._is_open(start))
         await self._books.keep()
 
     async def _look_once_more(self, starts: Sequence[GuestStart]) -> None:
         """No verdict is final while the run lasts: who was called failed, as libvirt did not answer, may run by now."""
-        open_ = [start for start in starts if self._stream.story.result(start.guest.key).outcome in _OPEN]
+        open_ = [start for start in starts if self._is_open(start)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._context.terms.share(LAST_LOOK)):
                 await asyncio.gather(*(start.look_again() for start in open_))
+
+    def _is_open(self, start: GuestStart) -> bool:
+        return self._stream.story.result(start.guest.key).outcome in _OPEN
 
     async def _let_others_reboot(self, starts: Sequence[GuestStart]) -> None:
         """Give back the lock by which this host went down, where all are back; see `give_back_once_all_are_back`."""
         if self._lock is None or self._halt.passed:  # who ends a restore is a shutdown of the host as a rule
             return
         results = [self._stream.story.result(start.guest.key) for start in starts]
-        complete = self._connections.complete
+        complete = self._connections.complete and not self._cut_off
         await self._lock.after(results, self._state, by_hand=not self._wanted.at_boot, complete=complete)
 
     async def _tell_the_end(self) -> None:

@@ -29,6 +29,24 @@ def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_le
     assert not state.entries[GUEST.key].is_due_from("a"), "started only by name"
 
 
+def test_who_was_missed_in_a_boot_that_has_been_served_is_due_at_the_next_one_and_only_there(tmp_path: Path) -> None:
+    state = StateFile(tmp_path)
+    state.add([GUEST, OTHER], run="r", boot_id="a", cause="host", due=True)
+    state.stamp("a")
+    state.stamp("b")
+    state.note_missed([GUEST.key, ("qemu:///system", "gone meanwhile")])
+    state.restored_in = "b"
+    state.save()
+    state.load()
+    state.make_due("b")
+    state.stamp("c")
+    assert [entry.is_due_from(state.previous_boot) for entry in state.entries.values()] == [True, False]
+    state.restored_in = "c"
+    state.make_due("c")
+    state.stamp("d")
+    assert not state.entries[GUEST.key].is_due_from(state.previous_boot), "nobody has missed it in c"
+
+
 def test_a_host_stop_makes_due_what_was_stopped_for_the_host_and_not_what_a_person_stopped_by_name(
     tmp_path: Path,
 ) -> None:

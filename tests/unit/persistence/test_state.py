@@ -118,6 +118,24 @@ def test_of_a_list_that_others_could_write_no_host_is_opened_and_who_was_moved_i
     assert "left out" in state.distrust.message
 
 
+@pytest.mark.parametrize("more", ['"later":1', '"later":{"a":[null]}', '"":""'])
+def test_what_a_later_version_knows_of_a_guest_besides_costs_nobody_their_return(tmp_path: Path, more: str) -> None:
+    saved(tmp_path)
+    path = tmp_path / "state.json"
+    path.write_text(path.read_text().replace('{"uri"', f'{{{more},"uri"', 1))
+    state = StateFile(tmp_path)
+    state.load()
+    assert list(state.entries) == [A.key, B.key]
+
+
+@pytest.mark.parametrize("served", ['"qemu:///system"', "null", "{}", "5", '[""]', "[5]"])
+def test_connections_that_were_served_are_a_list_of_uris_or_the_list_is_refused(tmp_path: Path, served: str) -> None:
+    state = saved(tmp_path)
+    state.path.write_text(state.path.read_text().replace('"served": []', f'"served": {served}'))
+    with pytest.raises(StateInvalid):
+        StateFile(tmp_path).load()
+
+
 def test_a_save_that_fails_half_way_leaves_the_old_file(tmp_path: Path) -> None:
     state = saved(tmp_path)
     before = (tmp_path / "state.json").read_text()
