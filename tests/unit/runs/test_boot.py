@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 import lastcall
-from lastcall import GuestState, Reason
+from lastcall import Guest, GuestState, Reason
+from lastcall.errors import HypervisorError
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.state import StateFile, open_state
-from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 
 OFF, RUNNING = GuestState.OFF, GuestState.RUNNING
 A, B = "fake:///a", "fake:///b"
@@ -93,3 +94,18 @@ def test_whoever_is_to_run_always_is_seen_to_once_a_boot_whatever_another_connec
     assert state.restored_in == boot_id()
     state.stamp("next")
     assert not state.served, "the next boot begins anew"
+
+
+def test_a_connection_that_lists_nobody_is_seen_to_by_the_next_restore_of_this_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = FakeGuest("guest", uri=A, state=OFF)
+
+    async def refused(_: FakeHypervisor, uri: str) -> list[Guest]:
+        raise HypervisorError(f"{uri} lists nobody")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeHypervisor, "inactive", refused)
+        run_restore(tmp_path, [guest], at_boot=True, config=ALWAYS)
+    state = open_state(tmp_path)
+    assert (guest.state, state.served) == (OFF, frozenset())

@@ -351,3 +351,20 @@ def test_take_waits_while_another_host_holds_it_as_long_as_it_is_told(
         assert call(config, *words, "--json") == ExitCode.OK
         hold_against_schema(capfd.readouterr().out, *words)
     assert locks.holders == {"default": set()}
+
+
+def test_a_restore_that_a_plugin_aborts_gives_it_back_to_nobody_also_where_nobody_was_due(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    """Nobody has seen whether what this host does for others is there."""
+
+    class Aborts:
+        @lastcall.hookimpl
+        def pre_restore(self) -> None:
+            raise lastcall.HookFailed("storage is not there")
+
+    taken_in_a_boot_before(url, tmp_path)
+    config = section(url) + "\nhooks: {plugins: {aborts: {on_failure: abort}}}"
+    report = run_restore(tmp_path, [], at_boot=True, config=config, plugins={"aborts": Aborts()})
+    assert any("did not come to its end" in problem.message for problem in report.problems)
+    assert locks.holders == {"default": {"a"}}
