@@ -147,13 +147,17 @@ class Inventory:
     async def plan_anew(self, planned: PlannedGuest, state: GuestState, *, limited: bool) -> PlannedGuest:
         """Look at a guest once more, now that its turn has come; what cannot be looked at stays as it was planned."""
         guest = replace(planned.guest, state=state)
-        looked = await self.connections.look(guest.uri, [guest], within=AT_ITS_TURN)
-        if guest.key not in looked.facts:
+        if not await self.look_anew(guest):
             return planned
-        self.facts.update(looked.facts)
         around = Circumstances(methods=self._methods, facts=self.facts, limited=limited)
         anew = self._for_occasion(plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited))
         return planned if anew.left_because else anew
+
+    async def look_anew(self, guest: Guest) -> GuestFacts | None:
+        """The facts of a guest as they are now, in this state; None where it cannot be looked at."""
+        looked = await self.connections.look(guest.uri, [guest], within=AT_ITS_TURN)
+        self.facts.update(looked.facts)
+        return looked.facts.get(guest.key)
 
     def _for_occasion(self, planned: PlannedGuest) -> PlannedGuest:
         reason = self._context.terms.reason
