@@ -14,18 +14,24 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import READERS, public_folder, write_whole
 
 Nap = Literal["pause", "save"]
+Answer = Literal["pending", "missing", "given"]
 LARGEST = 4 << 20  # bytes; a guest takes some 150
 
 
 @value(kw_only=True)
 class Sleeper:
-    """A guest, and what was done to it, or is about to be."""
+    """A guest, and what was done to it, or is about to be.
+
+    `answer`: that of libvirt to the request. `missing`: there was none in time, and the request may still have its
+    effect; `pending`: the sleep has not come to its end, and of none it is known whether it was asked.
+    """
 
     uri: str
     uuid: str
     name: str
     driver: str
     how: Nap
+    answer: Answer = "pending"
 
     @classmethod
     def of(cls, guest: Guest, how: Nap) -> "Sleeper":

@@ -5,7 +5,9 @@ from lastcall.guests.starter import Starter
 from lastcall.persistence.power.sleepers import SleeperList
 from lastcall.presence.sight import Sight
 from lastcall.runs.assembly.parts import Parts
+from lastcall.runs.sleep.falling_asleep import FallingAsleep
 from lastcall.runs.sleep.going_to_sleep import GoingToSleep
+from lastcall.runs.sleep.noting import Noting
 from lastcall.runs.sleep.sleep_calls import SleepCalls
 from lastcall.runs.sleep.sleeping_guests import SleepingGuests
 from lastcall.runs.sleep.waking import Waking
@@ -15,8 +17,10 @@ from lastcall.timing.moment import Moment
 def build_going_to_sleep(parts: Parts) -> GoingToSleep:
     """The run before a sleep."""
     sight = Sight(parts.hypervisor, parts.status, parts.loop, Moment(parts.loop, parts.deadline.end))
+    noting = Noting(parts.context.id, parts.books, _sleeping(parts))
+    falling = FallingAsleep(parts.inventory, _calls(parts), sight, parts.stream)
     return GoingToSleep(
-        parts.context, parts.inventory, parts.hooks, parts.books, _sleeping(parts), _calls(parts), sight, parts.stream,
+        parts.context, parts.inventory, parts.hooks, noting, falling, sight, parts.stream,
         parallel=parts.settings.shutdown.parallel,
     )  # fmt: skip
 

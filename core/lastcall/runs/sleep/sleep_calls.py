@@ -31,10 +31,14 @@ class SleepCalls:
 
     async def give_up_save(self, guest: Guest) -> Standing:
         """End a save that takes too long; returns what has become of the guest."""
-        standing = await self._hypervisor.standing(guest)
+        standing = await self.standing(guest)
         if standing.state is GuestState.OFF:
             return standing
         await self._hypervisor.abort_job(guest)
+        return await self.standing(guest)
+
+    async def standing(self, guest: Guest) -> Standing:
+        """Ask libvirt about it."""
         return await self._hypervisor.standing(guest)
 
     async def _call(self, guest: Guest, work: Callable[[Domain], None], until: float) -> None:
