@@ -57,6 +57,8 @@ WITHDRAWAL = Share("taking a request back, before the next rung", 5.0, 1 / 2)
 PRE_SLEEP = Share("`pre_sleep`, before a sleep of the host", 15.0, 1 / 4)
 # Whoever closes a lid carries the host away: a save that is aborted leaves its guest running, and it is told.
 WAKEFUL = Share("ending saves that are not over when the host is to sleep", 10.0, 1 / 4)
+# A state that does not last is none to judge by; but others are to be woken as well.
+SETTLING = Share("the end of a job that holds a guest as the host wakes", 60.0, 1 / 2)
 CLEARANCE = Share("forcing off what a joined run leaves, of the reserve", math.inf, 1 / 2)
 KILLING = Share("ending an executable hook whose time is up, of its time box", 2.2, 1 / 10)
 TERMINATION = Share("between SIGTERM and SIGKILL to it", 2.0, 1 / 2)
@@ -82,6 +84,7 @@ SHARES = (
     WITHDRAWAL,
     PRE_SLEEP,
     WAKEFUL,
+    SETTLING,
     CLEARANCE,
     KILLING,
     TERMINATION,

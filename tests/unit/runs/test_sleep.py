@@ -142,8 +142,6 @@ MEANWHILE: list[tuple[str, Callable[[FakeGuest], None], Outcome, GuestState]] = 
      Outcome.SKIPPED, PAUSED),
     (PAUSE, lambda guest: by_somebody(guest, PAUSED, traits=GuestFacts(condition=Condition.ARRIVING)),
      Outcome.SKIPPED, PAUSED),
-    (PAUSE, lambda guest: by_somebody(guest, PAUSED, traits=GuestFacts(job=OtherJob.SNAPSHOT)),
-     Outcome.SKIPPED, PAUSED),
     (SAVE, lambda guest: by_somebody(guest, RUNNING, saved=False), Outcome.PRESENT, RUNNING),
     (SAVE, lambda guest: by_somebody(guest, OFF, saved=False), Outcome.SKIPPED, OFF),
 ]  # fmt: skip
@@ -151,7 +149,7 @@ MEANWHILE: list[tuple[str, Callable[[FakeGuest], None], Outcome, GuestState]] = 
 
 @pytest.mark.parametrize(
     ("config", "meanwhile", "outcome", "then"), MEANWHILE,
-    ids=["resumed", "stopped", "its disk is full", "migrating", "snapshot", "started", "its image is gone"],
+    ids=["resumed", "stopped", "its disk is full", "migrating", "started", "its image is gone"],
 )  # fmt: skip
 def test_a_guest_that_somebody_else_has_seen_to_meanwhile_is_left_alone(
     tmp_path: Path, config: str, meanwhile: Callable[[FakeGuest], None], outcome: Outcome, then: GuestState

@@ -6,6 +6,7 @@ from lastcall.persistence.power.sleepers import SleeperList
 from lastcall.presence.sight import Sight
 from lastcall.runs.assembly.parts import Parts
 from lastcall.runs.sleep.falling_asleep import FallingAsleep
+from lastcall.runs.sleep.going_on import GoingOn
 from lastcall.runs.sleep.going_to_sleep import GoingToSleep
 from lastcall.runs.sleep.noting import Noting
 from lastcall.runs.sleep.sleep_calls import SleepCalls
@@ -28,9 +29,13 @@ def build_going_to_sleep(parts: Parts) -> GoingToSleep:
 def build_waking(parts: Parts, *, host_stops: bool = False) -> Waking:
     """The run after it; see `Waking`."""
     settings = parts.settings.restore
+    starter = Starter(parts.hypervisor, parts.status, parts.stream, settings, parts.loop)
+    going = GoingOn(
+        parts.inventory, parts.books, _calls(parts), starter, settings, parts.stream, parts.context.terms,
+        host_stops=host_stops,
+    )  # fmt: skip
     return Waking(
-        parts.context, parts.inventory, parts.hooks, parts.books, _sleeping(parts), _calls(parts),
-        Starter(parts.hypervisor, parts.status, parts.stream, settings, parts.loop),
+        parts.context, parts.inventory, parts.hooks, parts.books, _sleeping(parts), going,
         ClockSync(settings, parts.context, parts.workers, parts.stream), settings, parts.stream, parts.hypervisor,
         parts.loop, host_stops=host_stops,
     )  # fmt: skip

@@ -1,37 +1,33 @@
 """After the host has woken: who was paused or saved for its sleep goes on, in the order of a restore; clocks, hooks,
 report. Read it from top to bottom.
 
-Whom somebody else has resumed, stopped or started meanwhile is left alone. Who cannot go on stays noted: `lastcall
-status` tells of it, and `lastcall sleep end` tries again.
+Whom somebody else has resumed, stopped or started meanwhile is left alone. Who cannot go on, or of whom nobody knows
+whether it sleeps, stays noted: `lastcall status` tells of it, and `lastcall sleep end` tries again.
 """
 
 import asyncio
 from collections.abc import Sequence
 
-from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.api.guests import Guest, GuestState, Outcome
 from lastcall.api.results import Report
 from lastcall.config.policy.management import is_ours
 from lastcall.config.settings import RestoreSettings
-from lastcall.errors import LastcallError, Severity, in_words
+from lastcall.errors import Severity, in_words
 from lastcall.guests.clock_sync import ClockSync
-from lastcall.guests.starter import Starter
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Hooks
-from lastcall.hypervisor.ports import Condition, Hypervisor, Standing
+from lastcall.hypervisor.ports import Hypervisor
 from lastcall.ordering.graph import make_graph
 from lastcall.ordering.scheduler import Scheduler
-from lastcall.persistence.power.sleepers import Sleeper
 from lastcall.presence.inventory import Inventory
-from lastcall.records.records import GuestAsked, GuestBegun, GuestEnded, GuestPlanned, RunInterrupted
+from lastcall.records.records import GuestBegun, GuestPlanned, RunInterrupted
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
-from lastcall.runs.sleep.sleep_calls import SleepCalls
+from lastcall.runs.sleep.going_on import AGAIN, GoingOn
 from lastcall.runs.sleep.sleeping_guests import SleepingGuests
 from lastcall.runs.sleep.turns import turns_of
 from lastcall.timing.moment import Moment
 
-AGAIN = "`lastcall sleep end` tries again"
-_OF_OTHERS = frozenset({Condition.IO_ERROR, Condition.ARRIVING})
 _WOKEN = frozenset({Outcome.RESUMED, Outcome.STARTED})
 _AWAKE = frozenset({Outcome.RESUMED, Outcome.STARTED, Outcome.PRESENT, Outcome.SKIPPED})
 
@@ -50,8 +46,7 @@ class Waking:
         hooks: Hooks,
         books: Bookkeeping,
         sleeping: SleepingGuests,
-        calls: SleepCalls,
-        starter: Starter,
+        going: GoingOn,
         clocks: ClockSync,
         settings: RestoreSettings,
         stream: Stream,
@@ -66,8 +61,7 @@ class Waking:
         self._hooks = hooks
         self._books = books
         self._sleeping = sleeping
-        self._calls = calls
-        self._starter, self._clocks, self._settings = starter, clocks, settings
+        self._going, self._clocks, self._settings = going, clocks, settings
         self._stream, self._hypervisor, self._loop = stream, hypervisor, loop
         self._end = Moment(loop, context.terms.deadline.end)
 
@@ -127,79 +121,23 @@ class Waking:
         try:
             await scheduler.turn(guest.key)
             self._stream.emit(GuestBegun(at=self._stream.now(), guest=guest.key))
-            await self._go_on(self._sleeping.known[guest.key])
+            await self._going.go_on(self._sleeping.known[guest.key])
         except Exception as error:  # noqa: BLE001  the others are still to be woken
             self._stream.problem("internal", guest.name, in_words(error), "this is a bug in lastcall")
         finally:
             scheduler.done(guest.key)
 
-    async def _go_on(self, sleeper: Sleeper) -> None:
-        guest = sleeper.guest
-        try:
-            standing = await self._starter.standing(guest)
-        except (LastcallError, TimeoutError) as error:
-            self._decide(guest.key, Outcome.UNKNOWN, f"{in_words(error)}; {AGAIN}")
-            return
-        await (self._start(guest, standing) if sleeper.how == "save" else self._resume(guest, standing))
-
-    async def _resume(self, guest: Guest, standing: Standing) -> None:
-        facts = self._inventory.facts.get(guest.key)
-        if standing.state is not GuestState.PAUSED:
-            what = "stopped" if standing.state is GuestState.OFF else "resumed"
-            self._decide(guest.key, Outcome.SKIPPED, f"somebody else has {what} it")
-        elif facts and facts.condition in _OF_OTHERS:
-            self._decide(guest.key, Outcome.SKIPPED, f"left alone: {facts.condition.value}")
-        elif facts and facts.job and facts.delays_requests:
-            self._decide(guest.key, Outcome.SKIPPED, f"left alone: {facts.job.value} is under way")
-        else:
-            await self._resume_it(guest)
-
-    async def _resume_it(self, guest: Guest) -> None:
-        why = ""
-        for attempt in range(1, self._settings.attempts + 1):
-            if attempt > 1:
-                await asyncio.sleep(self._settings.retry)
-            self._stream.emit(GuestAsked(at=self._stream.now(), guest=guest.key, method="resume", attempt=attempt))
-            try:
-                await self._calls.resume(guest)
-            except (LastcallError, TimeoutError) as error:
-                why = in_words(error)
-            else:
-                self._decide(guest.key, Outcome.RESUMED)
-                return
-        self._decide(guest.key, Outcome.FAILED, f"{why}; it is still paused: {AGAIN}")
-
-    async def _start(self, guest: Guest, standing: Standing) -> None:
-        if standing.state is not GuestState.OFF:
-            self._decide(guest.key, Outcome.PRESENT)
-            return
-        if not standing.saved:
-            message = "its saved image is gone: somebody else has seen to it; it stays on the list of guests to restore"
-            self._decide(guest.key, Outcome.SKIPPED, message)
-            return
-        if self._host_stops:
-            self._decide(guest.key, Outcome.SKIPPED, "stays saved, as the host stops; it comes back at its next boot")
-            return
-        failed = await self._starter.start(guest)
-        if failed:
-            if failed.parked and guest.key in self._books.state.entries:
-                self._books.state.park(guest.key, bad_image=failed.bad_image)
-            self._decide(guest.key, Outcome.FAILED, failed.why)
-            return
-        resumed = await self._starter.came_from_image(guest)
-        self._decide(guest.key, Outcome.RESUMED if resumed else Outcome.STARTED)
-
     def _account_for(self, sleepers: Sequence[Guest]) -> None:
         for guest in sleepers:
             if not self._stream.story.decided(guest.key):
-                self._decide(guest.key, Outcome.UNKNOWN, f"the run ended before it went on; {AGAIN}")
+                self._going.decide(guest.key, Outcome.UNKNOWN, f"the run ended before it went on; {AGAIN}")
 
     async def _keep(self, sleepers: Sequence[Guest]) -> None:
         """Whoever goes on is noted no longer; who was saved and could not be started waits on the list of guests."""
         outcomes = {guest.key: self._stream.story.result(guest.key).outcome for guest in sleepers}
         saved = {key for key in outcomes if self._sleeping.known[key].how == "save"}
         awake = {key for key, outcome in outcomes.items() if outcome in _AWAKE}
-        listed = {key for key in saved if outcomes[key] is Outcome.FAILED}
+        listed = self._going.not_started & saved
         if saved:
             self._books.drop(key for key in awake & saved if outcomes[key] is not Outcome.SKIPPED)
             await self._books.keep()
@@ -211,9 +149,6 @@ class Waking:
             except (OSError, TimeoutError) as error:
                 message = f"{in_words(error)}; who sleeps was not kept"
                 self._stream.problem("state", self._sleeping.where, message, severity=Severity.WARNING)
-
-    def _decide(self, key: Key, outcome: Outcome, message: str = "") -> None:
-        self._stream.emit(GuestEnded(at=self._stream.now(), guest=key, outcome=outcome, message=message))
 
 
 async def _done(task: "asyncio.Task[None]") -> None:
