@@ -32,7 +32,7 @@ def tell_stopped(run: Run, settings: NotifySettings, report: Report) -> None:
     facts = facts_of("stopped", report.run.host, run, report)
     bad = [one.name for one in report.guests if is_bad(one)]
     Earlier(run.folder).ended(facts)
-    noted = _note(run, settings, "stopped", facts, bad=bool(bad))
+    noted = _note(run, settings, "stopped", facts, bad=not _as_planned(report))
     noted |= bool(bad) and _note(run, settings, "forced", {**facts, "event": "forced"})
     _keep(run, settings, phase="running" if run.voluntary else "off", forced=len(bad), forced_guests=bad, **_of(report))
     _send(run, settings, wait=noted or settings.mqtt is not None)
@@ -45,7 +45,7 @@ def tell_restored(run: Run, settings: NotifySettings, report: Report) -> None:
     earlier = Earlier(run.folder)
     if earlier.is_news(report):
         facts = facts_of("restored", report.run.host, run, report, earlier.text())
-        _note(run, settings, "restored", facts, bad=any(map(is_bad, report.guests)))
+        _note(run, settings, "restored", facts, bad=not _as_planned(report))
         earlier.told(report)
         _keep(run, settings, phase="running", **_of(report))
     _send_after_boot(run, settings)
@@ -88,11 +88,20 @@ def _note(run: Run, settings: NotifySettings, event: Event, facts: dict[str, str
     return True
 
 
+def _as_planned(report: Report) -> bool:
+    """The verdict of the run itself, as far as it is known before its end: what others say of it is not to differ.
+
+    A hook that failed counts though every guest is off; a warning does not count.
+    """
+    return report.run.exit_code == 0
+
+
 def _of(report: Report) -> dict[str, str | int]:
     """What is published of a run."""
+    planned = _as_planned(report)
     return {
-        "outcome": "not as planned" if any(map(is_bad, report.guests)) or report.problems else "as planned",
-        "problem": "ON" if any(map(is_bad, report.guests)) or report.problems else "OFF",
+        "outcome": "as planned" if planned else "not as planned",
+        "problem": "OFF" if planned else "ON",
         "problems": len(report.problems),
         "last_run": report.run.started,
     }

@@ -74,6 +74,47 @@ def test_a_host_stop_is_told_before_it_and_the_boot_with_what_the_shutdown_came_
     assert "late" not in str(hook.taken)
 
 
+class Fails:
+    """A plugin whose part in every stop and start fails."""
+
+    @hookimpl
+    def on_guest_stop(self) -> None:
+        raise ValueError("not flushed")
+
+    @hookimpl
+    def on_guest_started(self) -> None:
+        raise ValueError("not back in the load balancer")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "needing", "verdict", "kinds"),
+    [
+        (None, False, ("as planned", "OFF"), ["info", "success"]),
+        (None, True, ("as planned", "OFF"), ["info", "success"]),
+        (Fails(), False, ("not as planned", "ON"), ["failure", "failure"]),
+    ],
+)
+def test_messages_and_the_broker_say_of_a_run_what_its_exit_code_says(
+    lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook, plugin: object, verdict: tuple[str, str], kinds: list[str],
+    *, needing: bool,
+) -> None:  # fmt: skip
+    options = {"events": ["forced", "stopped", "restored"], "mqtt": {"host": "127.0.0.1", "port": closed_port()}}
+    lab = lab_with(lastcall_lab, tmp_path, hook.url, plugins={"own": plugin} if plugin else {}, **options)
+    lab.tolerates(ValueError)
+    if needing:  # a run by hand warns of who goes on without db-1
+        lab.guest("web")
+        lab.config = json.dumps({**json.loads(lab.config), "guests": [{"match": "web", "depends_on": ["db-1"]}]})
+    report = lab.shutdown("db-1")
+    assert [one.severity for one in report.problems] == [Severity.WARNING] * needing
+    for told in (1, 2):
+        kept = json.loads((lab.folder / "plugins" / "notify" / "mqtt.json").read_text())
+        assert (kept["outcome"], kept["problem"]) == verdict
+        assert (kept["problem"] == "ON") == bool(report.run.exit_code)
+        assert len(hook.wait_for(told)) == told, "no guest was forced: nobody is told that one was"
+        report = lab.restore() if told == 1 else report
+    assert [one["type"] for one in hook.taken] == kinds
+
+
 def test_what_could_not_be_sent_is_sent_by_the_next_restore_once_and_says_that_it_is_late(
     lastcall_lab: MakeLab, tmp_path: Path, hook: WebHook
 ) -> None:
