@@ -67,7 +67,7 @@ def post_check(run: Run, findings: CheckFindings) -> None:
 
         kept = Kept(run.folder, wanted.guests)
         for report in findings.runs:
-            kept.learn_run(report)
+            kept.make_up_for(report)
         kept.learn_check(findings)
         _write(wanted.textfile, kept)
 

@@ -5,16 +5,18 @@ A file for each, so that a check and a run that end at the same moment take noth
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from lastcall import CheckFindings, GuestResult, Outcome, Problem, Report, RunKind, StopForecast, TextFile, from_json
+from lastcall import CheckFindings, Outcome, Problem, Report, RunKind, StopForecast, TextFile, from_json
 
 LARGEST = 16 << 20  # bytes; a guest takes some 200
+KNOWN = 100  # ids of runs that were counted; a check tells of one of the last fifty
 
 
 class _Kept(BaseModel):
@@ -44,13 +46,17 @@ class LastStop(_Kept):
 
 
 class Runs(_Kept):
-    """The runs of one kind: the last one by reason, how many there were, how many guests were forced off in all."""
+    """The runs of one kind: the last one by reason, how many there were, how many guests were forced off in all.
+
+    `known`: the ids of those that were told last, the newest at the end; each of them is counted.
+    """
 
     last: dict[str, LastRun] = {}
     counted: dict[str, int] = {}
     forced: int = 0
     guests: tuple[LastStop, ...] = ()
     left_out: int = 0
+    known: tuple[str, ...] = ()
 
 
 class Check(_Kept):
@@ -81,34 +87,39 @@ class Kept:
         return {kind.value: runs for kind, runs in self._runs.items()}
 
     def learn_run(self, report: Report) -> None:
-        """Add a run, or say more of one that is known. An older one than the last changes nothing."""
+        """Add a run that ends now, or say more of the last one.
+
+        It is the newest, whatever its id says: two may begin in one second, and a clock may have been ahead.
+        """
         facts, runs = report.run, self._runs[report.run.kind]
         reason = facts.reason.value
         before = runs.last.get(reason)
-        if before and facts.id < before.id:
-            return
         # A run tells of itself before its very end; the checks that come after it tell the whole.
         again = before if before and facts.id == before.id else None
-        known = again.outcomes.get(Outcome.FORCED.value, 0) if again else 0
-        run = LastRun(
-            id=facts.id,
-            began=_seconds(facts.started),
-            duration=facts.duration,
-            as_planned=facts.exit_code == 0,
-            deadline=facts.deadline,
-            outcomes=dict(Counter(guest.outcome.value for guest in report.guests)),
-            problems=_by_severity(report.problems),
-        )
-        guests = _newest((*_stops(report.guests, facts.id), *runs.guests))
+        run = _last_run(report)
+        guests = _each_once(_placed(_stops(report), runs.guests) if again else (*_stops(report), *runs.guests))
         learnt = Runs(
             last={**runs.last, reason: run},
             counted={**runs.counted, reason: runs.counted.get(reason, 0) + (0 if again else 1)},
-            forced=runs.forced + max(0, run.outcomes.get(Outcome.FORCED.value, 0) - known),
+            forced=runs.forced + max(0, _forced(run) - (_forced(again) if again else 0)),
             guests=guests[: self._most],
             left_out=max(0, len(guests) - self._most),
+            known=_known(runs, facts.id),
         )
-        self._runs[facts.kind] = learnt
-        self._write(facts.kind.value, learnt)
+        self._learn(facts.kind, learnt)
+
+    def make_up_for(self, report: Report) -> None:
+        """Learn of a run by a check: all of the last one, or one that could not tell of itself.
+
+        The last one whose log is whole may be older than the last one that was told of: that changes nothing.
+        """
+        facts, runs = report.run, self._runs[report.run.kind]
+        last = runs.last.get(facts.reason.value)
+        if facts.id not in runs.known or (last and last.id == facts.id):
+            self.learn_run(report)
+        else:
+            # It stays known for as long as checks tell of it.
+            self._learn(facts.kind, runs.model_copy(update={"known": _known(runs, facts.id)}))
 
     def learn_check(self, findings: CheckFindings) -> None:
         """Put a check in the place of the last one."""
@@ -119,6 +130,10 @@ class Kept:
             forecast=findings.forecast,
         )  # fmt: skip
         self._write("check", self.check)
+
+    def _learn(self, kind: RunKind, runs: Runs) -> None:
+        self._runs[kind] = runs
+        self._write(kind.value, runs)
 
     def _read(self, name: str, model: type[KeptT]) -> KeptT | None:
         file = self._file(name)
@@ -136,20 +151,52 @@ class Kept:
         return TextFile(self._folder / f"{name}.json", limit=LARGEST)
 
 
-def _stops(guests: Iterable[GuestResult], run: str) -> Iterator[LastStop]:
-    for one in guests:
-        yield LastStop(
-            uri=label(one.uri), name=label(one.name), outcome=one.outcome.value, duration=one.duration, run=run
+def _last_run(report: Report) -> LastRun:
+    facts = report.run
+    return LastRun(
+        id=facts.id,
+        began=_seconds(facts.started),
+        duration=facts.duration,
+        as_planned=facts.exit_code == 0,
+        deadline=facts.deadline,
+        outcomes=dict(Counter(guest.outcome.value for guest in report.guests)),
+        problems=_by_severity(report.problems),
+    )
+
+
+def _known(runs: Runs, run: str) -> tuple[str, ...]:
+    return (*(one for one in runs.known if one != run), run)[-KNOWN:]
+
+
+def _forced(run: LastRun) -> int:
+    return run.outcomes.get(Outcome.FORCED.value, 0)
+
+
+def _stops(report: Report) -> tuple[LastStop, ...]:
+    return tuple(
+        LastStop(
+            uri=label(one.uri), name=label(one.name), outcome=one.outcome.value, duration=one.duration,
+            run=report.run.id,
         )
+        for one in report.guests
+    )  # fmt: skip
 
 
-def _newest(guests: Iterable[LastStop]) -> tuple[LastStop, ...]:
-    """Each guest once, the newest runs first; what was defined anew under its old name is one with what it was.
+def _placed(again: Sequence[LastStop], guests: Sequence[LastStop]) -> Iterator[LastStop]:
+    """What is told again of a run, where that run stands: runs for other reasons may have come after it."""
+    runs = {one.run for one in again}
+    newer = tuple(takewhile(lambda one: one.run not in runs, guests))
+    yield from (*newer, *again, *guests[len(newer) :])
+
+
+def _each_once(guests: Iterable[LastStop]) -> tuple[LastStop, ...]:
+    """Each guest as it was told last, the newest runs first; what was defined anew under its old name is one with what
+    it was.
 
     node_exporter refuses a whole file in which two figures have the same labels.
     """
     found: dict[tuple[str, str], LastStop] = {}
-    for one in sorted(guests, key=lambda guest: guest.run, reverse=True):
+    for one in guests:
         found.setdefault((one.uri, one.name), one)
     return tuple(found.values())
 

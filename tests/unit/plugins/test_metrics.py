@@ -16,7 +16,7 @@ from lastcall import Outcome, Reason, Report, Severity, Verdict
 from lastcall.testing import Lab
 from lastcall.testing.memory import FakeGuest, run_shutdown
 from lastcall_plugins.metrics.exposition import FAMILIES, exposition
-from lastcall_plugins.metrics.kept import Kept
+from lastcall_plugins.metrics.kept import KNOWN, Kept
 
 Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -231,15 +231,69 @@ def test_names_that_are_the_same_once_they_can_be_written_are_told_once(story: R
     assert sum(name == "lastcall_guest_duration_seconds" for name, _ in told) == 1
 
 
-def test_a_run_that_is_told_again_counts_once_and_an_older_one_changes_nothing(story: Report, tmp_path: Path) -> None:
+def as_run(report: Report, run: str, outcome: Outcome = Outcome.FORCED, reason: Reason = Reason.POWEROFF) -> Report:
+    """The same under another id, with this outcome for everybody."""
+    guests = tuple(replace(guest, outcome=outcome) for guest in report.guests)
+    return replace(report, run=replace(report.run, id=run, reason=reason), guests=guests)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("20261127T101500Z-ffff", "20261127T101500Z-0000"),  # both within one second
+        ("20380119T031407Z-aaaa", "20261127T101500Z-aaaa"),  # the clock was ahead
+        ("20261127T101500Z-aaaa", "20261127T101501Z-aaaa"),
+    ],
+)
+def test_a_run_that_ends_is_the_newest_whatever_its_id_says(
+    story: Report, tmp_path: Path, first: str, second: str
+) -> None:
     kept = Kept(tmp_path, 10)
-    forced = replace(story, guests=tuple(replace(guest, outcome=Outcome.FORCED) for guest in story.guests))
-    older = replace(forced, run=replace(story.run, id="00000000T000000Z-0000"))
-    for report in (story, forced, forced, older):
-        kept.learn_run(report)
+    kept.learn_run(as_run(story, first, Outcome.STOPPED))
+    kept.learn_run(as_run(story, second))
+    kept = Kept(tmp_path, 10)
     runs = kept.runs["shutdown"]
-    assert (runs.counted, runs.forced) == ({"poweroff": 1}, 2)
-    assert runs.last["poweroff"].id == story.run.id
+    assert (runs.counted, runs.forced, runs.last["poweroff"].id) == ({"poweroff": 2}, 2, second)
+    assert {(guest.run, guest.outcome) for guest in runs.guests} == {(second, "forced")}
+    for again in (first, second, first, second):  # which of them a check calls the last one, its clock decides
+        kept.make_up_for(as_run(story, again, Outcome.FORCED))
+    assert kept.runs["shutdown"].model_dump(exclude={"known"}) == runs.model_dump(exclude={"known"})
+
+
+def test_a_check_says_more_of_the_last_run_and_adds_one_that_could_not_tell_of_itself(
+    story: Report, tmp_path: Path
+) -> None:
+    kept = Kept(tmp_path, 10)
+    kept.learn_run(as_run(story, "b", Outcome.LEFT))
+    for _ in range(2):
+        kept.make_up_for(as_run(story, "b"))
+        assert (kept.runs["shutdown"].counted, kept.runs["shutdown"].forced) == ({"poweroff": 1}, 2)
+    for _ in range(2):
+        kept.make_up_for(as_run(story, "a"))  # its clock was behind, and the plugin's folder could not be written then
+        assert (kept.runs["shutdown"].counted, kept.runs["shutdown"].forced) == ({"poweroff": 2}, 4)
+
+
+def test_what_is_said_later_of_a_run_leaves_alone_what_came_after_it(story: Report, tmp_path: Path) -> None:
+    kept = Kept(tmp_path, 10)
+    for reason, run in ((Reason.POWEROFF, "z"), (Reason.REBOOT, "a")):
+        kept.learn_run(as_run(story, run, Outcome.STOPPED, reason))
+    kept.make_up_for(as_run(story, "z"))
+    runs = kept.runs["shutdown"]
+    assert {(guest.run, guest.outcome) for guest in runs.guests} == {("a", "stopped")}
+    assert (runs.counted, runs.forced) == ({"poweroff": 1, "reboot": 1}, 2)
+
+
+def test_what_is_kept_of_runs_that_were_counted_is_bounded_and_lasts_while_checks_tell_of_one(
+    story: Report, tmp_path: Path
+) -> None:
+    kept, runs = Kept(tmp_path, 10), 3 * KNOWN
+    kept.learn_run(as_run(story, "ahead"))
+    for number in range(runs):
+        kept.learn_run(as_run(story, f"{number}"))
+        if number % (KNOWN - 1) == 0:
+            kept.make_up_for(as_run(story, "ahead"))
+    assert kept.runs["shutdown"].counted == {"poweroff": runs + 1}
+    assert len(kept.runs["shutdown"].known) == KNOWN
 
 
 def test_every_name_follows_the_conventions_and_says_what_it_is() -> None:
