@@ -102,11 +102,13 @@ def plugin_options() -> PluginOptions:
 
 @hookimpl
 def check_guest(guest: Guest, run: Run) -> Iterable[Problem]:
-    """Say where the way into the guest is missing."""
-    try:
-        run.shell(guest)
-    except NoShell as error:
-        yield Problem(what="commands", where=guest.name, message=str(error), remedy=error.remedy)
+    """Say where the way into the guest is missing, by each of the shells that its commands are to take."""
+    ours = run.options(Commands, guest)
+    for use in dict.fromkeys(command.shell for command in (*ours.on_guest_stop, *ours.on_guest_started)):
+        try:
+            run.shell(guest, use=use)
+        except NoShell as error:
+            yield Problem(what="commands", where=guest.name, message=str(error), remedy=error.remedy)
 
 
 @hookimpl
@@ -129,9 +131,7 @@ def _perform(commands: Sequence[GuestCommand], guest: Guest, run: Run) -> None:
     failures: list[str] = []
     policy: OnFailure | None = None
     for command in commands:
-        shell = shells.get(command.shell) or run.shell(guest, use=command.shell)
-        shells[command.shell] = shell
-        failure = _run(command, shell, run, told)
+        failure = _run(command, guest, run, shells, told)
         # After every command: what has been told survives the end of the time box.
         run.evidence(commands=list(told))
         if failure and command.on_failure != "ignore":
@@ -143,14 +143,18 @@ def _perform(commands: Sequence[GuestCommand], guest: Guest, run: Run) -> None:
         raise HookFailed("; ".join(failures), on_failure=policy)
 
 
-def _run(command: GuestCommand, shell: Shell, run: Run, told: list[Mapping[str, Any]]) -> str:
-    """Run one and log what it says; returns why it failed, or nothing."""
+def _run(
+    command: GuestCommand, guest: Guest, run: Run, shells: dict[tuple[str, ...], Shell], told: list[Mapping[str, Any]]
+) -> str:
+    """Run one and log what it says; returns why it failed, or nothing. `shells`: those that were opened so far."""
     shown = command.run if isinstance(command.run, str) else " ".join(command.run)
     words: str | Sequence[str] = command.run
     if run.rehearsal and not command.rehearse:
         run.log(f"{shown}: not run in a rehearsal; only the login is tried")
         words = "true"
     try:
+        # A shell that is missing is a failure of the commands that want it, and of no other.
+        shell = shells[command.shell] = shells.get(command.shell) or run.shell(guest, use=command.shell)
         result = shell.run(words, timeout=command.timeout, user=command.user)
     except ShellError as error:
         run.log(f"{shown}: {error}")

@@ -75,7 +75,48 @@ def test_a_shell_that_lets_nobody_in_and_one_that_is_not_configured_are_told(las
     report = lab.shutdown()
     assert report.guest("closed").hooks[0].message == "one: lab: nobody is let in"
     message = report.guest("bare").hooks[0].message
-    assert message.startswith("no shell is configured for bare → set `shell: agent`")
+    assert message.startswith("one: no shell is configured for bare → set `shell: agent`")
+
+
+@pytest.mark.parametrize(
+    ("policy", "said", "outcome"),
+    [
+        ("continue", ["fail", "after"], Outcome.STOPPED),
+        ("stop", ["fail"], Outcome.STOPPED),
+        ("skip_guest", ["fail"], Outcome.SKIPPED),
+        ("ignore", ["fail", "after"], Outcome.STOPPED),
+    ],
+)
+def test_a_shell_that_one_command_lacks_is_the_failure_of_that_command(
+    lastcall_lab: MakeLab, policy: str, said: list[str], outcome: Outcome
+) -> None:
+    lacking = f"{{run: lost, shell: nowhere, on_failure: {policy}}}"
+    report, (a,) = shut_down(lastcall_lab, f"{{match: a, commands: [fail, {lacking}, after]}}", "a")
+    assert a.shell.calls == said
+    guest = report.guest("a")
+    assert guest.outcome is outcome
+    (call,) = guest.hooks
+    assert (call.result, call.message.startswith("fail: exit code 3")) == (Verdict.FAILED, True)
+    assert ("lost: " in call.message) == (policy != "ignore")
+    told: Any = call.evidence["commands"]
+    assert [one["run"] for one in told] == [said[0], "lost", *said[1:]]
+
+
+def test_a_command_whose_shell_is_missing_and_that_does_not_count_spoils_no_run(lastcall_lab: MakeLab) -> None:
+    report, (a,) = shut_down(
+        lastcall_lab, "{match: a, commands: [{run: lost, shell: nowhere, on_failure: ignore}, after]}", "a"
+    )
+    assert (a.shell.calls, report.guest("a").hooks[0].result) == (["after"], Verdict.OK)
+
+
+def test_check_names_each_shell_that_commands_lack_and_none_that_they_do_not_take(lastcall_lab: MakeLab) -> None:
+    commands = "{on_guest_stop: [{run: x, shell: nowhere}, {run: y, shell: nowhere}], on_guest_started: [z]}"
+    lab, _ = lab_of(lastcall_lab, f"{{match: a, commands: {commands}}}", "a")
+    (problem,) = [one for one in lab.check() if one.what == "commands"]
+    assert "nowhere" in problem.message
+    lab, _ = lab_of(lastcall_lab, "{match: bare, commands: [{run: x, shell: lab}]}", "a")
+    lab.guest("bare", shell=False)
+    assert not [one for one in lab.check() if one.what == "commands"]
 
 
 def test_a_database_without_proof_is_a_failure_with_its_evidence(lastcall_lab: MakeLab) -> None:
