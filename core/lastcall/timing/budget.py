@@ -95,6 +95,11 @@ LEAST_GRACE = Share("the least grace", 5.0, 1 / 20)  # seconds or the part, whic
 # With a third alone, the plug of a QEMU that hangs could not be confirmed within a deadline of half a minute.
 LEAST_RESERVE = 12.5  # seconds that a reserve may have of a short deadline, up to half of it
 
+# With a reserve of nothing the guests were done with in the moment in which the plugs were to be pulled: nobody was
+# forced, and the host went down under running guests. A reserve of 2 s leaves as much beside `post_shutdown`, and that
+# of a short deadline this part of it.
+LEAST_LAST_RESORT = Share("the least time of the last resort", 1.0, 1 / 4)
+
 # libvirt sends SIGTERM to a QEMU that hangs, and SIGKILL 10 s later; on a stopped QEMU that took 10.4 to 11.6 s. A plug
 # pulled later than this before the end is not confirmed in time, and its guest would be reported as still running.
 PLUG = 12.0  # seconds

@@ -3,7 +3,16 @@
 import math
 
 from lastcall.formats.values import value
-from lastcall.timing.budget import AFTERMATH, ENDING, GRACE, LEAST_GRACE, LEAST_RESERVE, PLUG, RESERVE
+from lastcall.timing.budget import (
+    AFTERMATH,
+    ENDING,
+    GRACE,
+    LEAST_GRACE,
+    LEAST_LAST_RESORT,
+    LEAST_RESERVE,
+    PLUG,
+    RESERVE,
+)
 
 
 @value
@@ -37,7 +46,8 @@ class Deadline:
     ) -> "Deadline":
         """Cut `limit` seconds from `start`. `heard`: somebody listens to `post_shutdown`.
 
-        The reserve takes at most a third, of a short deadline half of it; the grace at most a quarter.
+        The reserve takes at most a third, of a short deadline half of it; the grace at most a quarter. However small
+        the reserve, the last resort has a moment in which plugs can be pulled.
         """
         if limit is None:
             return cls(math.inf, math.inf, math.inf, math.inf, math.inf)
@@ -47,7 +57,8 @@ class Deadline:
         grace = max(grace, LEAST_GRACE.seconds, limit * LEAST_GRACE.part)
         # Also where no time is kept: what cannot be asked for any more would be reported as unknown.
         last_hook = end - max(AFTERMATH.of(reserve) if heard else 0.0, ENDING.of(limit))
-        last_resort = min(end - reserve, last_hook)
+        # Refused as the configuration is read, such a reserve would keep a host that stops from its own settings.
+        last_resort = min(end - reserve, last_hook - LEAST_LAST_RESORT.of(limit))
         return cls(
             last_ask=last_resort - min(grace, GRACE.of(limit)),
             last_resort=last_resort,
