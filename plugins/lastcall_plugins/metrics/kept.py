@@ -159,7 +159,8 @@ def _last_run(report: Report) -> LastRun:
         duration=facts.duration,
         as_planned=facts.exit_code == 0,
         deadline=facts.deadline,
-        outcomes=dict(Counter(guest.outcome.value for guest in report.guests)),
+        # One that was forced off, started again by somebody and stopped once more counts with both.
+        outcomes=dict(Counter(stop.outcome.value for guest in report.guests for stop in guest.stops)),
         problems=_by_severity(report.problems),
     )
 

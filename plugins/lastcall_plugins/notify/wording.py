@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from string import Formatter
 
-from lastcall import GuestResult, Outcome, Problem, Report, Run, Verdict, visible
+from lastcall import EarlierStop, GuestResult, Outcome, Problem, Report, Run, Verdict, visible
 
 LONGEST_TITLE, LONGEST_BODY = 200, 6000  # characters; some services take no more
 _SHOWN = 40  # guests, or problems, of one list
@@ -122,10 +122,15 @@ def facts_of(event: str, host: str, run: Run, report: Report | None, earlier: st
 
 
 def is_bad(result: GuestResult) -> bool:
-    """Whether somebody has to look after the guest. One that was to be forced off by its first rung is none of them."""
-    rungs = [attempt for attempt in result.attempts if attempt.result != Verdict.OK]
-    by_plan = bool(rungs) and rungs[0].result == Outcome.FORCED and result.asked is not None
-    return result.outcome in _BAD and not (result.outcome is Outcome.FORCED and by_plan)
+    """Whether somebody has to look after the guest, however it went when it was started again and stopped once more."""
+    return any(map(_went_badly, result.stops))
+
+
+def _went_badly(stop: GuestResult | EarlierStop) -> bool:
+    """One that was to be forced off by its first rung has not."""
+    rungs = [attempt for attempt in stop.attempts if attempt.result != Verdict.OK]
+    by_plan = bool(rungs) and rungs[0].result == Outcome.FORCED and stop.asked is not None
+    return stop.outcome in _BAD and not (stop.outcome is Outcome.FORCED and by_plan)
 
 
 def outcomes_of(guests: Sequence[GuestResult]) -> str:
@@ -135,7 +140,9 @@ def outcomes_of(guests: Sequence[GuestResult]) -> str:
 
 
 def _bad_line(one: GuestResult) -> str:
-    return f"{one.name}: {one.outcome.value}" + (f" ({one.message})" if one.message else "")
+    bad = [stop for stop in one.stops if _went_badly(stop)][-1]
+    later = "" if bad is one else ", before somebody started it again"
+    return f"{one.name}: {bad.outcome.value}{later}" + (f" ({bad.message})" if bad.message else "")
 
 
 def _listed(lines: Sequence[str], between: str) -> str:

@@ -13,6 +13,8 @@ from lastcall.report.run_history import past_run
 from lastcall.report.text import as_text, report_json
 from lastcall.report.unseen import SeenRuns
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall_plugins.metrics.kept import Kept
+from lastcall_plugins.notify.wording import is_bad
 from support import by_name
 
 ACPI = frozenset({"acpi", "shutdown"})
@@ -84,6 +86,10 @@ def test_who_did_not_go_well_the_first_time_is_not_as_planned_whatever_came_then
     assert "✗ db" in text
     (run,) = SeenRuns(tmp_path).unseen()
     assert [(guest.name, guest.outcome) for guest in run.guests] == [("db", outcome)]
+    assert is_bad(db)
+    kept = Kept(tmp_path, 10)
+    kept.learn_run(report)
+    assert kept.runs["shutdown"].forced == (outcome is Outcome.FORCED)
     (log,) = (tmp_path / "runs").glob("*.jsonl")
     page = as_page(list(run_stories([past_run(log)], [])))
     assert "before somebody started it again" in page
