@@ -316,7 +316,8 @@ class Restore:
             return
         results = [self._stream.story.result(start.guest.key) for start in starts]
         complete = self._connections.complete and not self._cut_off
-        await self._lock.after(results, self._state, by_hand=not self._wanted.at_boot, complete=complete)
+        everybody_by_hand = not (self._wanted.at_boot or self._wanted.chosen)
+        await self._lock.after(results, self._state, everybody_by_hand=everybody_by_hand, complete=complete)
 
     async def _tell_the_end(self) -> None:
         report = self._stream.story.report()

@@ -104,6 +104,9 @@ LEAST_LAST_RESORT = Share("the least time of the last resort", 1.0, 1 / 4)
 # pulled later than this before the end is not confirmed in time, and its guest would be reported as still running.
 PLUG = 12.0  # seconds
 
+# A restore whose time is over still learns whether it holds a lock: most hosts hold none, and have nothing to tell.
+LOCK_NOTE = 1.0  # seconds at least
+
 # A host that is to sleep waits for us, and a second sleep for the end of the waking.
 GOING_TO_SLEEP = 60.0  # seconds for all that comes before a sleep
 WAKING = 120.0  # seconds for all that comes after it

@@ -64,9 +64,11 @@ class HeldLockFile:
         """Remember it. Blocks; raises OSError."""
         write_whole(self.path, json.dumps(asdict(held)), mode=READERS)
 
-    def mark(self, held: HeldLock, unready: Sequence[str]) -> None:
-        """Note who did not become ready. Blocks; raises OSError."""
-        self.write(replace(held, unready=tuple(dict.fromkeys((*held.unready, *unready)))))
+    def mark(self, held: HeldLock, unready: Sequence[str]) -> HeldLock:
+        """Note who did not become ready, instead of who was noted so far. Blocks; raises OSError."""
+        marked = replace(held, unready=tuple(unready))
+        self.write(marked)
+        return marked
 
     def remove(self) -> None:
         """It is held no more. Blocks; raises OSError."""

@@ -15,16 +15,18 @@ from lastcall.runs.fleet.host_lock import HostLock
 
 @value(kw_only=True)
 class WhoIsBack:
-    """What a restore has come to. `entries`: who is on the list at its end; `unready`: who was started, and no more.
+    """What a restore has come to. `entries`: who is on the list at its end; `unready`: who was started, and no more;
+    `ready`: who was waited for, and is ready.
 
-    `by_hand`: a person has asked for it, and has seen what became of them. `complete`: it came to its end, and every
-    connection answered.
+    `everybody_by_hand`: a person has asked for everybody, and has seen what became of them. `complete`: it came to its
+    end, and every connection answered.
     """
 
     entries: tuple[Entry, ...]
     previous_boot: str | None
     unready: tuple[str, ...] = ()
-    by_hand: bool = False
+    ready: tuple[str, ...] = ()
+    everybody_by_hand: bool = False
     complete: bool = True
 
     @classmethod
@@ -43,9 +45,10 @@ def give_back_once_all_are_back(settings: Settings, who: WhoIsBack) -> tuple[Hel
     held = file.read()
     if held is None or held.is_of_this_boot:
         return None
-    if who.unready and set(who.unready) - set(held.unready):
+    unready = _unready(held, who)
+    if unready != held.unready:
         with refusals_told(file.path):
-            file.mark(held, who.unready)
+            held = file.mark(held, unready)
     kept = "; ".join(_reasons(settings, held, who))
     if not kept:
         # What was taken is given back, also where the section has gone from the configuration meanwhile.
@@ -61,13 +64,21 @@ def _reasons(settings: Settings, held: HeldLock, who: WhoIsBack) -> Iterator[str
     missing = _missing(held, who) if settings.restore.brings_back else ()
     if missing:
         yield f"not back: {fold_names(missing)}"
-    # Started is not back: the next host would go down while the service of this one is still down. Nobody asks them
-    # again, so it is for a person to say that all is well.
-    unready = who.unready if who.by_hand else (*held.unready, *who.unready)
-    if unready:
-        yield f"not ready: {fold_names(dict.fromkeys(unready))}"
+    # Started is not back: the next host would go down while the service of this one is still down.
+    if held.unready:
+        yield f"not ready: {fold_names(held.unready)}"
     if not (who.complete or missing):
         yield "the restore did not come to its end"
+
+
+def _unready(held: HeldLock, who: WhoIsBack) -> tuple[str, ...]:
+    """Who did not become ready since it was taken, as far as is known after this restore.
+
+    Nobody asks them again. So it is for a person to say that all is well, by a restore of everybody, unless one of them
+    was stopped once more and is ready now: a restore of others says nothing of it.
+    """
+    before = () if who.everybody_by_hand else (name for name in held.unready if name not in who.ready)
+    return tuple(dict.fromkeys((*before, *who.unready)))
 
 
 def _missing(held: HeldLock, who: WhoIsBack) -> Sequence[str]:

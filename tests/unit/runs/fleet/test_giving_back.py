@@ -368,3 +368,43 @@ def test_a_restore_that_a_plugin_aborts_gives_it_back_to_nobody_also_where_nobod
     report = run_restore(tmp_path, [], at_boot=True, config=config, plugins={"aborts": Aborts()})
     assert any("did not come to its end" in problem.message for problem in report.problems)
     assert locks.holders == {"default": {"a"}}
+
+
+def test_a_restore_of_others_leaves_who_did_not_become_ready_as_it_is_and_one_of_it_that_is_ready_ends_that(
+    tmp_path: Path, url: str, locks: Locks
+) -> None:
+    class NotReady:
+        ready = False
+
+        @lastcall.hookimpl
+        def guest_ready(self, guest: Guest, run: Run) -> bool:
+            return self.ready or guest.name != "db"
+
+    guests, plugin = [FakeGuest("db"), FakeGuest("web")], NotReady()
+    run_shutdown(tmp_path, guests)
+    taken_in_a_boot_before(url, tmp_path)
+    config = f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
+    run_restore(tmp_path, guests, plugins={"p": plugin}, config=config, at_boot=True)
+    run_shutdown(tmp_path, guests[1:])
+    report = run_restore(tmp_path, guests, names=["web"], plugins={"p": plugin}, config=config)
+    assert [one.message for one in report.problems if "not ready: db" in one.message]
+    run_restore(tmp_path, guests, plugins={"p": plugin}, config=config, at_boot=True)
+    assert locks.holders == {"default": {"a"}}
+    run_shutdown(tmp_path, guests[:1], names=["db"])
+    plugin.ready = True
+    run_restore(tmp_path, guests, names=["db"], plugins={"p": plugin}, config=config)
+    assert locks.holders == {"default": set()}
+
+
+def test_where_no_lock_is_held_nothing_is_said_of_one_when_the_time_is_over(tmp_path: Path) -> None:
+    class NeverReady:
+        @lastcall.hookimpl
+        def guest_ready(self, guest: Guest, run: Run) -> bool:
+            return False
+
+    guest = FakeGuest("web")
+    run_shutdown(tmp_path, [guest])
+    config = "restore: {deadline: 20s, ready_timeout: 5min}"
+    report = run_restore(tmp_path, [guest], config=config, plugins={"p": NeverReady()}, at_boot=True)
+    assert report.run.duration >= 19.0
+    assert [one for one in report.problems if one.what == "fleet lock"] == []
