@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from lastcall.api.guests import Key, Reason, RunKind
 from lastcall.api.results import Report
@@ -69,6 +70,7 @@ def run_restore(
     plugins: Mapping[str, object] | None = None,
     config: str = "",
     names: Sequence[str] = (),
+    causes: Sequence[Literal["host", "hand", "shed"]] = (),
     fresh: bool = False,
     at_boot: bool = False,
     dead: Sequence[str] = (),
@@ -88,7 +90,7 @@ def run_restore(
             boots = {entry.boot_id for entry in state.entries.values()}
             state.boot, state.previous_boot = parts.books.boot_id, next(iter(boots), None)
             state.entries = {key: replace(entry, due=True) for key, entry in state.entries.items()}
-        run = build_restore(parts, chosen=Selection(names), fresh=fresh, at_boot=at_boot)
+        run = build_restore(parts, chosen=Selection(names, causes=causes), fresh=fresh, at_boot=at_boot)
         if meanwhile:
             meanwhile(hypervisor, run)
         return run

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from lastcall.runs.fleet.check import check_fleet_lock
 from lastcall.runs.fleet.host_lock import HostLock
 from lastcall.runs.fleet.lock_server import LockRefused, LockUnanswered
 from lastcall.systemd.systemctl import Systemctl, SystemctlFailed
-from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
+from lastcall.testing.memory import FakeGuest, Hangs, run_restore, run_shutdown
 
 
 @pytest.fixture
@@ -102,22 +103,95 @@ def test_while_one_is_not_back_it_is_kept_and_a_later_restore_gives_it_back(
     assert (locks.holders, file.read()) == ({"default": set()}, None)
 
 
-def test_started_and_not_ready_is_not_back_until_a_person_says_so(tmp_path: Path, url: str, locks: Locks) -> None:
-    class NeverReady:
-        @lastcall.hookimpl
-        def guest_ready(self, guest: Guest, run: Run) -> bool:
-            return False
+class NeverReady:
+    """A plugin by which these guests do not get ready."""
 
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    @lastcall.hookimpl
+    def guest_ready(self, guest: Guest, run: Run) -> bool:
+        return guest.name not in self._names
+
+
+def test_started_and_not_ready_is_not_back_until_a_person_says_so(tmp_path: Path, url: str, locks: Locks) -> None:
     guest = FakeGuest("web")
     run_shutdown(tmp_path, [guest])
     taken_in_a_boot_before(url, tmp_path)
     config = f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
-    run_restore(tmp_path, [guest], plugins={"p": NeverReady()}, config=config, at_boot=True)
+    run_restore(tmp_path, [guest], plugins={"p": NeverReady("web")}, config=config, at_boot=True)
     report = run_restore(tmp_path, [guest], config=config, at_boot=True)  # the unit is begun again: nobody is due now
     assert [one.message for one in report.problems if "not ready: web" in one.message]
     assert locks.holders == {"default": {"a"}}
     run_restore(tmp_path, [guest], config=config)
     assert locks.holders == {"default": set()}
+
+
+@pytest.mark.parametrize("asked_for", [{"names": ["web"]}, {"causes": ["shed"]}, {"causes": ["host"]}])
+def test_a_restore_of_others_does_not_say_that_one_is_well_who_did_not_become_ready(
+    tmp_path: Path, url: str, locks: Locks, asked_for: dict[str, Any]
+) -> None:
+    guests, config = [FakeGuest("web"), FakeGuest("db")], f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
+    run_shutdown(tmp_path, guests)
+    file = taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, guests, plugins={"p": NeverReady("db")}, config=config, at_boot=True)
+    run_shutdown(tmp_path, guests[:1])
+    report = run_restore(tmp_path, guests, config=config, **asked_for)
+    assert [one.message for one in report.problems if "not ready: db" in one.message]
+    held = file.read()
+    assert (locks.holders, held and held.unready) == ({"default": {"a"}}, ("db",))
+
+
+def test_who_is_started_once_more_and_ready_is_well_name_by_name(tmp_path: Path, url: str, locks: Locks) -> None:
+    guests, config = [FakeGuest("web"), FakeGuest("db")], f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
+    run_shutdown(tmp_path, guests)
+    file = taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, guests, plugins={"p": NeverReady("db", "web")}, config=config, at_boot=True)
+    for ready, unready in (((), ("web", "db")), (("web",), ("db",)), (("db",), None)):
+        run_shutdown(tmp_path, guests)
+        late = NeverReady(*({"web", "db"} - set(ready)))
+        for name in ready or ("web",):
+            run_restore(tmp_path, guests, plugins={"p": late}, config=config, names=[name])
+        held = file.read()
+        assert (held and set(held.unready)) == (unready and set(unready))
+    assert locks.holders == {"default": set()}
+
+
+def test_who_runs_already_was_not_waited_for_and_may_not_be_ready_still(tmp_path: Path, url: str, locks: Locks) -> None:
+    guest, config = FakeGuest("db"), f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
+    run_shutdown(tmp_path, [guest])
+    taken_in_a_boot_before(url, tmp_path)
+    run_restore(tmp_path, [guest], plugins={"p": NeverReady("db")}, config=config, at_boot=True)
+    run_shutdown(tmp_path, [guest])
+    guest.state = GuestState.RUNNING
+    run_restore(tmp_path, [guest], config=config, names=["db"])
+    assert locks.holders == {"default": {"a"}}
+
+
+@pytest.mark.parametrize("held", ["by nobody", "in this boot", "since an earlier boot"])
+def test_where_the_time_is_over_only_a_lock_that_is_to_be_given_back_is_a_problem(
+    tmp_path: Path, url: str, held: str
+) -> None:
+    guest = FakeGuest("web")
+    run_shutdown(tmp_path, [guest])
+    if held == "in this boot":
+        lock_at(url, tmp_path).take()
+    elif held != "by nobody":
+        taken_in_a_boot_before(url, tmp_path)
+    config = "restore: {deadline: 20s, ready_timeout: 10min}"
+    report = run_restore(tmp_path, [guest], plugins={"p": NeverReady("web")}, config=config, at_boot=True)
+    assert report.run.duration >= 20
+    told = [one.message for one in report.problems if one.what == "fleet lock"]
+    assert told == (["it is not given back: no answer in time"] if held == "since an earlier boot" else [])
+
+
+def test_a_note_of_the_lock_on_a_disk_that_hangs_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(_file: HeldLockFile) -> None:
+        raise Hangs
+
+    monkeypatch.setattr(HeldLockFile, "read", hang)
+    report = run_restore(tmp_path, [], at_boot=True)
+    assert not [one for one in report.problems if one.what == "fleet lock"]
 
 
 def test_in_the_boot_in_which_it_was_taken_no_restore_gives_it_back(tmp_path: Path, url: str, locks: Locks) -> None:
@@ -368,43 +442,3 @@ def test_a_restore_that_a_plugin_aborts_gives_it_back_to_nobody_also_where_nobod
     report = run_restore(tmp_path, [], at_boot=True, config=config, plugins={"aborts": Aborts()})
     assert any("did not come to its end" in problem.message for problem in report.problems)
     assert locks.holders == {"default": {"a"}}
-
-
-def test_a_restore_of_others_leaves_who_did_not_become_ready_as_it_is_and_one_of_it_that_is_ready_ends_that(
-    tmp_path: Path, url: str, locks: Locks
-) -> None:
-    class NotReady:
-        ready = False
-
-        @lastcall.hookimpl
-        def guest_ready(self, guest: Guest, run: Run) -> bool:
-            return self.ready or guest.name != "db"
-
-    guests, plugin = [FakeGuest("db"), FakeGuest("web")], NotReady()
-    run_shutdown(tmp_path, guests)
-    taken_in_a_boot_before(url, tmp_path)
-    config = f"{section(url)}\nrestore: {{ready_timeout: 5s}}"
-    run_restore(tmp_path, guests, plugins={"p": plugin}, config=config, at_boot=True)
-    run_shutdown(tmp_path, guests[1:])
-    report = run_restore(tmp_path, guests, names=["web"], plugins={"p": plugin}, config=config)
-    assert [one.message for one in report.problems if "not ready: db" in one.message]
-    run_restore(tmp_path, guests, plugins={"p": plugin}, config=config, at_boot=True)
-    assert locks.holders == {"default": {"a"}}
-    run_shutdown(tmp_path, guests[:1], names=["db"])
-    plugin.ready = True
-    run_restore(tmp_path, guests, names=["db"], plugins={"p": plugin}, config=config)
-    assert locks.holders == {"default": set()}
-
-
-def test_where_no_lock_is_held_nothing_is_said_of_one_when_the_time_is_over(tmp_path: Path) -> None:
-    class NeverReady:
-        @lastcall.hookimpl
-        def guest_ready(self, guest: Guest, run: Run) -> bool:
-            return False
-
-    guest = FakeGuest("web")
-    run_shutdown(tmp_path, [guest])
-    config = "restore: {deadline: 20s, ready_timeout: 5min}"
-    report = run_restore(tmp_path, [guest], config=config, plugins={"p": NeverReady()}, at_boot=True)
-    assert report.run.duration >= 19.0
-    assert [one for one in report.problems if one.what == "fleet lock"] == []
