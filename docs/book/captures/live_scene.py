@@ -2,7 +2,10 @@
 of it at that moment of its clock.
 """
 
+import signal
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lastcall
@@ -70,6 +73,16 @@ class _Paper(Terminal):
         self.written += text
 
 
+@contextmanager
+def _somebody_at_the_keyboard() -> Generator[None]:
+    """Ctrl-C is heeded, also where this runs in the background of a script, whose shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def live_view() -> str:
     """What stands on the terminal at that moment, with its colours."""
     now, records = 0.0, list[Record]()
@@ -82,7 +95,8 @@ def live_view() -> str:
         guests = [FakeGuest(name, takes=takes) for name, takes in _TAKES.items()]
         run_shutdown(folder, guests, config=_CONFIG, reason=lastcall.Reason.POWER, sink=records.append)
     paper = _Paper()
-    live = LiveProgress(paper, clock=lambda: now)
+    with _somebody_at_the_keyboard():
+        live = LiveProgress(paper, clock=lambda: now)
     now = MOMENT
     live.deliver([record for record in records if record.at <= MOMENT], 0)
     return f"$ {COMMAND}\n{still(paper.written)}".replace(str(folder), "/etc/lastcall")
