@@ -77,6 +77,20 @@ def strand(connection: libvirt.virConnect, domain: libvirt.virDomain, file: Path
     assert domain.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION]
 
 
+def await_migration(guest: libvirt.virDomain) -> None:
+    """Return once it is on its way."""
+    job: Any = guest.jobInfo
+    wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+
+
+def migrated_slowly(guest: libvirt.virDomain, here: str, there: str) -> "subprocess.Popen[bytes]":
+    """Let somebody migrate it, who has begun by now and takes until it is given a higher speed."""
+    guest.migrateSetMaxSpeed(1)
+    somebody = subprocess.Popen(["virsh", "-c", here, "migrate", "--live", guest.name(), there])
+    await_migration(guest)
+    return somebody
+
+
 def waiting(folder: Path) -> dict[str, Any]:
     return {one["name"]: one for one in json.loads((folder / "state" / "state.json").read_text())["guests"]}
 
@@ -151,8 +165,7 @@ def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
     if at == "the middle":
         guests[0].migrateSetMaxSpeed(1)
         process = subprocess.Popen([PROGRAM, "--config", config, "restore", "one"], stderr=subprocess.DEVNULL)
-        job: Any = guests[0].jobInfo
-        wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+        await_migration(guests[0])
         process.kill()
         assert process.wait(LONGEST) == -signal.SIGKILL
     else:
@@ -170,10 +183,7 @@ def test_who_is_on_the_way_by_somebodys_own_migration_is_waited_for_and_not_said
     guest = defined(hb, "web")
     guest.create()
     moved(tmp_path, hosts, guest)
-    guest.migrateSetMaxSpeed(1)
-    somebody = subprocess.Popen(["virsh", "-c", hosts[1].qemu, "migrate", "--live", "web", ha.getURI()])
-    job: Any = guest.jobInfo
-    wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+    somebody = migrated_slowly(guest, hosts[1].qemu, ha.getURI())
     restore = subprocess.Popen([PROGRAM, "--config", config, "restore", "--json"], stdout=subprocess.PIPE, text=True)
     lacks = "the restore says what it waits for, or is over"
     wait_until(lambda: waiting(tmp_path)["web"].get("waits_for") or restore.poll() is not None, lacks)
@@ -192,10 +202,7 @@ def test_who_is_just_being_moved_away_by_somebody_is_neither_touched_nor_taken_o
     guest = defined(ha, "web")
     guest.create()
     moved(tmp_path, hosts, guest)
-    guest.migrateSetMaxSpeed(1)
-    somebody = subprocess.Popen(["virsh", "-c", hosts[0].qemu, "migrate", "--live", "web", hb.getURI()])
-    job: Any = guest.jobInfo
-    wait_until(lambda: job()[0] != libvirt.VIR_DOMAIN_JOB_NONE, "it is on its way", pause=0.005)
+    somebody = migrated_slowly(guest, hosts[0].qemu, hb.getURI())
     report = report_of(run_lastcall(config, "restore", "--json"))
     assert (by_name_in(report, "web")["outcome"], report["problems"]) == ("present", [])
     assert waiting(tmp_path).keys() == {"web"}, "it is somewhere else in a moment"

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lastcall.guests.returning.found_guest import FoundGuest
 
 _HALTED = "interrupted before it was started"
-_HELD = GuestState.PAUSED
 _STUCK = {
     GuestState.CRASHED: "its system has crashed, and it is kept as it is",
     GuestState.UNKNOWN: "libvirt does not say whether it runs",
@@ -63,6 +62,7 @@ class GuestStart:
         self._hooks, self._stream, self._starter = starting.hooks, starting.stream, starting.starter
         self._entry, self.guest = entry, entry.guest
         self._found: FoundGuest | None = None  # of one who may be on another host
+        self._owes_restart = False  # libvirt has refused to put its on_poweroff back
         self._waited_for = waited_for
 
     async def start(self) -> None:
@@ -143,20 +143,23 @@ class GuestStart:
         not. Whoever took one that is being saved for one that runs had it on no list when it was off.
         """
         standing = await self._standing()
-        if standing is None or standing.state is not GuestState.PAUSED:
+        lacks = await self._passing(standing) if standing else ""
+        if not lacks:
             return standing
 
         async def look() -> str:
-            state = (await self._starter.standing(self.guest)).state
-            return await self._starter.on_its_way(replace(self.guest, state=state)) if state is _HELD else ""
+            return await self._passing(await self._starter.standing(self.guest))
 
-        lacks = await look()
-        if not lacks:
-            return standing
         if await self._starting.waits.until_there(self.guest, lacks, look):
             self.decide(Outcome.FAILED, f"it waits for {lacks}, and stays on the list")
             return None
         return await self._standing()
+
+    async def _passing(self, standing: Standing) -> str:
+        """What has to end before a state lasts; only who stands still may be on its way here, or into an image."""
+        if standing.state is not GuestState.PAUSED:
+            return ""
+        return await self._starter.on_its_way(replace(self.guest, state=standing.state))
 
     async def _standing(self) -> Standing | None:
         """What libvirt here says of it, once others have said that it is not there; None where it is decided."""
@@ -216,7 +219,7 @@ class GuestStart:
         """What its stop has made of it, and what does not travel, is as it was again."""
         # Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good.
         if self._entry.restarts:
-            await self._starter.let_restart(self.guest)
+            self._owes_restart = not await self._starter.let_restart(self.guest)
         await self._starting.way_back.put_back_autostart(self._entry)
 
     async def _await_readiness(self, outcome: Outcome, moved_from: str = "") -> None:
@@ -240,8 +243,8 @@ class GuestStart:
             return
         with contextlib.suppress(LastcallError, TimeoutError):
             standing = await self._starter.standing(self.guest)
-            guest = replace(self.guest, state=standing.state)
-            if standing.is_up and not (standing.state is _HELD and await self._starter.on_its_way(guest)):
+            if standing.is_up and not await self._passing(standing):
+                await self._put_back()
                 self.decide(Outcome.PRESENT)
 
     def decide(
@@ -250,8 +253,9 @@ class GuestStart:
         """Decide, and let the guest leave the list only when it is back."""
         key = self.guest.key
         # One that runs here may have a second life on a host that says nothing: whoever looks again is to ask it.
-        doubtful = self._found is not None and self._found.silent
-        if outcome in _BACK and not doubtful:
+        doubtful = self._found is not None and self._found.is_doubtful
+        # Off the list with our on_poweroff, its next reboot would be for good.
+        if outcome in _BACK and not doubtful and not self._owes_restart:
             self._starting.waiting.drop([key])
         elif failed and failed.parked:
             self._starting.waiting.park(key, bad_image=failed.bad_image)

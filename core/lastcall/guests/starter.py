@@ -12,7 +12,7 @@ from lastcall.errors import BadImage, ConnectionLost, HypervisorError, LastcallE
 from lastcall.formats.values import value
 from lastcall.formats.visible_text import as_argument
 from lastcall.guests.rungs.on_poweroff import set_on_poweroff
-from lastcall.hypervisor.ports import PLAIN, Condition, Hypervisor, OtherJob, Standing, StartNeeds
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, Hypervisor, OtherJob, Standing, StartNeeds
 from lastcall.presence.power_state import PowerState
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import START
@@ -90,11 +90,15 @@ class Starter:
         """What has to end before a guest that is not off counts as being here: the migration that brings it, or a save
         that takes it off. Empty where there is none. Raises as `standing` does.
         """
-        facts = await self._answered(guest, lambda: self._hypervisor.facts(guest.uri, [guest]))
-        known = facts.get(guest.key, PLAIN)
+        known = await self.facts(guest)
         if known.condition is Condition.ARRIVING:
             return MIGRATION
         return SAVE if known.job is OtherJob.SAVE else ""
+
+    async def facts(self, guest: Guest) -> GuestFacts:
+        """What libvirt tells of a guest that is not off; plain where it is gone. Raises as `standing` does."""
+        found = await self._answered(guest, lambda: self._hypervisor.facts(guest.uri, [guest]))
+        return found.get(guest.key, PLAIN)
 
     async def is_off_again(self, guest: Guest, *, heard: bool) -> bool:
         """Whether one that was started is off by now; `heard`: ask only where libvirt has told of it.
@@ -176,9 +180,9 @@ class Starter:
         rest = f"parked after {refusals} attempts" if parked else "it stays on the list"
         return NotStarted(f"{why}; {rest}", parked=parked, bad_image=bad_image and parked)
 
-    async def let_restart(self, guest: Guest) -> None:
-        """Give a guest that was never off its on_poweroff=restart back."""
-        await set_on_poweroff(self._hypervisor, self._stream, guest, "restart")
+    async def let_restart(self, guest: Guest) -> bool:
+        """Give a guest that was never off its on_poweroff=restart back; returns whether it has it."""
+        return await set_on_poweroff(self._hypervisor, self._stream, guest, "restart")
 
     async def _start(self, guest: Guest) -> None:
         await self._hypervisor.start(guest, bypass_cache=self._settings.bypass_cache)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from lastcall import GuestState, Outcome, Severity, StopMethod, StopRequest, hookimpl
-from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts
+from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, OtherJob
 from lastcall.options import StepOptions
 from lastcall.persistence.state import StateFile
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore
@@ -179,6 +179,25 @@ def test_one_that_arrives_between_the_two_questions_is_asked_for_again(tmp_path:
 
     report = run_restore(tmp_path, [guest], meanwhile=breaks_off)
     assert (by_name(report, "web").outcome, report.problems) == (Outcome.MOVED, ())
+
+
+def test_who_is_being_moved_away_is_present_and_stays_on_the_list(tmp_path: Path) -> None:
+    guest = FakeGuest("web", traits=GuestFacts(job=OtherJob.MIGRATION), elsewhere={HB: PAUSED})
+    listed(tmp_path, guest, HB)
+    report = run_restore(tmp_path, [guest])
+    assert (by_name(report, "web").outcome, report.problems, doings(guest)) == (Outcome.PRESENT, (), [])
+    assert on_list(tmp_path)["web"]["where"] == [HB], "in a moment it runs there"
+
+
+def test_a_job_that_libvirt_tells_of_a_moment_late_makes_nobody_run_twice(tmp_path: Path) -> None:
+    guest = FakeGuest("web", elsewhere={HB: PAUSED})
+    listed(tmp_path, guest, HB)
+
+    def told_late(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(1.5, lambda: setattr(guest, "traits", GuestFacts(job=OtherJob.MIGRATION)))
+
+    report = run_restore(tmp_path, [guest], meanwhile=told_late)
+    assert (by_name(report, "web").outcome, report.problems) == (Outcome.PRESENT, ())
 
 
 def test_where_the_other_host_says_nothing_it_waits_on_the_list_and_comes_when_that_answers(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a restore finds that neither runs nor is off for good: it counts as back only when libvirt says that it is."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from lastcall import Ended, Guest, GuestState, Outcome, hookimpl
 from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, OtherJob
+from lastcall.persistence.state import StateFile
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, waiting_guests
 
@@ -106,3 +108,17 @@ def test_one_that_runs_and_is_never_ready_is_unready_and_off_the_list(tmp_path: 
     guest = listed(tmp_path)
     report = run_restore(tmp_path, [guest], plugins={"never": NeverReady()}, config="restore: {ready_timeout: 10s}")
     assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.UNREADY, [])
+
+
+def test_one_whose_on_poweroff_cannot_be_put_back_stays_on_the_list_until_it_is(tmp_path: Path) -> None:
+    guest = listed(tmp_path)
+    guest.state, guest.refuses = GuestState.RUNNING, frozenset({"on_poweroff"})
+    state = StateFile(tmp_path)
+    state.load()
+    state.entries = {key: replace(entry, restarts=True) for key, entry in state.entries.items()}
+    state.save()
+    assert by_name(run_restore(tmp_path, [guest]), "g").outcome is Outcome.PRESENT
+    assert waiting_guests(tmp_path) == ["g"]
+    guest.refuses = frozenset()
+    run_restore(tmp_path, [guest])
+    assert (waiting_guests(tmp_path), guest.asked[-1][1]) == ([], "on_poweroff restart")

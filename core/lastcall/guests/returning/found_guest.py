@@ -13,13 +13,14 @@ from lastcall.hypervisor.ports import Standing
 class FoundGuest:
     """How it stands `here`, what others say of it (`there`, by URI), and why others say nothing (`silent`, by URI).
 
-    `travels`: a migration of it is under way, to here or away from one of the others.
+    `travels`: a migration of it is under way, to here or away from one of the others. `departs`: one away from here.
     """
 
     here: Standing
     there: Mapping[str, FarGuest]
     silent: Mapping[str, str]
     travels: bool = False
+    departs: bool = False
 
     @property
     def runs_here(self) -> bool:
@@ -34,7 +35,12 @@ class FoundGuest:
     @property
     def runs_twice(self) -> bool:
         """Whether several hosts say that it runs there; one that travels is one guest, though both ends have it."""
-        return not self.travels and self.runs_here + len(self.runs_at) > 1
+        return not (self.travels or self.departs) and self.runs_here + len(self.runs_at) > 1
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may be somewhere else as well, or in a moment: whoever looks again is to ask all of them."""
+        return self.departs or bool(self.silent)
 
     @property
     def is_defined_here(self) -> bool:

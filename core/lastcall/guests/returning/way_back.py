@@ -13,13 +13,18 @@ from lastcall.config.settings import RestoreSettings
 from lastcall.errors import LastcallError, Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.returning.found_guest import FoundGuest
-from lastcall.guests.start_waits import StartWaits
-from lastcall.guests.starter import MIGRATION, NotStarted, Starter
+from lastcall.guests.start_waits import POLL, StartWaits
+from lastcall.guests.starter import NotStarted, Starter
 from lastcall.hypervisor.moving.other_hosts import MOVING, FarGuest, Journey, OtherHosts
+from lastcall.hypervisor.ports import PLAIN, Condition, OtherJob
 from lastcall.persistence.state import Entry
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import RETURN
 from lastcall.records.stream import Stream
+
+# Looks that have to agree before a guest is said to run twice: one host may have been asked before a migration ended
+# and the other after it, and while a QEMU is busy with one, libvirt tells of no job.
+LOOKS = 3
 
 
 @value
@@ -39,7 +44,10 @@ class WayBack:
         Raises LastcallError or TimeoutError where libvirt here says nothing.
         """
         found = await self._look(entry, attempts=self.settings.attempts)
-        if found.runs_twice:  # or one host was asked before its migration ended, and the other after it
+        for _ in range(LOOKS - 1):
+            if not found.runs_twice:
+                break
+            await asyncio.sleep(POLL)
             found = await self._look(entry)
         if not found.lacks:
             return found
@@ -64,11 +72,9 @@ class WayBack:
         silent = {uri: why for uri, why in told.items() if isinstance(why, str)}
         # Somebody else's migration, or that of a restore which was killed: libvirt ends it a moment later. Taken for
         # a guest that runs twice, one of its halves was to be destroyed by hand.
-        travels = any(far.leaves for far in there.values()) or (
-            here.state is not GuestState.OFF
-            and await self.starter.on_its_way(replace(guest, state=here.state)) == MIGRATION
-        )
-        return FoundGuest(here, there, silent, travels)
+        facts = PLAIN if here.state is GuestState.OFF else await self.starter.facts(replace(guest, state=here.state))
+        travels = facts.condition is Condition.ARRIVING or any(far.leaves for far in there.values())
+        return FoundGuest(here, there, silent, travels, departs=facts.job is OtherJob.MIGRATION)
 
     async def _ask(self, uri: str, guest: Guest) -> FarGuest | str:
         try:
