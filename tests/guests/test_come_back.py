@@ -58,6 +58,22 @@ def defined(connection: libvirt.virConnect, name: str, like: libvirt.virDomain |
     return connection.defineXML(xml.replace("<memory", f"<uuid>{like.UUIDString()}</uuid><memory") if like else xml)
 
 
+HEAVY = """
+<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>
+<memory unit='MiB'>{memory}</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
+<qemu:commandline><qemu:arg value='-device'/><qemu:arg value='loader,file={file},addr=0x200000,force-raw=on'/>
+</qemu:commandline></domain>"""
+WEIGHT = 100
+"""MiB, and at the lowest speed there is, seconds on the way."""
+
+
+def heavy(connection: libvirt.virConnect, name: str, folder: Path) -> libvirt.virDomain:
+    """A guest with something in its memory: pages full of zeros travel at any speed."""
+    file = folder / "weight"
+    file.write_bytes(b"lastcall" * (WEIGHT << 17))
+    return connection.defineXML(HEAVY.format(name=name, memory=WEIGHT + 28, file=file))
+
+
 def moved(folder: Path, hosts: Sequence[Neighbour], *domains: libvirt.virDomain, **marks: Any) -> None:
     """Write the list that the host stop just before this boot has left: these were moved to the other host."""
     (ha, hb), state = hosts, StateFile(folder / "state")
@@ -159,7 +175,7 @@ def test_of_a_host_that_says_nothing_nobody_is_started_here_and_they_come_when_i
 def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
     tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect, at: str
 ) -> None:
-    guests = [defined(hb, name) for name in ("one", "two")]
+    guests = [heavy(hb, "one", tmp_path), defined(hb, "two")]
     guests[0].create()
     moved(tmp_path, hosts, *guests)
     if at == "the middle":
@@ -168,6 +184,7 @@ def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
         await_migration(guests[0])
         process.kill()
         assert process.wait(LONGEST) == -signal.SIGKILL
+        guests[0].migrateSetMaxSpeed(1000)
     else:
         kill_at(config, {"the request": 6, "the end": 9}[at], "restore")
     report = report_of(run_lastcall(config, "restore", "--json"))
@@ -180,13 +197,13 @@ def test_a_restore_that_is_killed_on_the_way_is_brought_to_its_end_by_the_next(
 def test_who_is_on_the_way_by_somebodys_own_migration_is_waited_for_and_not_said_to_run_twice(
     tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
 ) -> None:
-    guest = defined(hb, "web")
+    guest = heavy(hb, "web", tmp_path)
     guest.create()
     moved(tmp_path, hosts, guest)
     somebody = migrated_slowly(guest, hosts[1].qemu, ha.getURI())
     restore = subprocess.Popen([PROGRAM, "--config", config, "restore", "--json"], stdout=subprocess.PIPE, text=True)
     lacks = "the restore says what it waits for, or is over"
-    wait_until(lambda: waiting(tmp_path)["web"].get("waits_for") or restore.poll() is not None, lacks)
+    wait_until(lambda: waiting(tmp_path).get("web", {}).get("waits_for") or restore.poll() is not None, lacks)
     assert waiting(tmp_path)["web"]["waits_for"] == "the end of its migration"
     guest.migrateSetMaxSpeed(1000)
     report = json.loads(restore.communicate(timeout=LONGEST)[0])
@@ -199,7 +216,7 @@ def test_who_is_on_the_way_by_somebodys_own_migration_is_waited_for_and_not_said
 def test_who_is_just_being_moved_away_by_somebody_is_neither_touched_nor_taken_off_the_list(
     tmp_path: Path, config: Path, hosts: Sequence[Neighbour], ha: libvirt.virConnect, hb: libvirt.virConnect
 ) -> None:
-    guest = defined(ha, "web")
+    guest = heavy(ha, "web", tmp_path)
     guest.create()
     moved(tmp_path, hosts, guest)
     somebody = migrated_slowly(guest, hosts[0].qemu, hb.getURI())
