@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from lab.daemon import Daemon, daemon
 
-pytest_plugins = ["second_chance"]
+pytest_plugins = ["aftermath", "second_chance"]
 # What others could write to is no configuration, and whoever starts the tests may share all his files with a group.
 os.umask(0o022)
 settings.register_profile("lastcall", database=None, deadline=None)  # leaves no folder behind; a busy machine is slow
