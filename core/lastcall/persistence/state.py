@@ -142,6 +142,8 @@ class StateFile:
         """Note that the host has booted; returns whether it is the first note of this boot."""
         if boot == self.boot:
             return False
+        if self.boot is not None:
+            self._keep_due(self.boot, since=self.previous_boot)  # nobody has, where its power was cut
         self.boot, self.previous_boot, self.served = boot, self.boot, frozenset()
         return True
 
@@ -219,10 +221,13 @@ class StateFile:
         mine = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
         host = {key: entry for key, entry in mine.items() if entry.cause == "host" or (run and entry.run == run)}
         self.entries |= {key: replace(entry, due=True, cause="host") for key, entry in host.items()}
-        before = self.previous_boot if self.boot == boot_id else self.boot
-        due = {key: entry for key, entry in self.entries.items() if entry.is_due_from(before)}
-        missed = {key: entry for key, entry in due.items() if entry.missed or self.restored_in != boot_id}
-        self.entries |= {key: replace(entry, boot_id=boot_id, missed=False) for key, entry in missed.items()}
+        self._keep_due(boot_id, since=self.previous_boot if self.boot == boot_id else self.boot)
+
+    def _keep_due(self, boot: str, since: str | None) -> None:
+        """Whoever was due in a boot, from the one before it, and has missed it, is due in the one after it."""
+        due = {key: entry for key, entry in self.entries.items() if entry.is_due_from(since)}
+        missed = {key: entry for key, entry in due.items() if entry.missed or self.restored_in != boot}
+        self.entries |= {key: replace(entry, boot_id=boot, missed=False) for key, entry in missed.items()}
 
     def make_shed(self, run: str, but: Container[Key] = ()) -> None:
         """What `run` has stopped was stopped for want of power alone, as it turns out: it comes back with the mains,

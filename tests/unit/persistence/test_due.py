@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from lastcall import Guest
 from lastcall.persistence.state import StateFile
 
@@ -29,7 +31,10 @@ def test_what_a_cut_off_restore_has_left_is_due_at_the_next_boot_and_what_was_le
     assert not state.entries[GUEST.key].is_due_from("a"), "started only by name"
 
 
-def test_who_was_missed_in_a_boot_that_has_been_served_is_due_at_the_next_one_and_only_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("goes_down", ["in order", "by a power cut"])
+def test_who_was_missed_in_a_boot_that_has_been_served_is_due_at_the_next_one_and_only_there(
+    tmp_path: Path, goes_down: str
+) -> None:
     state = StateFile(tmp_path)
     state.add([GUEST, OTHER], run="r", boot_id="a", cause="host", due=True)
     state.stamp("a")
@@ -38,13 +43,34 @@ def test_who_was_missed_in_a_boot_that_has_been_served_is_due_at_the_next_one_an
     state.restored_in = "b"
     state.save()
     state.load()
-    state.make_due("b")
+    if goes_down == "in order":
+        state.make_due("b")
     state.stamp("c")
     assert [entry.is_due_from(state.previous_boot) for entry in state.entries.values()] == [True, False]
     state.restored_in = "c"
-    state.make_due("c")
+    if goes_down == "in order":
+        state.make_due("c")
     state.stamp("d")
     assert not state.entries[GUEST.key].is_due_from(state.previous_boot), "nobody has missed it in c"
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 5])
+def test_however_often_the_power_is_cut_before_its_restore_is_over_a_guest_stays_due(
+    tmp_path: Path, cuts: int
+) -> None:
+    state = StateFile(tmp_path)
+    state.stamp("a")
+    state.add([GUEST], run="r", boot_id="a", cause="host", due=True)
+    state.add([OTHER], run="r", boot_id="a", cause="hand", due=False)
+    for number in range(1, cuts + 2):
+        state.stamp(f"b{number}")
+        state.stamp(f"b{number}")
+        assert [entry.is_due_from(state.previous_boot) for entry in state.entries.values()] == [True, False]
+        state.save()
+        state.load()
+    state.restored_in = state.boot
+    state.stamp("c")
+    assert not state.entries[GUEST.key].is_due_from(state.previous_boot), "it had its turn, and may run elsewhere by now"
 
 
 def test_a_host_stop_makes_due_what_was_stopped_for_the_host_and_not_what_a_person_stopped_by_name(
