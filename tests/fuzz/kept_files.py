@@ -16,7 +16,8 @@ from lastcall.persistence.boot_stamp import BootStamp, boot_id
 from lastcall.persistence.last_line import AskedByVirsh
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.persistence.mailbox import Answer, Mailbox, Request
-from lastcall.persistence.state import Cause, Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Cause, Entry
 from lastcall.planning.history import History
 from lastcall.report.run_history import PastRun, as_story, latest, past_runs
 from lastcall.report.run_list import run_table
@@ -43,7 +44,7 @@ def read_state(data: bytes) -> StateFile:
 
 
 def is_a_list_of_guests(found: StateFile) -> None:
-    for key, entry in found.entries.items():
+    for key, entry in (*found.entries.items(), *found.returned.items()):
         assert key == entry.guest.key
         _fits(entry)
     for boot in (found.boot, found.previous_boot, found.restored_in):

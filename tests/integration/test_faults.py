@@ -71,6 +71,26 @@ def test_a_run_killed_at_any_record_is_finished_by_the_next(lab: Daemon, tmp_pat
         assert waiting_guests(tmp_path / "state") == []
 
 
+@pytest.mark.parametrize("record", [3, 14, 22])
+def test_wherever_the_power_is_cut_while_guests_come_back_all_of_them_are_back_after_the_next_boot(
+    lab: Daemon, tmp_path: Path, record: int
+) -> None:
+    config = write_config(tmp_path, lab.test, more="restore: {parallel: 1, delay: 0.7s}")
+    with driver_guests(lab, names(6)) as connection:
+        assert run_lastcall(config, "stamp").returncode == 0
+        assert run_lastcall(config, "shutdown", "--reason", "power").returncode == 0
+        for boot in ("a", "b"):
+            next_boot(tmp_path / "state", boot)
+            assert run_lastcall(config, "stamp").returncode == 0
+            kill_at(config, record, "restore")
+            for name in set(names(6)) - off(connection):
+                connection.lookupByName(name).destroy()
+        next_boot(tmp_path / "state", "c")
+        done = run_lastcall(config, "restore", "--from-unit", "--json")
+        assert {one["name"]: one["outcome"] for one in report_of(done)["guests"]} == dict.fromkeys(names(6), "started")
+        assert (set(states(connection).values()), waiting_guests(tmp_path / "state")) == ({"running"}, [])
+
+
 def run_in(setup: str, config: Path, *words: str, prefix: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     """Run the program in a mount namespace of its own, after some shell commands."""
     command = shlex.join([*prefix, str(PROGRAM), "--config", str(config), *words])
@@ -177,7 +197,7 @@ def test_a_host_stop_kills_a_run_that_hangs_and_goes_on_from_its_list(lab: Daemo
 
 
 def test_a_host_stop_ends_a_restore_and_forgets_nobody(lab: Daemon, tmp_path: Path) -> None:
-    config = write_config(tmp_path, lab.test, more="restore: {parallel: 1}")
+    config = write_config(tmp_path, lab.test, more="restore: {parallel: 1, delay: 0.7s}")
     with driver_guests(lab, names(4)) as connection:
         run_lastcall(config, "shutdown")
         (tmp_path / "hooks.d" / "10-slow.py").write_text(SLOW.format(hook="on_guest_start", seconds=20))

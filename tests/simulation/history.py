@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lastcall.api.guests import GuestState, Key
 from lastcall.api.results import Report
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.records.records import Record, RunJoined
 from simulation.hypervisor import SimulatedHypervisor
 from simulation.world import World

@@ -13,7 +13,7 @@ from lastcall.api.guests import Reason
 from lastcall.cli.invocation import Invocation
 from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.quantities import parse_duration
-from lastcall.persistence.state import Cause
+from lastcall.persistence.waiting.entry import Cause
 
 if TYPE_CHECKING:
     from lastcall.planning.selection import Criterion, Selection

@@ -256,7 +256,7 @@ class GuestStart:
         doubtful = self._found is not None and self._found.is_doubtful
         # Off the list with our on_poweroff, its next reboot would be for good.
         if outcome in _BACK and not doubtful and not self._owes_restart:
-            self._starting.waiting.drop([key])
+            self._starting.waiting.bring_back(key)
         elif failed and failed.parked:
             self._starting.waiting.park(key, bad_image=failed.bad_image)
         self._stream.emit(

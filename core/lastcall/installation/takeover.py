@@ -9,7 +9,8 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.config.settings import DEFAULT_URI
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.state import Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Entry
 
 LIST = Path("var/lib/libvirt/libvirt-guests")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

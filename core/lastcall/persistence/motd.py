@@ -13,7 +13,8 @@ from lastcall.formats.visible_text import visible
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import PUBLIC, write_whole
 from lastcall.persistence.fleet.maintenance import END, MaintenanceFile
-from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.persistence.state import StateFile, open_state
+from lastcall.persistence.waiting.entry import Entry
 
 _SHOWN = 5
 

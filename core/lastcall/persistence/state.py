@@ -6,22 +6,21 @@ import os
 import re
 import threading
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
-from lastcall.api.guests import Guest, GuestState, Key
+from lastcall.api.guests import Guest, Key
 from lastcall.errors import ExitCode, LastcallError, NoPermission, Problem
 from lastcall.formats.decoding import from_json
 from lastcall.formats.reading import Unreadable, distrusted, read_text
-from lastcall.formats.values import value
 from lastcall.persistence.files import READERS, write_whole
 from lastcall.persistence.refusals import permission_remedy
+from lastcall.persistence.waiting.entry import Cause, Entry, entry_of, line_of, uris_of, with_doubts_of
 
 VERSION = 1
 LARGEST = 16 << 20  # bytes; a guest takes some 400
-Cause = Literal["host", "hand", "shed"]
 # A daemon of this host by its usual socket. Any other URI may run a program: `qemu+ssh://…?command=…` does.
 _LOCAL_URI = re.compile(r"[a-z0-9]+:///[a-z]*")
 _DOUBTFUL = "doubtful"  # of a list that is kept, as not all that was on it is believed
@@ -37,63 +36,17 @@ class StateUnreadable(StateInvalid):
     exit_code = ExitCode.NO_PERMISSION
 
 
-@value(kw_only=True)
-class Entry:
-    """A guest to bring back. `since` is RFC 3339; `due` = at the next boot by itself; `parked` = only by name.
-
-    `cause`: the host stopped; a person stopped it by name, and may not want it back with the host; or it was shed while
-    a battery carried, and comes back with the mains.
-    `left`: it still ran when the run that asked it ended, and may go off later; who sees it running may take it off.
-    `restarts`: its on_poweroff=restart may have been replaced for its stop; who sees it running puts it back.
-    `bad_image`: parked as its saved image does not load. `waits_for`: what it needed for its start and was not there.
-    `where`: the URIs of other hosts that it may be at instead of here, as it was moved, or was about to be; it is
-    started here only when these say that it does not run there. `autostart`: libvirt started it at boot before that.
-    `missed`: the restore of the boot in which it was due has not come to it, or libvirt did not answer for it, or
-    something was missing that it needs.
-    """
-
-    uri: str
-    uuid: str
-    name: str
-    driver: str
-    state: GuestState
-    run: str
-    boot_id: str
-    since: str
-    due: bool
-    parked: bool = False
-    left: bool = False
-    cause: Cause = "hand"
-    restarts: bool = False
-    bad_image: bool = False
-    waits_for: str = ""
-    where: tuple[str, ...] = ()
-    autostart: bool = False
-    missed: bool = False
-
-    def is_due_from(self, boot: str | None) -> bool:
-        """Whether it is to come back by itself in the boot after this one."""
-        return self.due and not self.parked and self.boot_id == (boot or "")
-
-    @property
-    def guest(self) -> Guest:
-        """The guest as it was."""
-        return Guest(uri=self.uri, uuid=self.uuid, name=self.name, driver=self.driver, state=self.state)
-
-
-_FIELDS = tuple(one.name for one in fields(Entry))
-
-
 class StateFile:
     """`<paths.state>/state.json` (mode 0600, or 0640 for readers).
 
     `restored_in`: the boot whose restore got an answer from everybody. `served`: the connections (URIs) whose guests
-    that are to run always were seen to in this boot.
+    that are to run always were seen to in this boot. `returned`: whom a restore has brought back that is not over yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.entries: dict[Key, Entry] = {}
+        self.returned: dict[Key, Entry] = {}
         self.boot: str | None = None
         self.previous_boot: str | None = None
         self.restored_in: str | None = None
@@ -108,11 +61,11 @@ class StateFile:
         try:
             text = read_text(self.path, LARGEST)
         except FileNotFoundError:
-            self.entries = {}
+            self.entries, self.returned = {}, {}
             return
         except UnicodeDecodeError as error:
             raise self._invalid(str(error)) from None
-        self.entries = self._parse(text)
+        self.entries, self.returned = self._parse(text)
         self._leave_out_what_is_doubtful()
 
     def _leave_out_what_is_doubtful(self) -> None:
@@ -122,9 +75,11 @@ class StateFile:
             return
         # No more is left out: a folder with the wrong mode must not keep the guests of this host from coming back.
         # Nor is one left with nothing but its place here: who may run elsewhere is not started here.
-        doubtful = [key for key, entry in self.entries.items() if not all(map(is_local, (entry.uri, *entry.where)))]
-        names = ", ".join(self.entries.pop(key).name for key in doubtful)
+        everybody = self.returned | self.entries
+        doubtful = {key: one.name for key, one in everybody.items() if not all(map(is_local, (one.uri, *one.where)))}
+        self.drop(doubtful)
         self._left_out = bool(doubtful)
+        names = ", ".join(doubtful.values())
         told = f"; of those on it these are left out, as their URIs may run a program: {names}" if doubtful else ""
         remedy = why.remedy
         if doubtful:
@@ -133,17 +88,19 @@ class StateFile:
 
     def _render(self) -> str:
         """The file's content: JSON, one guest a line."""
-        lines = ",\n".join(map(_line, self.entries.values()))
         boots = {"boot": self.boot, "previous_boot": self.previous_boot, "restored_in": self.restored_in}
-        rest = {**boots, "served": sorted(self.served)}
-        return f'{{"version": {VERSION}, {json.dumps(rest)[1:-1]}, "guests": [\n{lines}\n]}}\n'
+        rest = json.dumps({**boots, "served": sorted(self.served)})[1:-1]
+        guests, returned = _lines(self.entries), _lines(self.returned)
+        return f'{{"version": {VERSION}, {rest}, "guests": {guests}, "returned": {returned}}}\n'
 
     def stamp(self, boot: str) -> bool:
         """Note that the host has booted; returns whether it is the first note of this boot."""
         if boot == self.boot:
             return False
         if self.boot is not None:
-            self._keep_due(self.boot, since=self.previous_boot)  # nobody has, where its power was cut
+            # Where its power was cut, nobody has; and whom a restore had just brought back went off with it.
+            self.entries, self.returned = self.returned | self.entries, {}
+            self._keep_due(self.boot, since=self.previous_boot)
         self.boot, self.previous_boot, self.served = boot, self.boot, frozenset()
         return True
 
@@ -208,8 +165,9 @@ class StateFile:
             )
             for guest in guests
         ]  # fmt: skip
-        added = [_with_doubts_of(self.entries.pop(entry.guest.key, None), entry) for entry in added]
-        self.entries |= {(entry.uri, entry.uuid): entry for entry in added}
+        added = [with_doubts_of(self.entries.get(entry.guest.key), entry) for entry in added]
+        self.drop(entry.guest.key for entry in added)  # they go to its end
+        self.entries |= {entry.guest.key: entry for entry in added}
         return added
 
     def make_due(self, boot_id: str, run: str = "") -> None:
@@ -221,6 +179,7 @@ class StateFile:
         mine = {key: entry for key, entry in self.entries.items() if entry.boot_id == boot_id}
         host = {key: entry for key, entry in mine.items() if entry.cause == "host" or (run and entry.run == run)}
         self.entries |= {key: replace(entry, due=True, cause="host") for key, entry in host.items()}
+        self.returned = {}  # who runs is seen, and listed anew
         self._keep_due(boot_id, since=self.previous_boot if self.boot == boot_id else self.boot)
 
     def _keep_due(self, boot: str, since: str | None) -> None:
@@ -239,6 +198,16 @@ class StateFile:
         """Take guests off the list."""
         for key in keys:
             self.entries.pop(key, None)
+            self.returned.pop(key, None)
+
+    def bring_back(self, key: Key) -> None:
+        """Take a guest off the list that a restore has brought back; until that is over, a power cut puts it back."""
+        if key in self.entries:
+            self.returned[key] = self.entries.pop(key)
+
+    def end_return(self) -> None:
+        """The restore is over."""
+        self.returned = {}
 
     def park(self, key: Key, *, bad_image: bool = False) -> None:
         """Keep a guest on the list, to be started only by name."""
@@ -268,19 +237,19 @@ class StateFile:
         """Note of guests on the list that their on_poweroff is their own."""
         self.entries |= {key: replace(self.entries[key], restarts=False) for key in keys if key in self.entries}
 
-    def _parse(self, text: str) -> dict[Key, Entry]:
+    def _parse(self, text: str) -> tuple[dict[Key, Entry], dict[Key, Entry]]:
         try:
             content: Any = from_json(text)
             if content["version"] != VERSION:
                 raise self._invalid(f"version {content['version']!r}; this lastcall knows version {VERSION}")
-            entries = [_entry(fields) for fields in content["guests"]]
-            served = _uris(content.get("served", []))
+            entries, returned = _by_key(content["guests"]), _by_key(content.get("returned", []))
+            served = uris_of(content.get("served", []))
             boots = [_boot(content.get(name)) for name in ("boot", "previous_boot", "restored_in")]
         except (ValueError, KeyError, TypeError) as error:
             raise self._invalid(f"{type(error).__name__}: {error}") from None
         self.boot, self.previous_boot, self.restored_in = boots
         self.served = frozenset(served)
-        return {(entry.uri, entry.uuid): entry for entry in entries}
+        return entries, returned
 
     def _invalid(self, why: str) -> StateInvalid:
         remedy = "it is kept; look at it, then move it away or mend it"
@@ -307,43 +276,12 @@ def open_state(folder: Path) -> StateFile:
     return state
 
 
-def _with_doubts_of(earlier: Entry | None, entry: Entry) -> Entry:
-    """A new entry with what the one that it replaces says, and no run of the guest in between has made untrue."""
-    if earlier is None:
-        return entry
-    # Whether libvirt starts it at boot is seen here, unless it was moved: that does not travel.
-    autostart = entry.autostart or (earlier.autostart and bool(earlier.where))
-    restarts = entry.restarts or earlier.restarts
-    return replace(entry, where=earlier.where, restarts=restarts, autostart=autostart)
+def _lines(entries: Mapping[Key, Entry]) -> str:
+    return "[\n" + ",\n".join(map(line_of, entries.values())) + "\n]" if entries else "[]"
 
 
-def _line(entry: Entry) -> str:
-    values = {name: getattr(entry, name) for name in _FIELDS}  # asdict copies each value, which a thousand guests feel
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-
-
-def _entry(fields: Mapping[str, Any]) -> Entry:
-    if not isinstance(cast("object", fields), Mapping):
-        raise TypeError("a guest is no mapping")
-    # What a later version knows besides is left out: one such field would cost everybody else their return.
-    known: dict[str, Any] = {name: fields[name] for name in _FIELDS if name in fields}
-    known |= {"state": GuestState(fields["state"]), "where": _uris(fields.get("where", []))}
-    entry = Entry(**known)
-    texts = (entry.uri, entry.uuid, entry.name, entry.driver, entry.run, entry.boot_id, entry.since, entry.waits_for)
-    if not all(isinstance(cast("object", text), str) for text in texts):
-        raise TypeError("a field of a guest is no text")
-    signs = (entry.due, entry.parked, entry.left, entry.restarts, entry.bad_image, entry.autostart, entry.missed)
-    if not all(isinstance(cast("object", sign), bool) for sign in signs):
-        raise TypeError("a field of a guest is neither true nor false")
-    if entry.cause not in get_args(Cause) or datetime.fromisoformat(entry.since).tzinfo is None:
-        raise ValueError("a field of a guest says nothing that is known")
-    return entry
-
-
-def _uris(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or not all(isinstance(uri, str) and uri for uri in cast("list[object]", given)):
-        raise TypeError("what is to be a list of URIs is none")
-    return tuple(cast("list[str]", given))
+def _by_key(given: Iterable[Any]) -> dict[Key, Entry]:
+    return {entry.guest.key: entry for entry in map(entry_of, given)}
 
 
 def _boot(given: object) -> str | None:

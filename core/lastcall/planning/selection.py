@@ -6,7 +6,7 @@ from lastcall.api.guests import Guest, GuestState, Key
 from lastcall.api.matching import KEYS, is_like, matches
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
-from lastcall.persistence.state import Cause, Entry
+from lastcall.persistence.waiting.entry import Cause, Entry
 
 _WILD = frozenset("*?[]!")
 _NEAR = 0.6  # how like a name has to be to be the one that was meant: 1 is the same, 0 has nothing in common

@@ -11,7 +11,8 @@ from lastcall.hypervisor.ports import Hypervisor
 from lastcall.ordering.queue import ParallelLimits
 from lastcall.persistence.files import LAST_MOMENT
 from lastcall.persistence.refusals import refusal
-from lastcall.persistence.state import Cause, Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Cause, Entry
 from lastcall.planning.history import History
 from lastcall.planning.hook_times import HookBoxes
 from lastcall.planning.plan import Plan

@@ -24,7 +24,7 @@ from lastcall.hypervisor.ports import Hypervisor
 from lastcall.ordering.nodes import names_of
 from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.planning.forecast import chains
 from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
@@ -298,6 +298,7 @@ class Restore:
             await self._look_once_more(starts)
         if self._wanted.at_boot:
             self._state.note_missed(start.guest.key for start in starts if self._is_open(start))
+        self._state.end_return()
         await self._books.keep()
 
     async def _look_once_more(self, starts: Sequence[GuestStart]) -> None:

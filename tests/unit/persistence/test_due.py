@@ -55,9 +55,7 @@ def test_who_was_missed_in_a_boot_that_has_been_served_is_due_at_the_next_one_an
 
 
 @pytest.mark.parametrize("cuts", [1, 2, 5])
-def test_however_often_the_power_is_cut_before_its_restore_is_over_a_guest_stays_due(
-    tmp_path: Path, cuts: int
-) -> None:
+def test_however_often_the_power_is_cut_before_its_restore_is_over_a_guest_stays_due(tmp_path: Path, cuts: int) -> None:
     state = StateFile(tmp_path)
     state.stamp("a")
     state.add([GUEST], run="r", boot_id="a", cause="host", due=True)
@@ -70,7 +68,37 @@ def test_however_often_the_power_is_cut_before_its_restore_is_over_a_guest_stays
         state.load()
     state.restored_in = state.boot
     state.stamp("c")
-    assert not state.entries[GUEST.key].is_due_from(state.previous_boot), "it had its turn, and may run elsewhere by now"
+    assert not state.entries[GUEST.key].is_due_from(state.previous_boot), (
+        "it had its turn, and may run elsewhere by now"
+    )
+
+
+@pytest.mark.parametrize("after", ["nothing", "its end", "a host stop", "another stop of it", "forget"])
+def test_whom_a_restore_has_brought_back_is_due_again_where_the_power_is_cut_before_it_is_over(
+    tmp_path: Path, after: str
+) -> None:
+    state = StateFile(tmp_path)
+    state.stamp("a")
+    state.add([GUEST, OTHER], run="r", boot_id="a", cause="host", due=True)
+    state.stamp("b")
+    state.bring_back(GUEST.key)
+    state.save()
+    state.load()
+    assert state.entries.keys() == {OTHER.key}, "it is back"
+    if after == "its end":
+        state.end_return()
+    elif after == "a host stop":
+        state.make_due("b")
+    elif after == "another stop of it":
+        state.add([GUEST], run="r2", boot_id="b", cause="hand", due=False)
+    elif after == "forget":
+        state.drop([GUEST.key])
+    state.save()
+    state.load()
+    state.stamp("c")
+    due = {key for key, entry in state.entries.items() if entry.is_due_from(state.previous_boot)}
+    assert due == ({GUEST.key, OTHER.key} if after == "nothing" else {OTHER.key})
+    assert (GUEST.key in state.entries) is (after in {"nothing", "another stop of it"})
 
 
 def test_a_host_stop_makes_due_what_was_stopped_for_the_host_and_not_what_a_person_stopped_by_name(

@@ -10,7 +10,7 @@ from lastcall.api.matching import KEYS
 from lastcall.config.guest_settings import Match
 from lastcall.errors import UsageError
 from lastcall.formats.visible_text import as_argument
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.planning.selection import Criterion, Selection
 from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 from support import by_name, waiting_guests

@@ -8,7 +8,8 @@ import pytest
 import lastcall
 from lastcall import Guest, GuestResult, GuestState, Outcome, Reason, Report, Run
 from lastcall.hypervisor.ports import Standing
-from lastcall.persistence.state import Entry, open_state
+from lastcall.persistence.state import open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.runs.restore import Restore
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
 from support import by_name, list_of_a_killed_run, waiting_guests

@@ -14,7 +14,8 @@ from lastcall import GuestState, Outcome
 from lastcall.api.guests import Ended
 from lastcall.hypervisor.ports import PLAIN, Condition, GuestFacts, OtherJob, Standing
 from lastcall.persistence.power.sleepers import Sleeper, SleeperList
-from lastcall.persistence.state import Entry, open_state
+from lastcall.persistence.state import open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_sleep, run_waking
 from lastcall.timing.budget import WAKING
 from support import by_name, hang_over_write, waiting_guests

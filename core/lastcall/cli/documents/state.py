@@ -3,7 +3,7 @@
 from lastcall.api.power import PowerWord
 from lastcall.formats.values import value
 from lastcall.persistence.announcement import Announcement
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 
 
 @value(kw_only=True)

@@ -11,7 +11,7 @@ from lastcall.persistence.announcement import Announcement
 from lastcall.persistence.fleet.held_lock import HeldLock
 from lastcall.persistence.power.awaited_charge import AwaitedCharge
 from lastcall.persistence.power.sleepers import Sleeper
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.planning.last_outlook import KeptForecast
 from lastcall.report.drills.last_drill import LastDrill
 from lastcall.report.unseen import BadRun, SeenBy

@@ -19,7 +19,8 @@ from lastcall.persistence.motd import Motd
 from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.power.sleepers import Sleeper, SleeperList
 from lastcall.persistence.refusals import refusals_told
-from lastcall.persistence.state import Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.planning.last_outlook import KeptForecast, LastOutlook
 from lastcall.presence.roll_call import Census, RollCall, roll_in, take_census
 from lastcall.report.drills.last_drill import LastDrill, last_drill

@@ -17,7 +17,7 @@ from lastcall.persistence.fleet.held_lock import lock_words
 from lastcall.persistence.fleet.maintenance import END
 from lastcall.persistence.last_line import ASKED_BY
 from lastcall.persistence.power.awaited_charge import ChargeNote
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.report.drills.last_drill import drill_words
 from lastcall.report.run_list import run_line
 from lastcall.report.unseen import bad_run_line

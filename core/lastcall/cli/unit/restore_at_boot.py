@@ -18,7 +18,8 @@ from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.held_lock import HeldLockFile
 from lastcall.persistence.fleet.maintenance import END
 from lastcall.persistence.motd import Motd
-from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.persistence.state import StateFile, open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.presence.session_uris import is_own_session
 from lastcall.report.unseen import unseen_at_login
 from lastcall.runs.assembly.stories import build_restore

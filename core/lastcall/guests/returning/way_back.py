@@ -17,7 +17,7 @@ from lastcall.guests.start_waits import POLL, StartWaits
 from lastcall.guests.starter import NotStarted, Starter
 from lastcall.hypervisor.moving.other_hosts import MOVING, FarGuest, Journey, OtherHosts
 from lastcall.hypervisor.ports import PLAIN, Condition, OtherJob
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.records.records import GuestAsked
 from lastcall.records.report_builder import RETURN
 from lastcall.records.stream import Stream

@@ -12,7 +12,7 @@ from lastcall.formats.reading import read_text
 from lastcall.formats.values import value
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.files import READERS, write_whole
-from lastcall.persistence.state import Entry
+from lastcall.persistence.waiting.entry import Entry
 
 LARGEST = 4 << 20  # bytes; a guest takes some 150
 END = "`lastcall maintenance end` brings them back"

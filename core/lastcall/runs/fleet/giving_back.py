@@ -9,7 +9,8 @@ from lastcall.formats.values import value
 from lastcall.persistence.fleet.held_lock import HeldLock, HeldLockFile
 from lastcall.persistence.fleet.maintenance import MaintenanceFile
 from lastcall.persistence.refusals import refusals_told
-from lastcall.persistence.state import Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.runs.fleet.host_lock import HostLock
 
 

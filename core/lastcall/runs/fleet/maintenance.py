@@ -9,7 +9,8 @@ from lastcall.config.settings import Settings
 from lastcall.persistence.boot_stamp import boot_id
 from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
 from lastcall.persistence.refusals import refusals_told
-from lastcall.persistence.state import Entry, StateFile, StateInvalid, open_state
+from lastcall.persistence.state import StateFile, StateInvalid, open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.runs.lock import RunLock
 from lastcall.runs.meanwhile.holder import Holder
 from lastcall.threads.box import Box

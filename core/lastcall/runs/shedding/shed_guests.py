@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from lastcall.errors import LastcallError
-from lastcall.persistence.state import Entry, open_state
+from lastcall.persistence.state import open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.threads.box import Box
 
 READING = 2.0  # seconds for a disk: whoever has said something of the power waits for an answer

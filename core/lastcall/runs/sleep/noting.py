@@ -14,7 +14,7 @@ from lastcall.runs.bookkeeping import Bookkeeping
 from lastcall.runs.sleep.sleeping_guests import SleepingGuests
 
 if TYPE_CHECKING:
-    from lastcall.persistence.state import Entry
+    from lastcall.persistence.waiting.entry import Entry
 
 _AWAKE = frozenset({Outcome.LEFT, Outcome.SKIPPED})
 _ASLEEP = frozenset({Outcome.PAUSED, Outcome.SAVED})

@@ -1,13 +1,17 @@
 """Whom the end of a maintenance brings back."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lastcall import Guest
 from lastcall.config.settings import PathSettings, Settings
-from lastcall.persistence.state import Cause, open_state
+from lastcall.persistence.state import open_state
 from lastcall.runs.fleet.maintenance import begin_maintenance, end_maintenance
+
+if TYPE_CHECKING:
+    from lastcall.persistence.waiting.entry import Cause
 
 URI = "qemu:///system"
 MODULES = ("lastcall.runs.fleet.maintenance", "lastcall.persistence.fleet.maintenance")

@@ -10,7 +10,8 @@ import pytest
 from lastcall import GuestState, Outcome, Reason, Report
 from lastcall.errors import NoPermission
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.state import Entry, StateFile, open_state
+from lastcall.persistence.state import StateFile, open_state
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
 from lastcall.timing.deadline import Deadline

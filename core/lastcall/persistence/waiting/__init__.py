@@ -1,0 +1,1 @@
+"""What is known of a guest that waits to be brought back."""
