@@ -12,11 +12,12 @@ from lastcall.guests.clock_sync import ClockSync
 from lastcall.guests.readiness import Readiness
 from lastcall.guests.returning.way_back import WayBack
 from lastcall.guests.start_waits import StartWaits
-from lastcall.guests.starter import NotStarted, Starter
+from lastcall.guests.starter import NotStarted, Started, Starter
 from lastcall.hooks.dispatch import Hooks
 from lastcall.hypervisor.ports import Standing
 from lastcall.ordering.scheduler import Scheduler
-from lastcall.persistence.state import Entry, StateFile
+from lastcall.persistence.state import StateFile
+from lastcall.persistence.waiting.entry import Entry
 from lastcall.records.records import GuestBegun, GuestEnded
 from lastcall.records.stream import Stream
 from lastcall.timing.moment import Moment
@@ -95,23 +96,26 @@ class GuestStart:
         if self._entry.where and (standing := await self._come_home()) is None:
             return
         without = standing.saved and self._starting.fresh
-        failed = await self._starter.drop_image(self.guest) if without else None
-        failed = failed or await self._start_when_it_can()
-        if failed:
-            self.decide(Outcome.FAILED, failed.why, failed)
+        kept = await self._starter.drop_image(self.guest) if without else None
+        came = kept or await self._start_when_it_can()
+        if isinstance(came, NotStarted):
+            self.decide(Outcome.FAILED, came.why, came)
+            return
+        if not came.by_us:
+            await self._await_readiness(Outcome.PRESENT)
             return
         resumed = standing.saved and await self._starter.came_from_image(self.guest)
         await self._await_readiness(Outcome.RESUMED if resumed else Outcome.STARTED)
 
-    async def _start_when_it_can(self) -> NotStarted | None:
+    async def _start_when_it_can(self) -> Started | NotStarted:
         """Start it; while something is missing that it needs, wait for that, which is no failed attempt."""
         while True:
-            failed = await self._starter.start(self.guest)
-            if not failed or not failed.lacks:
-                return failed
-            lacks = await self._starting.waits.for_needs(self.guest, failed.lacks)
+            came = await self._starter.start(self.guest)
+            if isinstance(came, Started) or not came.lacks:
+                return came
+            lacks = await self._starting.waits.for_needs(self.guest, came.lacks)
             if lacks:
-                return NotStarted(f"{failed.why}; it waits for {lacks}, and stays on the list", parked=False)
+                return NotStarted(f"{came.why}; it waits for {lacks}, and stays on the list", parked=False)
             if self._starting.halt.passed:
                 return NotStarted(_HALTED, parked=False)
 
@@ -126,9 +130,13 @@ class GuestStart:
         if standing is None:
             return None
         # libvirt starts autostart guests before any client can ask: to find one running is no failure.
+        # It has begun a moment ago then, and who needs it waits until it is ready as for any other.
         if standing.is_up:
             await self._put_back()
-            self.decide(Outcome.PRESENT)
+            if standing.state is GuestState.RUNNING:
+                await self._await_readiness(Outcome.PRESENT)
+            else:
+                self.decide(Outcome.PRESENT)  # somebody has paused it, and does not wait for it
             return None
         if standing.state is not GuestState.OFF:
             self.decide(Outcome.FAILED, f"{_STUCK[standing.state]}; it stays on the list")
@@ -227,7 +235,8 @@ class GuestStart:
         ready = await self._starting.readiness.reached(self.guest, lambda: starter.is_off_again(self.guest, heard=True))
         if not ready and await starter.is_off_again(self.guest, heard=False):
             after = format_duration(round(self._stream.now() - began, 1))
-            self.decide(Outcome.FAILED, f"it went off again within {after} of its start; it stays on the list")
+            since = "it was found running" if outcome is Outcome.PRESENT else "its start"
+            self.decide(Outcome.FAILED, f"it went off again within {after} of {since}; it stays on the list")
             return
         if self._starting.clocks.wanted(outcome) and self.guest.state is not GuestState.PAUSED:
             await self._starting.clocks.set_clock(self.guest)

@@ -55,6 +55,13 @@ class NotStarted:
     lacks: str = ""
 
 
+@value
+class Started:
+    """It runs. `by_us`: libvirt has answered a request of ours so, or has left one without an answer."""
+
+    by_us: bool
+
+
 class Starter:
     """Has libvirt start guests, as often as is configured, and finds out whether they came from a saved image."""
 
@@ -109,10 +116,10 @@ class Starter:
             return False
         return await self._state(guest) is GuestState.OFF
 
-    async def start(self, guest: Guest) -> NotStarted | None:
-        """Start it; returns why it could not be started, if so."""
+    async def start(self, guest: Guest) -> Started | NotStarted:
+        """Start it; returns that it runs, or why it could not be started."""
         failed = await self._try(guest)
-        if not failed or not failed.bad_image:
+        if isinstance(failed, Started) or not failed.bad_image:
             return failed
         if self._settings.bad_image == "park":
             remedy = f"`lastcall restore {as_argument(guest.name)} --fresh` starts it without the image"
@@ -143,8 +150,8 @@ class Starter:
         except (LastcallError, TimeoutError):
             return StartNeeds()
 
-    async def _try(self, guest: Guest) -> NotStarted | None:
-        why, refusals, bad_image, begun = "", 0, False, set[str]()
+    async def _try(self, guest: Guest) -> Started | NotStarted:
+        why, refusals, unanswered, bad_image, begun = "", 0, 0, False, set[str]()
         # At boot a network, pool or disk may not be there yet. libvirt-guests tries once, deletes
         # its list, and the guest is lost for good.
         attempt = 0
@@ -158,10 +165,12 @@ class Starter:
                 await self._answered(guest, lambda: self._start(guest))
             except (LastcallError, TimeoutError) as error:
                 why = in_words(error)
+                refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
+                unanswered += not refused
                 state = await self._state(guest)
-                # The answer may have been lost, or somebody else was faster: it runs, which is all that was wanted.
+                # An answer may have been lost, or somebody else was faster, as libvirt itself is with its autostarts.
                 if state not in {GuestState.OFF, GuestState.UNKNOWN}:
-                    return None
+                    return Started(by_us=unanswered > 0)
                 # Only after a refusal: nobody knows as well as libvirt what a start really needs.
                 supply = await self.supply(guest)
                 if supply.missing:
@@ -170,12 +179,11 @@ class Starter:
                     begun.update(supply.begun)
                     attempt -= 1  # it could not succeed
                     continue
-                refused = isinstance(error, HypervisorError) and not isinstance(error, ConnectionLost)
                 # Of one that libvirt says nothing about, it may have been refused because it runs.
                 refusals += refused and state is GuestState.OFF
                 bad_image = isinstance(error, BadImage)
             else:
-                return None
+                return Started(by_us=True)
         parked = refusals == self._settings.attempts
         rest = f"parked after {refusals} attempts" if parked else "it stays on the list"
         return NotStarted(f"{why}; {rest}", parked=parked, bad_image=bad_image and parked)

@@ -104,6 +104,72 @@ def test_one_that_goes_off_again_before_it_is_ready_is_not_back(tmp_path: Path, 
     assert result.duration < 10.0 or quiet, "nobody waits for what is off"
 
 
+class Starts:
+    """Somebody else starts a guest while its hooks are called."""
+
+    def __init__(self, guest: FakeGuest) -> None:
+        self.guest = guest
+
+    @hookimpl
+    def on_guest_start(self) -> None:
+        """Be faster."""
+        self.guest.state = GuestState.RUNNING
+
+
+def test_one_that_somebody_else_starts_meanwhile_is_present_and_was_not_started_here(tmp_path: Path) -> None:
+    guest = listed(tmp_path)
+    report = run_restore(tmp_path, [guest], plugins={"faster": Starts(guest)})
+    assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.PRESENT, [])
+
+
+@pytest.mark.parametrize(("state", "outcome"), [
+    (GuestState.RUNNING, Outcome.PRESENT), (GuestState.PAUSED, Outcome.PRESENT), (GuestState.OFF, Outcome.STARTED),
+])  # fmt: skip
+def test_whoever_needs_one_waits_until_it_is_ready_also_where_libvirt_has_just_started_it(
+    tmp_path: Path, state: GuestState, outcome: Outcome
+) -> None:
+    """By its autostart, say. Nobody waits for one that somebody has paused."""
+    db, web = FakeGuest("db"), FakeGuest("web")
+    run_shutdown(tmp_path, [db, web])
+    db.state = state
+
+    class ReadyAfter:
+        asked = 0
+
+        @hookimpl
+        def guest_ready(self, guest: Guest) -> bool:
+            """No, twenty times."""
+            self.asked += guest.name == "db"
+            return self.asked > 20 or guest.name == "web"
+
+    needs = "guests: [{match: web, depends_on: [db]}]"
+    report = run_restore(tmp_path, [db, web], plugins={"waits": ReadyAfter()}, config=needs)
+    assert (by_name(report, "db").outcome, by_name(report, "web").outcome) == (outcome, Outcome.STARTED)
+    started = by_name(report, "web").started
+    assert started is not None
+    assert started >= 20.0 if state is not GuestState.PAUSED else started < 20.0
+
+
+def test_one_that_ran_already_and_is_never_ready_is_unready(tmp_path: Path) -> None:
+    guest = listed(tmp_path)
+    guest.state = GuestState.RUNNING
+    report = run_restore(tmp_path, [guest], plugins={"never": NeverReady()}, config="restore: {ready_timeout: 10s}")
+    assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.UNREADY, [])
+
+
+def test_one_that_ran_already_and_goes_off_before_it_is_ready_is_not_back(tmp_path: Path) -> None:
+    """It had been asked to stop by the run before, say."""
+    guest = listed(tmp_path)
+    guest.state = GuestState.RUNNING
+
+    def meanwhile(hypervisor: FakeHypervisor, _: object) -> None:
+        hypervisor.loop.call_later(3.0, lambda: hypervisor.stop(guest, Ended.SHUTDOWN))
+
+    report = run_restore(tmp_path, [guest], plugins={"never": NeverReady()}, meanwhile=meanwhile)
+    assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.FAILED, ["g"])
+    assert "went off again" in by_name(report, "g").message
+
+
 def test_one_that_runs_and_is_never_ready_is_unready_and_off_the_list(tmp_path: Path) -> None:
     guest = listed(tmp_path)
     report = run_restore(tmp_path, [guest], plugins={"never": NeverReady()}, config="restore: {ready_timeout: 10s}")

@@ -341,3 +341,13 @@ def test_who_goes_on_and_leaves_the_list_has_its_own_on_poweroff_again(tmp_path:
     state.save()
     run_waking(tmp_path, [guest])
     assert (asked(guest), listed(tmp_path)) == (["start", "on_poweroff restart"], [])
+
+
+def test_whose_on_poweroff_cannot_be_put_back_stays_on_the_list_though_it_goes_on(tmp_path: Path) -> None:
+    guest = put_to_sleep(tmp_path, "save")
+    guest.refuses = frozenset({"on_poweroff"})
+    state = open_state(tmp_path)
+    state.entries = {key: replace(entry, restarts=True) for key, entry in state.entries.items()}
+    state.save()
+    report = run_waking(tmp_path, [guest])
+    assert (by_name(report, "g").outcome, listed(tmp_path), asleep(tmp_path)) == (Outcome.RESUMED, ["g"], [])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.config.settings import RestoreSettings
 from lastcall.errors import LastcallError, in_words
-from lastcall.guests.starter import Starter
+from lastcall.guests.starter import NotStarted, Starter
 from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob, Standing
 from lastcall.persistence.power.sleepers import Sleeper
 from lastcall.presence.inventory import Inventory
@@ -45,6 +45,7 @@ class GoingOn:
         self._stream, self._terms = stream, terms
         self._host_stops = host_stops
         self.not_started: set[Key] = set()  # libvirt has refused it: a restore sees to it, and no waking
+        self.owed: set[Key] = set()  # they go on, and libvirt has refused to put their on_poweroff back
 
     async def go_on(self, sleeper: Sleeper) -> None:
         """Let it go on, unless somebody else has seen to it."""
@@ -133,22 +134,23 @@ class GoingOn:
             await self._start_it(guest)
 
     async def _start_it(self, guest: Guest) -> None:
-        failed = await self._starter.start(guest)
-        if failed:
+        came = await self._starter.start(guest)
+        if isinstance(came, NotStarted):
             self.not_started.add(guest.key)
-            if failed.parked and guest.key in self._books.state.entries:
-                self._books.state.park(guest.key, bad_image=failed.bad_image)
-            self.decide(guest.key, Outcome.FAILED, failed.why)
+            if came.parked and guest.key in self._books.state.entries:
+                self._books.state.park(guest.key, bad_image=came.bad_image)
+            self.decide(guest.key, Outcome.FAILED, came.why)
             return
         resumed = await self._starter.came_from_image(guest)
         await self._put_right(guest)
-        self.decide(guest.key, Outcome.RESUMED if resumed else Outcome.STARTED)
+        started = Outcome.STARTED if came.by_us else Outcome.PRESENT
+        self.decide(guest.key, Outcome.RESUMED if resumed else started)
 
     async def _put_right(self, guest: Guest) -> None:
         """It is going to be taken off the list, and a run that was cut off before the sleep may have left it with our
         on_poweroff: its next reboot would be for good."""
-        if guest.key in self._books.restarting():
-            await self._starter.let_restart(guest)
+        if guest.key in self._books.restarting() and not await self._starter.let_restart(guest):
+            self.owed.add(guest.key)
 
 
 def _will_pass(sleeper: Sleeper, standing: Standing, facts: GuestFacts | None) -> bool:

@@ -139,7 +139,8 @@ class Waking:
         awake = {key for key, outcome in outcomes.items() if outcome in _AWAKE}
         listed = self._going.not_started & saved
         if saved:
-            self._books.drop(key for key in awake & saved if outcomes[key] is not Outcome.SKIPPED)
+            back = (awake & saved) - self._going.owed
+            self._books.drop(key for key in back if outcomes[key] is not Outcome.SKIPPED)
             await self._books.keep()
         for key in awake | listed:
             del self._sleeping.known[key]

@@ -150,6 +150,8 @@ class FakeHypervisor:
         fake.asked.append((self.loop.time(), "start"))
         if fake.undefined:
             raise GuestGone(f"there is no {fake.name}", code=42)
+        if fake.state is not GuestState.OFF:
+            raise OperationInvalid("domain is already running", code=55)
         if fake.lacks:
             raise HypervisorError(f"{fake.lacks} is not there")
         fake.starts_after -= 1
