@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from lastcall.api.guests import GuestState, Outcome
+from lastcall.api.guests import Outcome
 from lastcall.api.results import Report
-from lastcall.config.settings import RestoreSettings
 from lastcall.errors import Severity, in_words
 from lastcall.formats.values import value
 from lastcall.guests.clock_sync import ClockSync
@@ -26,34 +24,19 @@ from lastcall.ordering.queue import TurnQueue
 from lastcall.ordering.scheduler import Scheduler
 from lastcall.persistence.waiting.entry import Entry
 from lastcall.planning.forecast import chains
-from lastcall.planning.selection import EVERYBODY, Selection
 from lastcall.presence.inventory import Inventory
-from lastcall.presence.session_uris import is_own_session
 from lastcall.records.records import GuestPlanned, RunInterrupted
 from lastcall.records.stream import Stream
 from lastcall.runs.bookkeeping import Bookkeeping, conclude
 from lastcall.runs.fleet.lock_return import LockReturn
 from lastcall.runs.meanwhile.charge import ChargeWait
+from lastcall.runs.returning.choice import RestorePlanning, ReturnChoice
 from lastcall.timing.budget import LAST_LOOK
 from lastcall.timing.deadline import Deadline
 from lastcall.timing.moment import Moment
 
 # Outcomes of guests that may run all the same, and that the next boot owes their start where they do not.
 _OPEN = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
-
-
-@value(kw_only=True)
-class RestorePlanning:
-    """What a restore is asked for and configured to be. `at_boot`: only what is due, and what is to run always.
-
-    `fresh`: saved images are removed first. `insists`: a first Ctrl-C leaves nobody off.
-    """
-
-    settings: RestoreSettings
-    chosen: Selection = EVERYBODY
-    at_boot: bool = False
-    fresh: bool = False
-    insists: bool = False
 
 
 @value
@@ -93,6 +76,7 @@ class Restore:
         self._tools = tools
         self._hooks = hooks
         self._books, self._state = books, books.state
+        self._choice = ReturnChoice(wanted, books.state, inventory, run=context.id, boot_id=books.boot_id)
         self._stream = stream
         self._hypervisor = hypervisor
         self._loop = loop
@@ -103,8 +87,8 @@ class Restore:
 
     async def execute(self) -> Report:
         """Run it; raises UsageError where one is chosen that is not on the list."""
-        first = self._wanted.at_boot and self._is_first_of_boot()
-        entries = self._select()
+        first = self._wanted.at_boot and self._choice.is_first_of_boot()
+        entries = self._choice.listed()
         if entries and not await self._battery_is_charged():
             return conclude(self._stream, self._hypervisor)
         if entries or first:
@@ -112,7 +96,7 @@ class Restore:
             await asyncio.gather(self._connections.connect(entry.uri for entry in entries), watched)
         if first:
             listed = bool(entries)
-            entries += await self._always_running()
+            entries += await self._choice.always_running()
             await self._books.keep(begun=False)
             if entries and not listed and not await self._battery_is_charged():
                 return conclude(self._stream, self._hypervisor)
@@ -147,11 +131,6 @@ class Restore:
         self._context.terms.change(deadline)
         self._end.move(deadline.end)
 
-    def _is_first_of_boot(self) -> bool:
-        """Whether no restore of this boot has got an answer from every connection, and came to its end."""
-        self._state.stamp(self._books.boot_id)
-        return self._state.restored_in != self._books.boot_id
-
     def insist(self) -> bool:
         """Answer a first Ctrl-C where those on the list were stopped a moment ago and are to come back all the same."""
         insists, self._insists = self._insists, False
@@ -183,41 +162,6 @@ class Restore:
             "interrupted: nobody else is started; the rest stays on the list",
             "again to stop waiting",
         )
-
-    def _select(self) -> list[Entry]:
-        entries = list(self._state.entries.values())
-        chosen = self._wanted.chosen
-        if chosen:
-            found = chosen.listed(entries)
-            return found if chosen.tells_guests else [entry for entry in found if not entry.parked]
-        if not self._settings.brings_back:
-            return []
-        if self._wanted.at_boot:
-            # Entries of earlier boots wait for a person: their guests may run on another
-            # host by now, and twice is worse than late.
-            due = [entry for entry in entries if entry.is_due_from(self._state.previous_boot)]
-            # What would be started for them by this unit ends with it.
-            return [entry for entry in due if not is_own_session(entry.uri)]
-        return [entry for entry in entries if not entry.parked]
-
-    async def _always_running(self) -> list[Entry]:
-        """Once a boot: the guests whose `restore` is `always` and that are not on the list, as after a crash.
-
-        They come on the list as if the shutdown just before had stopped them, so that a run that is killed loses none.
-        """
-        state = self._state
-        if self._wanted.chosen or not self._settings.brings_back:
-            return []
-        # Once for each connection: where another one does not answer, this is begun again every minute, and who was
-        # shut down meanwhile was meant to be.
-        listed = await self._connections.off(but=state.served)
-        state.served |= listed.keys()
-        off = [guest for guests in listed.values() for guest in guests if guest.key not in state.entries]
-        await self._inventory.learn(off)
-        # libvirt's own autostart has no order and comes before any client; this is the ordered way to the same.
-        wanted = [guest for guest in off if self._inventory.policies.of(guest).restore == "always"]
-        running = [replace(guest, state=GuestState.RUNNING) for guest in wanted]
-        return state.add(running, run=self._context.id, boot_id=state.previous_boot or "", cause="host", due=True)
 
     async def _plan(self, entries: Sequence[Entry]) -> list[GuestStart]:
         """Whom each guest needs: the same graph as at the shutdown, forward."""

@@ -75,7 +75,8 @@ def build_restore(
     from lastcall.persistence.power.awaited_charge import ChargeNote
     from lastcall.runs.fleet.lock_return import LockReturn
     from lastcall.runs.meanwhile.charge import ChargeWait
-    from lastcall.runs.restore import Restore, RestorePlanning, StartTools
+    from lastcall.runs.restore import Restore, StartTools
+    from lastcall.runs.returning.choice import RestorePlanning
 
     settings = parts.settings.restore
     tools = StartTools(

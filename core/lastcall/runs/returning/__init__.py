@@ -1,0 +1,1 @@
+"""Whom a restore brings back."""
