@@ -91,6 +91,28 @@ def test_wherever_the_power_is_cut_while_guests_come_back_all_of_them_are_back_a
         assert (set(states(connection).values()), waiting_guests(tmp_path / "state")) == ({"running"}, [])
 
 
+FASTER = """\
+import subprocess
+import lastcall
+
+@lastcall.hookimpl
+def on_guest_start(guest, run):
+    subprocess.run(["virsh", "-c", {uri!r}, "start", guest.name], check=True, capture_output=True)
+"""
+
+
+def test_one_that_somebody_starts_a_moment_before_its_restore_is_present_and_not_said_to_be_started(
+    lab: Daemon, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path, lab.test)
+    with driver_guests(lab, names(2)) as connection:
+        assert run_lastcall(config, "shutdown").returncode == 0
+        (tmp_path / "hooks.d" / "10-faster.py").write_text(FASTER.format(uri=lab.test))
+        done = run_lastcall(config, "restore", "--json")
+        assert {one["outcome"] for one in report_of(done)["guests"]} == {"present"}
+        assert (set(states(connection).values()), waiting_guests(tmp_path / "state")) == ({"running"}, [])
+
+
 def run_in(setup: str, config: Path, *words: str, prefix: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     """Run the program in a mount namespace of its own, after some shell commands."""
     command = shlex.join([*prefix, str(PROGRAM), "--config", str(config), *words])

@@ -15,9 +15,7 @@ from lastcall.timing.budget import FLEET_LOCK, LOCK_NOTE
 from lastcall.timing.terms import Terms
 
 RELEASE = "`lastcall lock release` gives it back"
-READY = frozenset(
-    {Outcome.STARTED, Outcome.RESUMED, Outcome.MOVED}
-)  # PRESENT: it may be paused
+READY = frozenset({Outcome.STARTED, Outcome.RESUMED, Outcome.MOVED})  # PRESENT: it may be paused
 
 
 class LockReturn:
