@@ -175,6 +175,22 @@ def test_a_guest_whose_disk_is_mounted_long_after_the_boot_comes_back_with_it(in
     installed.wait_until(lambda: "no guest waits" in installed.tries("lastcall status").stdout, "nobody waits")
 
 
+def test_where_the_power_is_cut_while_guests_come_back_all_of_them_come_back_after_the_next_boot(
+    installed: Host,
+) -> None:
+    configure(installed, "restore: {parallel: 1, delay: 15s}\n")
+    installed.guests(one="slow=0", two="slow=0")
+    installed.stop()
+    installed.power_on()
+    state = installed.upper / "var/lib/lastcall/state.json"
+    installed.wait_until(lambda: json.loads(state.read_text())["returned"], "one of them is back")
+    assert len(installed.running()) == 1
+    installed.pull_the_plug()
+    installed.boot()
+    wait_for(installed, {"one", "two"})
+    installed.wait_until(lambda: "no guest waits" in installed.tries("lastcall status").stdout, "nobody waits")
+
+
 def list_of_restores(host: Host) -> list[str]:
     runs = json.loads(host.tries("lastcall report --json").stdout)["runs"]
     return [run["run"]["id"] for run in runs if run["run"]["kind"] == "restore"]

@@ -325,11 +325,12 @@ class Host:
         return self._process is None or self._process.poll() is not None
 
     def pull_the_plug(self) -> None:
-        """Kill everything in it."""
+        """Kill everything in it; its last processes have ended then."""
         if self._process is not None and not self.is_off():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        wait_until_groups_are_gone(self.name)
 
     def console(self) -> str:
         """Everything that was written to its console."""
@@ -431,7 +432,6 @@ def host(lower: Path) -> Generator[Host]:
     finally:
         made.pull_the_plug()
         shutil.rmtree(folder, ignore_errors=True)
-        wait_until_groups_are_gone(made.name)
 
 
 def wait_until_groups_are_gone(name: str) -> None:
