@@ -105,6 +105,8 @@ class GuestStart:
             await self._await_readiness(Outcome.PRESENT)
             return
         resumed = standing.saved and await self._starter.came_from_image(self.guest)
+        if resumed:  # with the setting that its image has, which a run that was killed, or refused, may have replaced
+            await self._let_restart()
         await self._await_readiness(Outcome.RESUMED if resumed else Outcome.STARTED)
 
     async def _start_when_it_can(self) -> Started | NotStarted:
@@ -225,10 +227,13 @@ class GuestStart:
 
     async def _put_back(self) -> None:
         """What its stop has made of it, and what does not travel, is as it was again."""
-        # Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good.
+        await self._let_restart()
+        await self._starting.way_back.put_back_autostart(self._entry)
+
+    async def _let_restart(self) -> None:
+        """Its stop was cut short: with what that made of on_poweroff, its next power-off would be for good."""
         if self._entry.restarts:
             self._owes_restart = not await self._starter.let_restart(self.guest)
-        await self._starting.way_back.put_back_autostart(self._entry)
 
     async def _await_readiness(self, outcome: Outcome, moved_from: str = "") -> None:
         began, starter = self._stream.now(), self._starter

@@ -176,15 +176,51 @@ def test_one_that_runs_and_is_never_ready_is_unready_and_off_the_list(tmp_path: 
     assert (by_name(report, "g").outcome, waiting_guests(tmp_path)) == (Outcome.UNREADY, [])
 
 
-def test_one_whose_on_poweroff_cannot_be_put_back_stays_on_the_list_until_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("saved", [True, False])
+def test_one_that_is_resumed_has_its_own_on_poweroff_again_whatever_its_image_has(
+    tmp_path: Path, *, saved: bool
+) -> None:
+    """A run that was killed had replaced it before another one saved the guest."""
     guest = listed(tmp_path)
-    guest.state, guest.refuses = GuestState.RUNNING, frozenset({"on_poweroff"})
-    state = StateFile(tmp_path)
+    guest.saved, guest.asked = saved, []
+    owe_restart(tmp_path)
+    run_restore(tmp_path, [guest])
+    assert [what for _, what in guest.asked] == ["start", *(["on_poweroff restart"] if saved else [])]
+    assert waiting_guests(tmp_path) == []
+
+
+def owe_restart(folder: Path) -> None:
+    """Have the list say that what its guests do when they power off may have been replaced."""
+    state = StateFile(folder)
     state.load()
     state.entries = {key: replace(entry, restarts=True) for key, entry in state.entries.items()}
     state.save()
-    assert by_name(run_restore(tmp_path, [guest]), "g").outcome is Outcome.PRESENT
+
+
+@pytest.mark.parametrize("how", ["running", "resumed", "at the last look"])
+def test_one_whose_on_poweroff_cannot_be_put_back_stays_on_the_list_until_it_is(tmp_path: Path, how: str) -> None:
+    guest, slow = FakeGuest("g"), FakeGuest("slow")
+    run_shutdown(tmp_path, [guest, slow])
+    owe_restart(tmp_path)
+    guest.refuses, guest.saved = frozenset({"on_poweroff"}), how == "resumed"
+    guest.state = GuestState.RUNNING if how == "running" else GuestState.OFF
+
+    class SlowIsNeverReady:
+        @hookimpl
+        def guest_ready(self, guest: Guest) -> bool:
+            """No."""
+            return guest.name != "slow"
+
+    def meanwhile(hypervisor: FakeHypervisor, _: object) -> None:
+        if how == "at the last look":  # it is refused, and somebody starts it once that was told
+            guest.starts_after = 9
+            hypervisor.loop.call_later(5.0, lambda: setattr(guest, "state", GuestState.RUNNING))
+
+    plugins: dict[str, Any] = {"slow": SlowIsNeverReady()}
+    config = "restore: {attempts: 1, ready_timeout: 20s}"
+    report = run_restore(tmp_path, [guest, slow], meanwhile=meanwhile, plugins=plugins, config=config)
+    assert by_name(report, "g").outcome is (Outcome.RESUMED if how == "resumed" else Outcome.PRESENT)
     assert waiting_guests(tmp_path) == ["g"]
     guest.refuses = frozenset()
-    run_restore(tmp_path, [guest])
+    run_restore(tmp_path, [guest, slow], names=["g"])
     assert (waiting_guests(tmp_path), guest.asked[-1][1]) == ([], "on_poweroff restart")
