@@ -42,7 +42,9 @@ class Evidence:
         if self.era and self.era.last_resort is not None:
             return self.era.limit - self.era.last_resort
         limit = self.end - self.run.began
-        return min(self.world.reserve, max(limit / 3, min(12.5, limit / 2)))
+        kept = min(self.world.reserve, max(limit / 3, min(12.5, limit / 2)))
+        # However little is kept, plugs have 1 s, before what comes after the guests.
+        return max(kept, min(1.0, limit / 4) + max(min(5.0, kept / 2), min(0.5, limit / 20)))
 
     @property
     def signals(self) -> list[float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lastcall import GuestResult, GuestState, Outcome, Reason, RunKind
+from lastcall import EarlierStop, GuestResult, GuestState, Outcome, Reason, RunKind
 from lastcall.api.results import Report
 from lastcall.errors import Severity
 from lastcall.records.records import GuestPlanned, Record
@@ -47,12 +47,13 @@ def _all_fine(history: History, report: Report, *, heard: bool) -> bool:
     """`heard`: an event that comes late, or may be lost, has told of a crash."""
     shutdown = report.run.kind is RunKind.SHUTDOWN
     return all(
-        result.outcome in _FINE or (shutdown and _forced_as_planned(history, result, heard=heard))
+        stop.outcome in _FINE or (shutdown and _forced_as_planned(history, result, stop, heard=heard))
         for result in report.guests
+        for stop in result.stops
     )
 
 
-def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) -> bool:
+def _forced_as_planned(history: History, result: GuestResult, stop: GuestResult | EarlierStop, *, heard: bool) -> bool:
     """Whether the first rung of its ladder is the plug, and it was that rung; of one that has crashed it is the last
     resort, as nothing on its ladder is of use.
     """
@@ -61,13 +62,15 @@ def _forced_as_planned(history: History, result: GuestResult, *, heard: bool) ->
     planned_at = run.began + next((one.at for one in run.records if _plans(one, guest)), 0.0)
     soon = any(0 <= at - planned_at <= _FRESH for at in guest.hopeless)
     told = heard or (not soon and all(one == Delivery() for one in guest.nature.deliveries))
-    crashed = result.state_before is GuestState.CRASHED or (
+    # What somebody has started anew since has not crashed.
+    state = result.state_before if stop is result else guest.nature.state
+    crashed = (stop is result.stops[0] and state is GuestState.CRASHED) or (
         told and any(run.began <= at <= run.ended for at in guest.hopeless)
     )
     planned = first == "destroy" and guest.nature.driver == "QEMU" and not crashed
-    others = [one for one in result.attempts if one.result != "ok"]
+    others = [one for one in stop.attempts if one.result != "ok"]
     did = bool(others) and (others[0].method, others[0].result) == ("destroy", "forced")
-    return result.outcome is Outcome.FORCED and planned and result.method == "destroy" and did
+    return stop.outcome is Outcome.FORCED and planned and stop.method == "destroy" and did
 
 
 def _plans(record: Record, guest: SimulatedGuest) -> bool:
