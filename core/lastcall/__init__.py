@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lastcall.api.guest_keys import GuestHooks, GuestSettings, GuestShedding
     from lastcall.api.guests import Ended, Guest, GuestState, Outcome, Reason, RunKind
     from lastcall.api.markers import hookimpl
+    from lastcall.api.naming.guest_names import GuestNames
     from lastcall.api.power import PowerPolicy, PowerWord, Supply
     from lastcall.api.results import (
         Attempt,
@@ -66,6 +67,7 @@ _HOMES = {
         "RunKind",
     ),
     "lastcall.api.markers": ("hookimpl",),
+    "lastcall.api.naming.guest_names": ("GuestNames",),
     "lastcall.api.power": ("PowerPolicy", "PowerWord", "Supply"),
     "lastcall.api.results": (
         "Attempt",
@@ -155,6 +157,7 @@ __all__ = [
     "Ended",
     "Guest",
     "GuestHooks",
+    "GuestNames",
     "GuestResult",
     "GuestSettings",
     "GuestShedding",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lastcall.errors import Problem, Severity
-from lastcall.report.unseen import SeenRuns, bad_run_line
+from lastcall.report.unseen import SeenRuns
 
 
 def unseen_runs(state: Path) -> Iterator[Problem]:
@@ -13,8 +13,8 @@ def unseen_runs(state: Path) -> Iterator[Problem]:
         unseen = SeenRuns(state).unseen()
     except OSError:
         return  # whoever may not read them is told of the folders by another check
-    for run in unseen:
+    for one in unseen:
         yield Problem(
-            what="run", where=run.id, message=bad_run_line(run), severity=Severity.WARNING,
-            remedy=f"`lastcall report {run.id}` tells it; `lastcall report --ack` once it is seen",
+            what="run", where=one.run.id, message=one.line, severity=Severity.WARNING,
+            remedy=f"`lastcall report {one.run.id}` tells it; `lastcall report --ack` once it is seen",
         )  # fmt: skip

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lastcall.api.guests import Guest
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.errors import LastcallError, Problem
 from lastcall.formats.bounded_text import bounded
 from lastcall.formats.reading import Unreadable, distrusted, read_bytes, read_text
@@ -122,7 +123,7 @@ class AskedByVirsh:
         believed = [guest for guest in guests if not why or is_local(guest.uri)]
         if len(believed) < len(guests):
             doubtful = [guest for guest in guests if not is_local(guest.uri)]
-            names = bounded(", ".join(guest.name for guest in doubtful), _TOLD)
+            names = bounded(", ".join(GuestNames(doubtful).values()), _TOLD)
             self._not_taken.append(f"{why}; these are left out, as their URIs may run a program: {names}")
             self._remedy = f"{why.remedy}; " if isinstance(why, Unreadable) else ""
         return believed

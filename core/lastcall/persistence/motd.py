@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lastcall.api.guests import Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.errors import LastcallError
 from lastcall.formats.bounded_text import NAME_LIMIT, bounded, first_names
 from lastcall.formats.visible_text import visible
@@ -74,7 +75,7 @@ class Motd:
                 self._path.unlink(missing_ok=True)
                 return
             # In one step: whoever logs in just now reads the old line or the new one.
-            lines = [_line(missing, off)] if missing else []
+            lines = [_line(missing, GuestNames(self.subjects), off)] if missing else []
             lines += [f"lastcall: {maintenance.words}; {END}"] if maintenance else []
             lines += [visible(f"lastcall: {unseen}")] if unseen else []
             write_whole(self._path, "".join(f"{line}\n" for line in lines), sync=False, mode=PUBLIC)
@@ -89,11 +90,13 @@ def _identity(path: Path) -> object:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _line(missing: Iterable[Entry], off: Container[Key]) -> str:
+def _line(missing: Iterable[Entry], called: GuestNames, off: Container[Key]) -> str:
     """`lastcall: 2 guests are not back …: db-1, web-1. As of …`."""
     names: dict[str, list[str]] = {"": [], "perhaps ": []}
     for entry in missing:
-        names["" if entry.guest.key in off else "perhaps "].append(bounded(entry.name, NAME_LIMIT))
+        names["" if entry.guest.key in off else "perhaps "].append(
+            bounded(entry.name, NAME_LIMIT) + called.place(entry)
+        )
     told = "; ".join(_clauses(names))
     as_of = f"As of {datetime.now().astimezone():%Y-%m-%d %H:%M}; `lastcall status` looks again."
     return visible(f"lastcall: {told}. {as_of}")

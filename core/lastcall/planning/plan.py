@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.config.guest_settings import LEAVE, GuestPolicy, LadderStep
 from lastcall.config.policies import Policies
 from lastcall.config.policy.management import is_ours, is_watched
@@ -96,8 +97,13 @@ class Plan:
 
     @property
     def names(self) -> dict[Key, str]:
-        """What the guests are called."""
+        """The guests' names, which two of them may share."""
         return {planned.guest.key: planned.guest.name for planned in self.guests}
+
+    @property
+    def called(self) -> GuestNames:
+        """What the guests are called before people."""
+        return GuestNames(planned.guest for planned in self.guests)
 
     def with_restarting(self, keys: Collection[Key]) -> "Plan":
         """The plan when these guests have on_poweroff=restart, whatever a run that was killed made of it."""

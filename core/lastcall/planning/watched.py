@@ -26,14 +26,13 @@ def without_idle(plan: Plan, neighbours: Collection[Guest]) -> Plan:
 
 
 def who_goes_on(plan: Plan) -> Mapping[str, Sequence[str]]:
-    """The watched guests by name that nobody waits for, each with those it needs that are going to be stopped."""
-    going = {one.guest.key: one.guest.name for one in plan.guests if not one.left_because}
-    found: dict[str, Sequence[str]] = {}
-    for one in plan.guests:
-        if one.watched == 0.0:
-            needs = plan.graph.needs[one.guest.key]
-            found[one.guest.name] = sorted(name for key, name in going.items() if key in needs)
-    return {name: needed for name, needed in found.items() if needed}
+    """The watched guests that nobody waits for, as they are called, each with those it needs that are going to stop."""
+    going = {one.guest.key for one in plan.guests if not one.left_because}
+    needs = {one.guest.key: going & set(plan.graph.needs[one.guest.key]) for one in plan.guests if one.watched == 0.0}
+    if not any(needs.values()):
+        return {}
+    called = plan.called
+    return {called[key]: sorted(called[one] for one in needed) for key, needed in needs.items() if needed}
 
 
 def _above(keys: Collection[Key], needed_by: Mapping[Node, Collection[Node]]) -> set[Node]:

@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from itertools import chain
 
 from lastcall.api.guests import Guest, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.config.policy.management import is_ours
 from lastcall.errors import LastcallError
 from lastcall.formats.bounded_text import first_names
@@ -68,5 +69,6 @@ class OwnStops:
 
 
 def _message(stops: Sequence[OwnStop]) -> str:
-    names = first_names([f"{one.guest.name} ({one.ended.value})" for one in stops], FEW)
+    called = GuestNames(one.guest for one in stops)
+    names = first_names([f"{called.of(one.guest)} ({one.ended.value})" for one in stops], FEW)
     return f"libvirt stopped guests itself, before lastcall asked them: {names}; {stops[0].setting}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lastcall.api.guests import Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import FAILURES
 from lastcall.formats.visible_text import page
 from lastcall.persistence.power.awaited_charge import charge_words
@@ -28,7 +29,7 @@ class Narrator:
 
     def __init__(self, *, verbose: bool = False, traces: bool = False) -> None:
         self._verbose, self._traces = verbose, traces
-        self._names: dict[Key, str] = {}
+        self._names = GuestNames()
 
     def line(self, record: Record) -> str | None:
         """The record's line, if it has one; a problem's remedy and a traceback are lines more."""
@@ -49,7 +50,7 @@ class Narrator:
     def _line(self, record: Record) -> str | None:
         match record:
             case GuestPlanned():
-                self._names[record.guest.key] = record.guest.name
+                self._names.add(record.guest)
                 return None
             case ChargeAwaited():
                 return None if record.over else charge_words(record.charge, record.wanted)

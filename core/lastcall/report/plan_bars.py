@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from lastcall.api.guests import Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.formats.layout.columns import Cell, Column, Fit, Row, in_columns, paragraph
 from lastcall.formats.layout.screen import Screen, Tone
 from lastcall.formats.quantities import format_duration
@@ -37,7 +38,9 @@ class _Scale:
                 bar[place] = sign
 
 
-def plan_bars(guests: Sequence[PlannedGuest], outlook: Outlook, screen: Screen, *, forced: bool) -> Iterator[str]:
+def plan_bars(
+    guests: Sequence[PlannedGuest], names: GuestNames, outlook: Outlook, screen: Screen, *, forced: bool
+) -> Iterator[str]:
     """A line for each guest in this order, under an axis; below them what the signs mean."""
     stopped = [planned for planned in guests if not planned.left_because]
     ends = outlook.deadline.end
@@ -47,18 +50,18 @@ def plan_bars(guests: Sequence[PlannedGuest], outlook: Outlook, screen: Screen, 
     scale = _Scale(span, max(20, (screen.width or 0) * 3 // 5))
     path = set(outlook.usual.path if not outlook.unknown else outlook.longest[1])
     rows: list[Row] = [("", "", Cell(_axis(scale), Tone.ASIDE))]
-    rows += [_row(planned.guest.name, planned.guest.key, outlook, scale, path) for planned in stopped]
+    rows += [_row(names, planned.guest.key, outlook, scale, path) for planned in stopped]
     yield from in_columns(rows, _COLUMNS, screen, _IN)
     limit = f"{_LIMIT} {'last resort' if forced else 'left running'}, " if ends < math.inf else ""
     legend = f"{_WAITS} waits, {_HOOKS} hooks, {_GOES} goes off, usually, {_AT_MOST} as long as it may take, {limit}"
     yield from paragraph(f"{legend}{_PATH} critical path", screen, _IN, tone=Tone.ASIDE)
 
 
-def _row(name: str, key: Key, outlook: Outlook, scale: _Scale, path: set[Key]) -> Row:
+def _row(names: GuestNames, key: Key, outlook: Outlook, scale: _Scale, path: set[Key]) -> Row:
     critical = key in path
     return (
         Cell(_PATH if critical else "", Tone.HEADING),
-        name,
+        Cell(names[key], kept=names.place(key)),
         Cell(_bar(key, outlook, scale), Tone.HEADING if critical else None),
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from lastcall.api.guests import Key, Outcome
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import GuestResult
 from lastcall.errors import Problem
-from lastcall.formats.layout.columns import REST, Column, Fit, in_columns, paragraph
+from lastcall.formats.layout.columns import REST, Cell, Column, Fit, in_columns, paragraph
 from lastcall.formats.layout.natural import natural_key
 from lastcall.formats.layout.screen import PLAIN, Screen
 from lastcall.formats.quantities import format_duration
@@ -120,7 +121,8 @@ def _lines(before: PastRun, after: PastRun, found: RunComparison, screen: Screen
             sides = (format_duration(side) if name == "deadline" else _plain(side) for side in (one.before, one.after))
             yield from paragraph(f"{name}: {' → '.join(sides)}", screen, 2)
     guests = sorted(found.guests, key=lambda guest: natural_key(guest.name))
-    rows = [(f"{guest.name}:", "; ".join(_changes(guest))) for guest in guests]
+    names = GuestNames((*before.report.guests, *after.report.guests))
+    rows = [(_name_cell(guest, names), "; ".join(_changes(guest))) for guest in guests]
     yield from in_columns(rows, (Column(fit=Fit.NAME, gap=1), REST), screen, 2)
     if found.same:
         yield f"  {found.same} guest{'' if found.same == 1 else 's'} as before"
@@ -128,6 +130,11 @@ def _lines(before: PastRun, after: PastRun, found: RunComparison, screen: Screen
         for problem in problems:
             first, *rest = problem_lines(problem, screen, 4)
             yield from (f"  {sign} {first.removeprefix('    ')}", *rest)
+
+
+def _name_cell(guest: GuestDifference, names: GuestNames) -> Cell:
+    place = names.place(guest)
+    return Cell(f"{names.of(guest)}:", kept=place and f"{place}:")
 
 
 def _changes(guest: GuestDifference) -> Iterator[str]:

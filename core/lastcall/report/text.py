@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from lastcall.api.guests import Outcome, Reason, RunKind, host_of
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import Attempt, EarlierStop, GuestResult, HookRecord, PlannedStop, Report, Verdict
 from lastcall.errors import Problem, Severity
 from lastcall.formats.json_text import to_json
@@ -33,7 +34,8 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
             yield from hook_lines(hook, screen)
         yield from _told_of_hook(hook, screen, traces=traces)
     guests = sorted(report.guests, key=lambda guest: natural_key(guest.name))
-    rows = blocks(map(_guest_row, guests), (SIGN, NAME, FACT, REST), screen)
+    names = GuestNames(guests)
+    rows = blocks((_guest_row(guest, names) for guest in guests), (SIGN, NAME, FACT, REST), screen)
     for guest, lines in zip(guests, rows, strict=True):
         yield from lines
         yield from _details(guest, screen, traces=traces)
@@ -44,12 +46,13 @@ def _lines(report: Report, screen: Screen, *, traces: bool) -> Iterator[str]:
     yield from paragraph(_closing(report), screen, tone=None if report.run.exit_code == 0 else Tone.BAD)
 
 
-def _guest_row(guest: GuestResult) -> Row:
+def _guest_row(guest: GuestResult, names: GuestNames) -> Row:
     sign = Cell("✓", Tone.GOOD) if as_planned(guest) else Cell("✗", Tone.BAD)
     how = f" by {guest.method}" if guest.method else ""
     if guest.outcome is Outcome.MOVED:
         sign, how = Cell("→" if guest.moved_to else "←", Tone.GOOD), moved_words(guest.moved_to, guest.moved_from)
-    return sign, guest.name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", _words_of(guest)
+    name = Cell(names.of(guest), kept=names.place(guest))
+    return sign, name, f"{guest.outcome.value}{how} in {_seconds(guest.duration)}", _words_of(guest)
 
 
 def moved_words(to: str, back_from: str) -> str:

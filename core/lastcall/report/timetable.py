@@ -1,10 +1,12 @@
 """A plan as an operator would pin it to the wall: who is asked when, how, after whom, and what comes then."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lastcall.api.guests import GuestState, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.formats.layout.cells import cut_middle
 from lastcall.formats.layout.columns import FACT, NAME, NUMBER, REST, Cell, Row, blocks, paragraph
 from lastcall.formats.layout.folding import fold_names
@@ -12,6 +14,7 @@ from lastcall.formats.layout.natural import NaturalKey, natural_key
 from lastcall.formats.layout.screen import PLAIN, Screen, Tone
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
+from lastcall.ordering.nodes import Node, names_of
 from lastcall.planning.history import Usual
 from lastcall.planning.hook_times import ExpectedCall
 from lastcall.planning.plan import PlannedGuest, Step
@@ -28,18 +31,30 @@ _MOST_OF_PATH = 8  # guests of a chain that are named on a screen; the ones betw
 class Line:
     """A planned guest: whom it waits for, the rungs that are no use for it and why, and facts from plugins.
 
-    `sources`: settings that decide about it, and where each comes from.
+    `outside`: what plugins have it wait for. `sources`: settings that decide about it, and where each comes from.
     """
 
     planned: PlannedGuest
-    after: tuple[str, ...]
+    after: tuple[Node, ...]
+    outside: tuple[str, ...]
     unfit: Mapping[str, str]
     facts: Mapping[str, Any]
     sources: tuple[str, ...] = ()
 
+    def waits_for(self, names: Mapping[Key, str]) -> tuple[str, ...]:
+        """Whom and what it waits for, its guests by these names."""
+        return (*names_of(self.after, names), *self.outside)
+
 
 def as_lines(
-    lines: Sequence[Line], outlook: Outlook, screen: Screen = PLAIN, *, forced: bool, whence: bool, shed: bool
+    lines: Sequence[Line],
+    names: GuestNames,
+    outlook: Outlook,
+    screen: Screen = PLAIN,
+    *,
+    forced: bool,
+    whence: bool,
+    shed: bool,
 ) -> Iterator[str]:
     """The timetable, in the order of asking. `forced`: the run takes the last resort. `whence`: with where each time
     and setting comes from. `shed`: of those alone that are shed. On a terminal it has the guests as bars besides, which
@@ -51,7 +66,7 @@ def as_lines(
         return
     ordered = sorted(lines, key=lambda line: _moment(line, outlook))
     rows: list[Row] = [[Cell(text, Tone.HEADING) for text in ("usually", "latest", "guest", "state")]]
-    rows += [_row(line, outlook, screen, forced=forced) for line in ordered]
+    rows += [_row(line, names, outlook, screen, forced=forced) for line in ordered]
     times = [max(len(_text(row[column])) for row in rows if len(row) > column) for column in range(2)]
     for shown, line in zip(blocks(rows, _COLUMNS, screen, _IN), [None, *ordered], strict=True):
         yield from shown
@@ -59,9 +74,8 @@ def as_lines(
         if line:
             for words in (*(_whence(line, outlook) if whence else ()), *_facts(line)):
                 yield from paragraph(words, screen, indent, tone=Tone.ASIDE)
-    names = {line.planned.guest.key: line.planned.guest.name for line in lines}
     if screen.width is not None:
-        yield from plan_bars([line.planned for line in ordered], outlook, screen, forced=forced)
+        yield from plan_bars([line.planned for line in ordered], names, outlook, screen, forced=forced)
     yield from (text for words in _paths(outlook, names, screen) for text in paragraph(words, screen, _IN))
 
 
@@ -87,18 +101,18 @@ def _moment(line: Line, outlook: Outlook) -> tuple[float, float, NaturalKey]:
     return left_alone + outlook.latest(key), outlook.usually(key), natural_key(line.planned.guest.name)
 
 
-def _row(line: Line, outlook: Outlook, screen: Screen, *, forced: bool) -> Row:
+def _row(line: Line, names: GuestNames, outlook: Outlook, screen: Screen, *, forced: bool) -> Row:
     planned, key = line.planned, line.planned.guest.key
-    state = planned.guest.state
+    state, name = planned.guest.state, Cell(names[key], kept=names.place(key))
     shown = Cell(state.value, None if state is GuestState.RUNNING else Tone.WARNING)
     if planned.watched is not None:
-        return "", "", planned.guest.name, shown, Cell(_watched_text(planned.watched, key, outlook), Tone.ASIDE)
+        return "", "", name, shown, Cell(_watched_text(planned.watched, key, outlook), Tone.ASIDE)
     if planned.left_because:
-        return "", "", planned.guest.name, shown, Cell(f"left alone: {planned.left_because}", Tone.ASIDE)
+        return "", "", name, shown, Cell(f"left alone: {planned.left_because}", Tone.ASIDE)
     usually = _sign(key, outlook) + _time(outlook.usually(key))
     out_of_order = outlook.hooks.before + outlook.worst.starts.get(key, 0.0) > outlook.deadline.last_ask
     latest = Cell(_time(outlook.latest(key)), Tone.WARNING if out_of_order else None)
-    return usually, latest, planned.guest.name, shown, _ladder_text(line, screen, forced=forced)
+    return usually, latest, name, shown, _ladder_text(line, names, screen, forced=forced)
 
 
 def _sign(key: Key, outlook: Outlook) -> str:
@@ -131,12 +145,13 @@ def _past(usual: Usual) -> str:
     return f"usually {_time(usual.seconds)}, from {usual.runs} run{'' if usual.runs == 1 else 's'}"
 
 
-def _ladder_text(line: Line, screen: Screen, *, forced: bool) -> str:
+def _ladder_text(line: Line, names: GuestNames, screen: Screen, *, forced: bool) -> str:
     planned = line.planned
     steps = [_step_text(step, line.unfit.get(step.method)) for step in planned.steps]
     end = " → ".join(step.method for step in planned.last_resort) if forced else ""
     again = "restored" if planned.restore else "not restored"
-    after = f"; after {fold_names(line.after, screen)}" if line.after else ""
+    waits = line.waits_for(names)
+    after = f"; after {fold_names(waits, screen)}" if waits else ""
     return f"{' → '.join(steps) or 'not asked'}; else {end or 'left running'}; {again}{after}"
 
 
@@ -156,7 +171,7 @@ def _step_text(step: Step, unfit: str | None) -> str:
     return f"{step.method} (≤ {format_duration(step.timeout)})" if step.timeout else f"{step.method} (to the end)"
 
 
-def _paths(outlook: Outlook, names: Mapping[Key, str], screen: Screen) -> Iterator[str]:
+def _paths(outlook: Outlook, names: GuestNames, screen: Screen) -> Iterator[str]:
     # With a guest that no run has seen yet, the sum would be a guess that looks like a measurement.
     if outlook.usual.total and not outlook.unknown:
         sign = "≤ " if outlook.hooks.guessed else ""
@@ -167,8 +182,9 @@ def _paths(outlook: Outlook, names: Mapping[Key, str], screen: Screen) -> Iterat
     yield f"longest chain at worst {_time(seconds)}{begins}: {_chain(path, names, screen)}"
 
 
-def _chain(path: Sequence[Key], names: Mapping[Key, str], screen: Screen) -> str:
-    told = [cut_middle(names[key], _NAME_IN_PATH) if screen.cuts else names[key] for key in path]
+def _chain(path: Sequence[Key], names: GuestNames, screen: Screen) -> str:
+    width = _NAME_IN_PATH if screen.cuts else sys.maxsize
+    told = [cut_middle(names[key], width, names.place(key)) for key in path]
     if screen.cuts and len(told) > _MOST_OF_PATH:
         half = _MOST_OF_PATH // 2
         told[half:-half] = [f"({len(told) - 2 * half} more)"]

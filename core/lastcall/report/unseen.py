@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lastcall.api.guests import Outcome, Reason, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import Report
 from lastcall.errors import ExitCode
 from lastcall.formats.bounded_text import NAME_LIMIT, bounded, first_names
@@ -52,6 +53,29 @@ class BadRun:
 
 
 @value
+class UnseenRun:
+    """Such a run as it is told: `names` are those of all its guests, of which two may share one, and one went well."""
+
+    run: BadRun
+    names: GuestNames
+
+    @property
+    def line(self) -> str:
+        """`shutdown (poweroff) of 2026-11-26 03:10: 2 forced (db-1, web-2), 1 left (mail)`; names are as they are."""
+        run, told = self.run, list[str]()
+        for outcome in _BAD:
+            names = [self._called(one) for one in run.guests if one.outcome is outcome]
+            if names:
+                told.append(f"{len(names)} {outcome.value} ({first_names(names, _SHOWN)})")
+        cut = "" if run.complete else ", which did not come to its end"
+        when = f"{local_time(run.started):%Y-%m-%d %H:%M}"
+        return f"{run.kind.value} ({run.reason.value}) of {when}{cut}: {', '.join(told)}"
+
+    def _called(self, guest: BadGuest) -> str:
+        return bounded(guest.name, NAME_LIMIT) + self.names.place(guest)
+
+
+@value
 class SeenBy:
     """Who has said when (RFC 3339) that everything up to then was seen."""
 
@@ -74,7 +98,7 @@ class SeenRuns:
     def __init__(self, state: Path) -> None:
         self.path, self._logs = state / "seen.json", state / "runs"
 
-    def unseen(self) -> list[BadRun]:
+    def unseen(self) -> list[UnseenRun]:
         """The newest `MOST` of the runs, newest first. Raises PermissionError."""
         seen = self._ids()
         bad = (_bad_run(log) for log in logs_in(self._logs) if log.stem not in seen)
@@ -86,7 +110,7 @@ class SeenRuns:
         by, at = content.get("by"), content.get("at")
         return SeenBy(by, at) if isinstance(by, str) and isinstance(at, str) else None
 
-    def acknowledge(self, by: str) -> tuple[SeenBy, list[BadRun]]:
+    def acknowledge(self, by: str) -> tuple[SeenBy, list[UnseenRun]]:
         """Note that everything up to now was seen; returns that, and what was unseen. Raises OSError.
 
         A run that is under way is not among it.
@@ -131,7 +155,7 @@ def _ended_as_planned(log: Path) -> bool:
         return False  # the whole log is read
 
 
-def _bad_run(log: Path) -> BadRun | None:
+def _bad_run(log: Path) -> UnseenRun | None:
     """What is bad about a run, if anything. Raises PermissionError."""
     try:
         if _ended_as_planned(log):
@@ -146,20 +170,12 @@ def _bad_run(log: Path) -> BadRun | None:
     except (OSError, ValueError, LookupError):
         return None  # nobody can tell what it was
     facts, guests = run.report.run, bad_guests(run.report)
-    return BadRun(
+    if not guests:
+        return None
+    bad = BadRun(
         id=facts.id, kind=facts.kind, reason=facts.reason, started=facts.started, complete=run.complete, guests=guests
-    ) if guests else None  # fmt: skip
-
-
-def bad_run_line(run: BadRun) -> str:
-    """`shutdown (poweroff) of 2026-11-26 03:10: 2 forced (db-1, web-2), 1 left (mail)`; names are as they are."""
-    told = list[str]()
-    for outcome in _BAD:
-        names = [bounded(one.name, NAME_LIMIT) for one in run.guests if one.outcome is outcome]
-        if names:
-            told.append(f"{len(names)} {outcome.value} ({first_names(names, _SHOWN)})")
-    cut = "" if run.complete else ", which did not come to its end"
-    return f"{run.kind.value} ({run.reason.value}) of {local_time(run.started):%Y-%m-%d %H:%M}{cut}: {', '.join(told)}"
+    )
+    return UnseenRun(bad, GuestNames(run.report.guests))
 
 
 def unseen_at_login(state: Path) -> str:
@@ -170,9 +186,9 @@ def unseen_at_login(state: Path) -> str:
         return ""
 
 
-def login_words(runs: Sequence[BadRun]) -> str:
+def login_words(runs: Sequence[UnseenRun]) -> str:
     """The same of the newest of them, for whoever logs in; nothing where there is none."""
     if not runs:
         return ""
     more = "; and earlier runs like it" if len(runs) > 1 else ""
-    return f"{bad_run_line(runs[0])}{more}. `lastcall report --ack` once it is seen."
+    return f"{runs[0].line}{more}. `lastcall report --ack` once it is seen."

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from lastcall.api.guests import Key, Outcome, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.persistence.power.awaited_charge import charge_words
 from lastcall.records.records import (
     ChargeAwaited,
@@ -42,7 +43,7 @@ class StatusLines:
         self._notifier, self._console = notifier, console
         self._kind = RunKind.SHUTDOWN
         self._ends: float | None = None
-        self._names: dict[Key, str] = {}
+        self._names = GuestNames()
         self._doing: dict[Key, str] = {}
         self._ended: dict[Key, Outcome] = {}
         self._hook = self._charge = ""
@@ -97,7 +98,7 @@ class StatusLines:
     def _take_guest(self, record: Record) -> None:
         match record:
             case GuestPlanned():
-                self._names[record.guest.key] = record.guest.name
+                self._names.add(record.guest)
                 self._ended.pop(record.guest.key, None)
             case GuestBegun():
                 self._doing[record.guest] = _NEXT[self._kind]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from string import Formatter
 
-from lastcall import EarlierStop, GuestResult, Outcome, Problem, Report, Run, Verdict, visible
+from lastcall import EarlierStop, GuestNames, GuestResult, Outcome, Problem, Report, Run, Verdict, visible
 
 LONGEST_TITLE, LONGEST_BODY = 200, 6000  # characters; some services take no more
 _SHOWN = 40  # guests, or problems, of one list
@@ -103,18 +103,18 @@ def _now() -> str:
 
 def facts_of(event: str, host: str, run: Run, report: Report | None, earlier: str = "") -> dict[str, str]:
     """What the fields are in this run. Whatever comes from guests is made visible, and bounded."""
-    names = [one.name for one in (report.guests if report else run.guests)]
+    names = GuestNames(report.guests if report else run.guests)
     facts: dict[str, str] = dict.fromkeys(FIELDS, "")
     facts |= {
         "host": visible(host), "event": event, "reason": run.reason.value, "guests": str(len(names)),
         "earlier": earlier,
-        "time": _now(), "names": _listed(names, ", ") or "none",
+        "time": _now(), "names": _listed([*names.values()], ", ") or "none",
     }  # fmt: skip
     if report:
         began = datetime.fromisoformat(report.run.started)
         facts |= {
             "time": began.astimezone().strftime("%Y-%m-%d %H:%M:%S %z"), "outcomes": outcomes_of(report.guests),
-            "forced": _listed([_bad_line(one) for one in report.guests if is_bad(one)], "\n"),
+            "forced": _listed([_bad_line(names.of(one), one) for one in report.guests if is_bad(one)], "\n"),
             "problems": _listed([f"{one.severity.value}: {one.where}: {one.message}" for one in report.problems], "\n"),
             "duration": f"{report.run.duration:.0f} s",
         }  # fmt: skip
@@ -139,10 +139,10 @@ def outcomes_of(guests: Sequence[GuestResult]) -> str:
     return ", ".join(f"{count} {one.value}" for one, count in counts.items() if count) or "no guests"
 
 
-def _bad_line(one: GuestResult) -> str:
+def _bad_line(name: str, one: GuestResult) -> str:
     bad = [stop for stop in one.stops if _went_badly(stop)][-1]
     later = "" if bad is one else ", before somebody started it again"
-    return f"{one.name}: {bad.outcome.value}{later}" + (f" ({bad.message})" if bad.message else "")
+    return f"{name}: {bad.outcome.value}{later}" + (f" ({bad.message})" if bad.message else "")
 
 
 def _listed(lines: Sequence[str], between: str) -> str:

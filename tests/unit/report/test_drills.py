@@ -43,7 +43,8 @@ def outlook(usual: Mapping[str, float], unknown: tuple[str, ...] = (), *, deadli
 
 
 def line(found: Outlook) -> str:
-    return power_cut_line(PowerCut(found.in_short, tuple(sorted(name for _, name in found.unknown))))
+    unknown = tuple(sorted(name for _, name in found.unknown))
+    return power_cut_line(PowerCut(found.in_short, unknown, unknown))
 
 
 def test_a_power_cut_takes_as_long_as_guests_take_as_a_rule_and_whom_nobody_knows_is_named() -> None:

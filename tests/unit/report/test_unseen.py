@@ -11,7 +11,7 @@ from lastcall import GuestState, Outcome, Reason
 from lastcall.formats.reading import read_bytes
 from lastcall.persistence import boot_stamp
 from lastcall.report import unseen
-from lastcall.report.unseen import MOST, SeenRuns, bad_guests, bad_run_line, login_words, unseen_at_login
+from lastcall.report.unseen import MOST, SeenRuns, bad_guests, login_words, unseen_at_login
 from lastcall.testing.memory import FakeGuest, run_restore, run_shutdown
 
 DEAF = frozenset({"acpi", "agent"})
@@ -19,8 +19,8 @@ DEAF = frozenset({"acpi", "agent"})
 
 def names(folder: Path) -> list[tuple[str, list[tuple[str, str]]]]:
     return [
-        (run.kind.value, [(guest.name, guest.outcome.value) for guest in run.guests])
-        for run in SeenRuns(folder).unseen()
+        (one.run.kind.value, [(guest.name, guest.outcome.value) for guest in one.run.guests])
+        for one in SeenRuns(folder).unseen()
     ]
 
 
@@ -94,11 +94,11 @@ def test_what_was_seen_is_told_no_more_and_what_comes_later_is(tmp_path: Path) -
     first, seen = stop(tmp_path), SeenRuns(tmp_path)
     assert seen.last() is None
     noted, runs = seen.acknowledge("ada")
-    assert ([run.id for run in runs], noted.by, seen.last()) == ([first], "ada", noted)
+    assert ([one.run.id for one in runs], noted.by, seen.last()) == ([first], "ada", noted)
     assert names(tmp_path) == []
     second = stop(tmp_path)
-    assert [run.id for run in SeenRuns(tmp_path).unseen()] == [second]
-    assert [run.id for run in seen.acknowledge("ada")[1]] == [second]
+    assert [one.run.id for one in SeenRuns(tmp_path).unseen()] == [second]
+    assert [one.run.id for one in seen.acknowledge("ada")[1]] == [second]
     assert seen.acknowledge("ada")[1] == []
     assert (tmp_path / "seen.json").stat().st_mode & 0o777 == 0o600
 
@@ -121,9 +121,9 @@ def test_a_host_stop_that_was_cut_off_is_told_and_one_that_is_under_way_is_not(t
         fcntl.flock(log, fcntl.LOCK_EX)
         assert names(tmp_path) == []
         assert SeenRuns(tmp_path).acknowledge("ada")[1] == []
-    (run,) = SeenRuns(tmp_path).unseen()
-    assert [guest.outcome for guest in run.guests] == [Outcome.UNKNOWN, Outcome.UNKNOWN]
-    assert "which did not come to its end: 2 unknown (db-1, web-1)" in bad_run_line(run)
+    (told,) = SeenRuns(tmp_path).unseen()
+    assert [guest.outcome for guest in told.run.guests] == [Outcome.UNKNOWN, Outcome.UNKNOWN]
+    assert "which did not come to its end: 2 unknown (db-1, web-1)" in told.line
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2, "runs": []}', '{"version": 1, "runs": 3}', "\udcff"])
@@ -157,9 +157,9 @@ def test_of_many_guests_a_few_are_named(tmp_path: Path) -> None:
     guests = [FakeGuest(f"db-{number}", deaf_to=DEAF) for number in range(40)]
     report = run_shutdown(tmp_path, guests, reason=Reason.POWEROFF)
     assert len(bad_guests(report)) == 40
-    (run,) = SeenRuns(tmp_path).unseen()
-    assert "40 forced (db-0, db-1, db-10, db-11, db-12 and 35 more)" in bad_run_line(run)
-    assert len(run.guests) == 40
+    (told,) = SeenRuns(tmp_path).unseen()
+    assert "40 forced (db-0, db-1, db-10, db-11, db-12 and 35 more)" in told.line
+    assert len(told.run.guests) == 40
 
 
 def test_logs_that_may_not_be_read_are_an_error_and_not_a_good_word(

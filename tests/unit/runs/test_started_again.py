@@ -84,7 +84,7 @@ def test_who_did_not_go_well_the_first_time_is_not_as_planned_whatever_came_then
     text = as_text(report)
     assert f"before somebody started it again: {told}" in text
     assert "✗ db" in text
-    (run,) = SeenRuns(tmp_path).unseen()
+    run = SeenRuns(tmp_path).unseen()[0].run
     assert [(guest.name, guest.outcome) for guest in run.guests] == [("db", outcome)]
     assert is_bad(db)
     kept = Kept(tmp_path, 10)

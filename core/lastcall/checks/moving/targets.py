@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from lastcall.api.guests import Guest, GuestState, Key, host_of
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.checks.moving.travellers import Traveller, travellers
 from lastcall.config.policies import Policies
 from lastcall.errors import LastcallError, Problem, Severity, in_words
@@ -33,7 +34,7 @@ async def _of_host(
     try:
         seen = await hosts.inspect(uri, [one.guest for one in some])
     except (LastcallError, TimeoutError) as error:
-        names = first_names([one.guest.name for one in some], 3)
+        names = first_names([*GuestNames(one.guest for one in some).values()], 3)
         message = f"cannot be reached, to which {names} would be moved: {in_words(error)}"
         return [_problem(uri, message, getattr(error, "remedy", "") or f"`virsh -c {uri} list` has to work")]
     if seen.is_here:

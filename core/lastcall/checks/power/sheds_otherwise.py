@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lastcall.api.guests import Guest
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
 from lastcall.formats.bounded_text import first_names
@@ -16,26 +17,26 @@ def sheds_otherwise(guests: Sequence[Guest], policies: Policies) -> Iterator[Pro
     """A warning for each of these guests, which run, whose `shed` has no effect as long as they do, and for each stage
     of the others that sheds nobody as one which needs it goes later by the same measure.
     """
-    names = {guest.key: guest.name for guest in guests}
+    names, called = {guest.key: guest.name for guest in guests}, GuestNames(guests)
     order = SheddingOrder(sheddings(guests, policies), make_graph(guests, policies, ()))
     in_vain = order.in_vain()
     for key, never in in_vain.items():
-        yield _in_vain(names[key], sorted(names[one] for one in never))
+        yield _in_vain(names[key], called[key], sorted(called[one] for one in never))
     for key, stages in order.too_early().items():
         for stage, (last, its) in stages.items() if key not in in_vain else ():
             yield _problem(
                 names[key],
-                f"{stage} it stays all the same: {names[last]} needs it, and is shed {its}",
-                f"a `shed` for {names[last]} that comes as early, or a later one for {names[key]}",
+                f"{stage} it stays all the same: {called[last]} needs it, and is shed {its}",
+                f"a `shed` for {called[last]} that comes as early, or a later one for {called[key]}",
             )
 
 
-def _in_vain(name: str, needing: Sequence[str]) -> Problem:
+def _in_vain(name: str, called: str, needing: Sequence[str]) -> Problem:
     told, one = first_names(needing, NAMED), len(needing) == 1
     return _problem(
         name,
         f"has no effect: {told} {'needs' if one else 'need'} it and {'is' if one else 'are'} never shed",
-        f"a `shed` for {'that guest' if one else 'those'} as well, or `shed: never` for {name}",
+        f"a `shed` for {'that guest' if one else 'those'} as well, or `shed: never` for {called}",
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lastcall.api.guests import Guest
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.config.policies import Policies
 from lastcall.config.policy.management import is_ours
 from lastcall.errors import Problem, Severity
@@ -19,12 +20,13 @@ def sleeps_apart(guests: Sequence[Guest], policies: Policies) -> Iterator[Proble
     """A warning for each of these guests, which run, that others miss just before and after a sleep of the host."""
     needed_by = make_graph(guests, policies, ()).needed_by
     how = {guest.key: policies.of(guest) for guest in guests}
+    called = GuestNames(guests)
     awake = [guest for guest in guests if how[guest.key].sleep == "leave" or not is_ours(how[guest.key])]
-    for guest in guests:
+    for guest, name in zip(guests, map(called.of, guests), strict=True):
         if guest in awake:
             continue
         needing = reached({guest.key}, needed_by)
-        names = sorted((one.name for one in awake if one.key in needing), key=natural_key)
+        names = sorted((called.of(one) for one in awake if one.key in needing), key=natural_key)
         if not names:
             continue
         one = len(names) == 1
@@ -32,6 +34,6 @@ def sleeps_apart(guests: Sequence[Guest], policies: Policies) -> Iterator[Proble
             what="sleep", where=guest.name,
             message=f"is {_DONE[how[guest.key].sleep]} for a sleep of the host while {first_names(names, NAMED)}, "
             f"which {'needs' if one else 'need'} it, {'runs' if one else 'run'} on",
-            remedy=f"a `sleep` for {'that guest' if one else 'those'} as well, or `sleep: leave` for {guest.name}",
+            remedy=f"a `sleep` for {'that guest' if one else 'those'} as well, or `sleep: leave` for {name}",
             severity=Severity.WARNING,
         )  # fmt: skip

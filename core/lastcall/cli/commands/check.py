@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lastcall.api.guests import Guest, GuestState, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.checks.drill_age import drill_age
 from lastcall.checks.idle_rules import idle_rules
 from lastcall.checks.idle_watch import idle_watch
@@ -207,13 +208,14 @@ def _rows(parts: Parts, guests: Sequence[Guest], beside: Sequence[Guest]) -> Ite
 async def _log_in(parts: Parts, invocation: Invocation) -> list[Row]:
     """Try every shell; returns what worked, the rest becomes problems."""
     seen, guests = list[Row](), sorted(parts.context.guests, key=lambda guest: natural_key(guest.name))
+    names = GuestNames(guests)
     for login in await probe_shells(parts.context, parts.workers, guests):
         if login.error is None:
-            seen.append((_GOOD, f"{login.guest.name}:", f"{login.shell} as {login.user}, {login.seconds:.1f}s"))
+            seen.append((_GOOD, f"{names.of(login.guest)}:", f"{login.shell} as {login.user}, {login.seconds:.1f}s"))
         else:
             parts.stream.problem("shell", f"{login.guest.name} by {login.shell}", str(login.error), login.error.remedy)
             tell_trace(login.error, invocation)
-    without = [guest.name for guest in guests if not parts.policies.of(guest).shell]
+    without = [names.of(guest) for guest in guests if not parts.policies.of(guest).shell]
     if without:
         seen.append(("-", "no shell:", fold_names(without, invocation.screen())))
     return seen

@@ -10,6 +10,7 @@ from dataclasses import replace
 import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import Report
 from lastcall.cli.documents.drill import DrillDocument
 from lastcall.cli.dry_run.next_stop import foresee_stop, refresh_next_stop
@@ -73,7 +74,8 @@ def drill_command(
     choice = _choose(drilled, chosen)
     going = _going(choice, even_busy=even_busy)
     if not yes and sys.stdin.isatty():
-        invocation = confirmed(invocation, f"Stop {' '.join(guest.name for guest in going)} now, and bring them back?")
+        told = " ".join(map(choice.called.of, going))
+        invocation = confirmed(invocation, f"Stop {told} now, and bring them back?")
 
     def tell(stopped: Report) -> None:
         _keep(drilled, _note(stopped, len(choice.guests)))
@@ -140,12 +142,13 @@ def _note(stopped: Report, guests: int) -> LastDrill:
 
 def _whole_note(done: ThereAndBack, guests: tuple[DrilledGuest, ...], *, as_planned: bool) -> LastDrill:
     """What is to be known of one that has come to its end, or could not."""
+    names = GuestNames(guests)
     return replace(
         _note(done.stopped, len(guests)),
         restore=done.restored.run.id if done.restored else None,
         complete=done.problem is None,
         as_planned=as_planned,
-        failed=tuple(failed_words(one.name, one.verdict) for one in guests if not one.as_planned),
+        failed=tuple(failed_words(names.of(one), one.verdict) for one in guests if not one.as_planned),
     )
 
 
@@ -170,9 +173,11 @@ def _foresee(loaded: Loaded) -> PowerCut | None:
         say("lastcall: how a power cut would go cannot be said: not every libvirt tells of its guests")
         return None
     seen = found[1]
-    guests = (line.planned.guest for line in seen.lines)
-    unknown = sorted((one.name for one in guests if one.key in seen.outlook.unknown), key=natural_key)
-    return PowerCut(seen.outlook.in_short, tuple(unknown))
+    unknown, called = (
+        sorted((name for key, name in names.items() if key in seen.outlook.unknown), key=natural_key)
+        for names in (seen.plan.names, seen.plan.called)
+    )
+    return PowerCut(seen.outlook.in_short, tuple(unknown), tuple(called))
 
 
 def _problems(done: ThereAndBack) -> Iterator[Problem]:

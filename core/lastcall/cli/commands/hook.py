@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lastcall.api.guests import Guest, Reason, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import FAILURES, HookRecord
 from lastcall.cli.documents.findings import FiredHook, HookDocument
 from lastcall.cli.invocation import Invocation
@@ -70,7 +71,8 @@ def hook_command(
         click.echo(to_json(HookDocument(hook=name, fired=shown, problems=problems), indent=1))
     else:
         screen = invocation.screen()
-        lines = list(chain.from_iterable(_lines(name, guest, calls, screen) for guest, calls in fired))
+        names = GuestNames(guest for guest, _ in fired if guest)
+        lines = list(chain.from_iterable(_lines(name, guest, names, calls, screen) for guest, calls in fired))
         # What else plugins failed in on the way, as in telling the guest's settings.
         lines += all_problem_lines(problems, (guest.name for guest in parts.context.guests), screen)
         click.echo("\n".join(lines))
@@ -158,8 +160,14 @@ async def _fire_for(parts: Parts, name: str, guest: Guest) -> None:
     await parts.hooks.fire(name, guest, box=box, since=parts.loop.time(), **arguments)
 
 
-def _lines(name: str, guest: Guest | None, calls: tuple[HookRecord, ...], screen: Screen) -> list[str]:
-    lines = list(in_columns([(Cell(f"{guest.name}:", Tone.HEADING),)], (NAME,), screen)) if guest else []
+def _lines(
+    name: str, guest: Guest | None, names: GuestNames, calls: tuple[HookRecord, ...], screen: Screen
+) -> list[str]:
+    lines = list[str]()
+    if guest:
+        place = names.place(guest)
+        heading = Cell(f"{names.of(guest)}:", Tone.HEADING, place and f"{place}:")
+        lines = list(in_columns([(heading,)], (NAME,), screen))
     for call in calls:
         lines += [*hook_lines(call, screen, 2), *evidence_lines(call, screen, 4)]
     return lines if calls else [*lines, f"  no plugin does anything in {name}" + (" for this guest" if guest else "")]

@@ -152,14 +152,13 @@ def _text(planned: _Planned, screen: Screen, *, forced: bool, whence: bool) -> s
     parts, loaded, seen = planned.parts, planned.loaded, planned.seen
     source = ", ".join(map(str, loaded.document.files)) or "built-in defaults"
     lines = paragraph(f"shutdown ({parts.context.terms.reason.value}), configured by {source}", screen)
-    shed = planned.stages is not None
-    lines += timetable.as_lines(seen.lines, seen.outlook, screen, forced=forced, whence=whence, shed=shed)
+    shed, called = planned.stages is not None, seen.plan.called
+    lines += timetable.as_lines(seen.lines, called, seen.outlook, screen, forced=forced, whence=whence, shed=shed)
     for hook, calls in planned_calls(parts, loaded, seen).items():
         named = [f"{plugin} ({why})" if why else plugin for plugin, why in calls.items()]
         lines += paragraph(f"hook {hook}: {', '.join(named)}", screen, 2)
         times = seen.outlook.hooks.run if whence and hook == "pre_shutdown" else ()
         lines += [line for call in times for line in paragraph(timetable.call_words(call), screen, 4)]
-    names = seen.plan.names
     if planned.verdict:
-        lines += within_lines(planned.verdict, seen.outlook, names, screen)
-    return "\n".join([*lines, *all_problem_lines(planned.problems, names.values(), screen)])
+        lines += within_lines(planned.verdict, seen.outlook, called, screen)
+    return "\n".join([*lines, *all_problem_lines(planned.problems, seen.plan.names.values(), screen)])

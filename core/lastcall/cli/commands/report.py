@@ -21,7 +21,7 @@ from lastcall.persistence.refusals import refusal, refusals_told
 from lastcall.report.run_choice import named_run
 from lastcall.report.run_history import PastRun, as_story, latest, past_runs
 from lastcall.report.run_list import run_table
-from lastcall.report.unseen import SeenRuns, bad_run_line
+from lastcall.report.unseen import SeenRuns, UnseenRun
 
 if TYPE_CHECKING:
     from lastcall.config.paths import Places
@@ -64,7 +64,7 @@ def report_command(
     folder = places.state / "runs"
     with refusals_told(folder):
         runs = _chosen(folder, run, listed=listed)
-        seen = _acknowledge(places) if ack else None
+        seen, unseen = _acknowledge(places) if ack else (None, [])
     traces |= invocation.verbose
     screen = replace(invocation.screen(), whole=traces)
     if html is not None:
@@ -77,22 +77,22 @@ def report_command(
         stories = [as_story(one, screen, traces=traces) for one in runs]
         click.echo("\n\n".join(stories) or "no run has been logged")
         if seen:
-            lines = paragraph(f"noted as seen by {seen.by}:" if seen.runs else "nothing was unseen", screen)
-            lines += chain.from_iterable(paragraph(bad_run_line(one), screen, 2) for one in seen.runs)
+            lines = paragraph(f"noted as seen by {seen.by}:" if unseen else "nothing was unseen", screen)
+            lines += chain.from_iterable(paragraph(one.line, screen, 2) for one in unseen)
             click.echo("\n".join(lines))
     bad = any(one.report.run.exit_code or not one.complete for one in runs)
     return ExitCode.NOT_AS_PLANNED if bad and not (listed or ack) else ExitCode.OK
 
 
-def _acknowledge(places: "Places") -> Acknowledgement:
-    """Note it, and have the login say so."""
+def _acknowledge(places: "Places") -> tuple[Acknowledgement, list[UnseenRun]]:
+    """Note it, and have the login say so; returns what was unseen, too."""
     from lastcall.presence.roll_call import call_roll
 
     seen, runs = SeenRuns(places.state).acknowledge(os.environ.get("SUDO_USER") or _user())
     motd = Motd(places, wanted=places.brings_back)
     roll = call_roll(entry.guest.key for entry in motd.subjects)
     motd.refresh(unseen="", back=roll.back, off=roll.off)
-    return Acknowledgement(by=seen.by, at=seen.at, runs=tuple(runs))
+    return Acknowledgement(by=seen.by, at=seen.at, runs=tuple(one.run for one in runs)), runs
 
 
 def _user() -> str:

@@ -69,7 +69,7 @@ def shed_command(
     if seen.choice.going and not dry_run:
         say(*map(visible, beside_lines(seen)))
         if not yes and sys.stdin.isatty():
-            names = " ".join(guest.name for guest in seen.choice.going)
+            names = " ".join(map(seen.choice.called.of, seen.choice.going))
             invocation = confirmed(invocation, f"Shed {names} now? They come back with the mains.")
         stopped = _shed(loaded, seen.choice, invocation)
     problems, screen = parts.stream.story.report().problems, invocation.screen()

@@ -43,8 +43,8 @@ def plan_json(
     stages: tuple[PlannedStage, ...] | None = None,
 ) -> str:
     """The plan as JSON, with what the time means that was asked about, and with the stages of an outage."""
-    outlook, figures = seen.outlook, seen.outlook.in_short
-    guests = tuple(_guest_facts(outlook, line) for line in seen.lines)
+    outlook, figures, names = seen.outlook, seen.outlook.in_short, seen.plan.names
+    guests = tuple(_guest_facts(outlook, line, names) for line in seen.lines)
     deadline = {name: None if at == float("inf") else at for name, at in dataclasses.asdict(outlook.deadline).items()}
     run = PlannedRun(
         reason=parts.context.terms.reason,
@@ -86,11 +86,11 @@ def _span(forecast: Forecast, key: Key) -> float:
     return forecast.ends.get(key, 0.0) - forecast.starts.get(key, 0.0)
 
 
-def _guest_facts(outlook: Outlook, line: Line) -> GuestPlan:
+def _guest_facts(outlook: Outlook, line: Line, names: Mapping[Key, str]) -> GuestPlan:
     planned, key = line.planned, line.planned.guest.key
     return GuestPlan(
         **dataclasses.asdict(planned.guest),
-        waits_for=line.after,
+        waits_for=line.waits_for(names),
         asked_usually=None if key in outlook.unknown else round(outlook.usually(key), 2),
         asked_latest=round(outlook.latest(key), 2),
         takes_usually=None if key in outlook.unknown else round(_span(outlook.usual, key), 2),

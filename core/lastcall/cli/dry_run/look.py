@@ -13,7 +13,7 @@ from lastcall.errors import LastcallError, Problem, Severity
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
 from lastcall.hooks.dispatch import Fired
-from lastcall.ordering.nodes import names_of
+from lastcall.ordering.nodes import Node
 from lastcall.planning.history import History
 from lastcall.planning.plan import Plan, PlannedGuest, with_last_request
 from lastcall.planning.selection import Selection
@@ -69,9 +69,9 @@ async def look_at_plan(parts: Parts, chosen: Selection, invocation: Invocation) 
     unfit_times = tuple(_of_times(parts, plan, outlook))
     _report(parts, plan, unfit_times)
     await inventory.warn_of_those_left(everybody, {guest.key for guest in guests})
-    waits, called = plan.graph.needed_by, plan.names
+    waits = plan.graph.needed_by
     lines = [
-        _line(parts, planned, names_of(waits[planned.guest.key], called), why, describe=invocation.verbose)
+        _line(parts, planned, tuple(waits[planned.guest.key]), why, describe=invocation.verbose)
         for planned, why in zip(plan.guests, unfit, strict=True)
     ]
     return PlanSeen(plan, outlook, await asyncio.gather(*lines), history, unfit_times)
@@ -85,7 +85,7 @@ def _report(parts: Parts, plan: Plan, unfit: Iterable[Problem]) -> None:
 
 
 def _of_times(parts: Parts, plan: Plan, outlook: Outlook) -> Iterator[Problem]:
-    unfit = outlook.problem(plan.names)
+    unfit = outlook.problem(plan.called)
     if unfit:
         yield unfit
     yield from cut_timeouts([one.guest for one in plan.guests], outlook.hooks, parts.context.options)
@@ -119,16 +119,17 @@ def _without(planned: PlannedGuest, unfit: Mapping[str, str]) -> PlannedGuest:
 
 
 async def _line(
-    parts: Parts, planned: PlannedGuest, after: tuple[str, ...], unfit: dict[str, str], *, describe: bool
+    parts: Parts, planned: PlannedGuest, after: tuple[Node, ...], unfit: dict[str, str], *, describe: bool
 ) -> Line:
     fired = await parts.hooks.fire("describe_guest", planned.guest) if describe else Fired()
     parts.stream.problems(fired.problems(planned.guest))
     # Who is left alone is asked nothing, and waits for nobody.
     waits = Fired() if planned.left_because else await parts.hooks.fire("guest_waits", planned.guest)
     parts.stream.problems(waits.problems(planned.guest))
-    after = (*after, *(name for _, answer in waits.answers for name in answer))
+    outside = tuple(name for _, answer in waits.answers for name in answer)
     facts = {f"{plugin}.{key}": value for plugin, answer in fired.answers for key, value in answer.items()}
-    return Line(planned, after, unfit, facts, tuple(_sources(parts, planned.guest)) if describe else ())
+    sources = tuple(_sources(parts, planned.guest)) if describe else ()
+    return Line(planned, after, outside, unfit, facts, sources)
 
 
 def _sources(parts: Parts, guest: Guest) -> Iterator[str]:

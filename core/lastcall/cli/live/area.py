@@ -52,7 +52,7 @@ class Area:
 
     def _row(self, run: WatchedRun, move: Move, widest: int, now: float, width: int) -> str:
         room = width - 2 - widest - 2 - _SINCE - 2 - _LEFT
-        what = self._what(move.name, move.doing, widest, room, width)
+        what = self._what(move.name, move.place, move.doing, widest, room, width)
         if room < _NARROWEST:
             return what
         until = run.until(move)
@@ -61,10 +61,10 @@ class Area:
         colour = RED if move.last_resort else YELLOW if until - now < SOON else None
         return f"{what}{since:>{_SINCE}}  {self._paint.in_colour(f'{left:>{_LEFT}}', colour)}"
 
-    def _laid_out(self, name: str, doing: str, widest: int, room: int, width: int) -> str:
+    def _laid_out(self, name: str, place: str, doing: str, widest: int, room: int, width: int) -> str:
         """Who does what, up to the two columns with times, for which there may be no room."""
         dots, doing = self._paint.dots, self._paint.text(doing)
-        name = filled(cut_in_the_middle(self._name(name)[0], widest, dots), widest)
+        name = filled(cut_in_the_middle(self._name(name)[0], widest, dots, self._paint.text(place)), widest)
         if room < _NARROWEST:
             return cut(f"  {name}  {doing}", width, dots)
         return f"  {name}  {filled(cut(doing, room, dots), room)}"

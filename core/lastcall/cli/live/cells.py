@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+_LEAST = 4  # cells of a name before an end that is kept
 _OURS = str.maketrans("█░┃…·", "#.|..")  # signs of the view itself, which take one
 
 
@@ -24,10 +25,14 @@ def cut(text: str, width: int, dots: str = "…") -> str:
     return f"{_head(text, width - cells_of(dots))}{dots}"[: max(0, width)]
 
 
-def cut_in_the_middle(text: str, width: int, dots: str = "…") -> str:
-    """The same of a name, of which both ends tell who it is: `web-frontend-…-eu-12`."""
+def cut_in_the_middle(text: str, width: int, dots: str = "…", kept: str = "") -> str:
+    """The same of a name, of which both ends tell who it is: `web-frontend-…-eu-12`. Of `kept`, its end, nothing is cut
+    as long as there is room for something before it.
+    """
     if cells_of(text) <= width:
         return text
+    if kept and width - cells_of(kept) >= _LEAST:
+        return cut_in_the_middle(text.removesuffix(kept), width - cells_of(kept), dots) + kept
     room = width - cells_of(dots)
     if room < 2:
         return cut(text, width, dots)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from lastcall.api.guests import Key, Outcome, Reason, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.formats.values import value
 from lastcall.records.records import (
     AttemptEnded,
@@ -29,7 +30,10 @@ _LAST_HOOKS = frozenset({"post_shutdown", "post_restore"})
 
 @value
 class Move:
-    """What a guest, or the run itself, does: since when and until when, in seconds of the run."""
+    """What a guest, or the run itself, does: since when and until when, in seconds of the run.
+
+    `place`: the end of its name that tells it from others that are called alike.
+    """
 
     name: str
     doing: str
@@ -37,6 +41,7 @@ class Move:
     until: float | None = None
     last_resort: bool = False
     hook: str = ""
+    place: str = ""
 
 
 class WatchedRun:
@@ -51,7 +56,7 @@ class WatchedRun:
         self.is_seen = self.is_over = (
             False  # whether its guests are known, so that nobody is asked for a password any more
         )
-        self._names: dict[Key, str] = {}
+        self._names = GuestNames()
         self._to_come: set[Key] = set()
         self._moves: dict[Key, Move] = {}
         self._ended: dict[Key, Outcome] = {}
@@ -134,7 +139,7 @@ class WatchedRun:
         match record:
             case GuestPlanned():
                 key, self.is_seen = record.guest.key, True
-                self._names[key] = record.guest.name
+                self._names.add(record.guest)
                 self._ended.pop(key, None)
                 if key not in self._moves:
                     self._to_come.add(key)
@@ -169,7 +174,7 @@ class WatchedRun:
         elif key not in self._names:  # its settings are asked for before it belongs to the run
             return
         elif isinstance(record, HookBegun):
-            self._moves[key] = _hook_move(self._names[key], record)
+            self._moves[key] = _hook_move(self._names[key], record, self._names.place(key))
             self._to_come.discard(key)
         elif record.record.hook == _READY:
             before = self._moves.get(key)
@@ -184,9 +189,10 @@ class WatchedRun:
         self, key: Key, doing: str, since: float, until: float | None = None, *, last_resort: bool = False
     ) -> None:
         if key not in self._ended:
-            self._moves[key] = Move(self._names.get(key, key[1]), doing, since, until, last_resort)
+            name, place = (self._names[key], self._names.place(key)) if key in self._names else (key[1], "")
+            self._moves[key] = Move(name, doing, since, until, last_resort, place=place)
             self._to_come.discard(key)
 
 
-def _hook_move(name: str, record: HookBegun) -> Move:
-    return Move(name, f"{record.hook} of {record.plugin}", record.at, record.until, hook=record.hook)
+def _hook_move(name: str, record: HookBegun, place: str = "") -> Move:
+    return Move(name, f"{record.hook} of {record.plugin}", record.at, record.until, hook=record.hook, place=place)

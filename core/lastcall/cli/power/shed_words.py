@@ -48,23 +48,24 @@ def shed_lines(seen: ShedLook, problems: tuple[Problem, ...], screen: Screen) ->
 
 
 def _told(seen: ShedLook) -> Iterator[str]:
+    called = seen.choice.called
     for guest in seen.choice.going:
         stage = seen.choice.stages.get(guest.key)
-        yield f"{guest.name}: shed{f' {stage}' if stage else ''}"
+        yield f"{called[guest.key]}: shed{f' {stage}' if stage else ''}"
     yield from beside_lines(seen)
     if seen.because:
         yield seen.because
     for one in seen.choice.coming:
-        names = ", ".join(seen.choice.guests[key].name for key in one.guests)
+        names = ", ".join(called[key] for key in one.guests)
         when = "" if one.seconds is None else f", in {format_duration(round(one.seconds))}"
         yield f"next: {names} {one.stage}{when}"
 
 
 def beside_lines(seen: ShedLook) -> Iterator[str]:
     """What is said of guests beside whom is shed: who stays, and who is busy and goes as somebody has named it."""
-    choice = seen.choice
+    choice, called = seen.choice, seen.choice.called
     for key, why in choice.staying.items():
-        yield f"{choice.guests[key].name} stays: {why}"
+        yield f"{called[key]} stays: {why}"
     for key, reasons in choice.busy.items():
         if key not in choice.staying:
-            yield f"{choice.guests[key].name} is busy: {'; '.join(reasons)}"
+            yield f"{called[key]} is busy: {'; '.join(reasons)}"

@@ -25,7 +25,7 @@ from lastcall.planning.last_outlook import KeptForecast, LastOutlook
 from lastcall.presence.roll_call import Census, RollCall, roll_in, take_census
 from lastcall.report.drills.last_drill import LastDrill, last_drill
 from lastcall.report.run_history import PastRun, latest, past_runs
-from lastcall.report.unseen import BadRun, SeenBy, SeenRuns, login_words
+from lastcall.report.unseen import SeenBy, SeenRuns, UnseenRun, login_words
 from lastcall.systemd.unit_files.power_off import reboots_instead
 
 _DEFAULT = "default"  # libvirt's own default, which guests know by its real URI
@@ -46,7 +46,7 @@ class StatusFacts:
     last_runs: tuple[PastRun, ...]
     next_stop: KeptForecast | None
     outdated: str
-    unseen: tuple[BadRun, ...]
+    unseen: tuple[UnseenRun, ...]
     seen: SeenBy | None
     last_drill: LastDrill | None
     asleep: tuple[Sleeper, ...]
@@ -71,7 +71,7 @@ class StatusFacts:
             connections=tuple(ConnectionCount(uri=uri, guests=self.counts(uri)) for uri in self.places.connections),
             last_runs=tuple(map(summary_of, self.last_runs)),
             next_stop=NextStop(**planned, outdated=self.outdated or None) if planned else None,
-            unseen=self.unseen,
+            unseen=tuple(one.run for one in self.unseen),
             seen=self.seen,
             last_drill=self.last_drill,
             power=self.power,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from lastcall.api.guests import GuestState, host_of
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.cli.status.facts import StatusFacts
 from lastcall.cli.status.power import power_words
 from lastcall.formats.layout.columns import FACT, NAME, REST, Cell, Row, in_columns, paragraph
@@ -20,7 +21,6 @@ from lastcall.persistence.power.awaited_charge import ChargeNote
 from lastcall.persistence.waiting.entry import Entry
 from lastcall.report.drills.last_drill import drill_words
 from lastcall.report.run_list import run_line
-from lastcall.report.unseen import bad_run_line
 
 _UNSEEN = 3
 _NO_SERVICE = "not on duty: guests are not stopped with this host"
@@ -77,8 +77,9 @@ def _among_hosts(facts: StatusFacts, screen: Screen) -> Iterator[str]:
 
 def _asleep(facts: StatusFacts, screen: Screen) -> Iterator[str]:
     """Whom a sleep of the host has left as they were for it: while it lasts, nobody asks."""
+    called = GuestNames(facts.asleep)
     for how, done in (("pause", "paused"), ("save", "saved")):
-        names = sorted((one.name for one in facts.asleep if one.how == how), key=natural_key)
+        names = sorted((called.of(one) for one in facts.asleep if one.how == how), key=natural_key)
         if names:
             told = f"{done} for a sleep of this host that was cut off: {', '.join(names)}"
             yield from paragraph(told, screen, sign="!", tone=Tone.BAD)
@@ -88,11 +89,11 @@ def _asleep(facts: StatusFacts, screen: Screen) -> Iterator[str]:
 
 def _unseen(facts: StatusFacts, screen: Screen) -> Iterator[str]:
     for run in facts.unseen[:_UNSEEN]:
-        yield from paragraph(bad_run_line(run), screen, sign="!", tone=Tone.BAD)
+        yield from paragraph(run.line, screen, sign="!", tone=Tone.BAD)
     if len(facts.unseen) > _UNSEEN:
         yield from paragraph("and earlier runs like it", screen, sign="!", tone=Tone.BAD)
     if facts.unseen:
-        remedy = f"`lastcall report {facts.unseen[0].id}` tells it; `lastcall report --ack` once it is seen"
+        remedy = f"`lastcall report {facts.unseen[0].run.id}` tells it; `lastcall report --ack` once it is seen"
         yield from paragraph(remedy, screen, 2, sign="→")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lastcall.api.guests import Reason, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import Report
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.outlet import say
@@ -140,4 +141,5 @@ def _may_start(entry: Entry) -> bool:
 
 
 def _told(due: Sequence[Entry]) -> str:
-    return "; ".join(f"{entry.name} waits for {entry.waits_for}" for entry in due)
+    called = GuestNames(due)
+    return "; ".join(f"{called.of(entry)} waits for {entry.waits_for}" for entry in due)

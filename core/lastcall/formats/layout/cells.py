@@ -7,6 +7,7 @@ escaped there, and never measured here. What is measured is text that has passed
 from collections.abc import Iterable, Iterator
 
 CUT = "…"
+_LEAST = 8  # cells of a name before an end that is kept
 _JOINER, _AS_EMOJI = "\u200d", "\ufe0f"
 _WIDE = frozenset("WF")
 _NO_CELL = frozenset({"Mn", "Me", "Cf"})
@@ -33,10 +34,15 @@ def signs(text: str) -> Iterator[tuple[str, int]]:
         yield sign, width
 
 
-def cut_middle(text: str, width: int) -> str:
-    """The text in at most `width` cells: where it is longer, its beginning and its end, in which names differ."""
+def cut_middle(text: str, width: int, kept: str = "") -> str:
+    """The text in at most `width` cells: where it is longer, its beginning and its end, in which names differ.
+
+    `kept`: an end that is never cut; what is before it keeps some cells even where both are more than `width`.
+    """
     if cell_width(text) <= width:
         return text
+    if kept:
+        return cut_middle(text.removesuffix(kept), max(_LEAST, width - cell_width(kept))) + kept
     room = max(0, width - 1)
     end = _within(reversed(list(signs(text))), room // 2)
     return "".join((*_within(signs(text), room - room // 2), CUT, *reversed(end)))

@@ -36,10 +36,11 @@ class Column:
 
 @value
 class Cell:
-    """One text of a row, and what it is to its reader."""
+    """One text of a row, and what it is to its reader. `kept`: the end of a name that is not cut with it."""
 
     text: str
     tone: Tone | None = None
+    kept: str = ""
 
 
 Row = Sequence[Cell | str]
@@ -69,7 +70,7 @@ def paragraph(text: str, screen: Screen, indent: int = 0, *, sign: str = "", ton
 
 def _passed(cell: Cell | str) -> Cell:
     """Through the door first: what is shown instead of a character takes more cells, and a code that is cut is none."""
-    return Cell(visible(cell)) if isinstance(cell, str) else Cell(visible(cell.text), cell.tone)
+    return Cell(visible(cell)) if isinstance(cell, str) else Cell(visible(cell.text), cell.tone, visible(cell.kept))
 
 
 def _widths(table: list[list[Cell]], columns: Sequence[Column], screen: Screen, indent: int) -> list[int]:
@@ -127,7 +128,7 @@ def _lines(row: list[Cell], columns: Sequence[Column], widths: list[int], screen
         if column.fit is Fit.REST and screen.width is not None:
             _put_rest(pen, cell, width, screen, (at, indent + _BELOW))
             break
-        text = cut_middle(cell.text, width) if column.fit is Fit.NAME and screen.cuts else cell.text
+        text = cut_middle(cell.text, width, cell.kept) if column.fit is Fit.NAME and screen.cuts else cell.text
         taken, at = cell_width(text), at + width + column.gap
         pen.skip(max(0, width - taken) if column.right else 0)
         pen.put(screen.painted(text, cell.tone))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from lastcall.api.guests import Guest, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.errors import Problem, Severity, in_words
 from lastcall.formats.bounded_text import first_names
 from lastcall.formats.values import value
@@ -102,7 +103,7 @@ class BusyGuests:
             return
         for guest in late:
             del self._waiting[guest.key]
-        names = first_names([guest.name for guest in late], FEW)
+        names = first_names([*GuestNames(late).values()], FEW)
         told = f"no time was left to ask whether {names} {'is' if len(late) == 1 else 'are'} busy"
         self._stream.problem("busy", "this run", told, severity=Severity.WARNING)
 

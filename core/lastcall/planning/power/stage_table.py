@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from lastcall.api.guests import Guest, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.formats.values import value
 from lastcall.planning.power.stages import BatteryState, SheddingOrder, ShedStage
 
@@ -48,8 +49,10 @@ def stage_table(order: SheddingOrder, guests: Iterable[Guest]) -> Iterator[Plann
 
 def stage_lines(stages: Iterable[PlannedStage]) -> Iterator[str]:
     """The same for a person, a line for each."""
-    for one in stages:
-        yield f"{one.stage}: {', '.join(map(_words, one.guests))}"
+    told = tuple(stages)
+    names = GuestNames(guest for one in told for guest in one.guests)
+    for one in told:
+        yield f"{one.stage}: {', '.join(_words(guest, names.of(guest)) for guest in one.guests)}"
 
 
 def _place(stage: ShedStage) -> tuple[int, float]:
@@ -66,7 +69,7 @@ def _staged(guest: Guest, waits: Iterable[Key], never: Iterable[Key], known: Map
     )  # fmt: skip
 
 
-def _words(guest: StagedGuest) -> str:
+def _words(guest: StagedGuest, name: str) -> str:
     if guest.never:
-        return f"{guest.name} (never, as long as {', '.join(guest.never)} needs it)"
-    return f"{guest.name} (not before {', '.join(guest.not_before)})" if guest.not_before else guest.name
+        return f"{name} (never, as long as {', '.join(guest.never)} needs it)"
+    return f"{name} (not before {', '.join(guest.not_before)})" if guest.not_before else name

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from lastcall.api.guests import Key
 from lastcall.api.matching import is_like
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.config.guest_settings import GuestPolicy, GuestRule, LadderStep, Match
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -27,14 +28,15 @@ _Wrong: TypeAlias = Callable[[float, float], bool]
 
 @value
 class _Group:
-    """Guests that one rule is for; `name` is a glob where they are several."""
+    """Guests that one rule is for; `name` is a glob where they are several. `place`: see `GuestNames`."""
 
     name: str
     members: tuple[PlannedGuest, ...]
+    place: str = ""
 
     @property
     def called(self) -> str:
-        return f"guests {self.name}" if len(self.members) > 1 else f"guest {self.name}"
+        return f"guests {self.name}" if len(self.members) > 1 else f"guest {self.name}{self.place}"
 
     @property
     def match(self) -> Match:
@@ -93,7 +95,8 @@ class Candidates:
         """The guests one by one, then the families of those that have one, then all."""
         by_key = {planned.guest.key: planned for planned in self.played.guests if not planned.left_because}
         meant = [by_key[key] for key in dict.fromkeys(keys) if key in by_key][:MOST_GROUPS]
-        yield from (_Group(planned.guest.name, (planned,)) for planned in meant)
+        called = GuestNames(self.scenario.guests)
+        yield from (_Group(one.guest.name, (one,), called.place(one.guest)) for one in meant)
         names = dict.fromkeys(_NUMBER.sub("*", planned.guest.name) for planned in meant)
         for glob in (*names, "*"):
             family = tuple(planned for planned in by_key.values() if is_like(planned.guest.name, glob))

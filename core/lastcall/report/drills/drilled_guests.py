@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key, Outcome
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import FAILURES, GuestResult, HookRecord, Report
 from lastcall.formats.quantities import format_duration
 from lastcall.formats.values import value
@@ -75,8 +76,11 @@ def failed_calls(result: GuestResult) -> Iterator[HookRecord]:
 
 def drill_table(guests: Sequence[DrilledGuest]) -> Iterator[str]:
     """A line for each: what was planned, what was measured, and what became of it."""
+    names = GuestNames(guests)
     rows = [("guest", "usually", "at most", "took", "back in", "")]
-    rows += [(one.name, *map(_time, (one.usually, one.at_most, one.took, one.back_in)), _told(one)) for one in guests]
+    rows += [
+        (names.of(one), *map(_time, (one.usually, one.at_most, one.took, one.back_in)), _told(one)) for one in guests
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row, guest in zip(rows, [None, *guests], strict=True):
         sign = " " if guest is None else "✓" if guest.as_planned else "✗"

@@ -12,15 +12,18 @@ _NAMED = 3  # guests
 
 @value
 class PowerCut:
-    """What it would be like, and the `unknown` guests, that no run has seen go off, by name."""
+    """What it would be like, and the `unknown` guests, that no run has seen go off, by name; `called`: as people know
+    them.
+    """
 
     forecast: StopForecast
     unknown: tuple[str, ...]
+    called: tuple[str, ...]
 
 
 def power_cut_line(found: PowerCut) -> str:
     """`tonight's power cut would take 3min40s; the deadline is 10min`; names are as they are."""
-    cut, unknown = found.forecast, found.unknown
+    cut, unknown = found.forecast, found.called
     told = _usual(cut)
     if cut.deadline is not None:
         told += f"; the deadline is {_time(cut.deadline)}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from lastcall.api.guests import Key, Outcome, RunKind
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.api.results import FAILURES, Attempt, GuestResult, HookRecord, Report
 from lastcall.errors import Severity
 from lastcall.formats.quantities import format_duration
@@ -84,6 +85,7 @@ class RunStory:
     guests: tuple[GuestStory, ...]
     by_key: Mapping[Key, GuestStory]
     home: str
+    names: GuestNames
     moments: Mapping[str, float]
 
     @property
@@ -149,17 +151,18 @@ def run_stories(runs: Sequence[PastRun], earlier: Sequence[PastRun], *, traces: 
         report = run.report
         before = [one for one in earlier if one.report.run.id < report.run.id]
         usual = usual_times(run, before)
-        guests = tuple(_guests(report, usual, traces=traces))
+        guests, names = tuple(_guests(report, usual, traces=traces)), GuestNames(report.guests)
         yield RunStory(
             report=report,
             complete=run.complete,
             cut=run.cut,
             began=local_time(report.run.started),
-            faults=tuple(_faults(report, guests, traces=traces)),
+            faults=tuple(_faults(report, guests, names, traces=traces)),
             chart=timeline(report, usual),
             guests=guests,
             by_key={one.result.guest.key: one for one in guests},
             home=mode([one.uri for one in report.guests] or [""]),
+            names=names,
             moments=moments(report),
         )
 
@@ -207,9 +210,9 @@ def _failed(hook: HookRecord) -> bool:
     return hook.result in FAILURES
 
 
-def _faults(report: Report, guests: Sequence[GuestStory], *, traces: bool) -> Iterator[Fault]:
+def _faults(report: Report, guests: Sequence[GuestStory], names: GuestNames, *, traces: bool) -> Iterator[Fault]:
     """Errors first: guests, then calls of the run, then problems; then warnings."""
-    yield from (_guest_fault(guest, report.run.kind) for guest in guests if guest.rating != "good")
+    yield from (_guest_fault(guest, names, report.run.kind) for guest in guests if guest.rating != "good")
     for hook in filter(_failed, report.hooks):
         title = f"of {hook.plugin}: {hook.result.value}"
         trace = hook.traceback if traces else ""
@@ -219,7 +222,7 @@ def _faults(report: Report, guests: Sequence[GuestStory], *, traces: bool) -> It
         yield Fault(error, problem.what, problem.where, problem.message, problem.remedy)
 
 
-def _guest_fault(guest: GuestStory, kind: RunKind) -> Fault:
+def _guest_fault(guest: GuestStory, names: GuestNames, kind: RunKind) -> Fault:
     result = guest.result
     lines = tuple(
         f"{step.what} {step.result} after {format_duration(round(step.took, 1))}{f': {step.said}' if step.said else ''}"
@@ -228,7 +231,7 @@ def _guest_fault(guest: GuestStory, kind: RunKind) -> Fault:
     )
     unasked = result.outcome is Outcome.FORCED and result.asked is None
     message = result.message or ("it was never asked" if unasked else "")
-    return Fault(True, result.name, _way(guest, kind), message, guest=guest.number, lines=lines)
+    return Fault(True, names.of(result), _way(guest, kind), message, guest=guest.number, lines=lines)
 
 
 def _way(guest: GuestStory, kind: RunKind) -> str:

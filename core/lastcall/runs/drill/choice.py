@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lastcall.api.guests import Guest, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.errors import HypervisorError, Severity, UsageError
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
@@ -33,13 +34,19 @@ class DrillChoice:
     expected: Mapping[Key, ExpectedStop]
     busy: Mapping[Key, Sequence[str]]
 
+    @property
+    def called(self) -> GuestNames:
+        """What they are called before people."""
+        return GuestNames(self.guests)
+
     def going(self, *, even_busy: bool) -> tuple[Guest, ...]:
         """Those that are to be stopped; those that are busy only where somebody wants it."""
         return tuple(guest for guest in self.guests if even_busy or guest.key not in self.busy)
 
     def busy_lines(self) -> list[str]:
         """Those that are busy, each with its reasons."""
-        busy = ((guest.name, self.busy[guest.key]) for guest in self.guests if guest.key in self.busy)
+        called = self.called
+        busy = ((called.of(guest), self.busy[guest.key]) for guest in self.guests if guest.key in self.busy)
         return [f"{name} is busy ({'; '.join(reasons)})" for name, reasons in busy]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lastcall.api.guest_keys import GuestShedding
 from lastcall.api.guests import Guest, GuestState, Key
+from lastcall.api.naming.guest_names import GuestNames
 from lastcall.errors import UsageError
 from lastcall.formats.values import value
 from lastcall.guests.busy.busy_guests import BusyGuests
@@ -32,6 +33,11 @@ class ShedChoice:
     busy: Mapping[Key, Sequence[str]]
     coming: tuple[NextStage, ...] = ()
 
+    @property
+    def called(self) -> GuestNames:
+        """What they are called before people."""
+        return GuestNames(self.guests.values())
+
 
 class Shedding:
     """Looks at all guests that run, and chooses among them. `limited`: the run has a deadline."""
@@ -55,7 +61,8 @@ class Shedding:
         # Whoever is busy now is asked for again at the next look, and whoever it needs waits for it.
         staying |= {key: f"busy: {'; '.join(reasons)}" for key, reasons in busy.items()}
         order = SheddingOrder(_without(wanted, staying), plan.graph)
-        staying |= {key: f"needed by {_names(guests, others)}" for key, others in order.waiting(power).items()}
+        called = GuestNames(guests.values())
+        staying |= {key: f"needed by {_names(called, others)}" for key, others in order.waiting(power).items()}
         due, own = order.due(power), SheddingOrder(wanted, plan.graph).own(power)
         return ShedChoice(
             guests=guests, going=tuple(guest for guest in everybody if guest.key in due), stages=due,
@@ -70,7 +77,8 @@ class Shedding:
         order = SheddingOrder({one.key: GuestShedding(after=0) for one in going if one.key not in left}, plan.graph)
         waiting = order.waiting(_NOW)
         if waiting:
-            told = (f"{guests[key].name} is needed by {_names(guests, others)}" for key, others in waiting.items())
+            called = GuestNames(guests.values())
+            told = (f"{called[key]} is needed by {_names(called, others)}" for key, others in waiting.items())
             raise UsageError(f"nobody is shed: {'; '.join(told)}", "name those as well, or leave it to the host stop")
         return ShedChoice(
             guests=guests, going=tuple(going), stages={}, staying={}, busy=await self._busy.ask(going)
@@ -114,5 +122,5 @@ def _without(wanted: Mapping[Key, GuestShedding], staying: Mapping[Key, str]) ->
     return {key: shed for key, shed in wanted.items() if key not in staying}
 
 
-def _names(guests: Mapping[Key, Guest], keys: Iterable[Key]) -> str:
-    return ", ".join(sorted(guests[key].name for key in keys))
+def _names(called: GuestNames, keys: Iterable[Key]) -> str:
+    return ", ".join(sorted(called[key] for key in keys))

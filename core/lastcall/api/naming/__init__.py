@@ -1,0 +1,1 @@
+"""What guests are called before people."""
