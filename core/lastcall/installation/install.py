@@ -17,6 +17,7 @@ from lastcall.imports import libvirt_guests
 from lastcall.installation import packaged, takeover
 from lastcall.installation.choices import Choices, undo_steps
 from lastcall.installation.first_configuration import FirstConfiguration, first_configuration
+from lastcall.installation.given_back import give_list_back_steps
 from lastcall.installation.guests_unit import disarm_steps, is_disarmed, rearm_steps
 from lastcall.installation.set_aside import put_back_steps, set_aside_steps, unit_name
 from lastcall.installation.shared_data.completion import completions
@@ -254,16 +255,8 @@ class Installation:
         rearming = list(rearm_steps(self.root))
         yield from rearming
         if rearming:
-            yield from self._give_list_back()
+            yield from give_list_back_steps(self._path_of(self.settings(None).paths.state), self.root)
             yield self._reload()
-
-    def _give_list_back(self) -> Iterator[InstallStep]:
-        state = open_state(self._path_of(self.settings(None).paths.state))
-        waiting = [entry for entry in state.entries.values() if not entry.parked]
-        path = self._path(takeover.LIST)
-        if waiting and not path.exists():
-            text = takeover.as_list(waiting)
-            yield InstallStep(f"write {len(waiting)} waiting guests to {path}", lambda: path.write_text(text))
 
     def _ours(self) -> list[Path]:
         jobs = [UNITS / f"{target}.d" / "lastcall.conf" for target in units.JOB_TARGETS]

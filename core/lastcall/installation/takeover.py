@@ -1,7 +1,7 @@
-"""The list of guests that libvirt-guests keeps: taken over, and given back."""
+"""The list of guests that libvirt-guests keeps, taken over."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,14 +46,6 @@ def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> l
             state.entries[guest.key] = entry
             added.append(entry)
     return added
-
-
-def as_list(entries: Iterable[Entry]) -> str:
-    """Entries as libvirt-guests keeps them."""
-    by_uri: dict[str, list[str]] = {}
-    for entry in entries:
-        by_uri.setdefault(entry.uri, []).append(entry.uuid)
-    return "".join(f"{uri} {' '.join(uuids)}\n" for uri, uuids in by_uri.items())
 
 
 def listed_guests(text: str) -> Sequence[Guest]:
