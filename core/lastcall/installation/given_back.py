@@ -8,8 +8,10 @@ from lastcall.formats.bounded_text import first_names
 from lastcall.formats.reading import read_text
 from lastcall.imports import libvirt_guests
 from lastcall.installation.steps import InstallStep
-from lastcall.installation.takeover import LIST
-from lastcall.persistence.state import open_state
+from lastcall.installation.takeover import LIST, boot_before
+from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
+from lastcall.persistence.state import StateFile, open_state
 from lastcall.persistence.waiting.entry import Entry
 
 _DEFAULT = "default"
@@ -18,11 +20,12 @@ _FEW = 10  # names in a line
 
 def give_list_back_steps(folder: Path, root: Path) -> Iterator[InstallStep]:
     """Write its list, and say who stays on ours, and why. `folder`: where ours is kept."""
-    state, path, uris = open_state(folder), root / LIST, _its_uris(root)
+    state, maintenance = open_state(folder), MaintenanceFile(folder).read()
+    path, uris = root / LIST, _its_uris(root)
     stay: dict[str, list[str]] = {}
     given: list[Entry] = []
     for entry in state.entries.values():
-        why = f"waits, as there is a {path}" if path.exists() else _why_not(entry, uris)
+        why = f"waits, as there is a {path}" if path.exists() else _why_not(entry, state, maintenance, uris)
         if why:
             stay.setdefault(why, []).append(entry.name)
         else:
@@ -46,10 +49,17 @@ def as_list(entries: Iterable[Entry]) -> str:
     return "".join(f"{uri} {' '.join(uuids)}\n" for uri, uuids in by_uri.items())
 
 
-def _why_not(entry: Entry, uris: Collection[str] | None) -> str:
+def _why_not(entry: Entry, state: StateFile, maintenance: Maintenance | None, uris: Collection[str] | None) -> str:
     """Why libvirt-guests is not to start it; else nothing."""
+    # It starts whoever is listed: a guest whom our next boot would have left alone may run elsewhere by then.
+    if entry.where:
+        return "may run on another host"
+    if maintenance and maintenance.concerns(entry):
+        return "stays off while this host is in maintenance"
     if entry.parked:
         return "could not be started"
+    if not entry.due or not (entry.boot_id == boot_id() or entry.is_due_from(boot_before(state))):
+        return "was stopped by hand, or in an earlier boot"
     if uris is not None and not any(name in uris for name in _names(entry.uri)):
         return f"is on {entry.uri}, which URIS of libvirt-guests has not"
     return ""

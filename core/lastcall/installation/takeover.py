@@ -32,7 +32,7 @@ class GuestsList:
 
 def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> list[Entry]:
     """Put its guests on ours; returns those that were not there. `known`: what libvirt tells of guests, by UUID."""
-    boot = boot_id() if listed.written >= listed.booted else _before(state)
+    boot = boot_id() if listed.written >= listed.booted else boot_before(state)
     since = datetime.fromtimestamp(listed.written, UTC).isoformat(timespec="seconds")
     added: list[Entry] = []
     for unknown in listed_guests(listed.text):
@@ -62,6 +62,6 @@ def listed_guests(text: str) -> Sequence[Guest]:
     return list(found.values())
 
 
-def _before(state: StateFile) -> str:
+def boot_before(state: StateFile) -> str:
     """The boot before this one, as far as our own list knows."""
     return (state.previous_boot if state.boot == boot_id() else state.boot) or ""

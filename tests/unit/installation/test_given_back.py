@@ -1,5 +1,6 @@
 """Who is given to libvirt-guests when lastcall is taken away, and who stays on our list."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from lastcall.api.guests import GuestState
 from lastcall.installation.given_back import give_list_back_steps
 from lastcall.installation.takeover import LIST
 from lastcall.persistence.boot_stamp import boot_id
+from lastcall.persistence.fleet.maintenance import Maintenance, MaintenanceFile
 from lastcall.persistence.state import StateFile
 from lastcall.persistence.waiting.entry import Entry
 
@@ -66,3 +68,27 @@ def test_a_list_that_is_there_already_is_kept_and_that_is_said(tmp_path: Path) -
     give_back(tmp_path, DUE)
     said, _ = give_back(tmp_path, DUE)
     assert said == [f"leave on our list who waits, as there is a {tmp_path / LIST}: db 1"]
+
+
+STAYS = {
+    "may run on another host": {"where": ("qemu+ssh://other/system",)},
+    "could not be started": {"parked": True},
+    "was stopped by hand, or in an earlier boot": {"due": False, "cause": "hand"},
+    "was stopped by hand, or in an earlier boot ": {"boot_id": "long ago"},
+}
+
+
+@pytest.mark.parametrize("why", STAYS)
+def test_libvirt_guests_is_given_nobody_whom_the_next_boot_would_have_left_alone(tmp_path: Path, why: str) -> None:
+    stays = replace(DUE, uuid=CONTAINER.uuid, name="web", **STAYS[why])
+    said, listed = give_back(tmp_path, DUE, replace(DUE, uuid="8" * 8 + DUE.uuid[8:], boot_id="before"), stays)
+    assert len(set(re.findall(r"\S+-\S+", listed))) == 2
+    assert stays.uuid not in listed
+    assert said[1:] == [f"leave on our list who {why.strip()}: web"]
+
+
+def test_libvirt_guests_is_given_nobody_who_is_off_for_a_maintenance(tmp_path: Path) -> None:
+    MaintenanceFile(tmp_path).write(Maintenance.begun_now([CONTAINER]))
+    said, listed = give_back(tmp_path, DUE, CONTAINER, settings="URIS='default lxc:///system'\n")
+    assert its_guests(listed, "default lxc:///system") == {CONTAINER.uuid}
+    assert said[1:] == ["leave on our list who stays off while this host is in maintenance: db 1"]
