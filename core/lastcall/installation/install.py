@@ -80,7 +80,7 @@ class Installation:
             *self._files(settings),
             *self._labels(),
             self._reload(),
-            *self._adoption(settings),
+            *self._adoption(settings, on_duty=takes_over),
             *set_aside,
             self._enable(),
             # Enabled is not enough: without a start that succeeded in this boot its ExecStop is not run.
@@ -209,7 +209,7 @@ class Installation:
 
             yield InstallStep(" ".join(command), label)
 
-    def _adoption(self, settings: Settings) -> Iterator[InstallStep]:
+    def _adoption(self, settings: Settings, *, on_duty: bool) -> Iterator[InstallStep]:
         path = self._path(takeover.LIST)
         if not path.is_file():
             return
@@ -218,7 +218,7 @@ class Installation:
         def do() -> None:
             text = read_text(path, libvirt_guests.LARGEST, errors="replace")
             state = open_state(self._path_of(settings.paths.state))
-            listed = takeover.GuestsList(text, path.stat().st_mtime, boot_time(self.systemctl))
+            listed = takeover.GuestsList(text, path.stat().st_mtime, boot_time(self.systemctl), on_duty)
             takeover.adopt(listed, state, self.known())
             # Ours is on disk before theirs is gone: what comes in between leaves two lists, and loses no guest.
             state.save()
@@ -226,7 +226,13 @@ class Installation:
             path.unlink()
 
         count = len(takeover.listed_guests(read_text(path, libvirt_guests.LARGEST, errors="replace")))
-        ours = "the list of those to restore" if settings.restore.brings_back else "our list; none is started by itself"
+        ours = "the list of those to restore"
+        if not on_duty:
+            # Switched off by `disable --now`, it has stopped everybody and left its list, a year ago or two: whoever
+            # is off today is meant to be, or runs on another host.
+            ours = f"our list; none is started by itself, as {units.LIBVIRT_GUESTS} is not on duty"
+        elif not settings.restore.brings_back:
+            ours = "our list; none is started by itself"
         yield InstallStep(f"take {count} guest{'' if count == 1 else 's'} over from {path} to {ours}", do)
 
     def _enable(self) -> InstallStep:

@@ -22,12 +22,14 @@ class GuestsList:
     """libvirt-guests' list: a line for each connection, `URI UUID UUID …`.
 
     `written` and `booted` are seconds since the epoch: a list older than this boot is what the boot before has left,
-    and is due now; a younger one is due at the next boot.
+    and is due now; a younger one is due at the next boot. `on_duty`: whether libvirt-guests is. Else nobody has been
+    going to start them, and nobody is due.
     """
 
     text: str
     written: float
     booted: float
+    on_duty: bool = True
 
 
 def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> list[Entry]:
@@ -41,7 +43,7 @@ def adopt(listed: GuestsList, state: StateFile, known: Mapping[str, Guest]) -> l
         if guest.key not in state.entries:
             entry = Entry(
                 uri=guest.uri, uuid=guest.uuid, name=guest.name, driver=guest.driver, state=GuestState.RUNNING,
-                run="libvirt-guests", boot_id=boot, since=since, due=True,
+                run="libvirt-guests", boot_id=boot, since=since, due=listed.on_duty,
             )  # fmt: skip
             state.entries[guest.key] = entry
             added.append(entry)

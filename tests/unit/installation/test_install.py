@@ -20,13 +20,14 @@ from lastcall.installation.set_aside import SET_ASIDE
 from lastcall.installation.shared_data.completion import completions
 from lastcall.installation.steps import InstallStep
 from lastcall.persistence.boot_stamp import boot_id
-from lastcall.persistence.state import StateFile
+from lastcall.persistence.state import StateFile, open_state
 from lastcall.systemd.systemctl import Systemctl
 from lastcall.systemd.units import GUESTS_DROP_IN, RESTORE, SERVICE, UNITS
 
 GUEST = Guest(uri="qemu:///system", uuid="11111111-2222-3333-4444-555555555555", name="db 1")
 
 
+OFF_DUTY = {"ActiveState": "inactive", "UnitFileState": "disabled"}
 OTHER = Guest(uri="qemu:///system", uuid="66666666-2222-3333-4444-555555555555", name="web")
 
 
@@ -82,7 +83,7 @@ def test_nobody_is_promised_to_come_back_where_the_configuration_says_that_none_
     (tmp_path / takeover.LIST).parent.mkdir(parents=True)
     (tmp_path / takeover.LIST).write_text(f"default {GUEST.uuid}\n")
     for restore, promised in ((RestoreSettings(), True), (RestoreSettings(policy="none"), False)):
-        duty = installation(tmp_path, FakeSystemctl(), restore)
+        duty = installation(tmp_path, FakeSystemctl({"libvirt-guests.service": GUESTS_ON_DUTY}), restore)
         assert "is on duty: guests are stopped when this host is" in duty.duty()
         assert ("come back with it" in duty.duty(), "none comes back by itself" in duty.duty()) == (
             promised,
@@ -226,6 +227,22 @@ def test_libvirt_guests_list_becomes_ours(tmp_path: Path) -> None:
     younger = takeover.GuestsList(f"lxc:///system {GUEST.uuid}", written=300.0, booted=200.0)
     (entry,) = takeover.adopt(younger, state, {})
     assert (entry.boot_id, entry.due) == (boot_id(), True)
+
+
+@pytest.mark.parametrize("on_duty", [False, True])
+def test_only_a_list_of_a_libvirt_guests_that_is_on_duty_has_anybody_started(tmp_path: Path, on_duty: bool) -> None:
+    """Left behind when it was disabled, it may be years old: nobody is lost by it, and nobody started."""
+    (tmp_path / takeover.LIST).parent.mkdir(parents=True)
+    (tmp_path / takeover.LIST).write_text(f"default {GUEST.uuid}\n")
+    units = {"libvirt-guests.service": GUESTS_ON_DUTY if on_duty else {**GUESTS_ON_DUTY, **OFF_DUTY}}
+    systemctl = FakeSystemctl(units, show="UserspaceTimestamp=@100")
+    (step,) = [step for step in installation(tmp_path, systemctl).plan() if "take 1 guest" in step.text]
+    assert step.text.endswith("as libvirt-guests.service is not on duty") == (not on_duty)
+    (tmp_path / "var/lib/lastcall").mkdir()
+    step.do()
+    state = open_state(tmp_path / "var/lib/lastcall")
+    assert [(entry.uuid, entry.due) for entry in state.entries.values()] == [(GUEST.uuid, on_duty)]
+    assert not (tmp_path / takeover.LIST).exists()
 
 
 def test_libvirt_guests_list_is_read_line_by_line_as_its_script_reads_it() -> None:
