@@ -16,6 +16,7 @@ from lastcall.checks.missing_guests import find_missing
 from lastcall.checks.moving.targets import look_at_targets
 from lastcall.checks.named_rules import named_rules
 from lastcall.checks.names import KnownNames
+from lastcall.checks.passed_over_files import passed_over_files
 from lastcall.checks.power.sheds_otherwise import sheds_otherwise
 from lastcall.checks.power.sleeps_apart import sleeps_apart
 from lastcall.checks.preflight import advise
@@ -29,6 +30,7 @@ from lastcall.cli.documents.findings import CheckDocument
 from lastcall.cli.invocation import Invocation
 from lastcall.cli.options import json_option
 from lastcall.cli.progress import tell_trace, trace_sinks
+from lastcall.config.files import config_file
 from lastcall.errors import ExitCode, Problem, Severity
 from lastcall.formats.json_text import to_json
 from lastcall.formats.layout.columns import REST, SIGN, Cell, Column, Fit, Row, in_columns
@@ -102,6 +104,7 @@ def _look(invocation: Invocation, *, log_in: bool) -> tuple[CheckSeen, Parts]:
     loaded = load(invocation.config)
     loop = asyncio.new_event_loop()
     parts = assemble(loaded, RunRequest(kind=RunKind.SHUTDOWN, rehearsal=True, sinks=trace_sinks(invocation)), loop)
+    parts.stream.problems(passed_over_files(config_file(invocation.config)[0]))
     if booted() and invocation.config is None:  # the units know the default configuration only
         parts.stream.problems(check_units(Systemctl(), loaded.settings))
     seen = loop.run_until_complete(find_problems(parts, loaded))

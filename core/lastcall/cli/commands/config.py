@@ -12,6 +12,7 @@ import click
 
 from lastcall.api.guests import RunKind
 from lastcall.checks.names import KnownNames
+from lastcall.checks.passed_over_files import passed_over_files
 from lastcall.cli.documents.configuration import (
     ConfigCheckDocument,
     ConfigurationDocument,
@@ -24,6 +25,7 @@ from lastcall.cli.options import SuggestingGroup, json_option
 from lastcall.cli.outlet import say
 from lastcall.cli.progress import tell_trace, trace_sinks
 from lastcall.config.compose import settings_schema
+from lastcall.config.files import config_file
 from lastcall.config.load import read
 from lastcall.config.nodes import MISTAKES
 from lastcall.errors import ConfigInvalid, ExitCode, Problem, Severity, UsageError
@@ -61,6 +63,7 @@ def check_config(invocation: Invocation, *, as_json: bool) -> int:
         names = list(islice(KnownNames(plugins).unknown_in(document.node), MISTAKES))
         errors = [located for located in names if located[1].severity is Severity.ERROR]
         found += (*plugins.registry.problems, *(one for _, one in names if one.severity is not Severity.ERROR))
+        found += passed_over_files(config_file(invocation.config)[0])
         if not as_json:
             _say_problems(invocation, found)
         plugins.settings(document, errors)
