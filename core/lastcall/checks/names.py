@@ -3,13 +3,13 @@
 A run goes without what is not there; who checks a configuration wants to know beforehand.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 
 from lastcall.api.guests import Guest
 from lastcall.api.matching import is_like
 from lastcall.config.files import Located
-from lastcall.config.guest_settings import LEAVE, GuestPolicy, GuestRule
+from lastcall.config.guest_settings import LEAVE, LEAVE_IS_LAST, GuestPolicy, GuestRule
 from lastcall.config.nodes import ListNode, MapNode, Node, NodePath, Scalar, locate, path_text
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
@@ -17,12 +17,13 @@ from lastcall.formats.nearest import did_you_mean
 from lastcall.formats.values import value
 from lastcall.hooks.discovery import Plugins
 
-LADDERS = ("stop", "last_resort")
-
 
 @value
 class _Kind:
-    """One kind of thing that has a name. `unsure`: what could not be loaded, and may have more of it."""
+    """One kind of thing that has a name. `unsure`: what could not be loaded, and may have more of it.
+
+    `elsewhere`: words that mean something in another place, and what helps.
+    """
 
     what: str
     has: str
@@ -31,9 +32,13 @@ class _Kind:
     unsure: Sequence[str]
     blocked: Collection[str] = ()
     severity: Severity = Severity.ERROR
+    elsewhere: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def problem(self, where: str, path: str, name: str) -> Problem:
         """That nothing has this name; or that nobody can tell."""
+        if name in self.elsewhere:
+            message = f"{path}: no plugin {self.has} {name!r}"
+            return Problem(what=self.what, where=where, message=message, remedy=self.elsewhere[name])
         if self.unsure:
             why = f"{', '.join(self.unsure)} could not be loaded"
             message = f"{path}: nobody knows whether a plugin {self.has} {name!r}: {why}"
@@ -56,7 +61,9 @@ class KnownNames:
         unsure = [*dict.fromkeys((*unread, *plugins.silent)), *registry.unseen]
         blocked = [source.name for source in registry.blocked]
         there = {source.name for source in (*registry.sources, *registry.failed)}
-        self._method = _Kind("ladder", "provides the stop method", "stop methods", plugins.methods, unsure, blocked)
+        methods = _Kind("ladder", "provides the stop method", "stop methods", plugins.methods, unsure, blocked)
+        resorts = replace(methods, things="last resorts", known={*methods.known, LEAVE})  # no method, but none at all
+        self._steps = {"stop": replace(methods, elsewhere={LEAVE: LEAVE_IS_LAST}), "last_resort": resorts}
         self._shell = _Kind("shell", "provides the guest shell", "guest shells", plugins.shells, unsure, blocked)
         self._plugin = _Kind("plugin", "is called", "plugins", there | {*blocked}, registry.unseen)
         # A warning: a pattern may stand there for a drop-in that comes and goes.
@@ -78,11 +85,11 @@ class KnownNames:
 
     def unknown_of(self, policy: GuestPolicy, where: str, source: str = "") -> Iterator[Problem]:
         """The same for one policy that was made."""
-        for key in LADDERS:
+        for key in self._steps:
             for index, step in enumerate(getattr(policy, key)):
                 name = step.chosen[0]
-                if name not in self._method.known and (key, name) != ("last_resort", LEAVE):
-                    yield self._method.problem(where, f"{source}{key}[{index}]", name)
+                if name not in self._steps[key].known:
+                    yield self._steps[key].problem(where, f"{source}{key}[{index}]", name)
         for name in policy.shell:
             if name not in self._shell.known:
                 yield self._shell.problem(where, f"{source}shell", name)
@@ -92,10 +99,9 @@ class KnownNames:
         policies: list[tuple[NodePath, Node | None]] = [(("defaults",), root.items.get("defaults"))]
         policies += [(("guests", at), rule) for at, rule in enumerate(_items(rules))]
         for path, policy in policies:
-            for key in LADDERS:
+            for key in self._steps:
                 for below, name in _texts(policy, key):
-                    if (key, name) != ("last_resort", LEAVE):  # no method, but none at all
-                        yield self._method, (*path, *below), name
+                    yield self._steps[key], (*path, *below), name
             for below, name in _texts(policy, "shell"):
                 yield self._shell, (*path, *below), name
         yield from self._plugins_written(root.items.get("hooks"))

@@ -43,6 +43,9 @@ SHELL = (
 
 
 LEAVE = "leave"
+LEAVE_IS_LAST = (
+    f"`last_resort: {LEAVE}`, beside `stop`, is what leaves a guest running that nothing in its ladder stops"
+)
 NEVER = "never"
 _SHED_FORMS = f"{NEVER}, a time on battery such as 5min, or a mapping of after, below and runtime_below"
 SHED = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from lastcall.api.guests import Guest, GuestState, Key, Outcome
 from lastcall.api.naming.guest_names import GuestNames
-from lastcall.config.guest_settings import LEAVE, GuestPolicy, LadderStep
+from lastcall.config.guest_settings import LEAVE, LEAVE_IS_LAST, GuestPolicy, LadderStep
 from lastcall.config.policies import Policies
 from lastcall.config.policy.management import is_ours, is_watched
 from lastcall.errors import Problem
@@ -301,9 +301,8 @@ def _unknown(name: str, guest: Guest, methods: Mapping[str, Any], *, ends: bool)
     """`ends`: it is where the last resort ends."""
     then = f"{DESTROY} takes its place" if ends and DESTROY in methods else "the step is skipped"
     remedy = f"methods there are: {', '.join(sorted(methods))}; `lastcall plugins` says what could not be loaded"
-    return Problem(
-        what="ladder",
-        where=guest.name,
-        message=f"no plugin provides the stop method {name!r}{did_you_mean(name, methods)}; {then}",
-        remedy=remedy,
-    )
+    meant = did_you_mean(name, methods)
+    if name == LEAVE:
+        meant, remedy = "", LEAVE_IS_LAST
+    message = f"no plugin provides the stop method {name!r}{meant}; {then}"
+    return Problem(what="ladder", where=guest.name, message=message, remedy=remedy)

@@ -14,6 +14,7 @@ from lastcall.config.metadata import read_metadata
 from lastcall.config.policies import Policies
 from lastcall.errors import Problem, Severity
 from lastcall.hooks.discovery import Plugins
+from lastcall.planning.plan import Circumstances, make_plan
 
 MISSPELT = """\
 defaults:
@@ -78,6 +79,25 @@ def test_what_is_there_is_no_problem_and_what_has_the_wrong_form_is_told_by_othe
     (folder / "on_guest_stop" / "10-first.sh").write_text("#!/bin/sh\n")
     (folder / "on_guest_stop" / "10-first.sh").chmod(0o755)
     assert unknown(f"{text}\npaths: {{hooks: {folder}}}") == []
+
+
+def test_who_writes_leave_into_a_ladder_is_told_where_it_belongs_and_not_to_save_the_guest() -> None:
+    (problem,) = unknown("defaults: {stop: [acpi, leave]}")
+    assert problem.message == "defaults.stop[1]: no plugin provides the stop method 'leave'"
+    document = parse("defaults: {stop: [acpi, leave]}")
+    plugins = Plugins(document.bootstrap)
+    guest, policies = Guest(uri="qemu:///system", uuid="u", name="db"), Policies(plugins.settings(document))
+    methods = {name: method for name, (_, method) in plugins.methods.items()}
+    (planned,) = make_plan([guest], policies, Circumstances(methods=methods)).problems
+    assert planned.message == "no plugin provides the stop method 'leave'; the step is skipped"
+    for one in (problem, planned):
+        assert one.remedy.startswith("`last_resort: leave`, beside `stop`")
+
+
+@pytest.mark.parametrize("word", ["none", "nothing", "leaf"])
+def test_leave_is_among_what_a_last_resort_may_be(word: str) -> None:
+    (problem,) = unknown(f"defaults: {{last_resort: {word}}}")
+    assert problem.remedy == "last resorts there are: acpi, agent, destroy, leave, migrate, save, signal, ssh"
 
 
 def test_a_method_of_a_plugin_that_is_blocked_is_told_as_that() -> None:
