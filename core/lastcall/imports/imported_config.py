@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Literal
 
+from lastcall.formats.bounded_text import bounded
 from lastcall.formats.values import value
 
 SERIAL_DEADLINE = 1500  # seconds for one guest after the other; systemd forces the host off five minutes later
@@ -54,12 +55,21 @@ class Dialect:
     """What one program's settings file may say.
 
     `defaults`: its settings, and what they are where the file says nothing. `wrong`: why a setting cannot have this
-    value; else nothing. `meaning`: of all settings together.
+    value; else nothing. `meaning`: of all settings together. `words`: those that a setting may be, of which the last is
+    what any other counts as.
     """
 
     defaults: Mapping[str, str]
+    words: Mapping[str, Sequence[str]]
     wrong: Callable[[str, str], str]
     meaning: Callable[[Mapping[str, str]], ImportedMeaning]
+
+    def odd_words(self, given: Mapping[str, str]) -> Iterator[str]:
+        """What is said of each setting that is none of its words: who mistyped one never heard of it."""
+        for name, (*others, last) in self.words.items():
+            if given[name] not in {*others, last}:
+                known = f"neither {' nor '.join([*others, last])}"
+                yield f"{name}: {bounded(given[name])!r} is {known}; it counts as {last}, as before"
 
 
 def wrong_number(name: str, text: str) -> str:

@@ -76,7 +76,7 @@ def _meaning(given: Mapping[str, str]) -> ImportedMeaning:
         bypass_cache=given["BYPASS_CACHE"] != "0",
         sources={
             "connections": "URIS",
-            "parallel": f"PARALLEL_SHUTDOWN={given['PARALLEL_SHUTDOWN']}",
+            "parallel": "saved one after the other" if suspends else f"PARALLEL_SHUTDOWN={given['PARALLEL_SHUTDOWN']}",
             "policy": f"ON_BOOT={given['ON_BOOT']}",
             "delay": "START_DELAY",
             "sync_time": f"SYNC_TIME={given['SYNC_TIME']}",
@@ -89,7 +89,11 @@ def _meaning(given: Mapping[str, str]) -> ImportedMeaning:
     )
 
 
-LIBVIRT = Dialect(defaults=DEFAULTS, wrong=_wrong, meaning=_meaning)
+_WORDS = {
+    "ON_SHUTDOWN": ("shutdown", "suspend"), "ON_BOOT": ("start", "ignore"),
+    "PERSISTENT_ONLY": ("true", "false", "default"),
+}  # fmt: skip
+LIBVIRT = Dialect(defaults=DEFAULTS, words=_WORDS, wrong=_wrong, meaning=_meaning)
 
 
 @dataclass(slots=True)
@@ -105,6 +109,12 @@ class GuestsSettings:
     def meaning(self) -> ImportedMeaning:
         """What all of them come to."""
         return self.dialect.meaning(self.values)
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to know of what they come to, a line for each."""
+        serial = self.meaning.serial
+        return [*self.dialect.odd_words(self.values), *([serial] if serial else ())]
 
     def told(self, file: Path) -> list[str]:
         """What was not taken over from this file, a line for each."""
@@ -162,6 +172,7 @@ def read_settings(text: str, defaults: Mapping[str, str] = DEFAULTS) -> GuestsSe
 def as_yaml(settings: GuestsSettings, name: str) -> str:
     """The same as our configuration, with a note for each line that says where it comes from."""
     head = [f"# From {name}; see docs/migrate.md for what is different on purpose."]
+    head += [f"# {what}" for what in settings.dialect.odd_words(settings.values)]
     head += [f"# not taken over: line {line}: {what}" for line, what in settings.unread]
     # A value may have line ends, at which a comment would end; YAML knows more of them than \n.
     return page(line.replace("\n", " ") for line in [*head, "", *config_lines(settings.meaning)]) + "\n"

@@ -60,4 +60,5 @@ def _meaning(given: Mapping[str, str]) -> ImportedMeaning:
     )
 
 
-OPENRC = Dialect(defaults=DEFAULTS, wrong=_wrong, meaning=_meaning)
+_WORDS = {"LIBVIRT_SHUTDOWN": ("shutdown", "destroy", "managedsave"), "LIBVIRT_START": ("no", "yes")}
+OPENRC = Dialect(defaults=DEFAULTS, words=_WORDS, wrong=_wrong, meaning=_meaning)

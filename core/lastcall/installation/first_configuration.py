@@ -28,7 +28,4 @@ def first_configuration(root: Path, *, takes_over: bool) -> FirstConfiguration:
     # Some distributions enable libvirt-guests unasked: what nobody has set nobody has chosen.
     if not found.given and not found.unread:
         return FirstConfiguration(SAMPLE)
-    serial = found.meaning.serial
-    return FirstConfiguration(
-        libvirt_guests.as_yaml(found, str(theirs)), [serial] if serial else [], found.told(theirs)
-    )
+    return FirstConfiguration(libvirt_guests.as_yaml(found, str(theirs)), found.notes, found.told(theirs))

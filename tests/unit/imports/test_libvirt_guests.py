@@ -114,6 +114,37 @@ def test_every_setting_keeps_its_meaning() -> None:
         assert settings(f"PERSISTENT_ONLY={value}").defaults.transient == suspend
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ON_SHUTDOWN='shutdown '", "ON_SHUTDOWN: 'shutdown ' is neither shutdown nor suspend; it counts as suspend"),
+        ("ON_BOOT=Start", "ON_BOOT: 'Start' is neither start nor ignore; it counts as ignore"),
+        ("PERSISTENT_ONLY=1", "PERSISTENT_ONLY: '1' is neither true nor false nor default; it counts as default"),
+        (
+            "LIBVIRT_SHUTDOWN=acpi",
+            "LIBVIRT_SHUTDOWN: 'acpi' is neither shutdown nor destroy nor managedsave; it counts",
+        ),
+        ("ON_SHUTDOWN=suspend\nON_BOOT=ignore\nPERSISTENT_ONLY=false\nSYNC_TIME=yes", ""),
+        ("LIBVIRT_SHUTDOWN=destroy\nLIBVIRT_START=no", ""),
+    ],
+)
+def test_a_word_that_the_original_takes_for_another_without_a_sound_is_told_of(text: str, told: str) -> None:
+    found = read_settings(text)
+    notes = [note for note in found.notes if "counts as" in note]
+    assert [note.startswith(told) for note in notes] == ([True] if told else [])
+    assert all(f"# {note}\n" in as_yaml(found, "f") for note in notes), (
+        "whoever reads the configuration is told as well"
+    )
+
+
+def test_a_line_is_said_to_come_from_the_setting_that_it_comes_from() -> None:
+    """Saves come one after the other, whatever PARALLEL_SHUTDOWN says."""
+    for way, said in (("suspend", "saved one after the other"), ("shutdown", "PARALLEL_SHUTDOWN=10")):
+        text = as_yaml(read_settings(f"ON_SHUTDOWN={way}\nPARALLEL_SHUTDOWN=10"), "f")
+        (line,) = [line for line in text.splitlines() if line.strip().startswith("parallel:") and "starts" not in line]
+        assert line.endswith(f"# {said}")
+
+
 def times(found: Settings) -> list[tuple[str, float | None]]:
     return [(step.chosen[0], getattr(step.chosen[1], "timeout", None)) for step in found.defaults.stop]
 

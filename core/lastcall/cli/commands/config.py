@@ -218,17 +218,17 @@ def import_(file: Path | None, *, as_json: bool) -> int:
     except OSError as error:
         remedy = error.remedy if isinstance(error, Unreadable) else ""
         raise UsageError(f"{found} cannot be read: {(error.strerror or str(error)).lower()}", remedy) from None
-    serial, text = settings.meaning.serial, libvirt_guests.as_yaml(settings, str(found))
+    text = libvirt_guests.as_yaml(settings, str(found))
     if as_json:
         import yaml
 
         facts = ImportDocument(
-            file=str(found), configuration=yaml.safe_load(text) or {}, notes=(serial,) if serial else (),
+            file=str(found), configuration=yaml.safe_load(text) or {}, notes=tuple(settings.notes),
             unread=tuple(settings.told(found)),
         )  # fmt: skip
         click.echo(to_json(facts, indent=1))
     else:
         click.echo(text.rstrip())
-        for line in (*([f"note: {serial}"] if serial else ()), *settings.told(found)):
+        for line in (*(f"note: {note}" for note in settings.notes), *settings.told(found)):
             click.echo(visible(line), err=True)
     return ExitCode.NOT_AS_PLANNED if settings.unread else ExitCode.OK
