@@ -1,5 +1,6 @@
 """Who else stops guests, as found by asking systemd and looking into what it names."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def found(units: dict[str, dict[str, str]], root: Path) -> dict[str, OtherStoppe
         ("/bin/sh -c for vm in $(virsh list --name); do virsh shutdown $vm; done", "virsh shutdown"),
         ("virsh list --name | xargs -r -n1 virsh -q shutdown", "virsh shutdown"),
         ("virsh \\\n  shutdown db", "virsh shutdown"),
-        ('VIRSH=/usr/bin/virsh\n"$VIRSH" -q shutdown db', "VIRSH shutdown"),
+        ('VIRSH=/usr/bin/virsh\n"$VIRSH" -q shutdown db', "virsh shutdown"),
         ('${VIRSH:-virsh} shutdown "$vm"', "virsh shutdown"),
         ('run_virsh "$uri" shutdown "$guest" > /dev/null', "run_virsh shutdown"),
         ("for what in shutdown destroy; do virsh $what db; done", "virsh shutdown"),
@@ -67,6 +68,20 @@ def found(units: dict[str, dict[str, str]], root: Path) -> dict[str, OtherStoppe
 )
 def test_what_stops_guests_is_told_from_what_only_looks(text: str, expected: str | None) -> None:
     assert find_stop(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'V="virsh -c qemu:///system"\n$V shutdown db', "export V=/usr/bin/virsh; ${V} destroy db",
+        "V='virsh'\n\"$V\" -q save a b",
+        "local CMD=virsh\nfor vm in $(${CMD} list --name); do timeout 9 $CMD shutdown $vm; done",
+    ],
+)  # fmt: skip
+def test_a_program_is_known_by_whatever_variable_it_is_called(text: str) -> None:
+    assert str(find_stop(text)).startswith("virsh ")
+    assert find_stop(re.sub("shutdown|destroy|save", "domstate", text)) is None
+    assert find_stop(text.replace("virsh", "systemctl")) is None
 
 
 def test_units_are_found_wherever_they_lie_and_however_they_are_started(tmp_path: Path) -> None:

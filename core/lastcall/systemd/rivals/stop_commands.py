@@ -1,8 +1,8 @@
 """Whether a command line or a script stops guests: a look at its words, which runs nothing and follows nothing."""
 
 import re
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from itertools import chain, pairwise
 
 _OF_LIBVIRT = frozenset({"shutdown", "destroy", "managedsave", "save", "dompmsuspend"})
 _VERBS = {
@@ -35,18 +35,21 @@ def find_stop(text: str) -> str | None:
     code = _CONTINUED.sub(" ", "\n".join(map(_without_comment, text.splitlines())))
     pieces = _BORDER.split(code)
     statements = [_QUOTES.sub(" ", piece).split() for piece in pieces[::2]]
+    called = _called(statements)
     for before, words in zip(["", *pieces[1::2]], statements, strict=True):
         # `echo virsh shutdown` is a word to somebody.
-        if words and words[0] not in _SAYS and (found := _of_statement(words, statements, fed=before == "|")):
+        if words and words[0] not in _SAYS and (found := _of_statement(words, statements, called, fed=before == "|")):
             return found
     if _LIBVIRT.search(code) and (call := _CALL.search(code)):
         return f"{call[1]}() of libvirt"
     return None
 
 
-def _of_statement(words: list[str], statements: list[list[str]], *, fed: bool) -> str | None:
+def _of_statement(words: list[str], statements: list[list[str]], called: Mapping[str, str], *, fed: bool) -> str | None:
     for index, word in enumerate(words):
         tool = _bare(word)
+        if word.startswith("$"):
+            tool = called.get(tool, tool)
         if _TOOL.fullmatch(tool) is None:
             continue
         verbs = _VERBS.get(tool.lower(), _OF_LIBVIRT)
@@ -59,6 +62,18 @@ def _of_statement(words: list[str], statements: list[list[str]], *, fed: bool) -
             if verb := next((one for one in named if one in verbs), None):
                 return f"{tool} {verb}"
     return None
+
+
+def _called(statements: list[list[str]]) -> Mapping[str, str]:
+    """The tools that variables stand for, whatever these are called: `V="virsh -c qemu:///system"`."""
+    found: dict[str, str] = {}
+    for statement in statements:
+        for word, following in pairwise([*statement, ""]):
+            name, sign, told = word.partition("=")
+            tool = _bare(told or following)
+            if sign and name.isidentifier() and _TOOL.fullmatch(tool):
+                found[name] = tool
+    return found
 
 
 def _assigned(statements: list[list[str]]) -> Iterator[str]:
