@@ -60,8 +60,7 @@ class Reader:
         except _Refused as refused:
             mark, message, remedy = refused.mark, refused.message, refused.remedy
         except yaml.MarkedYAMLError as error:
-            where = error.problem_mark or error.context_mark
-            told, remedy = yaml_mistake(error, text)
+            where, told, remedy = yaml_mistake(error, text)
             mark, message = self.mark(where), f"not valid YAML: {told}"
         # The parser that is written in Python stumbles over escapes of characters that do not exist.
         except (yaml.YAMLError, ValueError, OverflowError) as error:

@@ -4,7 +4,7 @@ import re
 import types
 import typing
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +32,8 @@ from lastcall.threads.own_code import foreign_place, frames_of
 from lastcall.threads.standard_output import lines_of
 
 WIDEST = 80  # characters of a value that are shown
+# What other tools call it, which is like no key of ours, or like a wrong one.
+_MEANT = {"name": "match", "guest": "match", "domain": "match", "vm": "match", "url": "uri"}
 _KEY = ("[key]",)  # the last step of pydantic's where it is the key of a mapping that is wrong
 _LONG_NUMBER = re.compile(rf"[-+]?\d{{{MOST_DIGITS + 1},}}(\.\d+)?")
 
@@ -127,10 +129,20 @@ def _once(node: MapNode, details: list[ErrorDetails]) -> Iterator[tuple[NodePath
         if detail["type"] == "extra_forbidden":
             unknown[path[:-1]].append(str(path[-1]))
     for path, detail in zip(paths, details, strict=True):
-        misspelt = detail["type"] == "missing" and nearest(str(path[-1]), unknown.get(path[:-1], ()))
+        misspelt = detail["type"] == "missing" and _is_among(str(path[-1]), unknown.get(path[:-1], ()))
         if path not in seen and not misspelt:
             seen.add(path)
             yield path, detail
+
+
+def _is_among(key: str, unknown: Sequence[str]) -> bool:
+    """Whether a key is missing because it has been written as one that nobody knows."""
+    return bool(nearest(key, unknown)) or any(_MEANT.get(word) == key for word in unknown)
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    meant = _MEANT.get(word, "")
+    return did_you_mean(meant if meant in known else word, known)
 
 
 def _located(model: type[BaseModel], mark: Mark, path: NodePath, detail: ErrorDetails) -> Located:
@@ -143,7 +155,7 @@ def _message(model: type[BaseModel], path: NodePath, detail: ErrorDetails) -> tu
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         known = sorted(getattr(_model_at(model, detail["loc"][:-1]), "model_fields", {}))
-        return f"unknown key{did_you_mean(str(path[-1]), known)}", f"known here: {', '.join(known)}"
+        return f"unknown key{_did_you_mean(str(path[-1]), known)}", f"known here: {', '.join(known)}"
     if kind == "missing":
         return "is missing", ""
     if kind in {"value_error", "assertion_error"}:

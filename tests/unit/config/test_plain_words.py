@@ -149,8 +149,63 @@ def test_a_tab_is_called_a_tab_and_spaces_are_asked_for(text: str, place: str) -
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("guests: [{name: db, stop: [acpi]}]", "guests[0].name: unknown key; did you mean 'match'?"),
+        ("guests: [{vm: db}]", "guests[0].vm: unknown key; did you mean 'match'?"),
+        ("connections: [{url: qemu:///system}]", "connections[0].url: unknown key; did you mean 'uri'?"),
+    ],
+)
+def test_what_other_tools_call_a_key_is_one_mistake_and_the_key_that_is_meant_is_named(text: str, key: str) -> None:
+    assert problems_of(text)[0].message == key
+    assert len(problems_of(text)) == 1
+
+
+DEEPER = "indent both alike, or this one deeper, if it belongs to the line above"
+STRUCTURE = {
+    "guests:\n  - match: b\n   timeout: 5s\n": (
+        "3:4", "this line is indented by 3 spaces, those that it follows from line 2 on by 2 spaces", DEEPER,
+    ),
+    "defaults:\n    timeout: 5s\n  stop: [acpi]\n": (
+        "3:3", "this line is indented by 2 spaces, those that it follows from line 1 on by 0 spaces", DEEPER,
+    ),
+    "guests:\n  - match: a\n  stop: [acpi]\n": (
+        "3:3", "this line is none of the entries of the list that begins in line 2",
+        "indent it deeper, if it belongs to the entry above; else less than the list",
+    ),
+    "guests:\n  -match: a\n  - match: b\n": (
+        "2:3", "a '-' without a space behind it begins no entry of a list", "write '- match:'",
+    ),
+    "# Ünïcödé\nguests:\n  - match: a: b\n": (
+        "3:13", "a second ':' stands in this line", "quote the value, if the ':' is a part of it",
+    ),
+    "guests:\n  - match:a\n\n    timeout: 5s\n": (
+        "4:12", "this line goes on with what stands in line 2, and has a ':' of its own",
+        "a key ends with a ':' and a space: is that so in line 2?",
+    ),
+    "defaults:\n  shell: \"ssh\nguests: []\n": (
+        "2:10", 'the " that stands here is never closed', 'end the text with ", on this line',
+    ),
+    "defaults: {timeout: 5s\nguests: []\n": (
+        "1:11", "the { that stands here is not closed, or a comma is missing before line 2, column 7", "end it with }",
+    ),
+    "defaults:\n  stop: [acpi, save\n": (
+        "2:9", "the [ that stands here is not closed, or a comma is missing before line 3, column 1", "end it with ]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STRUCTURE)
+def test_what_is_broken_in_the_structure_is_told_where_it_began_with_what_helps(text: str) -> None:
+    place, message, remedy = STRUCTURE[text]
+    assert told(text) == f"config.yaml:{place}: not valid YAML: {message} → {remedy}"
+
+
 @pytest.mark.parametrize("parser", ["CSafeLoader", "SafeLoader"])
-@pytest.mark.parametrize("text", ["shutdown:\n\tgrace: 1", "guests:\n- match: *", "guests:\n- match: @x", "a: *b"])
+@pytest.mark.parametrize(
+    "text", ["shutdown:\n\tgrace: 1", "guests:\n- match: *", "guests:\n- match: @x", "a: *b", *STRUCTURE]
+)
 def test_both_parsers_of_yaml_are_put_into_the_same_words(
     monkeypatch: pytest.MonkeyPatch, parser: str, text: str
 ) -> None:

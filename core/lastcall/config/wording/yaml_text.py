@@ -5,13 +5,22 @@ import re
 
 import yaml
 
+from lastcall.config.wording.yaml_structure import broken_structure
+
 _WORD = re.compile(r"[^\s,\[\]{}]{1,80}")
 _NO_BEGINNING = frozenset("%@`")
 _INDICATORS = {"*": "an alias", "&": "an anchor"}
 
 
-def yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
-    """What is wrong with a text, and what helps: by what stands there, as both parsers have words of their own."""
+def yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> tuple[yaml.Mark | None, str, str]:
+    """Where, what is wrong, and what helps: by what stands there, as both parsers have words of their own."""
+    message, remedy = _at_place(error, text)
+    broken = None if message else broken_structure(error, text)
+    return broken or (error.problem_mark or error.context_mark, message or str(error.problem or error.context), remedy)
+
+
+def _at_place(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
+    """What one sign there is that is wrong, and what helps; empty where it is not one."""
     there, before = _from(text, error.problem_mark), _from(text, error.context_mark)
     if there.startswith("\t") and _is_indentation(text, getattr(error.problem_mark, "index", 0)):
         return "a tab stands here, and YAML is indented with spaces alone", "write spaces in its place"
@@ -19,7 +28,7 @@ def yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
         return f"nothing may begin with {there[0]!r}", quote_it(there)
     if before[:1] in _INDICATORS and "scanning" in (error.context or ""):
         return f"{before[0]!r} begins {_INDICATORS[before[0]]}, which needs a name", quote_it(before)
-    return str(error.problem or error.context), ""
+    return "", ""
 
 
 def quote_it(text: str) -> str:
