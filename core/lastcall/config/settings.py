@@ -13,6 +13,7 @@ from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
 from lastcall.config.sections.fleet_lock import FleetLockSettings
+from lastcall.config.sections.libvirt_uri import LibvirtUri
 from lastcall.config.sections.spelling import AbsolutePath, Spelling
 from lastcall.config.sections.units import UnitSettings
 from lastcall.errors import OnFailure
@@ -80,7 +81,7 @@ WatchReasons = Annotated[
 class ConnectionSettings(Section):
     """One libvirt connection."""
 
-    uri: str = Field(min_length=1, description="A libvirt URI, or `default` for libvirt's own default.")
+    uri: LibvirtUri = Field(description="A libvirt URI, or `default` for libvirt's own default.")
     optional: bool = Field(default=False, description="It is no error when it cannot be reached.")
     timeout: Duration = Field(default=10.0, gt=0, description="How long connecting may take.")
     reconnect: Duration = Field(

@@ -162,6 +162,23 @@ def test_what_other_tools_call_a_key_is_one_mistake_and_the_key_that_is_meant_is
     assert len(problems_of(text)) == 1
 
 
+@pytest.mark.parametrize("uri", ["qemu://system", "qemu://session/", "lxc+unix://system", "test://default"])
+def test_a_uri_with_a_slash_too_few_means_a_host_that_nobody_has_and_is_refused(uri: str) -> None:
+    """It would be valid, never be reached, and no guest of this host would be stopped."""
+    meant = uri.rstrip("/").replace("://", ":///")
+    name = meant.rpartition("/")[2]
+    assert told(f"connections: ['{uri}']").endswith(
+        f"{uri!r} means a host called {name!r}; for this host it is {meant}"
+    )
+
+
+@pytest.mark.parametrize(
+    "uri", ["qemu:///system", "qemu://system.example/system", "xen:///", "qemu:/system", "default"]
+)
+def test_a_uri_that_libvirt_may_reach_is_left_alone(uri: str) -> None:
+    assert is_valid(f"connections: ['{uri}']")
+
+
 DEEPER = "indent both alike, or this one deeper, if it belongs to the line above"
 STRUCTURE = {
     "guests:\n  - match: b\n   timeout: 5s\n": (
