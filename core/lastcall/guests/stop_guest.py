@@ -45,6 +45,7 @@ class GuestStop:
         self._accounting = Accounting(stopping, self._present)
         self._waited_for = tuple(waited_for)
         self._unasked = False
+        self._starts: int | None = None  # heard of when it was decided what became of it
 
     @property
     def _planned(self) -> PlannedGuest:
@@ -66,6 +67,7 @@ class GuestStop:
             else:
                 await self._go(in_turn=await self._wait_for_turn())
         finally:
+            self._note_starts()
             self._scheduler.done(self._guest.key)
 
     async def _wait_outside(self) -> None:
@@ -144,8 +146,13 @@ class GuestStop:
     async def _finish(self, skipped: str = "") -> None:
         """Decide what became of the guest by what libvirt says, and tell the plugins."""
         await self.account(skipped, until=self._phases.last_hook.at)
+        # Not when plugins have been told: whoever starts it meanwhile starts one that was off.
+        self._note_starts()
         result = self._stream.story.result(self._guest.key)
         await self._hooks.fire("on_guest_stopped", self._guest, until=self._phases.last_hook.at, result=result)
+
+    def _note_starts(self) -> None:
+        self._starts = self.starts
 
     async def account(self, skipped: str = "", *, until: float) -> None:
         """Decide what became of the guest by what libvirt says, asked at most until a moment of the loop's clock."""
@@ -159,6 +166,11 @@ class GuestStop:
     def is_cut_short(self) -> bool:
         """Whether it came to its end before its time, as nobody was to be asked any more."""
         return self._unasked or self._sequence.is_cut_short
+
+    @property
+    def starts(self) -> int:
+        """How often it had been started when it was decided what became of it; by now, where that is open."""
+        return self._status.starts(self._guest.key) if self._starts is None else self._starts
 
     @property
     def leaves(self) -> bool:

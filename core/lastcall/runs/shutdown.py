@@ -255,6 +255,7 @@ class Shutdown(Steered):
                 self._connections.latecomers(self._catch_up),
                 self._phases.last_resort.watch(self._news.ring),
                 self._phases.last_ask.watch(stopping.entrance.heed_last_ask),
+                self._phases.last_ask.watch(self._cut_hooks_short),
             ):
                 # Not the end: post_shutdown gets its share also where guests take all the time that there is.
                 await self._phases.last_hook.bounds(self._see_off(stopping))
@@ -272,6 +273,7 @@ class Shutdown(Steered):
             if (self._under_way or self._awaits_connections) and not self._news_of:
                 await self._news.wait()
                 continue
+            self._cut_hooks_short()
             await self._announce_what_joined()
             # While others are under way only those are asked that there is news of: one that hangs would delay them.
             only = self._news_of if self._under_way and "" not in self._news_of else None
@@ -310,13 +312,19 @@ class Shutdown(Steered):
         finally:
             self._under_way.pop(guest.key, None)
             self._watching.pop(guest.key, None)
-            self._late.note_over(guest.key)
             if stop.is_cut_short and not self._phases.asks_no_more:
                 self._late.ask_anew(guest.key)
-            if self._late.is_again(guest.key):
+            if self._late.has_to_go(stop):
                 self._notice(guest.key)
             if not self._under_way:
                 self._news.ring()
+
+    def _cut_hooks_short(self) -> None:
+        """Where everybody has to be asked, who is to go once more waits for no plugin that hears how it went."""
+        if self._phases.last_ask.passed and not self._phases.voluntary:
+            for key, task in self._under_way.items():
+                if self._late.has_to_go(self._stops[key]):
+                    task.cancel()
 
     def _notice(self, key: Key) -> None:
         """A guest was started while the run goes on."""

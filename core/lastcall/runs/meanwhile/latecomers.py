@@ -34,7 +34,6 @@ class Latecomers:
         self._widened, self._why = False, "the host stops"
         self._again: set[Key] = set()
         self._times: Counter[Key] = Counter()
-        self._starts: dict[Key, int] = {}  # heard of when the guest's stop was over
 
     def host_stops(self) -> None:
         """What a run by hand was asked for counts no more: everybody is to be seen off, also whom it has left."""
@@ -56,9 +55,9 @@ class Latecomers:
         """Whether guests of a connection that the run does not know are its business."""
         return not self.named and uri not in self._connections.neighbours.uris
 
-    def is_again(self, key: Key) -> bool:
-        """Whether a guest whose stop is over is to be seen off all the same."""
-        return key in self._again
+    def has_to_go(self, stop: GuestStop) -> bool:
+        """Whether a guest of which it is decided what became is to be seen off all the same, or was started since."""
+        return stop.guest.key in self._again or self._was_started_since(stop)
 
     def catch_up(self, uri: str) -> None:
         """A connection lives again: of whom nothing was known there may be asked now."""
@@ -70,10 +69,6 @@ class Latecomers:
         """Note that a guest is going to be seen off (once more)."""
         self._times[key] += 1
         self._again.discard(key)
-
-    def note_over(self, key: Key) -> None:
-        """Note that a guest's stop is over: whoever starts it from now on has it started anew."""
-        self._starts[key] = self._sight.status.starts(key)
 
     async def find(self, only: Container[str] | None) -> list[Guest]:
         """The guests that came up, or came back, since the list was made; `only` those of these connections."""
@@ -105,14 +100,19 @@ class Latecomers:
             if await self._sight.look_again(guest) in {GuestState.OFF, GuestState.UNKNOWN}:
                 return False
         # One that went off after it was left, and was started again, was off, too; its verdict does not say so yet.
-        started = status.starts(guest.key) > self._starts.get(guest.key, 0)
+        started = self._was_started_since(self._stops[guest.key])
         was_off = started or self._stream.story.result(guest.key).ended is not None
         if self._phases.terms.reason is Reason.SHED:
             return False  # whoever starts it while a battery carries the host wants it to run just now
         # The host takes the power from it in any case; by hand, who starts it again and again seems to mean it.
         return was_off and (not self._phases.voluntary or self._times[guest.key] < RETURNS)
 
+    def _was_started_since(self, stop: GuestStop) -> bool:
+        return self._sight.status.starts(stop.guest.key) > stop.starts
+
     def _runs_on(self, key: Key) -> bool:
-        """Whether its stop is over, and it is not off."""
-        over = key not in self._under_way and self._stream.story.decided(key)
-        return over and self._sight.status.ended(key) is None and self._stream.story.result(key).ended is None
+        """Whether it is decided what became of it, and it is not off."""
+        # Also where plugins are still told of that: whom a run by hand had left a moment before a host stop joined it
+        # ran on, unasked, for a hook that took its time.
+        decided = self._stream.story.decided(key)
+        return decided and self._sight.status.ended(key) is None and self._stream.story.result(key).ended is None
