@@ -60,6 +60,7 @@ class PowerState:
             case GuestRebooted(uri, uuid):
                 self._reboots[uri, uuid] += 1
                 self._powered_off.discard((uri, uuid))
+                self.confirm_sound((uri, uuid))
                 self._tell((uri, uuid))
             case ConnectionClosed() | ConnectionRestored() | ConnectionGivenUp():
                 self._take_connection(event)
@@ -94,6 +95,11 @@ class PowerState:
         self._ended.pop(key, None)
         for told in (self._crashed, self._powered_off, self._kept):
             told.discard(key)
+
+    def confirm_sound(self, key: Key) -> None:
+        """Note that a guest has not crashed, or has begun anew since, as with `on_crash=restart`."""
+        # Its plug was pulled for the crash when its turn came, unasked.
+        self._crashed.discard(key)
 
     def confirm_off(self, key: Key, ended: Ended, *, kept: bool = False) -> None:
         """Note that libvirt said the guest is off; the first word about how stays. `kept`: for its backup."""

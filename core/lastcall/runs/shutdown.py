@@ -171,6 +171,8 @@ class Shutdown(Steered):
         state = await self._sight.look_again(planned.guest)
         if state in {GuestState.OFF, GuestState.UNKNOWN}:
             return planned
+        if state is GuestState.RUNNING:  # whatever was heard of it before
+            self._status.confirm_sound(planned.guest.key)
         limited = self._context.terms.deadline.end != math.inf
         return await self._inventory.plan_anew(planned, state, limited=limited)
 

@@ -9,7 +9,7 @@ import pytest
 import lastcall
 from lastcall import Attempt, Ended, Guest, GuestState, Outcome, Reason, Run
 from lastcall.guests.requests import stop_request
-from lastcall.hypervisor.ports import Condition, GuestFacts, OtherJob
+from lastcall.hypervisor.ports import Condition, GuestFacts, GuestRebooted, OtherJob
 from lastcall.planning.history import History
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
@@ -178,6 +178,26 @@ def test_a_guest_that_crashes_while_it_is_waited_for_meets_the_last_resort_at_on
     assert guest.asked == [(0, "acpi"), (7, "destroy")]
     assert by_name(report, "crashes").attempts[1].message == "its system has crashed"
     assert report.run.exit_code == 1
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_guest_that_has_crashed_and_begun_anew_before_its_turn_is_asked(tmp_path: Path, *, heard: bool) -> None:
+    """As with `on_crash=restart`, or where it has dumped its memory and rebooted."""
+    web, db = FakeGuest("web", takes=20), FakeGuest("db")
+
+    def begin_anew(hypervisor: FakeHypervisor) -> None:
+        db.state = GuestState.RUNNING
+        if heard:
+            hypervisor.tell(GuestRebooted(db.uri, db.uuid))
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        at(3, lambda it: it.crash(db))(hypervisor, run)
+        at(5, begin_anew)(hypervisor, run)
+
+    config = "guests: [{match: web, depends_on: [db]}]"
+    report = run_shutdown(tmp_path, [web, db], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert db.asked == [(20, "acpi")]
+    assert by_name(report, "db").outcome is Outcome.STOPPED
 
 
 def test_a_guest_that_restarts_on_poweroff_is_kept_from_it_for_this_stop(tmp_path: Path) -> None:
