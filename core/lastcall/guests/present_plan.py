@@ -4,8 +4,9 @@ import math
 
 from lastcall.api.guests import Guest, GuestState
 from lastcall.guests.other_jobs import OtherJobs
+from lastcall.guests.rungs.post_copy import follows
 from lastcall.guests.stopping import Stopping
-from lastcall.hypervisor.ports import OtherJob
+from lastcall.hypervisor.ports import Condition, OtherJob
 from lastcall.planning.plan import SAVE, PlannedGuest, Step
 
 FRESH = 1.0  # seconds for which a look at a guest is believed,
@@ -19,6 +20,7 @@ class PresentPlan:
         self._sight, self._replan = stopping.ladder.tools.sight, stopping.replan
         self._status, self._loop = self._sight.status, self._sight.loop
         self._fresh = FRESH + FRESH_EACH * stopping.count
+        self._phases = stopping.phases
         self._jobs = OtherJobs(self._sight, stopping.phases, stopping.stream)
         self._seen_at, self._planned_at = seen_at, looked_at
         self.planned = planned
@@ -54,6 +56,21 @@ class PresentPlan:
             await self._jobs.wait_for(self.planned, self.planned.facts.job, hooks)
             self.distrust()  # it may have been paused for that alone
             await self.look_anew()
+        if self.arrives and self._phases.forces:
+            # The host takes the memory of one that is on two hosts from both: it had better be over by then.
+            await follows(self._sight, self.guest, self._phases.last_ask)
+            self.distrust()
+            await self.look_anew()
+
+    @property
+    def arrives(self) -> bool:
+        """Whether the guest is moving by somebody's migration, and neither all here nor all there."""
+        return self.planned.facts.condition is Condition.ARRIVING
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the guest is left alone, as long as it is not off."""
+        return bool(self.planned.left_because) and self._status.ended(self.guest.key) is None
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -12,7 +12,6 @@ from lastcall.guests.rungs.on_poweroff import PoweroffAction
 from lastcall.guests.stop_sequence import StopSequence
 from lastcall.guests.stopping import Stopping
 from lastcall.hooks.dispatch import Fired
-from lastcall.hypervisor.ports import Condition
 from lastcall.planning.plan import PlannedGuest
 from lastcall.records.records import GuestBegun
 
@@ -82,7 +81,7 @@ class GuestStop:
             self._accounting.decide(Outcome.SKIPPED, ended=ended, message=watched.verdict, state=state)
 
     def _leave_alone(self) -> None:
-        arriving = self._planned.facts.condition is Condition.ARRIVING and self._planned.ours
+        arriving = self.arrives and self._planned.ours
         self._accounting.decide(
             Outcome.LEFT if arriving else Outcome.SKIPPED,
             message=self._planned.left_because,
@@ -108,6 +107,9 @@ class GuestStop:
         self._busy.end(self._guest.key)  # what asks about a guest must not stand in the way of what is done to it
         await self._present.look_anew()
         await self._present.wait_for_other_jobs(self._hooks.boxes(_HOOK, self._guest, self._planned.hook_timeout))
+        if self._present.is_left:
+            self._leave_alone()
+            return
         why = await self._fire_on_guest_stop()
         if why:
             await self._finish(skipped=why)
@@ -117,7 +119,8 @@ class GuestStop:
         if self._phases.asks_no_more:
             await self._finish(skipped=self._leave_unasked())
             return
-        await self._sequence.run(in_turn=in_turn)
+        if not self._present.is_left:
+            await self._sequence.run(in_turn=in_turn)
         await self._finish(skipped=self._leave_unasked() if self._sequence.was_too_late else "")
 
     def _leave_unasked(self) -> str:
@@ -146,6 +149,8 @@ class GuestStop:
     async def _finish(self, skipped: str = "") -> None:
         """Decide what became of the guest by what libvirt says, and tell the plugins."""
         await self.account(skipped, until=self._phases.last_hook.at)
+        if self._present.is_left and self._stream.story.result(self._guest.key).outcome is not Outcome.UNKNOWN:
+            self._leave_alone()
         # Not when plugins have been told: whoever starts it meanwhile starts one that was off.
         self._note_starts()
         result = self._stream.story.result(self._guest.key)
@@ -184,8 +189,8 @@ class GuestStop:
 
     @property
     def arrives(self) -> bool:
-        """Whether the guest was about to migrate here when it was planned: it may run where it came from."""
-        return self._planned.facts.condition is Condition.ARRIVING
+        """Whether the guest is about to migrate, here or away from here: it may run on the other host."""
+        return self._present.arrives
 
     @property
     def changed(self) -> bool:

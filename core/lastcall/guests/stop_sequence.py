@@ -13,8 +13,10 @@ from lastcall.guests.stopping import Stopping
 from lastcall.hypervisor.ports import OtherJob
 from lastcall.planning.plan import CORE_METHOD, SAVE, PlannedGuest, Step
 from lastcall.threads.wakeup import Wakeup
-from lastcall.timing.budget import STUCK
+from lastcall.timing.budget import PLUG, STUCK
 from lastcall.timing.moment import Moment
+
+STATE_LOOK = 0.5  # seconds for asking what it does before its plug is pulled, which needs no QEMU
 
 
 class StopSequence:
@@ -35,6 +37,11 @@ class StopSequence:
     @property
     def _guest(self) -> Guest:
         return self._present.guest
+
+    @property
+    def _hears(self) -> bool:
+        """Whether there is any use, and no harm, in asking it."""
+        return self._planned.hears and not self._present.is_left
 
     async def run(self, *, in_turn: bool) -> None:
         """The ladder, then the last resort where the run forces guests."""
@@ -79,20 +86,30 @@ class StopSequence:
     async def _bring_off(self, *, in_turn: bool) -> None:
         phases = self._phases
         climbed = await self._ask(self._present.steps, phases.last_resort, out_of_order=not in_turn)
-        if climbed.ended is None and not phases.turned:
+        if climbed.ended is None and not phases.turned and not self._present.is_left:
             await self._tell_stuck()
-        if climbed.ended is None and phases.forces:
-            if not climbed.asked and self._planned.hears and not phases.last_resort.passed:
+        if climbed.ended is None and phases.forces and not await self._is_on_two_hosts():
+            if not climbed.asked and self._hears and not phases.last_resort.passed:
                 # A host stop joined while nothing got through, and has more time for that than the run by hand gave it.
                 climbed = await self._ask_plainly(phases.last_resort, out_of_order=not in_turn)
             await self._force(asked=climbed.asked)
 
+    async def _is_on_two_hosts(self) -> bool:
+        """Whether somebody's migration has come since it was asked to where no plug may be pulled. Such a one is paused
+        here; to ask for more of one that is not could cost a QEMU that hangs its last seconds."""
+        until = min(self._loop.time() + STATE_LOOK, self._phases.last_hook.at - PLUG)
+        state = await self._sight.look_again(self._guest, until)
+        if state is GuestState.PAUSED:
+            self._present.distrust()
+            await self._present.look_anew()
+        return self._present.is_left
+
     async def _force(self, *, asked: bool) -> None:
         """The last resort, once it was asked; who was started anew meanwhile is another one, and is asked first."""
         while True:
-            if self._planned.hears and not asked:
+            if self._hears and not asked:
                 await self._ask_late()
-            if self._planned.hears:
+            if self._hears:
                 await self._give_time()
             if self._status.ended(self._guest.key) or not await self._take_last_resort():
                 return
@@ -101,9 +118,9 @@ class StopSequence:
     async def _ask(self, steps: Sequence[Step], until: Moment, *, out_of_order: bool) -> Climbed:
         """The ladder; and libvirt's plain request where nothing in it has asked: nobody meets the plug unasked."""
         climbed = await self._climb_by(steps, until, out_of_order=out_of_order)
-        if climbed.ended is None and not climbed.asked and self._planned.hears:
+        if climbed.ended is None and not climbed.asked and self._hears:
             climbed = await self._ask_as_it_is_now(climbed, until, out_of_order=out_of_order)
-        if climbed.ended is None and not climbed.asked and self._planned.hears:
+        if climbed.ended is None and not climbed.asked and self._hears:
             climbed = await self._ask_plainly(until, out_of_order=out_of_order)
         return climbed
 

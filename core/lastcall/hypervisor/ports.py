@@ -23,7 +23,7 @@ class Condition(Enum):
     FREE = "free"
     HELD = "paused by a user, a watchdog or a snapshot"
     IO_ERROR = "paused by an I/O error"
-    ARRIVING = "it is migrating here"
+    ARRIVING = "it is in the middle of a migration"
 
 
 class OtherJob(Enum):

@@ -14,7 +14,7 @@ from lastcall.errors import Severity
 from lastcall.formats.bounded_text import said
 from lastcall.hooks.call import RunContext
 from lastcall.hooks.dispatch import Fired, Hooks
-from lastcall.hypervisor.ports import GuestFacts
+from lastcall.hypervisor.ports import Condition, GuestFacts
 from lastcall.ordering.graph import make_graph
 from lastcall.persistence.last_look import LastLook, Seen
 from lastcall.planning.hook_times import HookBoxes
@@ -150,7 +150,10 @@ class Inventory:
         if not await self.look_anew(guest):
             return planned
         around = Circumstances(methods=self._methods, facts=self.facts, limited=limited)
-        anew = self._for_occasion(plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited))
+        anew = plan_guest(guest, self.policies.of(guest), around, awaited=planned.awaited)
+        if anew.facts.condition is Condition.ARRIVING:
+            return anew  # somebody's migration has come to where its memory is on two hosts: it could be lost on both
+        anew = self._for_occasion(anew)
         return planned if anew.left_because else anew
 
     async def look_anew(self, guest: Guest) -> GuestFacts | None:

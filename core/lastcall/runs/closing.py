@@ -176,9 +176,9 @@ class Closing:
             return None
 
     def _leaves_the_list(self, key: Key, result: GuestResult, *, stays: bool) -> bool:
-        """Who was migrated away, and not by us, runs elsewhere by the next boot. By hand, who runs on and was not even
-        asked stays as it is, as far as anybody knows; a host that goes down takes the power from it all the same, and
-        it has to come back. `stays`: something of it is to be undone yet.
+        """Who was migrated away, or is in the middle of that, and not by us, runs elsewhere by the next boot. By hand,
+        who runs on and was not even asked stays as it is, as far as anybody knows; a host that goes down takes the
+        power from it all the same, and it has to come back. `stays`: something of it is to be undone yet.
         """
         tried = self._stream.story.tried(key)
         runs_on = result.outcome in _RUNS_ON or (result.outcome is Outcome.UNKNOWN and not tried)
@@ -186,4 +186,9 @@ class Closing:
         if result.outcome is Outcome.MOVED or self._destinations.keeps(key):
             return False
         stays = stays or self._destinations.doubts(key)
-        return result.ended is Ended.MIGRATED or (self._phases.voluntary and unasked and not stays)
+        goes = (self._phases.voluntary and unasked) or self._is_on_two_hosts(key, result)
+        return result.ended is Ended.MIGRATED or (goes and not stays)
+
+    def _is_on_two_hosts(self, key: Key, result: GuestResult) -> bool:
+        arrives = result.outcome is Outcome.LEFT and key in self._stops and self._stops[key].arrives
+        return arrives and not self._destinations.has_sent(key)

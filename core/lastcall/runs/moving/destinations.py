@@ -122,10 +122,13 @@ class Destinations:
         earlier = self._earlier.get(key, ())
         if result.outcome is Outcome.MOVED:
             return tuple(dict.fromkeys((result.moved_to, *earlier))) if result.moved_to else None
-        heard = [method for method, _ in self._stream.story.heard((result.uri, result.uuid))]
-        untried = all(self._asker.outcome(method) is not Outcome.MOVED for method in heard)
         off_here = result.ended is not None and result.ended not in _SOMEWHERE
-        return earlier if off_here or untried else None
+        return earlier if off_here or not self.has_sent(key) else None
+
+    def has_sent(self, key: Key) -> bool:
+        """Whether this run has begun to move a guest."""
+        heard = [method for method, _ in self._stream.story.heard(key)]
+        return any(self._asker.outcome(method) is Outcome.MOVED for method in heard)
 
     def gone_for_good(self, results: Mapping[Key, GuestResult]) -> Iterable[Key]:
         """Who has moved and is not to come back."""
