@@ -75,6 +75,23 @@ def test_a_host_stop_lets_it_come_to_its_end(tmp_path: Path) -> None:
     assert (report.run.duration, report.run.exit_code) == (pytest.approx(20, abs=1), 0)
 
 
+@pytest.mark.parametrize(("reason", "asked"), [(Reason.POWEROFF, ["acpi"]), (Reason.MANUAL, [])])
+def test_one_that_has_arrived_while_others_go_is_seen_off_by_a_host_stop_and_listed(
+    tmp_path: Path, reason: Reason, asked: list[str]
+) -> None:
+    db, web = FakeGuest("db"), FakeGuest("web", takes=30)
+    on_two_hosts(db)
+
+    def arrive(hypervisor: FakeHypervisor, _: Shutdown) -> None:
+        hypervisor.loop.call_later(8, lambda: setattr(db, "traits", GuestFacts()))
+        hypervisor.loop.call_later(8, lambda: setattr(db, "state", GuestState.RUNNING))
+
+    report = run_shutdown(tmp_path, [db, web], config="defaults: {stop: [acpi]}", reason=reason, meanwhile=arrive)
+    assert [how for _, how in db.asked] == asked
+    assert by_name(report, "db").outcome is (Outcome.STOPPED if asked else Outcome.LEFT)
+    assert sorted(waiting_guests(tmp_path)) == (["db", "web"] if asked else ["web"])
+
+
 def test_plugins_that_have_made_it_ready_hear_that_it_is_left(tmp_path: Path) -> None:
     told: list[Outcome] = []
 

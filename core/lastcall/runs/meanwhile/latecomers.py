@@ -51,6 +51,11 @@ class Latecomers:
         """See a guest off once more, whose stop was cut short by what does not hold any more."""
         self._again.add(key)
 
+    @property
+    def voluntary(self) -> bool:
+        """Whether nothing forces the run."""
+        return self._phases.voluntary
+
     def seeks(self, uri: str) -> bool:
         """Whether guests of a connection that the run does not know are its business."""
         return not self.named and uri not in self._connections.neighbours.uris

@@ -1,12 +1,14 @@
 """Asking libvirt now and then: an event that was lost must not cost a guest its whole time."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Container, Mapping
 
 from lastcall.api.guests import GuestState, Key, Outcome
 from lastcall.errors import LastcallError, in_words
 from lastcall.guests.stop_guest import GuestStop
+from lastcall.hypervisor.ports import Condition
 from lastcall.presence.sight import Sight
 from lastcall.records.stream import Stream
 from lastcall.runs.meanwhile.latecomers import Latecomers
@@ -88,7 +90,19 @@ class Rounds:
         for key in again:
             if await self._sight.look_again(self._stops[key].guest) not in {GuestState.OFF, GuestState.UNKNOWN}:
                 status.confirm_start(key)
+        if not self._late.voluntary:
+            arriving = [key for key in self._over if key in active and self._stops[key].arrives]
+            await asyncio.gather(*map(self._find_arrived, arriving))
         # A daemon that hung for a while answers now.
         story, until = self._stream.story, self._sight.loop.time() + ROUND.seconds
         unknown = [key for key in self._over if key[0] == uri and story.result(key).outcome is Outcome.UNKNOWN]
         await asyncio.gather(*(self._stops[key].account(until=until) for key in unknown))
+
+    async def _find_arrived(self, key: Key) -> None:
+        """One was left as it was migrating. Where it is all here by now, the host would take the power from it."""
+        guest = self._stops[key].guest
+        with contextlib.suppress(LastcallError, TimeoutError):
+            facts = await self._sight.hypervisor.facts(guest.uri, [guest])
+            if key in facts and facts[key].condition is not Condition.ARRIVING:
+                self._late.ask_anew(key)
+                self._sight.status.on_start(key)
