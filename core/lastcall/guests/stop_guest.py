@@ -44,6 +44,7 @@ class GuestStop:
         self._accounting = Accounting(stopping, self._present)
         self._waited_for = tuple(waited_for)
         self._unasked = False
+        self._waited_out = False
         self._starts: int | None = None  # heard of when it was decided what became of it
 
     @property
@@ -76,6 +77,7 @@ class GuestStop:
         try:
             await watched.over()
         finally:
+            self._waited_out = watched.waited_out
             ended = self._status.ended(self._guest.key)
             state = GuestState.OFF if ended else self._guest.state
             self._accounting.decide(Outcome.SKIPPED, ended=ended, message=watched.verdict, state=state)
@@ -186,6 +188,11 @@ class GuestStop:
     def watches(self) -> bool:
         """Whether the guest is a neighbour's, and only waited for."""
         return self._planned.watched is not None
+
+    @property
+    def waits_no_more(self) -> bool:
+        """Whether the guest is a neighbour's that stays up: nobody waits for it a second time."""
+        return self._waited_out
 
     @property
     def arrives(self) -> bool:

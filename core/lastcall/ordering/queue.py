@@ -34,7 +34,7 @@ class TurnQueue:
     ) -> None:
         self._limits = limits
         self._rank = rank
-        self._outside: set[Node] = set(outside)
+        self._outside = set[Node]()
         self._left: dict[Node, set[Node]] = {}
         self._behind: dict[Node, list[Node]] = {}
         self._free: list[tuple[float, int, Key]] = []
@@ -43,13 +43,14 @@ class TurnQueue:
         self._done: set[Node] = set()
         self._count = 0
         self._calls = 0
-        self.add(waits)
+        self.add(waits, outside)
 
-    def add(self, waits: Edges) -> None:
+    def add(self, waits: Edges, outside: Iterable[Key] = ()) -> None:
         """Let further guests take part; one that is done already takes part anew, and one that waits waits for these.
 
         They may wait for guests of an earlier call, too, as long as those are not through.
         """
+        self._outside.update(outside)
         # A rank is one of this call: with the node of an earlier one those would be forgotten that wait behind it.
         number, self._calls = self._calls, self._calls + 1
         waits = {

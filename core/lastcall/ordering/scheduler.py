@@ -1,7 +1,7 @@
 """Lets each guest of a run move when its turn has come."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 from lastcall.api.guests import Key
@@ -19,10 +19,10 @@ class Scheduler:
         self._waiting: dict[Key, asyncio.Future[None]] = {}
         self._advance()
 
-    def add(self, waits: Edges) -> None:
+    def add(self, waits: Edges, outside: Iterable[Key] = ()) -> None:
         """Let further guests take part; see `TurnQueue.add`."""
         self._granted -= waits.keys()
-        self._turns.add(waits)
+        self._turns.add(waits, outside)
         self._advance()
 
     def may_move(self, key: Key) -> bool:

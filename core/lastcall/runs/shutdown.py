@@ -284,7 +284,8 @@ class Shutdown(Steered):
             if late:
                 waits = self._waits(late, stopping.scheduler)
                 self._add(stopping, late, waits, seen_at)
-                stopping.scheduler.add(waits)
+                outside = [planned.guest.key for planned in late.guests if planned.watched is not None]
+                stopping.scheduler.add(waits, outside)
                 # Only now: while a disk hung over the list, others went that were to go after these.
                 await self._returning.list_planned(late, begun=True)
                 self._begin(planned.guest.key for planned in late.guests)
@@ -341,11 +342,20 @@ class Shutdown(Steered):
         late = await self._late.find(only)
         if not late:
             return None
-        plan = await self._plan(late)
+        plan = await self._plan(late, await self._neighbours_of(late))
         for planned in plan.guests:
             if not planned.left_because:
                 self._late.tell(planned.guest)
         return plan
+
+    async def _neighbours_of(self, late: Sequence[Guest]) -> Sequence[Guest]:
+        """The guests of neighbours that may need latecomers: whoever needs one here is off before it is asked."""
+        neighbours = self._connections.neighbours
+        if not neighbours.patience or self._phases.last_ask.passed:
+            return ()
+        found = await self._inventory.neighbours([*self._context.guests, *late])
+        over = {key for key, stop in self._stops.items() if stop.waits_no_more}
+        return [guest for guest in found if guest.key not in self._watching and guest.key not in over]
 
     def _waits(self, late: Plan, scheduler: Scheduler) -> Edges:
         """Whom latecomers, and those whose turn has yet to come, wait for: each other, and those who are going."""

@@ -14,6 +14,7 @@ from lastcall.hypervisor.ports import ConnectionGivenUp, GuestFacts, GuestStoppe
 from lastcall.runs.restore import Restore
 from lastcall.runs.shutdown import Shutdown
 from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_restore, run_shutdown
+from lastcall.timing.deadline import Deadline
 from support import by_name, waiting_guests
 
 HERE, THERE, THIRD = "fake://hb/system", "fake://ha/system", "fake://hc/system"
@@ -51,6 +52,67 @@ def test_whoever_a_watched_guest_needs_is_asked_in_the_moment_in_which_that_is_o
     assert (watched.outcome, watched.message) == (Outcome.SKIPPED, "waited for, off after 8.5 s")
     assert by_name(report, "db").waited_for == ("web",)
     assert (report.run.exit_code, waiting_guests(tmp_path)) == (0, ["db", "other"])
+
+
+def joins(hypervisor: FakeHypervisor, run: Shutdown, db: FakeGuest) -> None:
+    """A host stop joins a run for another guest by name."""
+    hypervisor.loop.call_later(3, run.join, Reason.POWER, Deadline.after(3, 300, reserve=30, grace=30))
+
+
+def turns(hypervisor: FakeHypervisor, run: Shutdown, db: FakeGuest) -> None:
+    """The mains are back, and gone again."""
+    ordinary = Deadline.after(0, 300, reserve=30, grace=30)
+    hypervisor.loop.call_later(2, run.power_returns, ordinary, None)
+    hypervisor.loop.call_later(3, run.announce, Reason.POWER, ordinary)
+
+
+def comes_up(hypervisor: FakeHypervisor, run: Shutdown, db: FakeGuest) -> None:
+    """Somebody starts the guest while the run goes on."""
+    db.state = GuestState.OFF
+    hypervisor.loop.call_later(3, hypervisor.begin, db)
+
+
+@pytest.mark.parametrize("how", [joins, turns, comes_up])
+def test_who_is_to_go_only_since_the_run_is_under_way_waits_for_the_watched_guests_that_need_it_too(
+    tmp_path: Path, how: Callable[[FakeHypervisor, Shutdown, FakeGuest], None]
+) -> None:
+    (web, db), others = pair(), [FakeGuest(f"g{number}", uri=HERE, takes=9) for number in range(4)]
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        how(hypervisor, run, db)
+        off_at((8.5, web))(hypervisor, run)
+
+    report = run_shutdown(
+        tmp_path, [web, db, *others], config=watching(), meanwhile=meanwhile,
+        reason=Reason.MANUAL if how is joins else Reason.POWER, names=["g0"] if how is joins else (),
+    )  # fmt: skip
+    assert db.asked == [(8.5, "acpi")]
+    assert web.asked == []
+    assert by_name(report, "web").outcome is Outcome.SKIPPED
+    assert by_name(report, "db").waited_for == ("web",)
+
+
+def test_a_watched_guest_that_stays_up_holds_up_once_only_who_is_started_again(tmp_path: Path) -> None:
+    (web, db), other = pair(), FakeGuest("other", uri=HERE, takes=40)
+
+    def meanwhile(hypervisor: FakeHypervisor, _: Shutdown) -> None:
+        hypervisor.loop.call_later(20, hypervisor.begin, db)
+
+    config = watching(more="shutdown: {watch: {wait: 10s}}")
+    run_shutdown(tmp_path, [web, db, other], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert db.asked == [(10, "acpi"), (20, "acpi")]
+
+
+def test_a_watched_guest_that_latecomers_wait_for_takes_nobodys_place(tmp_path: Path) -> None:
+    (web, db), others = pair(), [FakeGuest(f"g{number}", uri=HERE, takes=5) for number in range(3)]
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        comes_up(hypervisor, run, db)
+
+    config = watching(more="shutdown: {parallel: 1, watch: {wait: 30s}}")
+    run_shutdown(tmp_path, [web, db, *others], config=config, reason=Reason.POWER, meanwhile=meanwhile)
+    assert sorted(at for fake in others for at, _ in fake.asked) == [0, 5, 10]
+    assert db.asked == [(33, "acpi")]
 
 
 def test_a_watched_guest_is_never_touched_gets_no_hook_and_takes_nobodys_place(tmp_path: Path) -> None:

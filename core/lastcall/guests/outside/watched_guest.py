@@ -38,6 +38,11 @@ class WatchedGuest:
         return self._sight.status.ended(self._guest.key) is not None
 
     @property
+    def waited_out(self) -> bool:
+        """Whether it was waited for as long as anybody waits for one that stays up."""
+        return 0 < self._patience <= self._sight.loop.time() - self._began
+
+    @property
     def verdict(self) -> str:
         """What is said of it, whenever the wait is over."""
         if not self._patience:

@@ -45,7 +45,8 @@ class Latecomers:
     def power_goes(self) -> None:
         """The mains are gone again: whom the run has left as they were back is to be seen off after all."""
         self._why = "the mains are gone again"
-        self._again |= {key for key, stop in self._stops.items() if self._runs_on(key) and not stop.leaves}
+        again = {key for key, stop in self._stops.items() if self._runs_on(key) and (stop.watches or not stop.leaves)}
+        self._again |= {key for key in again if not self._stops[key].waits_no_more}
 
     def ask_anew(self, key: Key) -> None:
         """See a guest off once more, whose stop was cut short by what does not hold any more."""
