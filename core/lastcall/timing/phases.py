@@ -132,7 +132,8 @@ class Phases:
         announcement is taken back, it is `own`."""
         terms, own = self.terms, own or deadline
         if not reason.voluntary:
-            terms.reason, self.asks_no_more = reason, False
+            # Nobody who tells a run by hand to wait for nobody means that a host which stops is to cut guests off.
+            terms.reason, self.asks_no_more, self._leaves_all = reason, False, False
             if self.turned:
                 # What it had left was for those that it had asked: who joins knows more of the host's end.
                 self._before, self._own = None, own
@@ -180,7 +181,7 @@ class Phases:
         if self._before is None:
             return
         before, self._before = self._before, None
-        self.terms.reason, self.asks_no_more = before.reason, before.asks_no_more
+        self.terms.reason, self.asks_no_more, self._leaves_all = before.reason, before.asks_no_more, False
         self._own = deadline or before.own.since(self._stream.start - self.terms.clock())
         self._count_by(self._own, anew=True)
         self._tell_power(back=False)

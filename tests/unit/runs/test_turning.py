@@ -279,6 +279,25 @@ def test_a_host_stop_that_joins_after_that_asks_everybody_in_its_own_time(tmp_pa
     assert set(listed(tmp_path).values()) == {("host", True)}
 
 
+@pytest.mark.parametrize("stops", [True, False], ids=["a host stop joins", "the mains go again"])
+def test_a_run_that_was_told_to_end_after_it_had_turned_round_forces_guests_off_all_the_same_where_it_goes_on(
+    tmp_path: Path, *, stops: bool
+) -> None:
+    """Both words may come in the same moment, as the host stops and ends the session of whoever has typed Ctrl-C."""
+    deaf = FakeGuest("deaf", deaf_to=DEAF)
+
+    def both(run: Shutdown) -> None:
+        run.interrupt()
+        deadline = Deadline.after(8, 60, reserve=20, grace=10)
+        assert run.join(Reason.POWEROFF, deadline) if stops else not run.announce(Reason.POWER, deadline)
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(8, both, run)
+
+    report = turned_run(tmp_path, [deaf], back_at(3, then=meanwhile))
+    assert by_name(report, "deaf").outcome is Outcome.FORCED
+
+
 def test_what_a_person_has_stopped_by_name_stays_off_also_where_a_run_for_power_has_joined_and_turned_round(
     tmp_path: Path,
 ) -> None:
