@@ -112,6 +112,19 @@ def test_who_goes_off_by_itself_or_is_not_to_be_asked_waits_no_longer(tmp_path: 
     assert (db.asked, report.run.duration) == ([], pytest.approx(3.0, abs=1.0))
 
 
+def test_who_crashes_meets_its_last_resort_at_once_whatever_is_named_and_is_not_said_to_be_asked(
+    tmp_path: Path,
+) -> None:
+    db = FakeGuest("db")
+
+    def crashes(hypervisor: FakeHypervisor, _: Shutdown) -> None:
+        hypervisor.loop.call_later(4.5, hypervisor.crash, db)
+
+    report = stop(tmp_path, Coordinator(then=["web"]), [db], meanwhile=crashes)
+    assert db.asked == [(4.5, "destroy")]
+    assert (by_name(report, "db").message, report.problems) == ("was never asked", ())
+
+
 def test_those_that_wait_for_it_wait_for_what_it_waits_for(tmp_path: Path) -> None:
     db, store = FakeGuest("db", takes=2), FakeGuest("store")
     stop(tmp_path, Coordinator(*[["web"]] * 5), [db, store], "guests: [{match: db, depends_on: [store]}]")

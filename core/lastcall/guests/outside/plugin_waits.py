@@ -41,7 +41,8 @@ class PluginWaits:
 
     @property
     def _is_in_vain(self) -> bool:
-        return self._phases.asks_no_more or self._sight.status.ended(self._guest.key) is not None
+        status, key = self._sight.status, self._guest.key
+        return self._phases.asks_no_more or status.ended(key) is not None or status.crashed(key)
 
     async def _is_named(self) -> bool:
         until = min(self._phases.last_ask.at, self._phases.last_resort.at)
