@@ -21,7 +21,7 @@ _HOOK = "on_guest_stop"
 class GuestStop:
     """Brings one guest off that was seen running, and then looked at, at these moments of the loop's clock.
 
-    `waited_for`: names of those it had to wait for.
+    `waited_for`: names of those it had to wait for. `changed`: an earlier stop of it may have left something changed.
     """
 
     def __init__(
@@ -31,6 +31,8 @@ class GuestStop:
         seen_at: float,
         looked_at: float,
         waited_for: Sequence[str] = (),
+        *,
+        changed: bool = False,
     ) -> None:
         self._stopping = stopping
         self._scheduler, self._phases, self._hooks = stopping.scheduler, stopping.phases, stopping.hooks
@@ -39,7 +41,9 @@ class GuestStop:
         self._status = sight.status
         self._present = PresentPlan(stopping, planned, seen_at, looked_at)
         restarts = planned.facts.restarts
-        self._poweroff = PoweroffAction(sight.hypervisor, self._stream, planned.guest, restarts=restarts)
+        self._poweroff = PoweroffAction(
+            sight.hypervisor, self._stream, planned.guest, restarts=restarts, changed=changed
+        )  # fmt: skip
         self._sequence = StopSequence(stopping, self._present, self._poweroff)
         self._accounting = Accounting(stopping, self._present)
         self._waited_for = tuple(waited_for)

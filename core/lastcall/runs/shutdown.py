@@ -246,7 +246,11 @@ class Shutdown(Steered):
         names |= {key: self._stops[key].guest.name for key in self._watching}
         for planned in plan.guests:
             key = planned.guest.key
-            self._stops[key] = GuestStop(stopping, planned, seen_at, self._looked_at, names_of(waits[key], names))
+            # What an earlier one could not put back is to be put back yet: forgotten, its next reboot was its end.
+            changed = key in self._stops and self._stops[key].changed
+            self._stops[key] = GuestStop(
+                stopping, planned, seen_at, self._looked_at, names_of(waits[key], names), changed=changed
+            )  # fmt: skip
 
     async def _stop_everybody(self, stopping: Stopping) -> None:
         """Until all are through and none has come up meanwhile, or the guests' time is over."""

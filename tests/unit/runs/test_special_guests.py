@@ -500,6 +500,30 @@ def test_what_was_changed_is_put_back_when_a_run_by_hand_is_told_twice_to_end(tm
     assert json.loads((tmp_path / "state.json").read_text())["guests"][0]["restarts"] is False
 
 
+@pytest.mark.parametrize("for_good", [False, True])
+def test_what_could_not_be_put_back_is_not_forgotten_where_the_guest_is_seen_off_once_more(
+    tmp_path: Path, *, for_good: bool
+) -> None:
+    guest, other = FakeGuest("r", deaf_to=DEAF, traits=GuestFacts(restarts=True)), FakeGuest("other", takes=30)
+
+    def refuse(_: FakeHypervisor) -> None:
+        guest.refuses = frozenset({"on_poweroff"})
+
+    def allow(_: FakeHypervisor) -> None:
+        guest.refuses = frozenset({"on_poweroff"} if for_good else ())
+
+    def meanwhile(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        at(3, refuse)(hypervisor, run)
+        hypervisor.loop.call_later(8, run.join, Reason.POWER, Deadline.after(8, 60, reserve=20, grace=10))
+        at(20, allow)(hypervisor, run)
+
+    config = "guests: [{match: r, stop: [{acpi: {timeout: 5s}}], last_resort: leave}]"
+    run_shutdown(tmp_path, [guest, other], config=config, meanwhile=meanwhile)
+    assert hows(guest)[-1] == "on_poweroff restart"
+    entries = json.loads((tmp_path / "state.json").read_text())["guests"]
+    assert [entry["restarts"] for entry in entries if entry["name"] == "r"] == [for_good]
+
+
 def test_that_on_poweroff_is_replaced_is_on_the_list_before_it_is(tmp_path: Path) -> None:
     guest, seen = FakeGuest("r", traits=GuestFacts(restarts=True)), list[bool]()
 

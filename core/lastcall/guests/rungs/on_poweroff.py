@@ -14,15 +14,19 @@ TIMEOUT = 5.0  # seconds; the setting is changed in libvirt and QEMU without wai
 class PoweroffAction:
     """Keeps one guest from coming back, for this stop only: put back before a save or move, and when it stays up.
 
-    The change is to the running guest, never to its definition; it ends with the guest.
+    The change is to the running guest, never to its definition; it ends with the guest. `changed`: an earlier stop of
+    the guest may have left it so.
     """
 
-    def __init__(self, hypervisor: Hypervisor, stream: Stream, guest: Guest, *, restarts: bool) -> None:
+    def __init__(
+        self, hypervisor: Hypervisor, stream: Stream, guest: Guest, *, restarts: bool, changed: bool = False
+    ) -> None:
         self._hypervisor = hypervisor
         self._stream = stream
         self._guest = guest
         self._restarts = restarts
-        self._neutralised = False
+        self._neutralised = changed
+        self._stands = False  # whether it is certain that it is
 
     async def prepare_for(self, step: Step) -> None:
         """Make the guest stay off after this step; a saved image, and a guest that is moved, keep its own setting."""
@@ -35,9 +39,11 @@ class PoweroffAction:
         # left it changed, and who is moved is not here to be put right at the next start.
         elif step.moves:
             self._neutralised = not await self._set("restart") and self._neutralised
+            self._stands &= self._neutralised
         # Left as it is, every request is answered by a reboot, until the time is up and the plug is pulled.
-        elif not self._neutralised:
-            self._neutralised = await self._set("destroy")
+        elif not self._stands:
+            self._stands = await self._set("destroy")
+            self._neutralised |= self._stands
 
     @property
     def changed(self) -> bool:
@@ -47,7 +53,7 @@ class PoweroffAction:
     async def put_back(self) -> None:
         """Give the guest its own setting back."""
         if self._neutralised and await self._set("restart"):
-            self._neutralised = False
+            self._neutralised = self._stands = False
 
     async def _set(self, action: str) -> bool:
         return await set_on_poweroff(self._hypervisor, self._stream, self._guest, action)
