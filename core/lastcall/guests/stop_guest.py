@@ -131,7 +131,9 @@ class GuestStop:
 
     def _leave_unasked(self) -> str:
         self._unasked = True
-        return self._phases.why_unasked
+        # One that was left before in this run, and was to be asked once more, has heard of it, and may go off yet.
+        asked = self._stream.story.result(self._guest.key).asked is not None
+        return "" if asked else self._phases.why_unasked
 
     async def _fire_on_guest_stop(self) -> str:
         """Returns why the guest is not to be asked, if so."""

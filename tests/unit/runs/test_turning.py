@@ -13,7 +13,7 @@ from lastcall.persistence.state import StateFile
 from lastcall.records.records import GuestAsked, PowerChanged, Record
 from lastcall.report.text import as_text
 from lastcall.runs.shutdown import Shutdown
-from lastcall.testing.memory import FakeGuest, FakeHypervisor, run_shutdown
+from lastcall.testing.memory import FakeGuest, FakeHypervisor, Hangs, run_shutdown
 from lastcall.timing.deadline import Deadline
 from support import by_name
 
@@ -153,6 +153,31 @@ def test_force_is_for_a_battery_that_runs_out_and_not_for_a_run_that_turns_round
     deaf = FakeGuest("deaf", deaf_to=DEAF)
     turned_run(tmp_path, [deaf], back_at(10), force=True)
     assert deaf.state is GuestState.RUNNING
+
+
+def test_who_was_asked_before_and_is_not_asked_once_more_is_not_said_to_be_unasked(tmp_path: Path) -> None:
+    deaf, other = FakeGuest("deaf", deaf_to=DEAF), FakeGuest("other", takes=40)
+    config = CONFIG + "guests: [{match: deaf, stop: [{acpi: {timeout: 5s}}]}]\n"
+
+    class Flush:
+        """Takes its time when it is called once more."""
+
+        calls = 0
+
+        @lastcall.hookimpl
+        def on_guest_stop(self, guest: Guest) -> None:
+            self.calls += guest.name == "deaf"
+            if self.calls > 1:
+                raise Hangs
+
+    def joins(hypervisor: FakeHypervisor, run: Shutdown) -> None:
+        hypervisor.loop.call_later(7, run.join, Reason.POWER, ordinary(100))
+
+    report = turned_run(
+        tmp_path, [deaf, other], back_at(9, then=joins), reason=Reason.MANUAL, config=config, plugins={"flush": Flush()}
+    )
+    result = by_name(report, "deaf")
+    assert (result.outcome, result.asked, result.message) == (Outcome.LEFT, 0, "still running")
 
 
 def test_a_guest_that_somebody_starts_once_the_mains_are_back_is_left_to_them(tmp_path: Path) -> None:
