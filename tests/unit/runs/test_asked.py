@@ -526,6 +526,32 @@ def test_a_paused_guest_that_a_host_stop_leaves_comes_back_with_the_host(tmp_pat
         assert waiting_guests(tmp_path) == waiting
 
 
+@pytest.mark.parametrize(("reason", "waiting"), [(Reason.MANUAL, ["web"]), (Reason.POWER, ["p", "web"])])
+def test_one_that_somebody_pauses_before_its_turn_is_left_as_one_that_was_paused_at_planning(
+    tmp_path: Path, reason: Reason, waiting: list[str]
+) -> None:
+    guest, web = FakeGuest("p", refuses=frozenset({"acpi", "default"})), FakeGuest("web", takes=20)
+    config = "shutdown: {deadline: 100s}\ndefaults: {paused: leave}\nguests: [{match: web, depends_on: [p]}]"
+
+    def paused(_hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        guest.state = GuestState.PAUSED
+
+    report = run_shutdown(tmp_path, [guest, web], config=config, reason=reason, force=True, meanwhile=at(5, paused))
+    assert (by_name(report, "p").outcome, guest.asked, guest.state) == (Outcome.SKIPPED, [], GuestState.PAUSED)
+    assert waiting_guests(tmp_path) == waiting
+
+
+def test_one_that_somebody_pauses_once_it_was_asked_is_seen_off(tmp_path: Path) -> None:
+    guest = FakeGuest("p", takes=20)
+    config = "shutdown: {deadline: 100s}\ndefaults: {paused: leave, stop: [{acpi: {timeout: 10s}}, default]}"
+
+    def paused(_hypervisor: FakeHypervisor, _run: Shutdown) -> None:
+        guest.state, guest.deaf_to = GuestState.PAUSED, frozenset({"acpi", "default"})
+
+    report = run_shutdown(tmp_path, [guest], config=config, reason=Reason.POWER, meanwhile=at(5, paused))
+    assert by_name(report, "p").outcome is Outcome.FORCED
+
+
 @pytest.mark.parametrize(("method", "outcome"), [("destroy", Outcome.FORCED), ("save", Outcome.SAVED)])
 def test_one_that_has_to_be_off_when_libvirt_answers_is_asked_for_soon_where_no_event_says_so(
     tmp_path: Path, method: str, outcome: Outcome
