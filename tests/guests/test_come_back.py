@@ -11,7 +11,7 @@ from typing import Any
 import libvirt
 import pytest
 
-from lab.guests import FIRMWARE, opened, remove, states
+from lab.guests import FIRMWARE, heavy, opened, remove, states
 from lab.neighbours import Neighbour, neighbours
 from lab.patience import LONGEST, wait_until
 from lastcall import Guest
@@ -56,22 +56,6 @@ def defined(connection: libvirt.virConnect, name: str, like: libvirt.virDomain |
     """A guest with a firmware only; the same as on another host, where that is given."""
     xml = FIRMWARE.format(name=name)
     return connection.defineXML(xml.replace("<memory", f"<uuid>{like.UUIDString()}</uuid><memory") if like else xml)
-
-
-HEAVY = """
-<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>
-<memory unit='MiB'>{memory}</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
-<qemu:commandline><qemu:arg value='-device'/><qemu:arg value='loader,file={file},addr=0x200000,force-raw=on'/>
-</qemu:commandline></domain>"""
-WEIGHT = 100
-"""MiB, and at the lowest speed there is, seconds on the way."""
-
-
-def heavy(connection: libvirt.virConnect, name: str, folder: Path) -> libvirt.virDomain:
-    """A guest with something in its memory: pages full of zeros travel at any speed."""
-    file = folder / "weight"
-    file.write_bytes(b"lastcall" * (WEIGHT << 17))
-    return connection.defineXML(HEAVY.format(name=name, memory=WEIGHT + 28, file=file))
 
 
 def moved(folder: Path, hosts: Sequence[Neighbour], *domains: libvirt.virDomain, **marks: Any) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.guests import FIRMWARE, LinuxGuest, linux_guests, opened, remove, states
+from lab.guests import FIRMWARE, LinuxGuest, heavy, linux_guests, opened, remove, states
 from lab.neighbours import Neighbour, neighbours
 from lab.patience import LONGEST, wait_until
 from lab.processes import family
@@ -235,3 +236,40 @@ def test_a_run_that_is_killed_in_the_middle_of_a_move_is_finished_by_the_next(
         assert guest.went_down_cleanly
         with opened(hb.qemu) as there:
             assert states(there) == {}
+
+
+def test_one_whose_memory_is_on_two_hosts_by_somebodys_migration_is_neither_asked_nor_unplugged(
+    pair: Sequence[Neighbour], tmp_path: Path
+) -> None:
+    """Its half here would have been the end of it on both."""
+    ha, hb = pair
+    config = write_config(tmp_path, ON_HA, more="defaults: {stop: [{acpi: {timeout: 5s}}]}")
+    slowly = "--bandwidth 1 --postcopy-bandwidth 1"
+    with opened(ha.qemu) as here, opened(hb.qemu) as there:
+        try:
+            heavy(here, "web", tmp_path).create()
+            with begun(ha, f"virsh migrate --live --p2p --postcopy {slowly} web {hb.tcp}") as somebody:
+                sets_out(hb)
+                process = begin(ha, config, "--reason", "reboot", "--deadline", "40s")
+                time.sleep(3)  # it waits for a migration that is one like others yet
+                on(ha, "virsh migrate-postcopy web")
+                (result,) = report_of(process)["guests"]
+                assert (result["outcome"], result["attempts"]) == ("left", []), result
+                assert places(tmp_path) == {}
+                assert somebody.poll() is None, "it is on its way yet"
+                on(ha, "virsh migrate-setspeed --postcopy --bandwidth 1000 web")
+                assert somebody.wait(LONGEST) == 0
+            assert (states(here), states(there)) == ({"web": "off"}, {"web": "running"})
+        finally:
+            remove(here, states(here))
+            remove(there, states(there))
+
+
+@contextmanager
+def begun(host: Neighbour, script: str) -> "Generator[subprocess.Popen[bytes]]":
+    """What somebody has begun on a host; killed where it is not over then."""
+    with subprocess.Popen(host.inside("sh", "-c", f"exec {script}")) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

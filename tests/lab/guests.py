@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -16,6 +17,13 @@ FIRMWARE = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>
 """
+_HEAVY = """
+<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>{name}</name>
+<memory unit='MiB'>{memory}</memory><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
+<qemu:commandline><qemu:arg value='-device'/><qemu:arg value='loader,file={file},addr=0x200000,force-raw=on'/>
+</qemu:commandline></domain>"""
+_WEIGHT = 100
+"""MiB, and at the lowest speed there is, seconds on the way."""
 _TEST = "<domain type='test'><name>{}</name><memory unit='MiB'>1</memory><os><type>hvm</type></os></domain>"
 
 
@@ -73,6 +81,13 @@ def firmware_guests(lab: Daemon, *names: str) -> Generator[libvirt.virConnect]:
     finally:
         with opened(lab.qemu) as connection:  # a new one: the test may have killed the daemon
             remove(connection, names)
+
+
+def heavy(connection: libvirt.virConnect, name: str, folder: Path) -> libvirt.virDomain:
+    """A guest with something in its memory: pages full of zeros travel at any speed."""
+    file = folder / "weight"
+    file.write_bytes(b"lastcall" * (_WEIGHT << 17))
+    return connection.defineXML(_HEAVY.format(name=name, memory=_WEIGHT + 28, file=file))
 
 
 @contextmanager
