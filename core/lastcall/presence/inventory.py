@@ -154,8 +154,8 @@ class Inventory:
         if anew.facts.condition is Condition.ARRIVING:
             return anew  # somebody's migration has come to where its memory is on two hosts: it could be lost on both
         anew = self._for_occasion(anew)
-        # Left as one that was paused at planning: asked, it refused, and its plug was pulled. Whom somebody pauses once it
-        # has been asked is in the middle of its stop.
+        # Left as one that was paused at planning: asked, it refused, and its plug was pulled. Who is paused once it has
+        # been asked is in the middle of its stop.
         left = guest.state is GuestState.PAUSED and not self._stream.story.tried(guest.key)
         return anew if left or not anew.left_because else planned
 
