@@ -2,18 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic.annotated_handlers import GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from lastcall.api.guests import Reason
 from lastcall.api.matching import is_like
 from lastcall.api.reasons import REASON_WORDS, known_reason
 from lastcall.config.guest_settings import RULES, GuestPolicy, GuestRule, Section
 from lastcall.config.paths import HOOKS, RUN, STATE
+from lastcall.config.sections.connection import ConnectionSettings
 from lastcall.config.sections.fleet_lock import FleetLockSettings
-from lastcall.config.sections.libvirt_uri import LibvirtUri
 from lastcall.config.sections.spelling import AbsolutePath, Spelling
 from lastcall.config.sections.units import UnitSettings
 from lastcall.errors import OnFailure
@@ -76,33 +73,6 @@ WatchReasons = Annotated[
     Field(strict=False),
     WithJsonSchema({"anyOf": [{"enum": list(REASON_WORDS)}, {"type": "array", "items": {"enum": list(REASON_WORDS)}}]}),
 ]
-
-
-class ConnectionSettings(Section):
-    """One libvirt connection."""
-
-    uri: LibvirtUri = Field(description="A libvirt URI, or `default` for libvirt's own default.")
-    optional: bool = Field(default=False, description="It is no error when it cannot be reached.")
-    timeout: Duration = Field(default=10.0, gt=0, description="How long connecting may take.")
-    reconnect: Duration = Field(
-        default=60.0,
-        description="How long a connection that died is tried again by hand; a host stop does not give it up.",
-    )
-    parallel: int = Field(default=0, ge=0, description="Its guests moving at once, 0 = no limit of its own.")
-    watch: bool = Field(
-        default=False,
-        description="It is another host's, and opened read-only: all of its guests have `manage: watch`.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        return {"uri": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Allow the short form: the URI alone."""
-        return {"anyOf": [{"type": "string", "description": "a URI"}, handler(core_schema)]}
 
 
 class ReasonSettings(Section):

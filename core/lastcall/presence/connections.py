@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lastcall.api.guests import Guest, Key
-from lastcall.config.settings import ConnectionSettings, WatchSettings
+from lastcall.config.sections.connection import ConnectionSettings
+from lastcall.config.settings import WatchSettings
 from lastcall.errors import ConnectionLost, HypervisorError, LastcallError, NotPermitted, Severity, in_words
 from lastcall.hypervisor.ports import (
     Connected,

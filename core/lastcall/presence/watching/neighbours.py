@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lastcall.api.guests import Guest, Reason
 from lastcall.api.reasons import reasons_of
-from lastcall.config.settings import ConnectionSettings, WatchSettings
+from lastcall.config.sections.connection import ConnectionSettings
+from lastcall.config.settings import WatchSettings
 from lastcall.errors import HypervisorError, LastcallError, Severity, in_words
 from lastcall.hypervisor.ports import (
     Connected,
