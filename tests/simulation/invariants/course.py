@@ -64,8 +64,10 @@ def _forced_as_planned(history: History, result: GuestResult, stop: GuestResult 
     told = heard or (not soon and all(one == Delivery() for one in guest.nature.deliveries))
     # What somebody has started anew since has not crashed.
     state = result.state_before if stop is result else guest.nature.state
+    # Nor does it matter what becomes of one whose plug is being pulled.
+    asked_at = run.ended if stop.asked is None else run.began + stop.asked
     crashed = (stop is result.stops[0] and state is GuestState.CRASHED) or (
-        told and any(run.began <= at <= run.ended for at in guest.hopeless)
+        told and any(run.began <= at <= asked_at for at in guest.hopeless)
     )
     planned = first == "destroy" and guest.nature.driver == "QEMU" and not crashed
     others = [one for one in stop.attempts if one.result != "ok"]
